@@ -1,0 +1,47 @@
+//! Hard rules: where a class may go at all, and what clears its bar.
+use crate::types::{Capability, Privacy, RequestView};
+
+/// What the constraints need to know of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackendFacts {
+    /// Runs on own GPUs.
+    pub internal: bool,
+    /// What its model can do.
+    pub capability: Capability,
+    /// Longest prompt plus one output token that it takes.
+    pub max_context_tokens: u32,
+}
+
+/// Whether a request may be served by this backend.
+pub fn allowed(request: &RequestView<'_>, backend: &BackendFacts) -> bool {
+    let private = request.class.privacy == Privacy::InternalOnly && !backend.internal;
+    !private && backend.capability >= request.class.needs && request.prompt_tokens < backend.max_context_tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{ClassSpec, Content, NO_SESSION, SimTime};
+
+    #[test]
+    fn private_stays_inside_and_frontier_needs_the_bar() {
+        let content = Content::private(0, 10);
+        let view = |class| RequestView {
+            index: 0,
+            arrival: SimTime::ZERO,
+            tenant: 0,
+            session: NO_SESSION,
+            class,
+            prompt_tokens: 10,
+            max_output_tokens: 5,
+            content: &content,
+        };
+        let own = BackendFacts { internal: true, capability: Capability::Small, max_context_tokens: 100 };
+        let bought = BackendFacts { internal: false, capability: Capability::Frontier, max_context_tokens: 100 };
+        let private = ClassSpec { privacy: Privacy::InternalOnly, ..ClassSpec::default() };
+        let hard = ClassSpec { needs: Capability::Frontier, ..ClassSpec::default() };
+        assert!(allowed(&view(&private), &own) && !allowed(&view(&private), &bought));
+        assert!(!allowed(&view(&hard), &own) && allowed(&view(&hard), &bought));
+        assert!(!allowed(&view(&private), &BackendFacts { max_context_tokens: 10, ..own }));
+    }
+}

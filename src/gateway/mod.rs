@@ -1,0 +1,14 @@
+//! The gateway's mind: constraints, what it observes, and the policies that decide.
+//!
+//! May import `types`, `catalog`, `random`. Knows no engine, no event loop; never sees an output length.
+//! Must keep true: a policy decides only among candidates that the constraints left; equal inputs, equal decision.
+//! Read first: `policy.rs`.
+mod constraint;
+mod observe;
+mod policy;
+mod resilience;
+
+pub use constraint::{BackendFacts, allowed};
+pub use observe::{EndpointView, GatewayView, PrefillRate, RollingTtft, ScrapedLoad};
+pub use policy::{Decision, Policy, Routing};
+pub use resilience::Resilience;

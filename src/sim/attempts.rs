@@ -1,0 +1,89 @@
+//! Requests in flight: slots, and the attempt ids that name a slot and a generation.
+use crate::types::{AttemptId, BackendKind, OutcomeCause, Request, SimTime, Usd};
+
+/// A request between arrival and end.
+#[derive(Debug)]
+pub struct InFlight {
+    pub request: Request,
+    pub class: u16,
+    pub tries: u32,
+    pub current: Option<Sent>,
+    pub first_token: Option<SimTime>,
+    pub cost: Usd,
+    pub preemptions: u32,
+    pub last_backend: Option<BackendKind>,
+    pub last_cause: OutcomeCause,
+    pub parked: bool,
+}
+
+/// The attempt under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    pub attempt: AttemptId,
+    pub at: SimTime,
+    pub to: Target,
+    /// Unanswered prompt tokens at the replica when it was sent, its own included.
+    pub backlog_tokens: u64,
+}
+
+/// Index of a replica or an endpoint in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Replica(u32),
+    Endpoint(u32),
+}
+
+/// Slots with generations; a slot's generation grows with every attempt, retry timer and retirement.
+#[derive(Debug, Default)]
+pub struct Slots {
+    slots: Vec<(u32, Option<InFlight>)>,
+    free: Vec<u32>,
+    live: u64,
+}
+
+impl Slots {
+    pub fn insert(&mut self, item: InFlight) -> u32 {
+        self.live += 1;
+        match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize].1 = Some(item);
+                slot
+            }
+            None => {
+                self.slots.push((0, Some(item)));
+                (self.slots.len() - 1) as u32
+            }
+        }
+    }
+    pub fn live(&self) -> u64 {
+        self.live
+    }
+    /// The request in a slot that is known to be taken.
+    pub fn get(&mut self, slot: u32) -> &mut InFlight {
+        self.slots[slot as usize].1.as_mut().expect("nothing-lost: a slot was used after its request ended")
+    }
+    /// A new generation of the slot: timers and attempts of older ones are void.
+    pub fn bump(&mut self, slot: u32) -> u32 {
+        let generation = &mut self.slots[slot as usize].0;
+        *generation = generation.wrapping_add(1);
+        *generation
+    }
+    pub fn is_current(&self, slot: u32, generation: u32) -> bool {
+        let (current, item) = &self.slots[slot as usize];
+        *current == generation && item.is_some()
+    }
+    pub fn attempt_id(slot: u32, generation: u32) -> AttemptId {
+        AttemptId(u64::from(generation) << 32 | u64::from(slot))
+    }
+    /// The slot of an attempt, if that attempt is the current one.
+    pub fn resolve(&self, attempt: AttemptId) -> Option<u32> {
+        let (slot, generation) = (attempt.0 as u32, (attempt.0 >> 32) as u32);
+        self.is_current(slot, generation).then_some(slot)
+    }
+    pub fn retire(&mut self, slot: u32) -> InFlight {
+        self.bump(slot);
+        self.live -= 1;
+        self.free.push(slot);
+        self.slots[slot as usize].1.take().expect("nothing-lost: a request ended twice")
+    }
+}

@@ -1,0 +1,12 @@
+//! The event loop and the world that joins source, gateway, replicas and endpoints.
+//!
+//! May import `types`, `random`, `engine`, `api`, `gateway`, `fleet`. Knows no file, thread, frame or wall clock.
+//! Must keep true: one total order of events (time, class, key, sequence); every request ends in exactly one outcome.
+//! Read first: `world.rs`.
+mod attempts;
+mod event;
+mod spec;
+mod world;
+
+pub use spec::{PoolSpec, SimError, SimStats, WorldSpec};
+pub use world::simulate;

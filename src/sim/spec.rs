@@ -1,0 +1,93 @@
+//! What a simulation is given, and what it counts beside its records.
+use crate::api::EndpointSpec;
+use crate::engine::Engine;
+use crate::fleet::FailureModel;
+use crate::gateway::{BackendFacts, Resilience, Routing};
+use crate::types::{ClassSpec, SimTime, StepTime};
+use std::sync::Arc;
+
+/// One pool of identical replicas, as a policy keeps it.
+pub struct PoolSpec {
+    /// Name in the experiment file.
+    pub name: String,
+    /// Replicas kept.
+    pub replicas: u32,
+    /// GPUs of one replica.
+    pub gpus_per_replica: u32,
+    /// What constraints ask of it.
+    pub facts: BackendFacts,
+    /// Makes one replica's engine.
+    pub engine: Box<dyn Fn() -> Engine + Send + Sync>,
+    /// Its step time.
+    pub step_time: Arc<dyn StepTime>,
+    /// Prefill rate that the gateway assumes before it has measured one, tokens a second.
+    pub assumed_prefill_tokens_per_s: u64,
+}
+
+/// Everything one simulation needs besides its source.
+pub struct WorldSpec {
+    /// Experiment seed.
+    pub seed: u64,
+    /// Replicate.
+    pub replicate: u32,
+    /// The policy's pools.
+    pub pools: Vec<PoolSpec>,
+    /// Endpoints the policy may buy from.
+    pub endpoints: Vec<EndpointSpec>,
+    /// How it picks.
+    pub routing: Routing,
+    /// Timeout and retries.
+    pub resilience: Resilience,
+    /// Scrape interval and delay.
+    pub scrape: (SimTime, SimTime),
+    /// Classes and their shares in millionths; drawn for requests whose trace has none. The last one is the default.
+    pub classes: Vec<(ClassSpec, u32)>,
+    /// Failures, if the experiment has them.
+    pub failures: Option<FailureModel>,
+    /// Objectives: TTFT, TPOT, E2E.
+    pub slo: [Option<SimTime>; 3],
+    /// First interval of the series; doubled when rows run out.
+    pub sample_every: SimTime,
+}
+
+/// Why a simulation stopped early.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SimError {
+    /// The source's fault, with file and line.
+    #[error("{0}")]
+    Source(String),
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// More than 1,000 events at one instant from one cause.
+    #[error("more than 1,000 events at {at_s} s, the last one {event}: a loop that makes no progress")]
+    Livelock {
+        /// The instant, seconds.
+        at_s: String,
+        /// The event.
+        event: String,
+    },
+}
+
+/// What a simulation counts beside its records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SimStats {
+    /// Requests that arrived.
+    pub requests: u64,
+    /// First and last arrival: the billing window.
+    pub first_arrival: SimTime,
+    /// Last arrival.
+    pub last_arrival: SimTime,
+    /// When the last request ended.
+    pub ended: SimTime,
+    /// Requests not ended at the last arrival.
+    pub waiting_at_end: u64,
+    /// Engine steps.
+    pub engine_steps: u64,
+    /// Events handled, arrivals included.
+    pub events: u64,
+    /// Failures of replicas.
+    pub replica_failures: u64,
+    /// Retries made.
+    pub retries: u64,
+}

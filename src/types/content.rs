@@ -1,0 +1,73 @@
+//! Prompt identity: what a prompt consists of, as runs of named tokens (design: "Prompt identity").
+use std::sync::Arc;
+
+/// Who a run of tokens belongs to. Two tokens are equal iff their content id and position in it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContentId {
+    /// A block or text named by the trace (a Mooncake hash id, a shared system prompt).
+    Named(u64),
+    /// What request `index` generates.
+    Output(u64),
+    /// Unnamed prompt text of request `index`, shared with nobody.
+    Private(u64),
+}
+
+/// `len` tokens of `id` from position `start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run {
+    /// Whose tokens.
+    pub id: ContentId,
+    /// First token, counted inside the content.
+    pub start: u32,
+    /// Tokens.
+    pub len: u32,
+}
+
+/// A prompt as a list of runs; their lengths add up to the prompt's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content(pub Arc<[Run]>);
+
+impl Content {
+    /// `tokens` tokens that only request `index` has.
+    pub fn private(index: u64, tokens: u32) -> Content {
+        Content(Arc::from([Run { id: ContentId::Private(index), start: 0, len: tokens }]))
+    }
+    /// Total tokens.
+    pub fn tokens(&self) -> u64 {
+        self.0.iter().map(|r| u64::from(r.len)).sum()
+    }
+    /// Leading tokens that both share.
+    pub fn shared_prefix(&self, other: &Content) -> u64 {
+        let (mut a, mut b) = (self.0.iter().copied(), other.0.iter().copied());
+        let (mut x, mut y) = (a.next(), b.next());
+        let mut shared = 0;
+        while let (Some(p), Some(q)) = (x, y) {
+            if p.id != q.id || p.start != q.start {
+                break;
+            }
+            let n = p.len.min(q.len);
+            shared += u64::from(n);
+            let rest = |r: Run| (r.len > n).then(|| Run { id: r.id, start: r.start + n, len: r.len - n });
+            x = rest(p).or_else(|| a.next());
+            y = rest(q).or_else(|| b.next());
+        }
+        shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(id: u64, start: u32, len: u32) -> Run {
+        Run { id: ContentId::Named(id), start, len }
+    }
+
+    #[test]
+    fn prefixes_are_compared_token_by_token_across_run_borders() {
+        let a = Content(Arc::from([run(1, 0, 10), run(1, 10, 10), run(2, 0, 5)]));
+        let b = Content(Arc::from([run(1, 0, 20), run(2, 0, 3), run(3, 0, 9)]));
+        assert_eq!(a.shared_prefix(&b), 23);
+        assert_eq!(a.shared_prefix(&Content::private(0, 25)), 0);
+    }
+}

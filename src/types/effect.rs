@@ -1,0 +1,106 @@
+//! What the world hands to a backend (`Job`), what a backend says back (`Effect`), what it shows (`Load`).
+use super::{Content, SimTime};
+
+/// One attempt of one request at one backend; unique in a simulation, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(pub u64);
+
+/// Work for a backend.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Who this is.
+    pub attempt: AttemptId,
+    /// The request's index in the trace; also names its output's content.
+    pub request: u64,
+    /// Which try of the request this is, from 0 (keys random draws).
+    pub try_number: u32,
+    /// Prompt tokens.
+    pub prompt_tokens: u32,
+    /// Tokens it will generate (EOS included), at least 1.
+    pub output_tokens: u32,
+    /// The client's limit: what a rate limiter that estimates by it counts.
+    pub max_output_tokens: u32,
+    /// Lower is more urgent.
+    pub priority: i32,
+    /// Prompt identity.
+    pub content: Content,
+    /// KV that arrives from outside: tokens and when they are ready. Seam for disaggregation; None today.
+    pub external_kv: Option<(u32, SimTime)>,
+    /// Hold the blocks until then after the finish. Seam for disaggregation; None today.
+    pub hold_kv_until: Option<SimTime>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureCause {
+    /// HTTP 429, with the wait the provider asks for.
+    RateLimited {
+        /// Retry-After.
+        retry_after: SimTime,
+    },
+    /// HTTP 5xx.
+    ServerError,
+    /// HTTP 503: the engine's queue is full.
+    QueueFull,
+    /// The replica died under it.
+    ReplicaLost,
+    /// It can never fit this backend (context or memory).
+    TooLong,
+}
+
+/// What a backend reports; delivered by the world in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The first token left the backend.
+    FirstToken {
+        /// Whose.
+        attempt: AttemptId,
+        /// When.
+        at: SimTime,
+    },
+    /// The last token left the backend.
+    Done {
+        /// Whose.
+        attempt: AttemptId,
+        /// When.
+        at: SimTime,
+        /// Prompt tokens served from a prefix cache when first admitted.
+        cached_tokens: u32,
+        /// Times it was preempted.
+        preemptions: u32,
+    },
+    /// It ended without an answer; tokens emitted so far are `emitted`.
+    Failed {
+        /// Whose.
+        attempt: AttemptId,
+        /// When.
+        at: SimTime,
+        /// Why.
+        cause: FailureCause,
+        /// Output tokens that had left the backend.
+        emitted: u32,
+    },
+}
+
+/// What a backend shows a gateway that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Requests waiting for admission.
+    pub waiting: u32,
+    /// Requests in the running list.
+    pub running: u32,
+    /// KV blocks in use.
+    pub kv_used_blocks: u32,
+    /// KV blocks there are.
+    pub kv_total_blocks: u32,
+}
+
+impl Load {
+    /// Share of KV blocks in use, per million (integer, so that it compares exactly).
+    pub fn kv_use_ppm(&self) -> u32 {
+        if self.kv_total_blocks == 0 {
+            return 0;
+        }
+        (u64::from(self.kv_used_blocks) * 1_000_000 / u64::from(self.kv_total_blocks)) as u32
+    }
+}

@@ -1,0 +1,20 @@
+//! The nouns every room shares: time, money, ids, requests, content, effects, records, and the seams.
+//!
+//! Imports nothing of the crate; knows no file, thread, clock or library type on its surface.
+//! Must keep true: units are in the type or the name; a `RequestView` has no output length.
+//! Read first: `request.rs`, then `effect.rs`.
+mod content;
+mod effect;
+mod money;
+mod record;
+mod request;
+mod seams;
+mod time;
+
+pub use content::{Content, ContentId, Run};
+pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
+pub use money::{PICO_PER_USD, TokenPrice, Usd};
+pub use record::{AttemptRecord, BackendKind, Outcome, OutcomeCause, RequestRecord, SeriesRow};
+pub use request::{Capability, ClassSpec, NO_SESSION, Privacy, Request, RequestView};
+pub use seams::{BatchShape, DecodeLaw, PrefillChunk, RecordSink, Source, StepTime};
+pub use time::{Femtos, NS_PER_S, SimTime};

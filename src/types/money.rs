@@ -1,0 +1,109 @@
+//! Exact money: `i128` pico-dollars. A token price is a whole number of pico-dollars.
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+/// Pico-dollars in a US dollar.
+pub const PICO_PER_USD: i128 = 1_000_000_000_000;
+
+/// US dollars in whole pico-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Usd(pub i128);
+
+impl Usd {
+    /// No money.
+    pub const ZERO: Usd = Usd(0);
+
+    /// Parses decimal text such as `6.88`; refuses what is finer than a pico-dollar.
+    pub fn parse(text: &str) -> Result<Usd, String> {
+        let (sign, digits) = match text.trim().strip_prefix('-') {
+            Some(rest) => (-1, rest),
+            None => (1, text.trim()),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let fraction = fraction.trim_end_matches('0');
+        if fraction.len() > 12 {
+            return Err(format!("`{text}` is finer than a pico-dollar (12 decimals)"));
+        }
+        let all = format!("{}{:0<12}", if whole.is_empty() { "0" } else { whole }, fraction);
+        if !all.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!("`{text}` is not a decimal amount of US dollars"));
+        }
+        all.parse::<i128>().map(|v| Usd(sign * v)).map_err(|e| format!("`{text}`: {e}"))
+    }
+
+    /// Exact value of a TOML or JSON number through its shortest decimal form.
+    pub fn from_number(value: f64) -> Result<Usd, String> {
+        if !value.is_finite() {
+            return Err(format!("{value} is not an amount of money"));
+        }
+        Usd::parse(&format!("{value}"))
+    }
+
+    /// `self * numerator / denominator`, rounded half to even: the one rounding of a time-based line.
+    pub fn scaled(self, numerator: u128, denominator: u128) -> Usd {
+        assert!(denominator > 0, "bill-exact: a time-based line needs a window longer than zero");
+        let product = self.0 * numerator as i128;
+        let d = denominator as i128;
+        let (q, r) = (product.div_euclid(d), product.rem_euclid(d));
+        let up = 2 * r > d || (2 * r == d && q % 2 != 0);
+        Usd(q + i128::from(up))
+    }
+
+    /// Dollars as a float, for reports only.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / PICO_PER_USD as f64
+    }
+}
+impl Add for Usd {
+    type Output = Usd;
+    fn add(self, other: Usd) -> Usd {
+        Usd(self.0 + other.0)
+    }
+}
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Usd) {
+        self.0 += other.0;
+    }
+}
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Usd>>(iter: I) -> Usd {
+        iter.fold(Usd::ZERO, Add::add)
+    }
+}
+
+/// Pico-dollars a token. US$ 1 a million tokens = 1,000,000 pico-dollars a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TokenPrice(pub i128);
+
+impl TokenPrice {
+    /// From US dollars a million tokens; refuses what is no whole number of pico-dollars a token.
+    pub fn per_million(usd: f64) -> Result<TokenPrice, String> {
+        let total = Usd::from_number(usd)?.0;
+        if total < 0 || total % 1_000_000 != 0 {
+            return Err(format!("{usd} US$ a million tokens is negative or finer than a pico-dollar a token"));
+        }
+        Ok(TokenPrice(total / 1_000_000))
+    }
+    /// The price of `tokens` tokens.
+    pub fn of(self, tokens: u64) -> Usd {
+        Usd(self.0 * i128::from(tokens))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_parses_exactly_and_rounds_half_to_even() {
+        assert_eq!(Usd::parse("6.88").unwrap(), Usd(6_880_000_000_000));
+        assert_eq!(Usd::parse("-0.5").unwrap(), Usd(-500_000_000_000));
+        assert!(Usd::parse("0.0000000000001").is_err());
+        assert!(Usd::parse("1e3").is_err());
+        assert_eq!(TokenPrice::per_million(0.03).unwrap(), TokenPrice(30_000));
+        assert!(TokenPrice::per_million(0.0000001).is_err());
+        assert_eq!(Usd(5).scaled(1, 2), Usd(2));
+        assert_eq!(Usd(7).scaled(1, 2), Usd(4));
+        assert_eq!(Usd(-5).scaled(1, 2), Usd(-2));
+    }
+}

@@ -1,0 +1,172 @@
+//! What a simulation leaves behind: one record an attempt, one a request, and rows of a series.
+use super::{SimTime, Usd};
+
+/// How a request ended; exactly one each (`nothing-lost`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Answered in full.
+    Completed,
+    /// Refused before any work: constraint or admission.
+    Rejected,
+    /// The gateway's timeout passed.
+    TimedOut,
+    /// Every try failed.
+    Failed,
+    /// Its client went away.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The name in records and summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Rejected => "rejected",
+            Outcome::TimedOut => "timed_out",
+            Outcome::Failed => "failed",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why a request or attempt did not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutcomeCause {
+    /// Nothing went wrong.
+    None,
+    /// No allowed backend may serve it.
+    Constraint,
+    /// 429s until the retries ran out.
+    RateLimited,
+    /// 5xx until the retries ran out.
+    ServerError,
+    /// The engine's queue was full.
+    QueueFull,
+    /// The replica died.
+    ReplicaLost,
+    /// Longer than the backend can ever hold.
+    TooLong,
+    /// Gateway timeout.
+    Timeout,
+    /// The policy had no ready backend.
+    NoBackend,
+}
+
+impl OutcomeCause {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            OutcomeCause::None => "",
+            OutcomeCause::Constraint => "constraint",
+            OutcomeCause::RateLimited => "rate_limited",
+            OutcomeCause::ServerError => "server_error",
+            OutcomeCause::QueueFull => "queue_full",
+            OutcomeCause::ReplicaLost => "replica_lost",
+            OutcomeCause::TooLong => "too_long",
+            OutcomeCause::Timeout => "timeout",
+            OutcomeCause::NoBackend => "no_backend",
+        }
+    }
+}
+
+/// Own GPUs or bought tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackendKind {
+    /// A replica of the pool with this index.
+    Pool(u32),
+    /// The endpoint with this index.
+    Endpoint(u32),
+}
+
+/// One attempt at one backend.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptRecord {
+    /// Request's index in the trace.
+    pub request: u64,
+    /// Try number from 0.
+    pub try_number: u32,
+    /// Where it went.
+    pub backend: BackendKind,
+    /// The replica, `u32::MAX` for endpoints.
+    pub replica: u32,
+    /// Sent to the backend.
+    pub sent: SimTime,
+    /// First token at the gateway, if any.
+    pub first_token: Option<SimTime>,
+    /// When it ended.
+    pub ended: SimTime,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why.
+    pub cause: OutcomeCause,
+    /// Prompt tokens read from a prefix cache.
+    pub cached_tokens: u32,
+    /// Output tokens that left the backend.
+    pub output_tokens: u32,
+    /// Preemptions inside the engine.
+    pub preemptions: u32,
+    /// Billed for this attempt by its provider's rule; zero on own pools.
+    pub cost: Usd,
+}
+
+/// One request, as its client saw it.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestRecord {
+    /// Index in the trace.
+    pub index: u64,
+    /// Arrival at the gateway.
+    pub arrival: SimTime,
+    /// Class index.
+    pub class: u16,
+    /// Tenant.
+    pub tenant: u32,
+    /// Session.
+    pub session: u64,
+    /// Prompt tokens.
+    pub prompt_tokens: u32,
+    /// Output tokens delivered.
+    pub output_tokens: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why.
+    pub cause: OutcomeCause,
+    /// Backend of the last attempt, if there was one.
+    pub backend: Option<BackendKind>,
+    /// Tries made.
+    pub attempts: u32,
+    /// Arrival to first token.
+    pub ttft: Option<SimTime>,
+    /// Arrival to end.
+    pub e2e: SimTime,
+    /// When it ended.
+    pub ended: SimTime,
+    /// Prompt tokens read from a cache in the answering attempt.
+    pub cached_tokens: u32,
+    /// Preemptions over all attempts.
+    pub preemptions: u32,
+    /// Marginal cost: what its attempts were billed.
+    pub cost: Usd,
+    /// Whether it met every part of the SLO.
+    pub met_slo: bool,
+}
+
+/// One row of the series: the state at a fixed instant.
+#[derive(Debug, Clone, Copy)]
+pub struct SeriesRow {
+    /// The instant.
+    pub at: SimTime,
+    /// Requests waiting in engines.
+    pub waiting: u32,
+    /// Requests running in engines.
+    pub running: u32,
+    /// KV blocks in use over all replicas.
+    pub kv_used_blocks: u64,
+    /// KV blocks over all replicas that are up.
+    pub kv_total_blocks: u64,
+    /// Replicas that are up.
+    pub replicas: u32,
+    /// Requests in flight at endpoints.
+    pub api_in_flight: u32,
+    /// API spend so far.
+    pub api_spend: Usd,
+}

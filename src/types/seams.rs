@@ -1,0 +1,66 @@
+//! The traits that rooms meet at.
+use super::{AttemptRecord, Femtos, Outcome, Request, RequestRecord, SeriesRow, SimTime};
+
+/// Yields requests in time order and is told of outcomes.
+pub trait Source: Send {
+    /// Arrival of the next request, `None` when the source is dry or waits for an outcome.
+    ///
+    /// # Errors
+    /// The reader's fault, with file and line.
+    fn peek(&mut self) -> Result<Option<SimTime>, String>;
+    /// Takes the next request, after `peek` said there is one.
+    fn next(&mut self) -> Request;
+    /// A request of `session` ended. Trace files ignore it; closed-loop users live on it.
+    fn finished(&mut self, session: u64, at: SimTime, outcome: Outcome);
+    /// Requests it will yield in all, where known (progress bars only).
+    fn total(&self) -> Option<u64>;
+}
+
+/// A prefill chunk of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrefillChunk {
+    /// Tokens already in the KV cache before this step.
+    pub context: u32,
+    /// Tokens computed in this step.
+    pub tokens: u32,
+}
+
+/// What a step computes: enough to price it.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchShape<'a> {
+    /// Chunks of more than one token, or that do not end at a sampled token.
+    pub prefill: &'a [PrefillChunk],
+    /// Rows that compute exactly one token on top of their context.
+    pub decode_rows: u32,
+    /// Sum over decode rows of the tokens already in their KV cache.
+    pub decode_ctx_sum: u64,
+}
+
+/// Duration of a pure decode step: exactly `base_fs + per_ctx_fs * ctx_sum` while `ctx_sum < until_ctx_sum`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLaw {
+    /// Fixed part, fs.
+    pub base_fs: u64,
+    /// For each token of context, fs.
+    pub per_ctx_fs: u64,
+    /// End of this affine piece (exclusive); `u64::MAX` when there is none.
+    pub until_ctx_sum: u64,
+}
+
+/// How long an engine step takes. Deterministic: step time is never random per step.
+pub trait StepTime: Send + Sync {
+    /// Duration of any batch. On pure decode it equals the law to the femtosecond.
+    fn batch(&self, shape: &BatchShape<'_>) -> Femtos;
+    /// The law for a pure decode batch of `rows` rows whose contexts add up to `ctx_sum`.
+    fn decode(&self, rows: u32, ctx_sum: u64) -> DecodeLaw;
+}
+
+/// Takes records as they become final, in completion order.
+pub trait RecordSink {
+    /// An attempt ended.
+    fn attempt(&mut self, record: &AttemptRecord);
+    /// A request ended.
+    fn request(&mut self, record: &RequestRecord);
+    /// A row of the series.
+    fn series(&mut self, row: &SeriesRow);
+}

@@ -1,0 +1,88 @@
+//! Simulated time: whole nanoseconds for the world, whole femtoseconds inside a replica's clock.
+use serde::{Deserialize, Serialize};
+use std::ops::{Add, AddAssign, Sub};
+
+/// Nanoseconds in a second.
+pub const NS_PER_S: u64 = 1_000_000_000;
+
+/// An instant or a span of simulated time in whole nanoseconds since the trace's first instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct SimTime(pub u64);
+
+impl SimTime {
+    /// The first instant.
+    pub const ZERO: SimTime = SimTime(0);
+    /// Later than anything that happens.
+    pub const NEVER: SimTime = SimTime(u64::MAX);
+
+    /// Rounds seconds to the nearest nanosecond; negative and NaN become zero.
+    pub fn from_secs_f64(seconds: f64) -> SimTime {
+        SimTime((seconds * NS_PER_S as f64).round() as u64)
+    }
+    /// Whole milliseconds.
+    pub const fn from_millis(ms: u64) -> SimTime {
+        SimTime(ms * 1_000_000)
+    }
+    /// Whole seconds.
+    pub const fn from_secs(s: u64) -> SimTime {
+        SimTime(s * NS_PER_S)
+    }
+    /// Seconds as a float, for reports only.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / NS_PER_S as f64
+    }
+    /// The span since `earlier`, zero if it is later.
+    pub fn since(self, earlier: SimTime) -> SimTime {
+        SimTime(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add for SimTime {
+    type Output = SimTime;
+    fn add(self, other: SimTime) -> SimTime {
+        SimTime(self.0.saturating_add(other.0))
+    }
+}
+impl AddAssign for SimTime {
+    fn add_assign(&mut self, other: SimTime) {
+        *self = *self + other;
+    }
+}
+impl Sub for SimTime {
+    type Output = SimTime;
+    fn sub(self, other: SimTime) -> SimTime {
+        assert!(self >= other, "clock-forward: {other:?} is later than {self:?}");
+        SimTime(self.0 - other.0)
+    }
+}
+
+/// A duration, or a replica's clock, in whole femtoseconds (10^-15 s).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Femtos(pub u128);
+
+impl Femtos {
+    /// Femtoseconds in a nanosecond.
+    pub const PER_NS: u128 = 1_000_000;
+    /// Rounds seconds to the nearest femtosecond; negative and NaN become zero.
+    pub fn from_secs_f64(seconds: f64) -> Femtos {
+        Femtos((seconds * 1e15).round() as u128)
+    }
+    /// The same instant, from the world's clock.
+    pub fn from_time(t: SimTime) -> Femtos {
+        Femtos(u128::from(t.0) * Self::PER_NS)
+    }
+    /// Nanoseconds, rounded down, as a replica publishes them.
+    pub fn to_time(self) -> SimTime {
+        SimTime((self.0 / Self::PER_NS) as u64)
+    }
+    /// Seconds as a float, for reports only.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e15
+    }
+}
+impl Add for Femtos {
+    type Output = Femtos;
+    fn add(self, other: Femtos) -> Femtos {
+        Femtos(self.0 + other.0)
+    }
+}
