@@ -1,0 +1,299 @@
+//! Replays a recorded schedule of the real vLLM by call index and names the first difference.
+//!
+//! Reads no files: who calls it hands over a case. The form of a case: `tests/golden` and its README.
+use super::batch::{Batch, StepResult};
+use super::scheduler::Scheduler;
+use super::vllm::{QueuePolicy, VllmConfig, VllmScheduler};
+use crate::types::{AttemptId, Content, ContentId, Job, Run, SimTime};
+use serde::Deserialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// One line of a golden file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    /// Its name.
+    pub case: String,
+    /// The engine's knobs.
+    pub config: CaseConfig,
+    /// What arrives.
+    pub requests: Vec<CaseRequest>,
+    /// What was decided, one for each call in which something happened.
+    pub steps: Vec<CaseStep>,
+}
+
+/// vLLM's knobs under vLLM's names.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CaseConfig {
+    /// Tokens a block.
+    pub block_size: u32,
+    /// Blocks, the null block included.
+    pub num_gpu_blocks: u32,
+    /// Sequence limit.
+    pub max_num_seqs: u32,
+    /// Token budget of a step.
+    pub max_num_batched_tokens: u32,
+    /// Context limit.
+    pub max_model_len: u32,
+    /// Prefix cache on or off.
+    pub enable_prefix_caching: bool,
+    /// `fcfs` or `priority`.
+    pub policy: String,
+    /// Cap of a long prompt's chunk.
+    pub long_prefill_token_threshold: u32,
+    /// Share of blocks that an admission leaves free.
+    pub watermark: f64,
+    /// Full-sequence gate.
+    pub reserve_full_isl: bool,
+    /// Two batches in flight.
+    pub async_scheduling: bool,
+}
+
+/// One request of a case.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CaseRequest {
+    /// Its name.
+    pub id: String,
+    /// Call before which it is added.
+    pub arrival_step: u64,
+    /// Lower is more urgent.
+    pub priority: i32,
+    /// Prompt tokens.
+    pub prompt_len: u32,
+    /// Output tokens.
+    pub output_len: u32,
+    /// Identity of each full block of prompt and output.
+    pub block_ids: Vec<u64>,
+}
+
+/// One recorded call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct CaseStep {
+    /// Index of the call.
+    pub step: u64,
+    /// Who computes how many tokens, in order.
+    pub scheduled: Vec<(String, u32)>,
+    /// Prefix-cache hit of who entered running.
+    pub admitted_with_cached: BTreeMap<String, u32>,
+    /// Who was preempted, sorted.
+    pub preempted: Vec<String>,
+    /// Who finished in the update after the call, sorted.
+    pub finished: Vec<String>,
+    /// Free blocks after that update.
+    pub free_blocks: u32,
+    /// Running requests after it.
+    pub running: u32,
+    /// Waiting requests after it.
+    pub waiting: u32,
+}
+
+/// The first difference between a case and its replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The case.
+    pub case: String,
+    /// The call.
+    pub step: u64,
+    /// Which field differs.
+    pub field: &'static str,
+    /// As recorded.
+    pub expected: String,
+    /// As replayed.
+    pub got: String,
+}
+
+impl Case {
+    /// The scheduler's knobs.
+    pub fn vllm_config(&self) -> VllmConfig {
+        let c = &self.config;
+        VllmConfig {
+            block_size: c.block_size,
+            num_blocks: c.num_gpu_blocks,
+            max_num_seqs: c.max_num_seqs,
+            max_num_batched_tokens: c.max_num_batched_tokens,
+            max_model_len: c.max_model_len,
+            prefix_caching: c.enable_prefix_caching,
+            policy: if c.policy == "priority" { QueuePolicy::Priority } else { QueuePolicy::Fcfs },
+            long_prefill_token_threshold: c.long_prefill_token_threshold,
+            watermark: c.watermark,
+            reserve_full_isl: c.reserve_full_isl,
+            async_scheduling: c.async_scheduling,
+            max_num_queued_reqs: None,
+        }
+    }
+
+    /// The job of request `index`, and the content of what it generates.
+    fn job(&self, index: usize) -> (Job, Box<[Run]>) {
+        let r = &self.requests[index];
+        let size = self.config.block_size;
+        let total = r.prompt_len + r.output_len;
+        let mut all: Vec<Run> = Vec::with_capacity(r.block_ids.len() + 1);
+        all.extend(r.block_ids.iter().map(|&id| Run { id: ContentId::Named(id), start: 0, len: size }));
+        let named = r.block_ids.len() as u32 * size;
+        all.push(Run { id: ContentId::Private(index as u64), start: 0, len: total.saturating_sub(named) });
+        let (mut prompt, mut output, mut at) = (Vec::new(), Vec::new(), 0);
+        for run in all {
+            let first = run.len.min(r.prompt_len.saturating_sub(at));
+            prompt.push(Run { len: first, ..run });
+            output.push(Run { start: run.start + first, len: run.len - first, ..run });
+            at += run.len;
+        }
+        prompt.retain(|run| run.len > 0);
+        output.retain(|run| run.len > 0);
+        let job = Job {
+            attempt: AttemptId(index as u64),
+            request: index as u64,
+            try_number: 0,
+            prompt_tokens: r.prompt_len,
+            output_tokens: r.output_len,
+            max_output_tokens: r.output_len,
+            priority: r.priority,
+            content: Content(Arc::from(prompt)),
+            external_kv: None,
+            hold_kv_until: None,
+        };
+        (job, output.into_boxed_slice())
+    }
+
+    /// Replays the case.
+    ///
+    /// # Errors
+    /// The first field that differs from the recording.
+    pub fn replay(&self) -> Result<(), Box<Mismatch>> {
+        let mut order: Vec<usize> = (0..self.requests.len()).collect();
+        order.sort_by_key(|&i| (self.requests[i].arrival_step, &self.requests[i].id));
+        let mut arrivals = order.into_iter().peekable();
+        let mut scheduler = VllmScheduler::new(self.vllm_config());
+        let depth = if self.config.async_scheduling { 2 } else { 1 };
+        let mut flight: VecDeque<Batch> = VecDeque::new();
+        let (mut spare, mut result) = (Vec::new(), StepResult::default());
+        let mut recorded = self.steps.iter();
+        let mut call = 0;
+        loop {
+            if scheduler.unfinished() == 0 && flight.is_empty() {
+                match arrivals.peek() {
+                    Some(&next) => call = call.max(self.requests[next].arrival_step),
+                    None => break,
+                }
+            }
+            while let Some(next) = arrivals.next_if(|&i| self.requests[i].arrival_step <= call) {
+                let (job, output) = self.job(next);
+                scheduler
+                    .enqueue_with_output(job, Some(output))
+                    .map_err(|cause| self.differs(call, "enqueue", &"accepted", &cause))?;
+            }
+            let mut batch: Batch = spare.pop().unwrap_or_default();
+            scheduler.schedule(SimTime(call), &mut batch);
+            let mut got = self.describe(call, &batch);
+            let empty = batch.is_empty();
+            if empty {
+                spare.push(batch);
+            } else {
+                flight.push_back(batch);
+            }
+            if flight.len() == depth || empty {
+                if let Some(oldest) = flight.pop_front() {
+                    scheduler.update(&oldest, &mut result);
+                    got.finished = result.finished.iter().map(|f| self.name(f.attempt)).collect();
+                    got.finished.sort_unstable();
+                    spare.push(oldest);
+                }
+            }
+            let load = scheduler.load();
+            got.free_blocks = load.kv_total_blocks - load.kv_used_blocks;
+            (got.running, got.waiting) = (load.running, load.waiting);
+            if !(got.scheduled.is_empty() && got.preempted.is_empty() && got.finished.is_empty()) {
+                match recorded.next() {
+                    Some(want) => self.compare(want, &got)?,
+                    None => return Err(self.differs(call, "step", &"no further step", &got)),
+                }
+            }
+            call += 1;
+        }
+        match recorded.next() {
+            Some(want) => Err(self.differs(want.step, "step", want, &"the end")),
+            None => Ok(()),
+        }
+    }
+
+    fn name(&self, attempt: AttemptId) -> String {
+        self.requests[attempt.0 as usize].id.clone()
+    }
+
+    fn describe(&self, call: u64, batch: &Batch) -> CaseStep {
+        let mut preempted: Vec<String> = batch.preempted.iter().map(|&a| self.name(a)).collect();
+        preempted.sort_unstable();
+        CaseStep {
+            step: call,
+            scheduled: batch.rows.iter().map(|row| (self.name(row.attempt), row.tokens)).collect(),
+            admitted_with_cached: batch.admitted.iter().map(|&(a, hit)| (self.name(a), hit)).collect(),
+            preempted,
+            ..CaseStep::default()
+        }
+    }
+
+    fn differs(
+        &self,
+        step: u64,
+        field: &'static str,
+        expected: &dyn std::fmt::Debug,
+        got: &dyn std::fmt::Debug,
+    ) -> Box<Mismatch> {
+        let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
+        Box::new(Mismatch { case: self.case.clone(), step, field, expected, got })
+    }
+
+    fn compare(&self, want: &CaseStep, got: &CaseStep) -> Result<(), Box<Mismatch>> {
+        macro_rules! same {
+            ($($field:ident),*) => {$(
+                if want.$field != got.$field {
+                    return Err(self.differs(want.step, stringify!($field), &want.$field, &got.$field));
+                }
+            )*};
+        }
+        same!(step, scheduled, admitted_with_cached, preempted, finished, free_blocks, running, waiting);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    /// Replays a file of this project's recordings; the tests may read files.
+    fn exact(file: &str, cases: usize) {
+        let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+        let mut text = String::new();
+        let packed = std::fs::File::open(&path).expect("golden file");
+        flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("golden file unpacks");
+        let all: Vec<Case> = text.lines().map(|l| serde_json::from_str(l).expect("golden case")).collect();
+        let wrong: Vec<Mismatch> = all.iter().filter_map(|c| c.replay().err()).map(|m| *m).collect();
+        println!("{file}: {} of {} cases exact", all.len() - wrong.len(), all.len());
+        assert!(
+            wrong.is_empty(),
+            "vllm-exact: {} of {} cases differ: {:#?}",
+            wrong.len(),
+            all.len(),
+            &wrong[..wrong.len().min(5)]
+        );
+        assert_eq!(all.len(), cases);
+    }
+
+    #[test]
+    fn synchronous_schedules_equal_the_real_vllm() {
+        exact("vllm-0.32-sync.jsonl.gz", 90);
+    }
+    #[test]
+    fn azure_schedules_equal_the_real_vllm() {
+        exact("vllm-0.32-azure-sync.jsonl.gz", 2);
+    }
+    #[test]
+    fn asynchronous_schedules_equal_the_real_vllm() {
+        exact("vllm-0.32-async.jsonl.gz", 90);
+    }
+    #[test]
+    fn asynchronous_azure_schedules_equal_the_real_vllm() {
+        exact("vllm-0.32-azure-async.jsonl.gz", 1);
+    }
+}

@@ -1,0 +1,22 @@
+//! Engines: scheduler state machines and the replica that owns their clock.
+//!
+//! Imports `types` and `kv`. Must keep true: a scheduler knows no time but the stamps it is handed; the token
+//! budget and the sequence limit are never exceeded; a step that preempts admits nobody; every job ends once.
+//! Read first: `scheduler.rs`, then `vllm/schedule.rs`, then `replica.rs`.
+mod batch;
+pub mod conformance;
+mod replica;
+mod scheduler;
+mod static_batch;
+mod vllm;
+
+pub use batch::{Batch, Finished, Gap, Row, StepResult};
+pub use replica::{Engine, Replica};
+pub use scheduler::{Scheduler, Stride};
+pub use static_batch::{StaticConfig, StaticScheduler};
+pub use vllm::{QueuePolicy, VllmConfig, VllmScheduler};
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testkit;

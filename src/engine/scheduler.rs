@@ -1,0 +1,43 @@
+//! The seam between a scheduler (a state machine without a clock) and the replica that owns the clock.
+use super::batch::{Batch, StepResult};
+use crate::types::{AttemptId, FailureCause, Job, Load, SimTime};
+
+/// A run of equal decode steps that an engine may take in one event. Nobody offers one yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stride {
+    /// Decode steps until the batch changes.
+    pub steps: u64,
+    /// Rows in each.
+    pub rows: u32,
+    /// Context tokens of the first.
+    pub ctx_sum: u64,
+}
+
+/// Decides what each step computes. Times are stamps handed in; only static batching's timeout compares them.
+pub trait Scheduler {
+    /// Takes a job into the waiting queue.
+    ///
+    /// # Errors
+    /// `TooLong` if it can never run here, `QueueFull` if the queue has its limit.
+    fn enqueue(&mut self, job: Job, now: SimTime) -> Result<(), FailureCause>;
+    /// Drops a job; says how many tokens it had emitted, `None` if it is not here.
+    fn abort(&mut self, attempt: AttemptId) -> Option<u32>;
+    /// Fills `batch` with the next step; an empty one if nothing can run.
+    fn schedule(&mut self, now: SimTime, batch: &mut Batch);
+    /// Applies a batch that ended at `batch.ends_at`. Batches return in the order of their schedules.
+    fn update(&mut self, batch: &Batch, result: &mut StepResult);
+    /// What a gateway may see.
+    fn load(&self) -> Load;
+    /// Jobs that have not ended.
+    fn unfinished(&self) -> usize;
+    /// Drops everything: pushes each job with the tokens it had emitted, ordered by attempt.
+    fn kill_all(&mut self, lost: &mut Vec<(AttemptId, u32)>);
+    /// When an idle scheduler wants to be asked again; `NEVER` if only a job can change its mind.
+    fn deadline(&self) -> SimTime {
+        SimTime::NEVER
+    }
+    /// The decode run that could be taken at once; none is always right, only slower.
+    fn stride(&self) -> Option<Stride> {
+        None
+    }
+}

@@ -1,0 +1,219 @@
+//! vLLM's V1 scheduler: continuous batching, chunked prefill, paged KV, prefix cache, recompute preemption.
+//!
+//! `schedule.rs` decides a step, `update.rs` applies it, `memory.rs` is what both do to blocks, `slots.rs` holds
+//! requests. Rules and their numbers: spec/vllm.md 1.3 to 1.8; equality with the real one: `conformance`.
+mod memory;
+mod schedule;
+mod slots;
+#[cfg(test)]
+mod traces;
+mod update;
+
+use super::batch::{Batch, StepResult};
+use super::scheduler::Scheduler;
+use crate::kv::BlockPool;
+use crate::types::{AttemptId, FailureCause, Job, Load, Run, SimTime};
+use slots::{Slots, State};
+use std::collections::VecDeque;
+
+/// Who goes first, and who is preempted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueuePolicy {
+    /// By arrival; the last admitted is preempted.
+    #[default]
+    Fcfs,
+    /// By (priority, arrival); the largest of these is preempted.
+    Priority,
+}
+
+/// The knobs of vLLM that decide schedules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VllmConfig {
+    /// Tokens a KV block.
+    pub block_size: u32,
+    /// KV blocks, the null block included.
+    pub num_blocks: u32,
+    /// Requests that may run at once.
+    pub max_num_seqs: u32,
+    /// Tokens a step.
+    pub max_num_batched_tokens: u32,
+    /// Prompt and output tokens of a request together.
+    pub max_model_len: u32,
+    /// Whether full blocks are shared.
+    pub prefix_caching: bool,
+    /// Order of the queue.
+    pub policy: QueuePolicy,
+    /// Most prefill tokens of one request a step while others are there; 0 = no such cap.
+    pub long_prefill_token_threshold: u32,
+    /// Share of blocks that an admission leaves free while something runs.
+    pub watermark: f64,
+    /// Whether an admission needs room for all of a request's tokens, not only for its first chunk.
+    pub reserve_full_isl: bool,
+    /// Whether the next step is scheduled while one runs.
+    pub async_scheduling: bool,
+    /// Requests that may wait; more are refused.
+    pub max_num_queued_reqs: Option<u32>,
+}
+
+impl Default for VllmConfig {
+    fn default() -> VllmConfig {
+        VllmConfig {
+            block_size: 16,
+            num_blocks: 4096,
+            max_num_seqs: 256,
+            max_num_batched_tokens: 8192,
+            max_model_len: 8192,
+            prefix_caching: true,
+            policy: QueuePolicy::Fcfs,
+            long_prefill_token_threshold: 0,
+            watermark: 0.0,
+            reserve_full_isl: true,
+            async_scheduling: true,
+            max_num_queued_reqs: None,
+        }
+    }
+}
+
+/// The scheduler. See the module head.
+#[derive(Debug)]
+pub struct VllmScheduler {
+    config: VllmConfig,
+    watermark_blocks: u32,
+    pool: BlockPool,
+    slots: Slots,
+    /// Slots in admission order.
+    running: Vec<u32>,
+    /// Slots in the order in which they are tried.
+    waiting: VecDeque<u32>,
+    arrivals: u64,
+    /// Blocks hit by the admission being tried.
+    hits: Vec<u32>,
+}
+
+impl VllmScheduler {
+    /// An empty engine.
+    pub fn new(config: VllmConfig) -> VllmScheduler {
+        assert!(
+            config.block_size > 0 && config.max_num_seqs > 0 && config.max_num_batched_tokens > 0,
+            "vllm-config: block size, sequence limit and token budget are at least 1"
+        );
+        VllmScheduler {
+            watermark_blocks: (config.watermark * f64::from(config.num_blocks)) as u32,
+            pool: BlockPool::new(config.num_blocks),
+            slots: Slots::default(),
+            running: Vec::new(),
+            waiting: VecDeque::new(),
+            arrivals: 0,
+            hits: Vec::new(),
+            config,
+        }
+    }
+
+    /// Its knobs.
+    pub fn config(&self) -> &VllmConfig {
+        &self.config
+    }
+
+    /// Its blocks, to look at.
+    pub fn pool(&self) -> &BlockPool {
+        &self.pool
+    }
+
+    /// Blocks that a request holds, in order; none if it is not here.
+    pub fn blocks_of(&self, attempt: AttemptId) -> &[u32] {
+        self.slots.find(attempt).map_or(&[], |s| &self.slots[s].blocks)
+    }
+
+    /// Like `enqueue`, for a job whose generated tokens have the content `output` instead of its own.
+    ///
+    /// # Errors
+    /// As `enqueue`.
+    pub fn enqueue_with_output(&mut self, job: Job, output: Option<Box<[Run]>>) -> Result<(), FailureCause> {
+        assert!(job.prompt_tokens > 0 && job.output_tokens > 0, "job-not-empty: {:?}", job.attempt);
+        debug_assert_eq!(job.content.tokens(), u64::from(job.prompt_tokens), "content-covers-prompt");
+        let total = u64::from(job.prompt_tokens) + u64::from(job.output_tokens);
+        let most_blocks = (total - 1).div_ceil(u64::from(self.config.block_size));
+        if total > u64::from(self.config.max_model_len) || most_blocks > u64::from(self.pool.usable()) {
+            return Err(FailureCause::TooLong);
+        }
+        if self.config.max_num_queued_reqs.is_some_and(|most| self.waiting.len() >= most as usize) {
+            return Err(FailureCause::QueueFull);
+        }
+        self.arrivals += 1;
+        let slot = self.slots.insert(job, output, self.arrivals);
+        self.queue(slot, false);
+        Ok(())
+    }
+
+    /// Puts a request into the waiting queue where its policy wants it; `front` is for the preempted.
+    fn queue(&mut self, slot: u32, front: bool) {
+        match self.config.policy {
+            QueuePolicy::Fcfs if front => self.waiting.push_front(slot),
+            QueuePolicy::Fcfs => self.waiting.push_back(slot),
+            QueuePolicy::Priority => {
+                let urgency = self.slots[slot].urgency();
+                let at = self.waiting.partition_point(|&other| self.slots[other].urgency() < urgency);
+                self.waiting.insert(at, slot);
+            }
+        }
+    }
+
+    /// Takes a request out of the list it is in, frees its blocks and its slot.
+    fn retire(&mut self, slot: u32) {
+        match self.slots[slot].state {
+            State::Running => {
+                let at = self.running.iter().position(|&s| s == slot).expect("state-matches-list: running");
+                self.running.remove(at);
+            }
+            State::Waiting => {
+                let at = self.waiting.iter().position(|&s| s == slot).expect("state-matches-list: waiting");
+                self.waiting.remove(at);
+            }
+        }
+        self.forget(slot);
+    }
+
+    /// Frees the blocks and the slot of a request that is in no list.
+    fn forget(&mut self, slot: u32) {
+        self.release_blocks(slot);
+        self.slots[slot].chain.clear(&mut self.pool.interner);
+        self.slots.remove(slot);
+    }
+}
+
+impl Scheduler for VllmScheduler {
+    fn enqueue(&mut self, job: Job, _now: SimTime) -> Result<(), FailureCause> {
+        self.enqueue_with_output(job, None)
+    }
+    fn abort(&mut self, attempt: AttemptId) -> Option<u32> {
+        let slot = self.slots.find(attempt)?;
+        let emitted = self.slots[slot].emitted;
+        self.retire(slot);
+        Some(emitted)
+    }
+    fn schedule(&mut self, _now: SimTime, batch: &mut Batch) {
+        self.next_batch(batch);
+    }
+    fn update(&mut self, batch: &Batch, result: &mut StepResult) {
+        self.apply(batch, result);
+    }
+    fn load(&self) -> Load {
+        Load {
+            waiting: self.waiting.len() as u32,
+            running: self.running.len() as u32,
+            kv_used_blocks: self.pool.usable() - self.pool.free_count(),
+            kv_total_blocks: self.pool.usable(),
+        }
+    }
+    fn unfinished(&self) -> usize {
+        self.running.len() + self.waiting.len()
+    }
+    fn kill_all(&mut self, lost: &mut Vec<(AttemptId, u32)>) {
+        let from = lost.len();
+        while let Some(slot) = self.running.pop().or_else(|| self.waiting.pop_back()) {
+            lost.push((self.slots[slot].attempt, self.slots[slot].emitted));
+            self.forget(slot);
+        }
+        lost[from..].sort_unstable();
+    }
+}

@@ -1,0 +1,465 @@
+//! The experiment file as text: what people write, with every default stated here once.
+use crate::types::{Capability, Privacy};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A duration with a unit, such as `250ms`, `2s`, `90m`, `2h`.
+pub type DurationText = String;
+
+/// An experiment: one trace, one set of pools and endpoints, several policies to compare.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentFile {
+    /// Version of the file format: 1.
+    #[serde(default = "one")]
+    pub version: u32,
+    /// A file, relative to this one, that this one is laid over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<String>,
+    /// Name; also names the result folder.
+    #[serde(default)]
+    pub name: String,
+    /// What the experiment answers.
+    #[serde(default)]
+    pub question: String,
+    /// Seed of every random stream.
+    #[serde(default = "one_u64")]
+    pub seed: u64,
+    /// Replicates of every policy. Only 1 today; statistics over replicates come later.
+    #[serde(default = "one")]
+    pub replicates: u32,
+    /// Where requests come from.
+    #[serde(default)]
+    pub trace: TraceSection,
+    /// Classes, drawn by share where the trace has none; the rest is class `default`.
+    #[serde(default)]
+    pub class: IndexMap<String, ClassSection>,
+    /// Objectives; a request counts for goodput when it meets all of them.
+    #[serde(default)]
+    pub slo: SloSection,
+    /// What you may run.
+    #[serde(default)]
+    pub pool: IndexMap<String, PoolSection>,
+    /// What you may buy.
+    #[serde(default)]
+    pub endpoint: IndexMap<String, EndpointSection>,
+    /// Timeouts, retries, scrapes.
+    #[serde(default)]
+    pub gateway: GatewaySection,
+    /// The policies to compare; each keeps its own fleet.
+    #[serde(default)]
+    pub policy: IndexMap<String, PolicySection>,
+    /// Failures of replicas; off unless the table is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<FailuresSection>,
+    /// People.
+    #[serde(default)]
+    pub economics: EconomicsSection,
+    /// `"policy.metric" = { worse = "5%" }`: what a pull request may not make worse.
+    #[serde(default)]
+    pub gate: IndexMap<String, GateRule>,
+}
+
+/// Exactly one of `source`, `path`, `generate`, `users`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceSection {
+    /// A published trace, by file name in `$BASELOAD_DATA/traces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// A trace file, relative to the experiment file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A generator's specification, relative to the experiment file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<String>,
+    /// Fixed-concurrency users instead of a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<UsersSection>,
+    /// Divides all times: 2 = twice the rate.
+    #[serde(default = "one_f64")]
+    pub rate_scale: f64,
+    /// Only the first requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Client's limit where the trace has none.
+    #[serde(default = "default_max_output")]
+    pub default_max_output_tokens: u32,
+    /// Spread Mooncake's 3-second buckets evenly, by seed.
+    #[serde(default = "yes")]
+    pub spread_buckets: bool,
+}
+
+/// Users who send their next request after the previous one was answered.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsersSection {
+    /// Users, each with one request in flight.
+    pub concurrency: u32,
+    /// Requests in all.
+    pub requests: u64,
+    /// Mean think time between answer and next request (exponential).
+    #[serde(default = "zero_text")]
+    pub think: DurationText,
+    /// Median prompt tokens (log-normal, sigma 0.5).
+    pub prompt_tokens: u32,
+    /// Median output tokens (log-normal, sigma 0.5).
+    pub output_tokens: u32,
+}
+
+/// A class of requests.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassSection {
+    /// Share of requests, 0 to 1.
+    pub share: f64,
+    /// Where it may be served.
+    #[serde(default)]
+    pub privacy: Privacy,
+    /// The least capable model that serves it.
+    #[serde(default)]
+    pub needs: Capability,
+}
+
+/// Objectives; an absent one is not asked for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SloSection {
+    /// Time to first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<DurationText>,
+    /// Time per output token after the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot: Option<DurationText>,
+    /// Arrival to last token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2e: Option<DurationText>,
+}
+
+/// A pool of identical replicas.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSection {
+    /// Model, by its name in `baseload catalog models`.
+    pub model: String,
+    /// GPU, by its name in `baseload catalog gpus`.
+    pub gpu: String,
+    /// GPUs of one replica.
+    #[serde(default = "one")]
+    pub tensor_parallel: u32,
+    /// Replicas, where a policy does not say.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// What a GPU costs.
+    pub rent: RentSection,
+    /// Share of GPU memory the engine may use (vLLM's default: 0.92).
+    #[serde(default = "utilization")]
+    pub utilization: f64,
+    /// Longest sequence; the model's own limit unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<u32>,
+    /// KV blocks, overriding the memory arithmetic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_blocks: Option<u32>,
+    /// The engine.
+    #[serde(default)]
+    pub engine: EngineSection,
+}
+
+/// Rent of a GPU: `{ provider, kind }` of the catalog, or `{ usd_per_gpu_hour }`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RentSection {
+    /// Provider in `baseload catalog rents`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Kind in `baseload catalog rents`, such as `on-demand`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Your own price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_per_gpu_hour: Option<f64>,
+}
+
+/// One of the engines; vLLM with its defaults unless given.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSection {
+    /// vLLM V1's scheduler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vllm: Option<VllmSection>,
+    /// Fixed batches: no slot is freed until the last row ends.
+    #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
+    pub static_batch: Option<StaticSection>,
+}
+
+/// vLLM's scheduler options, under vLLM's names.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VllmSection {
+    /// Sequences in the running list.
+    pub max_num_seqs: u32,
+    /// Tokens of one step.
+    pub max_num_batched_tokens: u32,
+    /// Tokens of a KV block.
+    pub block_size: u32,
+    /// Reuse KV of equal prefixes.
+    pub enable_prefix_caching: bool,
+    /// Cap of a prefill chunk while others wait or run; 0 = none.
+    pub long_prefill_token_threshold: u32,
+    /// Share of blocks kept free when admitting.
+    pub watermark: f64,
+    /// Admit only what fits with its whole prompt.
+    pub scheduler_reserve_full_isl: bool,
+    /// Queue limit; more are refused with 503.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_queued_reqs: Option<u32>,
+}
+
+impl Default for VllmSection {
+    fn default() -> Self {
+        VllmSection {
+            max_num_seqs: 256,
+            max_num_batched_tokens: 8192,
+            block_size: 16,
+            enable_prefix_caching: true,
+            long_prefill_token_threshold: 0,
+            watermark: 0.0,
+            scheduler_reserve_full_isl: true,
+            max_num_queued_reqs: None,
+        }
+    }
+}
+
+/// Static batching.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StaticSection {
+    /// Rows of a batch.
+    pub max_batch: u32,
+    /// A batch closes at its size, or when its oldest request has waited this long.
+    pub timeout: DurationText,
+    /// Tokens of a KV block (the unit of the memory account).
+    pub block_size: u32,
+}
+
+impl Default for StaticSection {
+    fn default() -> Self {
+        StaticSection { max_batch: 32, timeout: "500ms".into(), block_size: 16 }
+    }
+}
+
+/// A bought endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointSection {
+    /// `provider/model` of `baseload catalog apis`: price, context, capability, published latency.
+    pub catalog: String,
+    /// Rate limits; none unless given.
+    #[serde(default)]
+    pub limits: LimitsSection,
+    /// Median TTFT, overriding the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_p50: Option<DurationText>,
+    /// Median output speed in tokens a second, overriding the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_s: Option<f64>,
+    /// Share of requests that end in a 5xx, overriding the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rate: Option<f64>,
+}
+
+/// Limits a minute.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// Requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Uncached input tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<u64>,
+    /// Output tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<u64>,
+}
+
+/// The gateway's patience and eyes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewaySection {
+    /// From arrival until it gives up.
+    pub timeout: DurationText,
+    /// Tries after the first, on 429, 5xx and a lost replica.
+    pub retries: u32,
+    /// How old engine signals are.
+    pub scrape: ScrapeSection,
+    /// Prefill rate of a pool assumed before it is measured, tokens a second.
+    pub assumed_prefill_tokens_per_s: u64,
+}
+
+impl Default for GatewaySection {
+    fn default() -> Self {
+        GatewaySection {
+            timeout: "600s".into(),
+            retries: 2,
+            scrape: ScrapeSection::default(),
+            assumed_prefill_tokens_per_s: 20_000,
+        }
+    }
+}
+
+/// Scraping of engine signals.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScrapeSection {
+    /// Time between samples.
+    pub interval: DurationText,
+    /// Time from a sample until it is seen.
+    pub delay: DurationText,
+}
+
+impl Default for ScrapeSection {
+    fn default() -> Self {
+        ScrapeSection { interval: "1s".into(), delay: "0s".into() }
+    }
+}
+
+/// A policy: the fleet it keeps, what it may buy, and one routing table (`least_outstanding` unless given).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySection {
+    /// Replicas it keeps of each pool; the pool's own number where unnamed, 0 = none and no cost.
+    pub pools: IndexMap<String, u32>,
+    /// Endpoints it may buy from; all unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<String>>,
+    /// Own replicas in turn; endpoints only for what those may not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_robin: Option<Empty>,
+    /// The own replica with the fewest requests under way; endpoints only for what those may not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_outstanding: Option<Empty>,
+    /// No replicas at all: the cheapest allowed endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_only: Option<Empty>,
+    /// No endpoints at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_hosted_only: Option<Empty>,
+    /// Buy when the own queue is long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<OverflowSection>,
+    /// The cheapest that is predicted to meet the TTFT objective, else the fastest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_aware: Option<Empty>,
+}
+
+/// A table without keys.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// When to buy, and from whom.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OverflowSection {
+    /// The endpoint.
+    pub to: String,
+    /// Mean waiting requests a replica at which it begins.
+    #[serde(default = "eight")]
+    pub waiting_per_replica: f64,
+    /// Mean KV use (0 to 1) at which it begins.
+    #[serde(default = "kv_use")]
+    pub kv_use: f64,
+    /// It ends below both thresholds times one minus this.
+    #[serde(default = "hysteresis")]
+    pub hysteresis: f64,
+}
+
+/// Failures of replicas (spec/fleet.md 5.1).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FailuresSection {
+    /// Failures per GPU and hour.
+    pub per_gpu_hour: f64,
+    /// Until the gateway notices.
+    pub detection: DurationText,
+    /// Until the replica serves again.
+    pub recovery: DurationText,
+}
+
+impl Default for FailuresSection {
+    fn default() -> Self {
+        FailuresSection { per_gpu_hour: 2e-5, detection: "30s".into(), recovery: "3m".into() }
+    }
+}
+
+/// People, charged where a pool with replicas exists.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EconomicsSection {
+    /// Full-time equivalents that a self-hosted fleet takes.
+    pub people_fte: f64,
+    /// Loaded cost of one; the catalog's `ml_infra_engineer_loaded_us` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people_usd_per_year: Option<f64>,
+    /// On-call; the catalog's `on_call_stipend_us` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_call_usd_per_year: Option<f64>,
+}
+
+impl Default for EconomicsSection {
+    fn default() -> Self {
+        EconomicsSection { people_fte: 0.5, people_usd_per_year: None, on_call_usd_per_year: None }
+    }
+}
+
+/// How much worse a metric may get: `"5%"` of the baseline, or a number in the metric's own unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateRule {
+    /// The tolerance.
+    pub worse: WorseBy,
+}
+
+/// `"5%"` or an absolute number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum WorseBy {
+    /// Text with a percent sign.
+    Percent(String),
+    /// In the metric's unit.
+    Absolute(f64),
+}
+
+fn one() -> u32 {
+    1
+}
+fn one_u64() -> u64 {
+    1
+}
+fn one_f64() -> f64 {
+    1.0
+}
+fn yes() -> bool {
+    true
+}
+fn default_max_output() -> u32 {
+    1024
+}
+fn zero_text() -> String {
+    "0s".into()
+}
+fn utilization() -> f64 {
+    0.92
+}
+fn eight() -> f64 {
+    8.0
+}
+fn kv_use() -> f64 {
+    0.95
+}
+fn hysteresis() -> f64 {
+    0.2
+}
