@@ -4,5 +4,7 @@ pub mod api;
 pub mod frames;
 pub mod catalog;
 pub mod gateway;
+pub mod latency;
+pub mod memory;
 pub mod random;
 pub mod types;

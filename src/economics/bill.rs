@@ -1,0 +1,180 @@
+//! Lines of a monthly bill and their sum.
+//!
+//! May import: types. Must keep true: the total is the sum of the lines, each rounded at most once.
+use crate::types::{NS_PER_S, SimTime, Usd};
+
+/// Hours in a billing month.
+pub const HOURS_PER_MONTH: u64 = 730;
+
+/// A billing month as simulated time.
+pub const MONTH: SimTime = SimTime::from_secs(HOURS_PER_MONTH * 3600);
+
+/// What a line of the bill pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LineKind {
+    /// GPU hours of a pool, idle ones included.
+    Gpu,
+    /// Tokens bought from an endpoint.
+    Api,
+    /// People who run the pools.
+    People,
+}
+
+impl LineKind {
+    /// Every kind, in the order of reports.
+    pub const ALL: [LineKind; 3] = [LineKind::Gpu, LineKind::Api, LineKind::People];
+
+    /// The name in summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            LineKind::Gpu => "gpu",
+            LineKind::Api => "api",
+            LineKind::People => "people",
+        }
+    }
+}
+
+/// One line of a monthly bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillLine {
+    /// What it is for: a pool, an endpoint, "people".
+    pub name: String,
+    /// Its kind.
+    pub kind: LineKind,
+    /// Exact amount a month.
+    pub usd_per_month: Usd,
+}
+
+/// A monthly bill: nothing but its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bill {
+    /// The lines, in the order of the experiment file.
+    pub lines: Vec<BillLine>,
+}
+
+impl Bill {
+    /// The sum of the lines.
+    pub fn total(&self) -> Usd {
+        self.lines.iter().map(|line| line.usd_per_month).sum()
+    }
+
+    /// The sum of the lines of one kind.
+    pub fn total_of(&self, kind: LineKind) -> Usd {
+        self.lines.iter().filter(|line| line.kind == kind).map(|line| line.usd_per_month).sum()
+    }
+}
+
+/// GPUs of a pool: replicas x GPUs a replica x rent x 730 h, idle hours included. Exact.
+pub fn gpu_line(name: impl Into<String>, replicas: u32, gpus_per_replica: u32, rent_per_gpu_hour: Usd) -> BillLine {
+    let gpu_hours = i128::from(replicas) * i128::from(gpus_per_replica) * i128::from(HOURS_PER_MONTH);
+    BillLine { name: name.into(), kind: LineKind::Gpu, usd_per_month: Usd(rent_per_gpu_hour.0 * gpu_hours) }
+}
+
+/// API spend of a window, scaled to a month with one rounding, half to even.
+///
+/// # Errors
+/// A window of zero length (fewer than two arrival instants) says nothing about a month's spend.
+pub fn api_line(name: impl Into<String>, spend: Usd, window: SimTime) -> Result<BillLine, String> {
+    let name = name.into();
+    let usd_per_month = match (spend, window) {
+        (Usd::ZERO, _) => Usd::ZERO,
+        (_, SimTime::ZERO) => {
+            return Err(format!(
+                "`{name}`: all requests arrive at one instant, so the spend cannot be scaled to a month"
+            ));
+        }
+        _ => spend.scaled(u128::from(MONTH.0), u128::from(window.0)),
+    };
+    Ok(BillLine { name, kind: LineKind::Api, usd_per_month })
+}
+
+/// People: a full-time person's loaded yearly cost x thousandths of a full-time post / 12, rounded once.
+pub fn people_line(yearly: Usd, fte_thousandths: u32) -> BillLine {
+    BillLine {
+        name: "people".into(),
+        kind: LineKind::People,
+        usd_per_month: yearly.scaled(u128::from(fte_thousandths), 12_000),
+    }
+}
+
+/// On-call pay: yearly / 12, rounded once.
+pub fn on_call_line(yearly: Usd) -> BillLine {
+    BillLine { name: "on-call".into(), kind: LineKind::People, usd_per_month: yearly.scaled(1, 12) }
+}
+
+/// US dollars a million completed tokens: the window's part of the monthly bill over the window's tokens, rounded
+/// once. `None` when nothing completed.
+pub fn usd_per_million(total_month: Usd, completed_tokens: u64, window: SimTime) -> Option<Usd> {
+    // total * (window / month) / tokens * 1e6, with the 1e6 cancelled against the month so that i128 cannot overflow.
+    const MONTH_NS_OVER_A_MILLION: u128 = HOURS_PER_MONTH as u128 * 3600 * NS_PER_S as u128 / 1_000_000;
+    (completed_tokens > 0 && window > SimTime::ZERO)
+        .then(|| total_month.scaled(u128::from(window.0), MONTH_NS_OVER_A_MILLION * u128::from(completed_tokens)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Usd {
+        Usd::parse(text).unwrap()
+    }
+
+    #[test]
+    fn gpu_hours_are_exact() {
+        let line = gpu_line("chat", 2, 4, usd("6.88"));
+        assert_eq!(line.usd_per_month, usd("40179.2"));
+        assert_eq!(gpu_line("chat", 0, 8, usd("6.88")).usd_per_month, Usd::ZERO);
+        assert_eq!(gpu_line("tiny", 3, 1, Usd(1)).usd_per_month, Usd(2190));
+    }
+
+    #[test]
+    fn api_spend_scales_once_half_to_even() {
+        let day = SimTime::from_secs(86_400);
+        assert_eq!(api_line("a", usd("12"), day).unwrap().usd_per_month, usd("365"));
+        assert_eq!(api_line("a", usd("1"), MONTH).unwrap().usd_per_month, usd("1"));
+        let two_months = SimTime(MONTH.0 * 2);
+        assert_eq!(api_line("a", Usd(5), two_months).unwrap().usd_per_month, Usd(2));
+        assert_eq!(api_line("a", Usd(7), two_months).unwrap().usd_per_month, Usd(4));
+        assert!(api_line("a", Usd(1), SimTime::ZERO).unwrap_err().contains("one instant"));
+        assert_eq!(api_line("a", Usd::ZERO, SimTime::ZERO).unwrap().usd_per_month, Usd::ZERO);
+        // A billion dollars in one hour still fits.
+        assert_eq!(
+            api_line("a", usd("1000000000"), SimTime::from_secs(3600)).unwrap().usd_per_month,
+            usd("730000000000")
+        );
+    }
+
+    #[test]
+    fn people_and_on_call_are_a_twelfth_of_the_year() {
+        assert_eq!(people_line(usd("180000"), 500).usd_per_month, usd("7500"));
+        assert_eq!(people_line(usd("100"), 1000).usd_per_month, usd("8.333333333333"));
+        assert_eq!(on_call_line(usd("24000")).usd_per_month, usd("2000"));
+    }
+
+    #[test]
+    fn bill_exact_total_is_the_sum_of_its_lines() {
+        let mut bill =
+            Bill { lines: vec![gpu_line("chat", 1, 1, usd("2.499999999999")), people_line(usd("100"), 333)] };
+        bill.lines.push(api_line("api", usd("0.000000000001"), SimTime::from_secs(7)).unwrap());
+        bill.lines.push(on_call_line(usd("1")));
+        let by_kind: Usd = LineKind::ALL.into_iter().map(|kind| bill.total_of(kind)).sum();
+        assert_eq!(by_kind, bill.total());
+        assert_eq!(bill.total_of(LineKind::Gpu), usd("1824.99999999927"));
+        assert_eq!(bill.total().0, bill.lines.iter().map(|l| l.usd_per_month.0).sum::<i128>());
+        assert_eq!(Bill::default().total(), Usd::ZERO);
+    }
+
+    #[test]
+    fn dollars_a_million_tokens_take_the_windows_part_of_the_bill() {
+        // 730 US$ a month is 1 US$ an hour; 2 M tokens in that hour cost 0.5 US$ a million.
+        let hour = SimTime::from_secs(3600);
+        assert_eq!(usd_per_million(usd("730"), 2_000_000, hour), Some(usd("0.5")));
+        assert_eq!(usd_per_million(usd("730"), 0, hour), None);
+        assert_eq!(usd_per_million(usd("730"), 5, SimTime::ZERO), None);
+        assert_eq!(usd_per_million(usd("1000000000"), 1_000_000, MONTH), Some(usd("1000000000")));
+        // Buying tokens only: the scaled spend gives back the price.
+        let spend = usd("3.75");
+        let line = api_line("api", spend, SimTime::from_secs(7200)).unwrap();
+        assert_eq!(usd_per_million(line.usd_per_month, 2_500_000, SimTime::from_secs(7200)), Some(usd("1.5")));
+    }
+}

@@ -1,0 +1,10 @@
+//! The bill: what a fleet, its API spend and its people cost a month, as exact lines.
+//!
+//! May import: types, catalog. Must keep true: `bill-exact`, a bill's total is the sum of its lines; a time-based
+//! line is computed once from its total and rounded half to even; no float enters a line.
+//! Read first: `bill.rs`.
+mod bill;
+
+pub use bill::{
+    Bill, BillLine, HOURS_PER_MONTH, LineKind, MONTH, api_line, gpu_line, on_call_line, people_line, usd_per_million,
+};

@@ -1,0 +1,348 @@
+//! The gate: compares a candidate's summary with a baseline's and says what became worse than allowed.
+//!
+//! May import: the summary. Must keep true: an unknown policy or metric is an error, never a silent pass; the same
+//! summaries pass with any tolerance.
+use super::summary::{Better, METRICS, PolicySummary, Summary};
+use serde::Deserialize;
+use std::fmt;
+
+/// How much worse a metric may become.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerance {
+    /// A share of the baseline's value: 0.05 is 5 %.
+    Relative(f64),
+    /// An amount in the metric's own unit.
+    Absolute(f64),
+    /// An amount of time, for metrics in seconds.
+    Seconds(f64),
+}
+
+impl Tolerance {
+    /// Parses `5%` (of the baseline), `50ms` or `0.05s` (for metrics in seconds) or a plain amount.
+    ///
+    /// # Errors
+    /// Text that is none of these, or negative.
+    pub fn parse(text: &str) -> Result<Tolerance, String> {
+        let text = text.trim();
+        let units: [(&str, fn(f64) -> Tolerance); 4] = [
+            ("%", |v| Tolerance::Relative(v / 100.0)),
+            ("ms", |v| Tolerance::Seconds(v / 1000.0)),
+            ("s", Tolerance::Seconds),
+            ("", Tolerance::Absolute),
+        ];
+        let (number, make) = units
+            .iter()
+            .find_map(|(unit, make)| text.strip_suffix(unit).map(|number| (number.trim(), make)))
+            .unwrap_or((text, &units[3].1));
+        match number.parse::<f64>() {
+            Ok(value) if value.is_finite() && value >= 0.0 => Ok(make(value)),
+            _ => Err(format!("`{text}` is no tolerance: write \"5%\", \"50ms\", \"0.05s\" or a number from 0")),
+        }
+    }
+
+    /// From a plain number, in the metric's own unit.
+    ///
+    /// # Errors
+    /// A number that is negative or not finite.
+    pub fn absolute(value: f64) -> Result<Tolerance, String> {
+        Tolerance::parse(&format!("{value}"))
+    }
+
+    fn allowed(self, baseline: f64) -> f64 {
+        match self {
+            Tolerance::Relative(share) => share * baseline.abs(),
+            Tolerance::Absolute(amount) | Tolerance::Seconds(amount) => amount,
+        }
+    }
+}
+
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tolerance::Relative(share) => write!(f, "{} %", number(share * 100.0)),
+            Tolerance::Absolute(amount) => write!(f, "{}", number(*amount)),
+            Tolerance::Seconds(amount) => write!(f, "{} s", number(*amount)),
+        }
+    }
+}
+
+/// A rule as the experiment file has it: `{ worse = "5%" }` or `{ worse = 0.01 }`.
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateRule {
+    /// How much worse the metric may become.
+    pub worse: Worse,
+}
+
+/// The value of `worse`.
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Worse {
+    /// In the metric's own unit.
+    Number(f64),
+    /// With `%`, `s` or `ms`.
+    Text(String),
+}
+
+impl GateRule {
+    /// The tolerance it states.
+    ///
+    /// # Errors
+    /// As [`Tolerance::parse`].
+    pub fn tolerance(&self) -> Result<Tolerance, String> {
+        match &self.worse {
+            Worse::Number(value) => Tolerance::absolute(*value),
+            Worse::Text(text) => Tolerance::parse(text),
+        }
+    }
+}
+
+/// What became of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateVerdict {
+    /// The same value.
+    Unchanged,
+    /// Better than the baseline.
+    Better,
+    /// Worse, within the tolerance.
+    Within,
+    /// Worse than allowed: fails the gate.
+    Worse,
+}
+
+impl GateVerdict {
+    /// The word in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            GateVerdict::Unchanged => "unchanged",
+            GateVerdict::Better => "better",
+            GateVerdict::Within => "within",
+            GateVerdict::Worse => "WORSE",
+        }
+    }
+}
+
+/// One gated metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateRow {
+    /// `policy.metric`.
+    pub metric: String,
+    /// The baseline's value, `None` where null.
+    pub baseline: Option<f64>,
+    /// The candidate's value, `None` where null.
+    pub candidate: Option<f64>,
+    /// Change in per cent of the baseline, where that means something.
+    pub change_percent: Option<f64>,
+    /// What was allowed.
+    pub tolerance: Tolerance,
+    /// What became of it.
+    pub verdict: GateVerdict,
+}
+
+/// What the gate found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateReport {
+    /// One row a rule, in rule order.
+    pub rows: Vec<GateRow>,
+    /// What makes the two runs hard to compare.
+    pub notes: Vec<String>,
+}
+
+impl GateReport {
+    /// Whether nothing is worse than allowed.
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.verdict != GateVerdict::Worse)
+    }
+
+    /// The report as Markdown, for a CI summary or a comment.
+    pub fn to_markdown(&self) -> String {
+        let worse = self.rows.iter().filter(|row| row.verdict == GateVerdict::Worse).count();
+        let mut out = match worse {
+            0 => format!("**Gate passed**: {} metrics within tolerance.\n\n", self.rows.len()),
+            n => format!("**Gate failed**: {n} of {} metrics worse than allowed.\n\n", self.rows.len()),
+        };
+        out.push_str("| metric | baseline | candidate | change | tolerance | verdict |\n");
+        out.push_str("|:--|--:|--:|--:|--:|:--|\n");
+        for row in &self.rows {
+            let value = |v: Option<f64>| v.map_or("none".into(), number);
+            let change = row.change_percent.map_or("–".into(), |c| format!("{c:+.2} %"));
+            out.push_str(&format!(
+                "| {} | {} | {} | {change} | {} | {} |\n",
+                row.metric.replace('|', "\\|"),
+                value(row.baseline),
+                value(row.candidate),
+                row.tolerance,
+                row.verdict.name()
+            ));
+        }
+        for note in &self.notes {
+            out.push_str(&format!("\nNote: {note}\n"));
+        }
+        out
+    }
+}
+
+/// Compares `candidate` with `baseline` by rules `(policy.metric, tolerance)`.
+///
+/// # Errors
+/// A rule that names a policy or metric that either summary does not have, or gives a time for what is no time.
+pub fn gate(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance)]) -> Result<GateReport, String> {
+    if baseline.format != candidate.format {
+        return Err(format!("the baseline has summary format {}, this run {}", baseline.format, candidate.format));
+    }
+    let rows =
+        rules.iter().map(|(name, tolerance)| row(baseline, candidate, name, *tolerance)).collect::<Result<_, _>>();
+    let mut notes = Vec::new();
+    if baseline.seed != candidate.seed {
+        notes.push(format!("the seeds differ: {} in the baseline, {} here", baseline.seed, candidate.seed));
+    }
+    if baseline.requests != candidate.requests {
+        notes.push(format!(
+            "the traces differ: {} requests in the baseline, {} here",
+            baseline.requests, candidate.requests
+        ));
+    }
+    Ok(GateReport { rows: rows?, notes })
+}
+
+fn row(baseline: &Summary, candidate: &Summary, name: &str, tolerance: Tolerance) -> Result<GateRow, String> {
+    // A policy's name may hold dots, a metric's cannot.
+    let Some((policy, metric)) = name.rsplit_once('.') else {
+        return Err(format!("gate `{name}` is not of the form `policy.metric`"));
+    };
+    let Some((_, better)) = METRICS.iter().find(|(known, _)| *known == metric) else {
+        let known: Vec<&str> = METRICS.iter().map(|(known, _)| *known).collect();
+        return Err(format!("gate `{name}`: no metric `{metric}`; there are {}", known.join(", ")));
+    };
+    if matches!(tolerance, Tolerance::Seconds(_)) && (!metric.ends_with("_s") || metric.ends_with("_per_s")) {
+        return Err(format!("gate `{name}`: the tolerance is a time, but `{metric}` is not in seconds"));
+    }
+    let before = find(baseline, "the baseline", name, policy)?.metric(metric);
+    let after = find(candidate, "this run", name, policy)?.metric(metric);
+    let (change_percent, verdict) = match (before, after) {
+        (None, None) => (None, GateVerdict::Unchanged),
+        (Some(_), None) => (None, GateVerdict::Worse),
+        (None, Some(_)) => (None, GateVerdict::Better),
+        (Some(b), Some(c)) => {
+            let worse_by = if *better == Better::Lower { c - b } else { b - c };
+            // Slack for the rounding of the subtraction alone.
+            let allowed = tolerance.allowed(b) + 1e-12 * b.abs();
+            let verdict = match worse_by {
+                0.0 => GateVerdict::Unchanged,
+                w if w < 0.0 => GateVerdict::Better,
+                w if w <= allowed => GateVerdict::Within,
+                _ => GateVerdict::Worse,
+            };
+            ((b != 0.0).then(|| 100.0 * (c - b) / b.abs()), verdict)
+        }
+    };
+    Ok(GateRow { metric: name.into(), baseline: before, candidate: after, change_percent, tolerance, verdict })
+}
+
+fn find<'a>(summary: &'a Summary, which: &str, rule: &str, policy: &str) -> Result<&'a PolicySummary, String> {
+    summary.policies.iter().find(|p| p.name == policy).ok_or_else(|| {
+        let known: Vec<&str> = summary.policies.iter().map(|p| p.name.as_str()).collect();
+        format!("gate `{rule}`: {which} has no policy `{policy}`; it has {}", known.join(", "))
+    })
+}
+
+/// Up to four decimals where small, fewer where large, no trailing zeros.
+fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 1000.0 => 1,
+        v if v >= 0.01 => 4,
+        _ => 7,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(ttft: Option<f64>, goodput: f64) -> Summary {
+        let p =
+            PolicySummary { name: "hybrid.v2".into(), ttft_p99_s: ttft, goodput_share: goodput, ..Default::default() };
+        Summary {
+            format: 1,
+            name: "n".into(),
+            question: String::new(),
+            seed: 1,
+            requests: 10,
+            window_s: 1.0,
+            slo: Default::default(),
+            policies: vec![p],
+            verdict: String::new(),
+            warnings: vec![],
+        }
+    }
+
+    fn one(before: Option<f64>, after: Option<f64>, metric: &str, tolerance: &str) -> GateVerdict {
+        let rules = [(format!("hybrid.v2.{metric}"), Tolerance::parse(tolerance).unwrap())];
+        let (a, b) = (summary(before, before.unwrap_or(0.0)), summary(after, after.unwrap_or(0.0)));
+        gate(&a, &b, &rules).unwrap().rows[0].verdict
+    }
+
+    #[test]
+    fn tolerances_parse() {
+        assert_eq!(Tolerance::parse("5%"), Ok(Tolerance::Relative(0.05)));
+        assert_eq!(Tolerance::parse(" 50 ms"), Ok(Tolerance::Seconds(0.05)));
+        assert_eq!(Tolerance::parse("0.05s"), Ok(Tolerance::Seconds(0.05)));
+        assert_eq!(Tolerance::parse("0.01"), Ok(Tolerance::Absolute(0.01)));
+        for bad in ["-1%", "fast", "", "nan", "inf%", "5 minutes"] {
+            assert!(Tolerance::parse(bad).unwrap_err().contains("is no tolerance"), "{bad}");
+        }
+        let rule = |text: &str| toml::from_str::<GateRule>(text).unwrap().tolerance();
+        assert_eq!(rule("worse = \"5%\""), Ok(Tolerance::Relative(0.05)));
+        assert_eq!(rule("worse = 0.01"), Ok(Tolerance::Absolute(0.01)));
+        assert_eq!(rule("worse = 1"), Ok(Tolerance::Absolute(1.0)));
+        assert!(rule("worse = -1").is_err());
+    }
+
+    #[test]
+    fn direction_tolerance_and_null_decide() {
+        use GateVerdict::{Better, Unchanged, Within, Worse};
+        assert_eq!(one(Some(1.0), Some(1.05), "ttft_p99_s", "5%"), Within);
+        assert_eq!(one(Some(1.0), Some(1.0501), "ttft_p99_s", "5%"), Worse);
+        assert_eq!(one(Some(1.0), Some(0.5), "ttft_p99_s", "0%"), Better);
+        assert_eq!(one(Some(1.0), Some(1.04), "ttft_p99_s", "50ms"), Within);
+        assert_eq!(one(Some(0.9), Some(0.8), "goodput_share", "0.05"), Worse);
+        assert_eq!(one(Some(0.9), Some(0.88), "goodput_share", "0.05"), Within);
+        assert_eq!(one(Some(0.9), Some(0.95), "goodput_share", "0"), Better);
+        assert_eq!(one(None, None, "ttft_p99_s", "0"), Unchanged);
+        assert_eq!(one(Some(1.0), None, "ttft_p99_s", "100%"), Worse);
+        assert_eq!(one(None, Some(9.0), "ttft_p99_s", "0"), Better);
+        assert_eq!(one(Some(1.0), Some(f64::NAN), "ttft_p99_s", "5%"), Worse);
+    }
+
+    #[test]
+    fn unknown_names_are_errors_that_list_the_known() {
+        let s = summary(Some(1.0), 1.0);
+        let fail = |name: &str, tolerance: &str| {
+            gate(&s, &s, &[(name.into(), Tolerance::parse(tolerance).unwrap())]).unwrap_err()
+        };
+        assert!(fail("own.ttft_p99_s", "5%").contains("no policy `own`; it has hybrid.v2"));
+        assert!(fail("hybrid.v2.ttft_p98_s", "5%").contains("ttft_p50_s, ttft_p90_s, ttft_p99_s"));
+        assert!(fail("hybrid", "5%").contains("policy.metric"));
+        assert!(fail("hybrid.v2.requests_per_s", "5ms").contains("not in seconds"));
+    }
+
+    #[test]
+    fn markdown_says_what_failed() {
+        let rules = [
+            ("hybrid.v2.ttft_p99_s".to_owned(), Tolerance::Relative(0.05)),
+            ("hybrid.v2.goodput_share".to_owned(), Tolerance::Absolute(0.01)),
+        ];
+        let mut after = summary(Some(1.5), 0.9);
+        after.seed = 2;
+        let report = gate(&summary(Some(1.2), 0.9), &after, &rules).unwrap();
+        assert!(!report.passed());
+        let text = report.to_markdown();
+        assert!(text.contains("**Gate failed**: 1 of 2"));
+        assert!(text.contains("| hybrid.v2.ttft_p99_s | 1.2 | 1.5 | +25.00 % | 5 % | WORSE |"));
+        assert!(text.contains("| hybrid.v2.goodput_share | 0.9 | 0.9 | +0.00 % | 0.01 | unchanged |"));
+        assert!(text.contains("seeds differ"));
+        assert!(gate(&after, &after, &rules).unwrap().passed());
+    }
+}
