@@ -1,10 +1,40 @@
 //! Baseload: simulate hybrid LLM serving (own GPUs, commercial APIs, the gateway between) and compare routing policies.
+//!
+//! The way of one request: a source ([`trace`]) yields it, the gateway ([`gateway`]) decides, a backend ([`engine`] on
+//! own GPUs or an [`api`] endpoint) serves it, effects become records, records a summary ([`experiment`]), the summary
+//! a report ([`report`]). [`sim`] is the event loop that joins them. ARCHITECTURE.md has the map.
+pub mod types;
+
+pub mod random;
+
+pub mod catalog;
+
+pub mod memory;
+
+pub mod latency;
+
+pub mod kv;
+
+pub mod engine;
+
 pub mod api;
+
+pub mod trace;
+
+pub mod gateway;
+
+pub mod fleet;
+
+pub mod sim;
+
+pub mod economics;
+
 #[cfg(feature = "frames")]
 pub mod frames;
-pub mod catalog;
-pub mod gateway;
-pub mod latency;
-pub mod memory;
-pub mod random;
-pub mod types;
+
+pub mod experiment;
+
+pub mod report;
+
+#[cfg(feature = "frames")]
+pub mod cli;

@@ -1,1 +1,6 @@
-fn main() {}
+//! The program: calls `cli`, which prints, and maps its result to the exit status.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    baseload::cli::main()
+}

@@ -137,9 +137,9 @@ impl Endpoint {
         }
         let draw = |stream: &str| random::stream(self.seed, self.replicate, stream, job.request, job.try_number);
         let sigma = self.spec.sigma();
-        let ttft_s = random::log_normal(&mut draw(&self.streams[0]), self.spec.ttft_p50_s, sigma);
+        let ttft_s = random::dist::log_normal(&mut draw(&self.streams[0]), self.spec.ttft_p50_s, sigma);
         let first_at = now + SimTime::from_secs_f64(ttft_s).max(SimTime(1));
-        if random::uniform01(&mut draw(&self.streams[2])) < self.spec.error_rate {
+        if random::dist::uniform01(&mut draw(&self.streams[2])) < self.spec.error_rate {
             self.push(first_at, Due::Error(job.attempt));
             self.flights.push(Flight {
                 attempt: job.attempt,
@@ -155,7 +155,7 @@ impl Endpoint {
         if let Some(bucket) = &mut self.input {
             bucket.charge(u64::from(job.prompt_tokens - cached), now);
         }
-        let speed = random::log_normal(&mut draw(&self.streams[1]), self.spec.output_tokens_per_s, sigma);
+        let speed = random::dist::log_normal(&mut draw(&self.streams[1]), self.spec.output_tokens_per_s, sigma);
         let gap = SimTime::from_secs_f64(1.0 / speed);
         let done_at = first_at + SimTime(gap.0.saturating_mul(u64::from(job.output_tokens - 1)));
         self.flights.push(Flight {

@@ -9,6 +9,19 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
 }
 
+/// `YYYY-MM-DD` of a number of days from 1970-01-01.
+pub fn date_of_days(days: i64) -> String {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z - era * 146_097;
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// The last day of a date such as `2026-11-23`, `2026-04`, `2026` or `2025-11..2026`.
 fn last_day(date: &str) -> Option<i64> {
     let date = date.rsplit("..").next()?;
@@ -42,5 +55,8 @@ mod tests {
         assert_eq!(age_days("derived", "2026-11-24"), None);
         assert_eq!(days_from_civil(1970, 1, 1), 0);
         assert_eq!(days_from_civil(2000, 3, 1), 11_017);
+        for days in [0, 59, 60, 11_016, 11_017, 20_781] {
+            assert_eq!(last_day(&date_of_days(days)), Some(days));
+        }
     }
 }

@@ -7,7 +7,7 @@ mod dates;
 mod names;
 mod rows;
 
-pub use dates::age_days;
+pub use dates::{age_days, date_of_days};
 pub use names::{nearest, unknown};
 pub use rows::{ApiLatency, ApiPrice, Gpu, Model, OpsCost, RateLimit, Rent};
 

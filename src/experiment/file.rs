@@ -1,4 +1,5 @@
 //! The experiment file as text: what people write, with every default stated here once.
+use super::gate::GateRule;
 use crate::types::{Capability, Privacy};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -413,24 +414,6 @@ impl Default for EconomicsSection {
     fn default() -> Self {
         EconomicsSection { people_fte: 0.5, people_usd_per_year: None, on_call_usd_per_year: None }
     }
-}
-
-/// How much worse a metric may get: `"5%"` of the baseline, or a number in the metric's own unit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GateRule {
-    /// The tolerance.
-    pub worse: WorseBy,
-}
-
-/// `"5%"` or an absolute number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum WorseBy {
-    /// Text with a percent sign.
-    Percent(String),
-    /// In the metric's unit.
-    Absolute(f64),
 }
 
 fn one() -> u32 {

@@ -3,7 +3,7 @@
 //! May import: the summary. Must keep true: an unknown policy or metric is an error, never a silent pass; the same
 //! summaries pass with any tolerance.
 use super::summary::{Better, METRICS, PolicySummary, Summary};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How much worse a metric may become.
@@ -67,7 +67,7 @@ impl fmt::Display for Tolerance {
 }
 
 /// A rule as the experiment file has it: `{ worse = "5%" }` or `{ worse = 0.01 }`.
-#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GateRule {
     /// How much worse the metric may become.
@@ -75,7 +75,7 @@ pub struct GateRule {
 }
 
 /// The value of `worse`.
-#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Worse {
     /// In the metric's own unit.

@@ -49,8 +49,9 @@ fn merged(path: &Path, depth: u32) -> Result<toml::Table, FileError> {
     if depth > MAX_EXTENDS {
         return Err(FileError::Plain(format!("{}: `extends` goes round in a circle", path.display())));
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display()))
+    })?;
     // Typed first, for errors that point at the line; then as a table, to be merged.
     let typed: ExperimentFile = toml::from_str(&text).map_err(|e| at(path, &text, &e))?;
     let own: toml::Table = toml::from_str(&text).map_err(|e| at(path, &text, &e))?;

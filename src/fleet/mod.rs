@@ -18,13 +18,21 @@ pub struct FailureModel {
 
 impl FailureModel {
     /// Time from `up_since` to failure number `count` of replica `index` with `gpus` GPUs; exponential.
-    pub fn next_failure(&self, seed: u64, replicate: u32, index: u32, count: u32, gpus: u32, up_since: SimTime) -> SimTime {
+    pub fn next_failure(
+        &self,
+        seed: u64,
+        replicate: u32,
+        index: u32,
+        count: u32,
+        gpus: u32,
+        up_since: SimTime,
+    ) -> SimTime {
         let rate_per_s = self.per_gpu_hour * f64::from(gpus) / 3600.0;
         if rate_per_s <= 0.0 {
             return SimTime::NEVER;
         }
         let mut draws = random::stream(seed, replicate, "replica-failure", u64::from(index), count);
-        let wait_s = random::exponential(&mut draws, rate_per_s);
+        let wait_s = random::dist::exponential(&mut draws, 1.0 / rate_per_s);
         if wait_s > 1e9 { SimTime::NEVER } else { up_since + SimTime::from_secs_f64(wait_s).max(SimTime(1)) }
     }
 }

@@ -118,10 +118,13 @@ pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPla
     if short <= 0 {
         return Ok(plan);
     }
-    let fits = |gpu: &Gpu, tensor_parallel: u32| account(model, gpu, &PlanOptions { tensor_parallel, ..*options }).1 <= 0;
+    let fits =
+        |gpu: &Gpu, tensor_parallel: u32| account(model, gpu, &PlanOptions { tensor_parallel, ..*options }).1 <= 0;
     let more = [1, 2, 4, 8].into_iter().find(|tp| *tp > options.tensor_parallel && fits(gpu, *tp));
     let other = Catalog::embedded().gpus.iter().filter(|g| g.memory_total_gib > gpu.memory_total_gib);
-    let other = other.filter(|g| fits(g, options.tensor_parallel)).min_by(|a, b| a.memory_total_gib.total_cmp(&b.memory_total_gib));
+    let other = other
+        .filter(|g| fits(g, options.tensor_parallel))
+        .min_by(|a, b| a.memory_total_gib.total_cmp(&b.memory_total_gib));
     let mut remedies = Vec::new();
     remedies.extend(more.map(|tp| format!("tensor_parallel = {tp}")));
     remedies.extend(other.map(|g| format!("gpu = \"{}\"", g.id)));
@@ -137,7 +140,11 @@ pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPla
         gpu.id,
         options.utilization,
         short as f64 / GIB as f64,
-        if remedies.is_empty() { "nothing in the catalog fits".into() } else { format!("would fit: {}", remedies.join(", or ")) },
+        if remedies.is_empty() {
+            "nothing in the catalog fits".into()
+        } else {
+            format!("would fit: {}", remedies.join(", or "))
+        },
     ))
 }
 

@@ -1,27 +1,48 @@
-//! Streams keyed by (experiment seed, replicate, name, index, attempt) through a stated hash.
+//! One generator per concern and request, keyed so that a draw added in one place moves nothing else.
 //!
-//! The name is hashed with FNV-1a (64 bits); each field is then folded in with `h = mix(h ^ mix(field))`, where `mix`
-//! is SplitMix64's finaliser (Steele, Lea, Flood 2014). The result seeds Xoshiro256++ through `seed_from_u64`.
-use rand::SeedableRng;
+//! The hash is stated and must never change: `h = FNV-1a-64(name)`, then for each of seed, replicate, index, attempt
+//! in that order `h = mix(h ^ field)`, where `mix` adds 0x9e3779b97f4a7c15 and applies the SplitMix64 finaliser.
+//! `h` seeds Xoshiro256++ through its own `seed_from_u64` (four further SplitMix64 outputs).
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
-/// The one generator.
-pub type Generator = rand::rngs::Xoshiro256PlusPlus;
+/// What all streams of one concern in one run share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StreamKey {
+    /// Seed of the experiment.
+    pub seed: u64,
+    /// Replicate, from 0.
+    pub replicate: u32,
+    /// Name of the concern, such as `trace.length`.
+    pub name: &'static str,
+}
 
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+impl StreamKey {
+    /// The stream of request `index` and try `attempt` under this key.
+    pub fn at(self, index: u64, attempt: u32) -> Xoshiro256PlusPlus {
+        stream(self.seed, self.replicate, self.name, index, attempt)
+    }
+}
+
+/// The stream for (experiment seed, replicate, name of the concern, request's index in the trace, attempt).
+pub fn stream(seed: u64, replicate: u32, name: &str, index: u64, attempt: u32) -> Xoshiro256PlusPlus {
+    let mut h = fnv1a(name.as_bytes());
+    for field in [seed, u64::from(replicate), index, u64::from(attempt)] {
+        h = mix(h ^ field);
+    }
+    Xoshiro256PlusPlus::seed_from_u64(h)
+}
+
+/// FNV-1a, 64 bits.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// One SplitMix64 output for state `x`.
+pub(crate) fn mix(x: u64) -> u64 {
+    let mut z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// The generator of one stream. `index` is the request's position in the trace (or a replica's), `attempt` the try.
-pub fn stream(seed: u64, replicate: u32, name: &str, index: u64, attempt: u32) -> Generator {
-    let fields = [u64::from(replicate), fnv1a(name), index, u64::from(attempt)];
-    Generator::seed_from_u64(fields.into_iter().fold(mix(seed), |h, field| mix(h ^ mix(field))))
 }
 
 #[cfg(test)]
@@ -30,17 +51,14 @@ mod tests {
     use rand::Rng;
 
     #[test]
-    fn every_field_of_the_key_makes_another_stream() {
-        let first = |seed, replicate, name, index, attempt| stream(seed, replicate, name, index, attempt).next_u64();
-        let base = first(1, 0, "a", 0, 0);
-        assert_eq!(base, first(1, 0, "a", 0, 0));
-        let others = [
-            first(2, 0, "a", 0, 0),
-            first(1, 1, "a", 0, 0),
-            first(1, 0, "b", 0, 0),
-            first(1, 0, "a", 1, 0),
-            first(1, 0, "a", 0, 1),
-        ];
-        assert!(others.iter().all(|o| *o != base));
+    fn every_field_of_the_key_matters_and_the_hash_is_the_published_one() {
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+        let first = |s, r, n: &str, i, a| stream(s, r, n, i, a).next_u64();
+        let base = first(1, 2, "x", 3, 4);
+        assert_eq!(base, StreamKey { seed: 1, replicate: 2, name: "x" }.at(3, 4).next_u64());
+        let others = [first(2, 2, "x", 3, 4), first(1, 3, "x", 3, 4), first(1, 2, "y", 3, 4)];
+        assert!(!others.contains(&base) && base != first(1, 2, "x", 4, 4) && base != first(1, 2, "x", 3, 5));
+        assert_ne!(first(1, 2, "x", 3, 4), first(2, 1, "x", 3, 4));
     }
 }

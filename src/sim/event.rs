@@ -75,8 +75,14 @@ mod tests {
     fn at_one_instant_failures_come_first_and_backends_go_by_index() {
         let mut queue = EventQueue::default();
         let t = SimTime::from_secs(1);
-        let wanted =
-            [Event::FailureDetected(7), Event::StepEnds(1), Event::StepEnds(2), Event::EndpointAnswers(0), Event::Retry(9, 0), Event::Timeout(1, 0)];
+        let wanted = [
+            Event::FailureDetected(7),
+            Event::StepEnds(1),
+            Event::StepEnds(2),
+            Event::EndpointAnswers(0),
+            Event::Retry(9, 0),
+            Event::Timeout(1, 0),
+        ];
         for i in [3, 4, 2, 5, 1, 0] {
             queue.push(t, wanted[i]);
         }

@@ -33,10 +33,13 @@ struct OwnReplica {
     /// Sent there while it was dead and nobody knew.
     lost: Vec<AttemptId>,
     dirty: bool,
+    /// The instant that the queue holds for it; events of other instants are stale.
+    armed: SimTime,
 }
 
 struct Bought {
     endpoint: Endpoint,
+    armed: SimTime,
     facts: BackendFacts,
     ttft: RollingTtft,
 }
@@ -94,7 +97,10 @@ pub fn simulate(
             at_this_instant += 1;
             world.stats.events += 1;
             if at_this_instant > MAX_EVENTS_AT_AN_INSTANT + 4 * world.slots.live() as u32 {
-                return Err(SimError::Livelock { at_s: format!("{:.9}", due.as_secs_f64()), event: format!("{event:?}") });
+                return Err(SimError::Livelock {
+                    at_s: format!("{:.9}", due.as_secs_f64()),
+                    event: format!("{event:?}"),
+                });
             }
             world.handle(event, due, source);
         }
@@ -117,7 +123,7 @@ pub fn simulate(
             world.arrive(request, due, source);
             world.stats.waiting_at_end = world.slots.live();
         }
-        world.schedule_dirty(due, source);
+        world.schedule_dirty(due);
     }
     assert_eq!(world.slots.live(), 0, "nothing-lost: requests left when the simulation ended");
     world.stats.engine_steps = world.replicas.iter().map(|r| r.engine.steps()).sum();
@@ -154,8 +160,7 @@ impl<'a, S: RecordSink> World<'a, S> {
             for _ in 0..p.replicas {
                 let index = replicas.len() as u32;
                 if let Some(model) = &spec.failures {
-                    let at =
-                        model.next_failure(spec.seed, spec.replicate, index, 0, p.gpus_per_replica, SimTime::ZERO);
+                    let at = model.next_failure(spec.seed, spec.replicate, index, 0, p.gpus_per_replica, SimTime::ZERO);
                     events.push(at, Event::ReplicaFails(index));
                 }
                 replicas.push(OwnReplica {
@@ -170,6 +175,7 @@ impl<'a, S: RecordSink> World<'a, S> {
                     scraped: ScrapedLoad::new(spec.scrape.0, spec.scrape.1),
                     lost: Vec::new(),
                     dirty: false,
+                    armed: SimTime::NEVER,
                 });
             }
         }
@@ -177,6 +183,7 @@ impl<'a, S: RecordSink> World<'a, S> {
             ttft: RollingTtft::new(e.ttft_p90()),
             facts: BackendFacts { internal: false, capability: e.capability, max_context_tokens: e.max_input_tokens },
             endpoint: Endpoint::new(e.clone(), spec.seed, spec.replicate),
+            armed: SimTime::NEVER,
         });
         World {
             replicas,
@@ -203,7 +210,7 @@ impl<'a, S: RecordSink> World<'a, S> {
             return request.class;
         }
         let mut draws = random::stream(self.spec.seed, self.spec.replicate, "class", request.index, 0);
-        let mut left = (random::uniform01(&mut draws) * 1e6) as u32;
+        let mut left = (random::dist::uniform01(&mut draws) * 1e6) as u32;
         for (i, (_, share_ppm)) in self.spec.classes.iter().enumerate() {
             if left < *share_ppm {
                 return i as u16;
@@ -333,14 +340,30 @@ impl<'a, S: RecordSink> World<'a, S> {
             Target::Endpoint(e) => {
                 flight.last_backend = Some(BackendKind::Endpoint(e));
                 flight.current = Some(Sent { attempt, at: now, to, backlog_tokens });
-                let endpoint = &mut self.bought[e as usize].endpoint;
-                let before = endpoint.next_event();
-                endpoint.submit(&job, now, &mut self.effects);
-                if endpoint.next_event() < before {
-                    self.events.push(endpoint.next_event(), Event::EndpointAnswers(e));
-                }
+                self.bought[e as usize].endpoint.submit(&job, now, &mut self.effects);
+                self.arm_endpoint(e);
                 self.deliver(source);
             }
+        }
+    }
+
+    /// Puts the replica's next event into the queue, unless an earlier or equal one is there.
+    fn arm_replica(&mut self, r: u32) {
+        let replica = &mut self.replicas[r as usize];
+        let next = replica.engine.next_event();
+        if next < replica.armed {
+            replica.armed = next;
+            self.events.push(next, Event::StepEnds(r));
+        }
+    }
+
+    /// The same for an endpoint.
+    fn arm_endpoint(&mut self, e: u32) {
+        let bought = &mut self.bought[e as usize];
+        let next = bought.endpoint.next_event();
+        if next < bought.armed {
+            bought.armed = next;
+            self.events.push(next, Event::EndpointAnswers(e));
         }
     }
 
@@ -352,7 +375,8 @@ impl<'a, S: RecordSink> World<'a, S> {
         }
     }
 
-    fn schedule_dirty(&mut self, now: SimTime, source: &mut dyn Source) {
+    /// Starts the next step of every replica that something happened to, in index order. A schedule has no effects.
+    fn schedule_dirty(&mut self, now: SimTime) {
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_unstable();
         for &r in &dirty {
@@ -360,36 +384,38 @@ impl<'a, S: RecordSink> World<'a, S> {
             replica.dirty = false;
             if replica.up && replica.engine.needs_schedule() {
                 replica.scraped.before_change(now, replica.engine.observe());
-                replica.engine.schedule(now, &mut self.effects);
-                self.events.push(replica.engine.next_event(), Event::StepEnds(r));
+                replica.engine.schedule(now);
+                self.arm_replica(r);
             }
         }
         dirty.clear();
-        // Effects of a schedule may make other replicas dirty; those schedule at their own next event.
-        let more = std::mem::replace(&mut self.dirty, dirty);
-        self.deliver(source);
-        if !more.is_empty() || !self.dirty.is_empty() {
-            self.dirty.extend(more);
-            self.schedule_dirty(now, source);
-        }
+        self.dirty = dirty;
     }
 
     fn handle(&mut self, event: Event, now: SimTime, source: &mut dyn Source) {
         match event {
             Event::StepEnds(r) => {
                 let replica = &mut self.replicas[r as usize];
+                if replica.armed != now {
+                    return; // stale
+                }
+                replica.armed = SimTime::NEVER;
                 if replica.up && replica.engine.next_event() <= now {
                     replica.scraped.before_change(now, replica.engine.observe());
                     replica.engine.advance(now, &mut self.effects);
-                    self.events.push(replica.engine.next_event(), Event::StepEnds(r));
+                    self.arm_replica(r);
                     self.mark_dirty(r);
                     self.deliver(source);
                 }
             }
             Event::EndpointAnswers(e) => {
-                let endpoint = &mut self.bought[e as usize].endpoint;
-                endpoint.advance(now, &mut self.api_effects);
-                self.events.push(endpoint.next_event(), Event::EndpointAnswers(e));
+                let bought = &mut self.bought[e as usize];
+                if bought.armed != now {
+                    return; // stale
+                }
+                bought.armed = SimTime::NEVER;
+                bought.endpoint.advance(now, &mut self.api_effects);
+                self.arm_endpoint(e);
                 let mut answers = std::mem::take(&mut self.api_effects);
                 for (effect, cost) in answers.drain(..) {
                     self.effect(effect, cost, source);
@@ -485,7 +511,16 @@ impl<'a, S: RecordSink> World<'a, S> {
                 let output = flight.request.output_tokens.min(flight.request.max_output_tokens).max(1);
                 self.outputs_seen.0 += 1;
                 self.outputs_seen.1 += u64::from(output);
-                self.close_attempt(slot, at, Outcome::Completed, OutcomeCause::None, output, cached_tokens, preemptions, cost);
+                self.close_attempt(
+                    slot,
+                    at,
+                    Outcome::Completed,
+                    OutcomeCause::None,
+                    output,
+                    cached_tokens,
+                    preemptions,
+                    cost,
+                );
                 self.finish(slot, at, Outcome::Completed, OutcomeCause::None, output, cached_tokens, source);
             }
             Effect::Failed { attempt, at, cause, emitted } => {
@@ -502,7 +537,7 @@ impl<'a, S: RecordSink> World<'a, S> {
                 let next = flight.tries;
                 let index = flight.request.index;
                 let mut draws = random::stream(self.spec.seed, self.spec.replicate, "backoff", index, next);
-                let jitter = random::uniform01(&mut draws);
+                let jitter = random::dist::uniform01(&mut draws);
                 match self.spec.resilience.backoff(cause, next, jitter) {
                     Some(wait) => {
                         let generation = self.slots.bump(slot);
@@ -530,10 +565,12 @@ impl<'a, S: RecordSink> World<'a, S> {
                     let replica = &mut self.replicas[r as usize];
                     replica.scraped.before_change(now, replica.engine.observe());
                     replica.lost.retain(|a| *a != sent.attempt);
-                    emitted = replica.engine.cancel(sent.attempt, now);
+                    emitted = replica.engine.cancel(sent.attempt, now).unwrap_or(0);
                     self.mark_dirty(r);
                 }
-                Target::Endpoint(e) => (emitted, cached, cost) = self.bought[e as usize].endpoint.cancel(sent.attempt, now),
+                Target::Endpoint(e) => {
+                    (emitted, cached, cost) = self.bought[e as usize].endpoint.cancel(sent.attempt, now)
+                }
             }
             self.close_attempt(slot, now, Outcome::TimedOut, OutcomeCause::Timeout, emitted, cached, 0, cost);
         }

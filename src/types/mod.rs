@@ -4,6 +4,7 @@
 //! Must keep true: units are in the type or the name; a `RequestView` has no output length.
 //! Read first: `request.rs`, then `effect.rs`.
 mod content;
+mod duration;
 mod effect;
 mod money;
 mod record;
@@ -12,6 +13,7 @@ mod seams;
 mod time;
 
 pub use content::{Content, ContentId, Run};
+pub use duration::parse_duration;
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
 pub use record::{AttemptRecord, BackendKind, Outcome, OutcomeCause, RequestRecord, SeriesRow};

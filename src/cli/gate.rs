@@ -1,0 +1,59 @@
+//! `baseload gate`: did a policy get worse?
+use super::{Exit, printer};
+use crate::experiment;
+use crate::experiment::gate::{Tolerance, gate};
+use crate::experiment::summary::Summary;
+use std::path::{Path, PathBuf};
+
+/// Compare a result with a baseline by an experiment's [gate]; exit 1 when something got worse
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  baseload gate --experiment experiments/quickstart.toml \\\n    --baseline \
+experiments/baselines/quickstart.summary.json --candidate results/quickstart")]
+pub struct Args {
+    /// Baseline: a summary.json
+    #[arg(long)]
+    baseline: PathBuf,
+    /// Candidate: a result folder
+    #[arg(long)]
+    candidate: PathBuf,
+    /// Experiment file with the [gate]; the candidate's own manifest.json unless given
+    #[arg(long)]
+    experiment: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let baseline = read(&args.baseline)?;
+    let candidate = read(&args.candidate.join("summary.json"))?;
+    let rules = match &args.experiment {
+        Some(path) => experiment::resolve(experiment::load(path, &[])?, path)?.gate,
+        None => {
+            let path = args.candidate.join("manifest.json");
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let value: serde_json::Value =
+                serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+            let file: experiment::file::ExperimentFile =
+                serde_json::from_value(value["experiment"].clone()).map_err(|e| format!("{}: {e}", path.display()))?;
+            let rules = file.gate.iter().map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)));
+            rules.collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    compare(&baseline, &candidate, &rules)
+}
+
+/// Reads a `summary.json`.
+pub fn read(path: &Path) -> Result<Summary, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| format!("{}: {e}; a baseline is a summary.json", path.display()))?;
+    serde_json::from_str(&text)
+        .map_err(|e| format!("{}:{}: {e}; a baseline is a summary.json", path.display(), e.line()))
+}
+
+/// Prints the gate's table; `Exit::Worse` when it did not pass.
+pub fn compare(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance)]) -> Result<(), Exit> {
+    if rules.is_empty() {
+        return Err("[gate] names no metric; nothing would be compared".to_string().into());
+    }
+    let report = gate(baseline, candidate, rules)?;
+    printer::out(&report.to_markdown());
+    if report.passed() { Ok(()) } else { Err(Exit::Worse) }
+}

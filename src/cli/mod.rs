@@ -1,0 +1,90 @@
+//! The command line: one file a subcommand, thin. The only room that prints.
+//!
+//! Exit status: 0 done, 1 the gate found something worse, 2 a user's mistake, 130 Ctrl-C.
+mod baseline;
+mod catalog;
+mod gate;
+mod printer;
+mod run;
+mod schema;
+mod trace;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
+
+/// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
+#[derive(Debug, Parser)]
+#[command(name = "baseload", version, max_term_width = 100)]
+#[command(after_help = "Example:\n  baseload run experiments/quickstart.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Gate(gate::Args),
+    Baseline(baseline::Args),
+    Trace(trace::Args),
+    Catalog(catalog::Args),
+    Schema(schema::Args),
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For pull requests.
+    Markdown,
+}
+
+/// How a command ended without success.
+#[derive(Debug)]
+enum Exit {
+    /// The gate found something worse; it has been printed.
+    Worse,
+    /// A user's mistake, with its words.
+    Mistake(miette::Report),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<String> for Exit {
+    fn from(message: String) -> Exit {
+        Exit::Mistake(miette::Report::msg(message))
+    }
+}
+
+impl From<crate::experiment::FileError> for Exit {
+    fn from(error: crate::experiment::FileError) -> Exit {
+        Exit::Mistake(miette::Report::new(error))
+    }
+}
+
+/// Parses the arguments, runs the command, maps its end to the exit status.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Gate(args) => gate::run(&args),
+        Command::Baseline(args) => baseline::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Catalog(args) => catalog::run(&args),
+        Command::Schema(args) => schema::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Exit::Worse) => ExitCode::from(1),
+        Err(Exit::Mistake(report)) => {
+            printer::error(&format!("{report:?}"));
+            ExitCode::from(2)
+        }
+        Err(Exit::Interrupted) => {
+            printer::error("interrupted; nothing was written");
+            ExitCode::from(130)
+        }
+    }
+}

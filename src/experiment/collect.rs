@@ -1,0 +1,236 @@
+//! One simulation's records, turned into a policy's summary as they come.
+use super::resolve::{Experiment, ResolvedPolicy};
+use super::summary::{BillRow, PolicySummary, PoolUse};
+use crate::economics::{self, Bill, LineKind};
+use crate::sim::SimStats;
+use crate::types::{AttemptRecord, BackendKind, Outcome, RecordSink, RequestRecord, SeriesRow, SimTime, Usd};
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+
+/// Longest latency told apart: 12 days.
+const LONGEST_NS: u64 = 1 << 50;
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("histogram: bounds and digits are constants in range")
+}
+
+/// Counts, histograms and sums of one simulation; forwards records to `writer`, if there is one.
+pub struct Collector {
+    ttft: Histogram<u64>,
+    tpot: Histogram<u64>,
+    e2e: Histogram<u64>,
+    counts: [u64; 5],
+    met_slo: u64,
+    prompt_tokens: u64,
+    output_tokens: u64,
+    own_tokens: u64,
+    cached_tokens: u64,
+    preemptions: u64,
+    spend: Vec<Usd>,
+    causes: BTreeMap<&'static str, u64>,
+    #[cfg(feature = "frames")]
+    writer: Option<crate::frames::RecordWriter>,
+    /// First fault of the writer; the run stops at it.
+    pub fault: Option<String>,
+}
+
+impl Collector {
+    /// An empty collector for a policy with `endpoints` endpoints.
+    pub fn new(endpoints: usize) -> Collector {
+        Collector {
+            ttft: histogram(),
+            tpot: histogram(),
+            e2e: histogram(),
+            counts: [0; 5],
+            met_slo: 0,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            own_tokens: 0,
+            cached_tokens: 0,
+            preemptions: 0,
+            spend: vec![Usd::ZERO; endpoints],
+            causes: BTreeMap::new(),
+            #[cfg(feature = "frames")]
+            writer: None,
+            fault: None,
+        }
+    }
+    /// Also writes records.
+    #[cfg(feature = "frames")]
+    pub fn with_writer(mut self, writer: crate::frames::RecordWriter) -> Collector {
+        self.writer = Some(writer);
+        self
+    }
+    /// Writes what is left of the records.
+    ///
+    /// # Errors
+    /// The writer's first fault.
+    pub fn close(&mut self) -> Result<(), String> {
+        #[cfg(feature = "frames")]
+        if let Some(writer) = self.writer.take() {
+            writer.finish()?;
+        }
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    fn count(&self, outcome: Outcome) -> u64 {
+        self.counts[outcome as usize]
+    }
+
+    /// The summary of a policy whose simulation ended with `stats`.
+    ///
+    /// # Errors
+    /// A window of zero length with API spend: a month cannot be told from it.
+    pub fn summary(
+        &self,
+        exp: &Experiment,
+        policy: &ResolvedPolicy,
+        stats: &SimStats,
+    ) -> Result<PolicySummary, String> {
+        let window = stats.last_arrival.since(stats.first_arrival);
+        let window_s = window.as_secs_f64();
+        let per_s = |n: u64| if window_s > 0.0 { n as f64 / window_s } else { 0.0 };
+        let completed = self.count(Outcome::Completed);
+        let timed_out = self.count(Outcome::TimedOut);
+        let total: u64 = self.counts.iter().sum();
+        assert_eq!(total, stats.requests, "nothing-lost: outcomes and arrivals differ");
+        let bill = self.bill(exp, policy, window)?;
+        let all_tokens = self.prompt_tokens + self.output_tokens;
+        let quantile = |h: &Histogram<u64>, q: f64| (!h.is_empty()).then(|| h.value_at_quantile(q) as f64 / 1e9);
+        let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
+        let drain = stats.ended.since(stats.last_arrival);
+        let kinds = [LineKind::Gpu, LineKind::Api, LineKind::People].map(|k| bill.total_of(k).as_f64());
+        Ok(PolicySummary {
+            name: policy.name.clone(),
+            requests: total,
+            completed,
+            rejected: self.count(Outcome::Rejected),
+            timed_out,
+            failed: self.count(Outcome::Failed) + timed_out,
+            cancelled: self.count(Outcome::Cancelled),
+            requests_per_s: per_s(completed),
+            output_tokens_per_s: per_s(self.output_tokens),
+            ttft_p50_s: quantile(&self.ttft, 0.5),
+            ttft_p90_s: quantile(&self.ttft, 0.9),
+            ttft_p99_s: quantile(&self.ttft, 0.99),
+            tpot_p50_s: quantile(&self.tpot, 0.5),
+            tpot_p99_s: quantile(&self.tpot, 0.99),
+            e2e_p50_s: quantile(&self.e2e, 0.5),
+            e2e_p99_s: quantile(&self.e2e, 0.99),
+            itl_p99_s: None,
+            goodput_per_s: per_s(self.met_slo),
+            goodput_share: share(self.met_slo, total),
+            self_hosted_share: share(self.own_tokens, all_tokens),
+            gpu_usd_per_month: kinds[0],
+            api_usd_per_month: kinds[1],
+            people_usd_per_month: kinds[2],
+            total_usd_per_month: bill.total().as_f64(),
+            usd_per_million_tokens: economics::usd_per_million(bill.total(), all_tokens, window).map(Usd::as_f64),
+            prompt_tokens: self.prompt_tokens,
+            output_tokens: self.output_tokens,
+            cached_prompt_share: share(self.cached_tokens, self.prompt_tokens),
+            preemptions: self.preemptions,
+            replica_failures: stats.replica_failures,
+            retries: stats.retries,
+            drain_s: drain.as_secs_f64(),
+            // Design: waiting over 5 % of requests at the last arrival, or drain over 10 % of the window.
+            overloaded: stats.waiting_at_end * 20 > total || u128::from(drain.0) * 10 > u128::from(window.0).max(1),
+            pools: policy
+                .pools
+                .iter()
+                .map(|(pool, replicas)| PoolUse {
+                    name: exp.pools[*pool].name.clone(),
+                    replicas: *replicas,
+                    blocks: exp.pools[*pool].plan.num_blocks,
+                })
+                .collect(),
+            bill: bill
+                .lines
+                .iter()
+                .map(|l| BillRow {
+                    name: l.name.clone(),
+                    kind: l.kind.name().into(),
+                    usd_per_month: l.usd_per_month.as_f64(),
+                })
+                .collect(),
+            e2e_quantiles: if self.e2e.is_empty() {
+                Vec::new()
+            } else {
+                (0..=100).map(|p| self.e2e.value_at_quantile(f64::from(p) / 100.0) as f64 / 1e9).collect()
+            },
+            outcomes: self.causes.iter().map(|(cause, n)| ((*cause).to_string(), *n)).collect(),
+        })
+    }
+
+    fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, String> {
+        let mut lines = Vec::new();
+        for (pool, replicas) in &policy.pools {
+            let pool = &exp.pools[*pool];
+            if *replicas > 0 {
+                lines.push(economics::gpu_line(
+                    format!("pool {}", pool.name),
+                    *replicas,
+                    pool.tensor_parallel,
+                    pool.rent,
+                ));
+            }
+        }
+        for (endpoint, spend) in policy.endpoints.iter().zip(&self.spend) {
+            if *spend != Usd::ZERO {
+                let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
+                lines.push(economics::api_line(name, *spend, window)?);
+            }
+        }
+        if policy.pools.iter().any(|(_, replicas)| *replicas > 0) {
+            lines.push(economics::people_line(exp.people_per_year, exp.people_fte_thousandths));
+            lines.push(economics::on_call_line(exp.on_call_per_year));
+        }
+        Ok(Bill { lines })
+    }
+}
+
+impl RecordSink for Collector {
+    fn attempt(&mut self, record: &AttemptRecord) {
+        if let BackendKind::Endpoint(e) = record.backend {
+            self.spend[e as usize] += record.cost;
+        }
+        #[cfg(feature = "frames")]
+        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
+            self.fault.get_or_insert(e);
+        }
+    }
+    fn request(&mut self, record: &RequestRecord) {
+        self.counts[record.outcome as usize] += 1;
+        self.met_slo += u64::from(record.met_slo);
+        self.preemptions += u64::from(record.preemptions);
+        if record.outcome == Outcome::Completed {
+            let tokens = u64::from(record.prompt_tokens) + u64::from(record.output_tokens);
+            self.prompt_tokens += u64::from(record.prompt_tokens);
+            self.output_tokens += u64::from(record.output_tokens);
+            self.cached_tokens += u64::from(record.cached_tokens);
+            if matches!(record.backend, Some(BackendKind::Pool(_))) {
+                self.own_tokens += tokens;
+            }
+            let ttft = record.ttft.expect("nothing-lost: a completed request has a first token");
+            self.ttft.saturating_record(ttft.0.max(1));
+            self.e2e.saturating_record(record.e2e.0.max(1));
+            if record.output_tokens >= 2 {
+                self.tpot.saturating_record(((record.e2e - ttft).0 / u64::from(record.output_tokens - 1)).max(1));
+            }
+        } else {
+            let cause = if record.cause.name().is_empty() { record.outcome.name() } else { record.cause.name() };
+            *self.causes.entry(cause).or_default() += 1;
+        }
+        #[cfg(feature = "frames")]
+        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
+            self.fault.get_or_insert(e);
+        }
+    }
+    fn series(&mut self, row: &SeriesRow) {
+        #[cfg(feature = "frames")]
+        if let Some(writer) = self.writer.as_mut() {
+            writer.series(row);
+        }
+        let _ = row;
+    }
+}

@@ -1,0 +1,20 @@
+//! An experiment: the TOML file, its resolution against the catalog, the parallel run, the summary, the gate.
+//!
+//! May import everything below `report`. Three stages, each default stated once: text (`file`), resolved
+//! (`resolve`), run (`run`).
+//! Must keep true: a result folder is whole or absent; the same inputs give the same bytes for any number of jobs.
+//! Read first: `file.rs`.
+mod collect;
+pub mod file;
+pub mod folder;
+pub mod gate;
+mod load;
+mod resolve;
+mod run;
+mod source;
+pub mod summary;
+
+pub use load::{FileError, load};
+pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
+pub use run::{Perf, RunError, RunOptions, run, trace_of};
+pub use source::{DATA_VARIABLE, TraceOrigin, open_text};

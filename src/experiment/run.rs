@@ -1,0 +1,132 @@
+//! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
+use super::collect::Collector;
+use super::resolve::Experiment;
+use super::source::TraceOrigin;
+use super::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
+use crate::sim::{SimError, SimStats, simulate};
+use crate::trace::SourceOptions;
+use crate::types::SimTime;
+use rayon::prelude::*;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// How to run.
+pub struct RunOptions<'a> {
+    /// Threads.
+    pub jobs: usize,
+    /// Where records go; none are kept without.
+    pub records: Option<&'a Path>,
+    /// Arrivals so far, over all simulations.
+    pub progress: &'a AtomicU64,
+    /// Set to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// Why a run ended without a summary.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Ctrl-C.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+    /// Anything else, in words.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// Counts that are not compared.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Perf {
+    /// Requests over all simulations.
+    pub requests: u64,
+    /// Engine steps.
+    pub engine_steps: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// The trace of an experiment, found.
+///
+/// # Errors
+/// As [`TraceOrigin::find`].
+pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String> {
+    let t = &exp.file.trace;
+    let options = SourceOptions {
+        seed: exp.file.seed,
+        replicate: 0,
+        rate_scale: t.rate_scale,
+        limit: t.limit,
+        default_max_output_tokens: t.default_max_output_tokens,
+        spread_buckets: t.spread_buckets,
+    };
+    Ok((TraceOrigin::find(t, &exp.folder)?, options))
+}
+
+/// Replays the trace under every policy.
+///
+/// # Errors
+/// A fault of the trace, of writing records, or an interruption.
+pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
+    let (origin, source_options) = trace_of(exp).map_err(RunError::Fault)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
+    let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
+    let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
+        let each = exp.policies.par_iter();
+        each.map(|policy| {
+            let spec = exp.world(policy, 0);
+            let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
+            let mut collector = Collector::new(policy.endpoints.len());
+            #[cfg(feature = "frames")]
+            if let Some(folder) = options.records {
+                let names = crate::frames::Names {
+                    classes: exp.class_names(),
+                    pools: policy.pools.iter().map(|(i, _)| exp.pools[*i].name.clone()).collect(),
+                    endpoints: policy.endpoints.iter().map(|i| exp.endpoints[*i].name.clone()).collect(),
+                };
+                let writer = crate::frames::RecordWriter::create(folder, &policy.name, 0, names);
+                collector = collector.with_writer(writer.map_err(RunError::Fault)?);
+            }
+            let stats = simulate(&spec, source.as_mut(), &mut collector, options.progress, options.stop);
+            let stats = stats.map_err(|e| match e {
+                SimError::Interrupted => RunError::Interrupted,
+                other => RunError::Fault(format!("policy {}: {other}", policy.name)),
+            })?;
+            if stats.requests == 0 {
+                return Err(RunError::Fault("trace: it holds no requests".into()));
+            }
+            collector.close().map_err(RunError::Fault)?;
+            let summary = collector.summary(exp, policy, &stats).map_err(RunError::Fault)?;
+            Ok((summary, stats))
+        })
+        .collect()
+    });
+    let mut perf = Perf::default();
+    let mut policies = Vec::new();
+    let mut window = SimTime::ZERO;
+    for result in results {
+        let (policy, stats) = result?;
+        perf.requests += stats.requests;
+        perf.engine_steps += stats.engine_steps;
+        perf.events += stats.events;
+        window = window.max(stats.last_arrival.since(stats.first_arrival));
+        policies.push(policy);
+    }
+    let seconds = |t: Option<SimTime>| t.map(SimTime::as_secs_f64);
+    let slo = SloSummary { ttft_s: seconds(exp.slo[0]), tpot_s: seconds(exp.slo[1]), e2e_s: seconds(exp.slo[2]) };
+    let mut warnings = exp.warnings.clone();
+    for policy in policies.iter().filter(|p| p.overloaded) {
+        warnings.push(format!("{} is overloaded: its queue still grew when the trace ended", policy.name));
+    }
+    let summary = Summary {
+        format: FORMAT,
+        name: exp.file.name.clone(),
+        question: exp.file.question.clone(),
+        seed: exp.file.seed,
+        requests: policies.first().map_or(0, |p| p.requests),
+        window_s: window.as_secs_f64(),
+        verdict: verdict(&policies, &slo),
+        slo,
+        policies,
+        warnings,
+    };
+    Ok((summary, perf))
+}

@@ -1,0 +1,124 @@
+//! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
+use super::file::TraceSection;
+use crate::trace::{self, ClosedLoop, ClosedLoopSpec, GenerateSpec, Generator, LengthSpec, SourceOptions, Think};
+use crate::types::{SimTime, Source, parse_duration};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Where published traces lie.
+pub const DATA_VARIABLE: &str = "BASELOAD_DATA";
+
+/// A trace, found and checked, that every simulation opens anew.
+#[derive(Debug, Clone)]
+pub enum TraceOrigin {
+    /// A file.
+    File(PathBuf),
+    /// A generator.
+    Generate(Box<GenerateSpec>),
+    /// Users.
+    Users(Box<ClosedLoopSpec>),
+}
+
+/// Opens a file for reading, through gzip where it is compressed.
+///
+/// # Errors
+/// With the path.
+pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
+    let fault = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut file = BufReader::new(File::open(path).map_err(fault)?);
+    let gzip = file.fill_buf().map_err(fault)?.starts_with(&[0x1f, 0x8b]);
+    if gzip { Ok(Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))) } else { Ok(Box::new(file)) }
+}
+
+impl TraceOrigin {
+    /// Finds what the section names; paths start at `folder`.
+    ///
+    /// # Errors
+    /// With the key, and what to do.
+    pub fn find(section: &TraceSection, folder: &Path) -> Result<TraceOrigin, String> {
+        match (&section.source, &section.path, &section.generate, &section.users) {
+            (Some(name), None, None, None) => published(name).map(TraceOrigin::File),
+            (None, Some(path), None, None) => {
+                let path = folder.join(path);
+                if path.is_file() {
+                    Ok(TraceOrigin::File(path))
+                } else {
+                    Err(format!(
+                        "trace.path: {} is not a file; the path is relative to the experiment file",
+                        path.display()
+                    ))
+                }
+            }
+            (None, None, Some(spec), None) => {
+                let path = folder.join(spec);
+                let mut text = String::new();
+                let read = File::open(&path).and_then(|mut f| f.read_to_string(&mut text));
+                read.map_err(|e| format!("trace.generate: {}: {e}", path.display()))?;
+                GenerateSpec::parse(&text, &path.display().to_string()).map(|s| TraceOrigin::Generate(Box::new(s)))
+            }
+            (None, None, None, Some(u)) => {
+                let think = parse_duration(&u.think).map_err(|e| format!("trace.users.think: {e}"))?;
+                let length = |median: u32| LengthSpec {
+                    median: f64::from(median),
+                    p95: None,
+                    sigma: Some(0.5),
+                    min: 1,
+                    max: median.saturating_mul(8).max(1),
+                };
+                Ok(TraceOrigin::Users(Box::new(ClosedLoopSpec {
+                    users: u.concurrency,
+                    requests: Some(u.requests),
+                    duration: None,
+                    ramp: SimTime::ZERO,
+                    think: if think == SimTime::ZERO { Think::None } else { Think::Exponential { mean: think } },
+                    prompt: length(u.prompt_tokens),
+                    output: length(u.output_tokens),
+                    max_output_tokens: None,
+                })))
+            }
+            _ => Err("trace: give exactly one of source, path, generate, users".into()),
+        }
+    }
+
+    /// A fresh source.
+    ///
+    /// # Errors
+    /// The reader's, with file and line.
+    pub fn open(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, String> {
+        Ok(match self {
+            TraceOrigin::File(path) => {
+                Box::new(trace::open(open_text(path)?, &path.display().to_string(), classes, options)?)
+            }
+            TraceOrigin::Generate(spec) => Box::new(Generator::new(spec, options)?),
+            TraceOrigin::Users(spec) => Box::new(ClosedLoop::new(spec, options)?),
+        })
+    }
+}
+
+/// A published trace's file below `$BASELOAD_DATA/traces`.
+fn published(name: &str) -> Result<PathBuf, String> {
+    let file = match name {
+        "azure-2023-conv" => "AzureLLMInferenceTrace_conv.csv",
+        "mooncake-conversation" => "mooncake_conversation_trace.jsonl",
+        _ => {
+            let known = ["azure-2023-conv", "mooncake-conversation"];
+            return Err(format!(
+                "trace.source: {}",
+                crate::catalog::unknown("trace", name, known.into_iter(), "traces/README.md")
+            ));
+        }
+    };
+    let folder = std::env::var_os(DATA_VARIABLE).ok_or_else(|| {
+        format!("trace.source: `{name}` is a published trace that is not part of this repository: download it and set {DATA_VARIABLE} to the folder that holds traces/{file}")
+    })?;
+    let path = PathBuf::from(folder).join("traces").join(file);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!(
+            "trace.source: {} is not there; {DATA_VARIABLE} names the folder that holds traces/{file}",
+            path.display()
+        ))
+    }
+}

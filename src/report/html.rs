@@ -1,0 +1,245 @@
+//! `report.html`: one self-contained page that opens without a network.
+//!
+//! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
+//! escaped; no script and no address of anything outside the file.
+use super::charts::{cdf, colour, scatter};
+use super::style::CSS;
+use super::table::{Policy, Table, tables};
+use crate::experiment::summary::{Summary, percent, seconds_text, thousands, usd_text};
+
+/// Escapes text for HTML content and attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Escapes text and turns `` `name` `` into code.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escape(text);
+    }
+    let mark = |(i, part): (usize, &&str)| {
+        if i % 2 == 1 { format!("<strong>{}</strong>", escape(part)) } else { escape(part) }
+    };
+    parts.iter().enumerate().map(mark).collect()
+}
+
+/// Renders the report.
+pub fn html(summary: &Summary) -> String {
+    let t = tables(summary);
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{0} – Baseload</title>\n\
+         <style>\n{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+        escape(&summary.name)
+    );
+    if !summary.question.is_empty() {
+        out.push_str(&format!("<p class=\"q\">{}</p>\n", escape(&summary.question)));
+    }
+    out.push_str(&format!(
+        "<p class=\"facts\">{} requests over {} · {} policies · SLO: {} · seed {}</p>\n",
+        thousands(summary.requests),
+        span(summary.window_s),
+        summary.policies.len(),
+        slo(summary),
+        summary.seed
+    ));
+    out.push_str(&format!("<p class=\"verdict\">{}</p>\n", prose(&summary.verdict)));
+    if !summary.warnings.is_empty() {
+        let items: String = summary.warnings.iter().map(|w| format!("<li>{}</li>", prose(w))).collect();
+        out.push_str(&format!("<div class=\"warn\"><strong>Warnings</strong><ul>{items}</ul></div>\n"));
+    }
+    for table in [&t.service, &t.money] {
+        push_table(&mut out, table, &t.policies);
+    }
+    if !t.legend.is_empty() {
+        let items: String = t.legend.iter().map(|l| format!("<li>{}</li>", escape(l))).collect();
+        out.push_str(&format!("<ul class=\"legend\" style=\"margin:-12px 4px 22px\">{items}</ul>\n"));
+    }
+    out.push_str(
+        "<div class=\"two\">\n<section><figure><h2>Cost against tail latency</h2>\
+         <figcaption>Lower left is better; a hollow dot is overloaded.</figcaption>\n",
+    );
+    out.push_str(&scatter(&summary.policies));
+    out.push_str(
+        "</figure></section>\n<section><figure><h2>End-to-end latency</h2>\
+         <figcaption>Share of completed requests answered within a time; further left is better.</figcaption>\n",
+    );
+    out.push_str(&cdf(&summary.policies));
+    out.push_str("</figure></section>\n</div>\n");
+    push_bill(&mut out, summary);
+    push_outcomes(&mut out, summary);
+    push_definitions(&mut out);
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s >= 2.0 * 86_400.0 => format!("{:.1} days", s / 86_400.0),
+        s if s >= 2.0 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
+        s if s >= 120.0 => format!("{:.1} min", s / 60.0),
+        s => seconds_text(s),
+    }
+}
+
+fn slo(summary: &Summary) -> String {
+    let s = &summary.slo;
+    let parts: Vec<String> = [("TTFT", s.ttft_s), ("TPOT", s.tpot_s), ("end to end", s.e2e_s)]
+        .into_iter()
+        .filter_map(|(name, limit)| limit.map(|l| format!("{name} ≤ {}", seconds_text(l))))
+        .collect();
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
+fn push_table(out: &mut String, table: &Table, policies: &[Policy]) {
+    out.push_str(&format!(
+        "<section><h2>{}</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>",
+        table.title
+    ));
+    for column in &table.columns {
+        let unit = if column.unit.is_empty() { "&nbsp;" } else { &column.unit };
+        out.push_str(&format!("<th>{}<small>{unit}</small></th>", column.long));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for (i, (policy, row)) in policies.iter().zip(&table.rows).enumerate() {
+        let dagger = if policy.dagger { " †" } else { "" };
+        let over = if policy.overloaded { "<span class=\"tag\">overloaded</span>" } else { "" };
+        out.push_str(&format!(
+            "<tr><th scope=\"row\"><span class=\"dot\" style=\"background:{}\"></span>{}{dagger}{over}</th>",
+            colour(i),
+            escape(&policy.name)
+        ));
+        for cell in row {
+            let (class, star) = if cell.best { (" class=\"best\"", "*") } else { ("", "") };
+            out.push_str(&format!("<td{class}>{}{star}</td>", cell.full));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div></section>\n");
+}
+
+fn push_bill(out: &mut String, summary: &Summary) {
+    out.push_str(
+        "<section><h2>The bill, line by line</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>\
+         <th class=\"l\">line</th><th class=\"l\">kind</th><th>US$ a month</th><th>share</th></tr></thead>\n<tbody>\n",
+    );
+    for (i, p) in summary.policies.iter().enumerate() {
+        let head = format!(
+            "<th scope=\"rowgroup\"><span class=\"dot\" style=\"background:{}\"></span>{}</th>",
+            colour(i),
+            escape(&p.name)
+        );
+        let total = p.total_usd_per_month;
+        for (line, row) in p.bill.iter().filter(|row| row.usd_per_month != 0.0).enumerate() {
+            let share = if total > 0.0 { format!("{} %", percent(row.usd_per_month / total)) } else { "–".into() };
+            out.push_str(&format!(
+                "<tr>{}<td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{share}</td></tr>\n",
+                if line == 0 { &head } else { "<th></th>" },
+                escape(&row.name),
+                escape(&row.kind),
+                usd_text(row.usd_per_month)
+            ));
+        }
+        let lines = p.bill.iter().filter(|row| row.usd_per_month != 0.0).count();
+        out.push_str(&format!(
+            "<tr>{}<td class=\"l sum\">total</td><td></td><td class=\"sum\">{}</td><td></td></tr>\n",
+            if lines == 0 { &head } else { "<th></th>" },
+            usd_text(total)
+        ));
+    }
+    out.push_str("</tbody></table></div></section>\n");
+}
+
+fn push_outcomes(out: &mut String, summary: &Summary) {
+    if summary.policies.iter().all(|p| p.outcomes.iter().all(|(_, n)| *n == 0)) {
+        return;
+    }
+    out.push_str(
+        "<section><h2>Why requests did not complete</h2><div class=\"scroll\"><table>\n<thead><tr>\
+         <th class=\"l\">policy</th><th class=\"l\">cause</th><th>requests</th></tr></thead>\n<tbody>\n",
+    );
+    for p in &summary.policies {
+        for (cause, count) in p.outcomes.iter().filter(|(_, n)| *n > 0) {
+            out.push_str(&format!(
+                "<tr><th scope=\"row\">{}</th><td class=\"l\">{}</td><td>{}</td></tr>\n",
+                escape(&p.name),
+                escape(&cause.replace('_', " ")),
+                thousands(*count)
+            ));
+        }
+    }
+    out.push_str("</tbody></table></div></section>\n");
+}
+
+fn push_definitions(out: &mut String) {
+    let terms = [
+        (
+            "TTFT, end to end",
+            "From arrival at the gateway to the client's first and last token: queueing, retries and network included; over completed requests.",
+        ),
+        ("TPOT", "(end to end − TTFT) / (output tokens − 1), for two tokens or more."),
+        ("Window", "First to last arrival. Work after it is served and counts in latencies, but does not lengthen it."),
+        ("Requests, tokens /s", "Completed requests and their output tokens, per second of the window."),
+        ("Goodput", "Requests that met every part of the SLO, as a share of all requests that arrived."),
+        ("Failed", "Includes timed out; rejected and cancelled are apart."),
+        (
+            "Month",
+            "730 h. GPUs: replicas × GPUs × rent × 730, idle included. API: spend of the window scaled to a month. People: a twelfth of a year, charged only where GPUs are kept.",
+        ),
+        (
+            "$ per million tokens",
+            "The window's part of the whole bill / (prompt + output tokens of completed requests).",
+        ),
+        ("Self-hosted", "Share of tokens served on own GPUs."),
+    ];
+    out.push_str("<section><h2>How the numbers are defined</h2><dl>\n");
+    for (term, text) in terms {
+        out.push_str(&format!("<dt>{term}</dt><dd>{text}</dd>\n"));
+    }
+    out.push_str("</dl></section>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::sample;
+    use super::*;
+
+    #[test]
+    fn the_page_is_self_contained_escaped_and_repeatable() {
+        let mut s = sample();
+        s.policies[0].name = "<script>alert(1)</script>".into();
+        s.question = "own & \"buy\"?".into();
+        s.policies[1].ttft_p99_s = None;
+        s.policies[1].e2e_quantiles.clear();
+        let page = html(&s);
+        assert_eq!(page, html(&s));
+        for banned in ["<script", "http:", "https:", "src=", "url(", "@import", "NaN", "inf\""] {
+            assert!(!page.contains(banned), "{banned}");
+        }
+        assert!(page.contains("own &amp; &quot;buy&quot;?") && page.contains("frontier &lt;api&gt;"));
+        assert_eq!(page.matches("<section").count(), page.matches("</section>").count());
+        assert_eq!(page.matches("class=\"curve\"").count(), 2 * 5, "a curve and a key a policy that completed");
+        if let Ok(path) = std::env::var("BASELOAD_SAMPLE_REPORT") {
+            std::fs::write(path, html(&sample())).unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_completed_is_a_page_too() {
+        let mut s = sample();
+        s.policies.clear();
+        assert!(html(&s).contains("No policy completed a request."));
+    }
+}

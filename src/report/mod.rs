@@ -1,0 +1,19 @@
+//! Reports of a summary: terminal, Markdown and HTML. `summary.json` is the summary itself.
+//!
+//! May import: types, experiment. Must keep true: the same summary gives the same bytes; what is shown and what is
+//! marked best is decided once, in `table.rs`; the terminal never needs more than 80 columns; HTML needs no network.
+//! Read first: `table.rs`.
+mod charts;
+mod html;
+mod markdown;
+mod style;
+mod table;
+mod terminal;
+
+pub use html::html;
+pub use markdown::markdown;
+pub use table::{Cell, Column, Table, Tables, tables};
+pub use terminal::{WIDTH, terminal};
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,290 @@
+//! What the two tables show: cells, best marks, daggers and the legend.
+//!
+//! May import: experiment. Must keep true: a best mark only among policies that are eligible for it.
+use crate::experiment::summary::{
+    Better, PolicySummary, Summary, completed_enough, eligible_for_best, percent, thousands, usd_text,
+};
+
+/// A column's heading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Up to two short lines for narrow output.
+    pub short: [String; 2],
+    /// The heading in words.
+    pub long: String,
+    /// Its unit, empty where it is a count.
+    pub unit: String,
+}
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// For wide output.
+    pub full: String,
+    /// At most four characters in the service table.
+    pub short: String,
+    /// Whether it is marked `*`.
+    pub best: bool,
+}
+
+/// One table; row i is policy i.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its title.
+    pub title: &'static str,
+    /// Columns after the policy's name.
+    pub columns: Vec<Column>,
+    /// Cells by row.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A row's policy and its flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Completed too little to be marked best.
+    pub dagger: bool,
+    /// Its queue still grew at the end.
+    pub overloaded: bool,
+}
+
+/// Both tables with the same rows, and the legend of the marks that occur.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// The rows of both tables.
+    pub policies: Vec<Policy>,
+    /// Throughput, latency, goodput.
+    pub service: Table,
+    /// The bill.
+    pub money: Table,
+    /// Marks that occur, each explained once.
+    pub legend: Vec<String>,
+}
+
+type Show = fn(f64) -> String;
+type Get = fn(&PolicySummary) -> Option<f64>;
+
+/// How one column is filled.
+struct Spec {
+    short: [&'static str; 2],
+    long: &'static str,
+    unit: &'static str,
+    best: Option<Better>,
+    get: Get,
+    full: Show,
+    compact: Show,
+}
+
+/// Lays out both tables.
+pub fn tables(summary: &Summary) -> Tables {
+    let policies = &summary.policies;
+    let eligible = eligible_for_best(policies);
+    let rows: Vec<Policy> = policies
+        .iter()
+        .zip(completed_enough(policies))
+        .map(|(p, enough)| Policy {
+            name: p.name.clone(),
+            dagger: !enough || p.completed == 0,
+            overloaded: p.overloaded,
+        })
+        .collect();
+    let service = build("Service", service_specs(policies), policies, &eligible);
+    let money = build("Money", money_specs(), policies, &eligible);
+    let mut legend = Vec::new();
+    let marked = |table: &Table| table.rows.iter().flatten().any(|cell| cell.best);
+    if marked(&service) || marked(&money) {
+        legend.push("* best of the policies that may be marked".to_owned());
+    }
+    if rows.iter().any(|row| row.dagger) {
+        legend.push("† completed under 99.9 % of the most that a policy completed; never marked best".into());
+    }
+    if rows.iter().any(|row| row.overloaded) {
+        legend.push(
+            "overloaded: its queue still grew at the end, so a longer run would be worse; never marked best".into(),
+        );
+    }
+    Tables { policies: rows, service, money, legend }
+}
+
+fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], eligible: &[bool]) -> Table {
+    let mut rows: Vec<Vec<Cell>> = policies.iter().map(|_| Vec::new()).collect();
+    for spec in &specs {
+        let text = |p: &PolicySummary, show: Show| (spec.get)(p).map_or("–".to_owned(), show);
+        let candidates = || policies.iter().zip(eligible).filter(|(_, ok)| **ok).map(|(p, _)| p);
+        let best = spec.best.and_then(|better| {
+            candidates().filter_map(|p| (spec.get)(p).map(|v| (p, v))).reduce(|a, b| {
+                let wins = if better == Better::Lower { b.1 < a.1 } else { b.1 > a.1 };
+                if wins { b } else { a }
+            })
+        });
+        // Equal as shown is equal; where all are equal there is no best.
+        let best = best.map(|(p, _)| text(p, spec.full)).filter(|b| candidates().any(|p| text(p, spec.full) != *b));
+        for ((row, policy), ok) in rows.iter_mut().zip(policies).zip(eligible) {
+            let full = text(policy, spec.full);
+            let best = *ok && best.as_ref() == Some(&full);
+            row.push(Cell { short: text(policy, spec.compact), full, best });
+        }
+    }
+    let columns = specs
+        .into_iter()
+        .map(|s| Column { short: s.short.map(str::to_owned), long: s.long.into(), unit: s.unit.into() })
+        .collect();
+    Table { title, columns, rows }
+}
+
+/// A latency column: milliseconds while all values have at most four digits of them, else seconds.
+fn latency(policies: &[PolicySummary], long: &'static str, ms: [&'static str; 2], s: &'static str, get: Get) -> Spec {
+    let in_ms = policies.iter().filter_map(get).all(|v| v < 9.9995);
+    let (full, compact): (Show, Show) = if in_ms { (wide_ms, short_ms) } else { (wide_s, four) };
+    let short = if in_ms { ms } else { [ms[0], s] };
+    Spec { short, long, unit: if in_ms { "ms" } else { "s" }, best: Some(Better::Lower), get, full, compact }
+}
+
+fn count(short: [&'static str; 2], long: &'static str, get: Get) -> Spec {
+    Spec { short, long, unit: "", best: None, get, full: |v| thousands(v as u64), compact: four_count }
+}
+
+fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
+    let rate = |short, long, get| Spec {
+        short,
+        long,
+        unit: "/s",
+        best: Some(Better::Higher),
+        get,
+        full: wide_rate as Show,
+        compact: four as Show,
+    };
+    vec![
+        count(["done", ""], "completed", |p| Some(p.completed as f64)),
+        count(["rej.", ""], "rejected", |p| Some(p.rejected as f64)),
+        count(["fail", ""], "failed", |p| Some(p.failed as f64)),
+        rate(["req", "/s"], "requests", |p| Some(p.requests_per_s)),
+        rate(["tok", "/s"], "output tokens", |p| Some(p.output_tokens_per_s)),
+        latency(policies, "TTFT p50", ["TTFT", "50 ms"], "50 s", |p| p.ttft_p50_s),
+        latency(policies, "TTFT p99", ["TTFT", "99 ms"], "99 s", |p| p.ttft_p99_s),
+        latency(policies, "TPOT p50", ["TPOT", "50 ms"], "50 s", |p| p.tpot_p50_s),
+        latency(policies, "TPOT p99", ["TPOT", "99 ms"], "99 s", |p| p.tpot_p99_s),
+        latency(policies, "E2E p99", ["E2E", "99 ms"], "99 s", |p| p.e2e_p99_s),
+        Spec {
+            short: ["good", "put %"],
+            long: "goodput",
+            unit: "%",
+            best: Some(Better::Higher),
+            get: |p| Some(p.goodput_share),
+            full: percent,
+            compact: percent,
+        },
+    ]
+}
+
+fn money_specs() -> Vec<Spec> {
+    let usd = |short, long, best, get| Spec { short, long, unit: "$/mo", best, get, full: usd_text, compact: usd_text };
+    let own: Get = |p| Some(p.self_hosted_share);
+    let own = Spec {
+        short: ["own", "%"],
+        long: "self-hosted",
+        unit: "%",
+        best: None,
+        get: own,
+        full: percent,
+        compact: percent,
+    };
+    let per_million = |v: f64| if v < 999.995 { format!("{v:.2}") } else { usd_text(v) };
+    vec![
+        own,
+        usd(["GPU", "$/mo"], "GPU", None, |p| Some(p.gpu_usd_per_month)),
+        usd(["API", "$/mo"], "API", None, |p| Some(p.api_usd_per_month)),
+        usd(["people", "$/mo"], "people", None, |p| Some(p.people_usd_per_month)),
+        usd(["total", "$/mo"], "total", Some(Better::Lower), |p| Some(p.total_usd_per_month)),
+        Spec {
+            short: ["$ per", "Mtok"],
+            long: "per million tokens",
+            unit: "$",
+            best: Some(Better::Lower),
+            get: |p| p.usd_per_million_tokens,
+            full: per_million,
+            compact: per_million,
+        },
+    ]
+}
+
+/// Four characters for any value from 0: `0.05`, `1.23`, `12.3`, `1234`, `12k`, `1.2M`.
+fn four(v: f64) -> String {
+    match v {
+        v if v < 9.995 => format!("{v:.2}"),
+        v if v < 99.95 => format!("{v:.1}"),
+        v => four_count(v),
+    }
+}
+
+fn four_count(v: f64) -> String {
+    match v {
+        v if v < 9_999.5 => format!("{v:.0}"),
+        v if v < 999_500.0 => format!("{:.0}k", v / 1e3),
+        v if v < 9_950_000.0 => format!("{:.1}M", v / 1e6),
+        v if v < 999_500_000.0 => format!("{:.0}M", v / 1e6),
+        v => format!("{:.0}G", v / 1e9),
+    }
+}
+
+fn short_ms(seconds: f64) -> String {
+    four(seconds * 1e3)
+}
+
+fn wide_ms(seconds: f64) -> String {
+    let ms = seconds * 1e3;
+    if ms < 99.95 { format!("{ms:.1}") } else { thousands(ms.round() as u64) }
+}
+
+fn wide_s(seconds: f64) -> String {
+    if seconds < 99.95 { format!("{seconds:.2}") } else { thousands(seconds.round() as u64) }
+}
+
+fn wide_rate(v: f64) -> String {
+    if v < 99.95 { format!("{v:.2}") } else { thousands(v.round() as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::sample;
+    use super::*;
+
+    fn best_in(table: &Table, column: &str) -> Vec<usize> {
+        let at = table.columns.iter().position(|c| c.long == column).unwrap();
+        (0..table.rows.len()).filter(|row| table.rows[*row][at].best).collect()
+    }
+
+    #[test]
+    fn best_goes_only_to_the_eligible_and_the_legend_explains_each_mark_once() {
+        let t = tables(&sample());
+        // Cheapest of all is policy 4, but it dropped work (dagger) and policy 5 is overloaded.
+        assert!(t.policies[4].dagger && t.policies[5].overloaded);
+        assert_eq!(best_in(&t.money, "total"), [2]);
+        assert!(t.service.rows[4].iter().chain(&t.service.rows[5]).all(|c| !c.best));
+        assert_eq!(t.legend.len(), 3);
+        for (line, start) in t.legend.iter().zip(["* best", "† completed", "overloaded: "]) {
+            assert!(line.starts_with(start));
+        }
+        let mut one = sample();
+        one.policies.truncate(1);
+        assert!(tables(&one).legend.is_empty(), "nothing to be best of");
+    }
+
+    #[test]
+    fn what_reads_equal_shares_the_mark() {
+        let mut s = sample();
+        s.policies[3].total_usd_per_month = s.policies[2].total_usd_per_month + 0.01;
+        assert_eq!(best_in(&tables(&s).money, "total"), [2, 3]);
+    }
+
+    #[test]
+    fn short_cells_have_at_most_four_characters() {
+        for v in [0.0, 0.05, 0.994, 9.994, 9.996, 99.94, 99.96, 999.6, 9999.4, 9999.6, 123_456.0, 999_499.0, 999_600.0]
+        {
+            for text in [four(v), four_count(v), four(v * 1e3), four_count(v * 1e5)] {
+                assert!(text.chars().count() <= 4, "{v}: {text}");
+            }
+        }
+    }
+}

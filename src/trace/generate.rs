@@ -1,0 +1,190 @@
+//! Draws requests from a `GenerateSpec`, one at a time.
+//!
+//! Must hold: what request i looks like depends on (seed, replicate, i) alone; arrival i on the gaps up to i.
+//! Arrivals by time-rescaling: a unit-rate renewal process through the inverse of the cumulative rate.
+use super::profile::Profile;
+use super::{GenerateSpec, Process, SourceOptions};
+use crate::random::{dist, stream};
+use crate::types::{Content, ContentId, NO_SESSION, Outcome, Request, Run, SimTime, Source};
+
+/// A generator as a source. Times count from the start of the rate profile, not from the first arrival.
+pub struct Generator {
+    spec: GenerateSpec,
+    options: SourceOptions,
+    profile: Profile,
+    zipf: Option<dist::Zipf>,
+    made: u64,
+    mass: f64,
+    last_ns: u64,
+    pending: Option<Request>,
+    dry: bool,
+}
+
+impl Generator {
+    /// A generator that follows a checked spec.
+    ///
+    /// # Errors
+    /// When the options are impossible.
+    pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, String> {
+        options.check()?;
+        Ok(Generator {
+            spec: spec.clone(),
+            options: options.clone(),
+            profile: Profile::new(&spec.arrivals),
+            zipf: spec.prefixes.map(|p| dist::Zipf::new(p.count, p.zipf_s)),
+            made: 0,
+            mass: 0.0,
+            last_ns: 0,
+            pending: None,
+            dry: false,
+        })
+    }
+
+    fn most(&self) -> Option<u64> {
+        [self.spec.requests, self.options.limit].into_iter().flatten().min()
+    }
+
+    fn draw(&mut self) -> Option<Request> {
+        let index = self.made;
+        if self.most().is_some_and(|most| index >= most) {
+            return None;
+        }
+        let (seed, replicate) = (self.options.seed, self.options.replicate);
+        let mut rng = stream(seed, replicate, "generate.arrival", index, 0);
+        self.mass += match self.spec.arrivals.process {
+            Process::Poisson => dist::exponential(&mut rng, 1.0),
+            Process::Gamma { cv } => dist::gamma(&mut rng, 1.0 / (cv * cv), cv * cv),
+        };
+        let at_ns = SimTime::from_secs_f64(self.profile.inverse(self.mass)?).0.max(self.last_ns);
+        if at_ns == u64::MAX || self.spec.duration.is_some_and(|end| at_ns >= end.0) {
+            return None;
+        }
+        self.last_ns = at_ns;
+        self.made += 1;
+        let prompt_tokens = self.spec.prompt.draw(&mut stream(seed, replicate, "generate.prompt", index, 0));
+        let output_tokens = self.spec.output.draw(&mut stream(seed, replicate, "generate.output", index, 0));
+        let most_output = self.spec.max_output_tokens.unwrap_or(self.options.default_max_output_tokens);
+        Some(Request {
+            index,
+            arrival: SimTime(self.options.scaled(at_ns)),
+            tenant: 0,
+            session: NO_SESSION,
+            class: u16::MAX,
+            prompt_tokens,
+            output_tokens,
+            max_output_tokens: most_output.max(output_tokens),
+            priority: 0,
+            content: self.content(index, prompt_tokens),
+        })
+    }
+
+    /// A shared prefix, if it has one, then text of its own (at least one token).
+    fn content(&self, index: u64, prompt: u32) -> Content {
+        let (Some(prefixes), Some(zipf)) = (&self.spec.prefixes, &self.zipf) else {
+            return Content::private(index, prompt);
+        };
+        let mut rng = stream(self.options.seed, self.options.replicate, "generate.prefix", index, 0);
+        let has = dist::uniform01(&mut rng) < prefixes.share;
+        let which = zipf.sample(&mut rng);
+        let shared = prefixes.tokens_of(which).min(prompt - 1);
+        if !has || shared == 0 {
+            return Content::private(index, prompt);
+        }
+        let own = Run { id: ContentId::Private(index), start: 0, len: prompt - shared };
+        Content([Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared }, own].into())
+    }
+}
+
+impl Source for Generator {
+    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+        if self.pending.is_none() && !self.dry {
+            self.pending = self.draw();
+            self.dry = self.pending.is_none();
+        }
+        Ok(self.pending.as_ref().map(|r| r.arrival))
+    }
+    fn next(&mut self) -> Request {
+        self.pending.take().expect("source-peeked: next is called only after peek said there is a request")
+    }
+    fn finished(&mut self, _session: u64, _at: SimTime, _outcome: Outcome) {}
+    fn total(&self) -> Option<u64> {
+        if self.spec.duration.is_some() { None } else { self.most() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::TraceStats;
+
+    const SPEC: &str = "duration = \"2h\"\nprompt = { median = 100, p95 = 400, max = 4000 }\n\
+        output = { median = 50, sigma = 0.5, max = 500 }\n[arrivals]\nprocess.gamma.cv = 2.0\n\
+        rate = [{ at = \"0s\", per_s = 0.0 }, { at = \"1h\", per_s = 4.0 }]\n\
+        bursts = [{ at = \"90m\", duration = \"10m\", times = 3.0 }]\n";
+
+    #[test]
+    fn the_rate_is_followed_through_ramp_and_burst() {
+        let spec = GenerateSpec::parse(SPEC, "s.toml").unwrap();
+        let mut source = Generator::new(&spec, &SourceOptions::default()).unwrap();
+        let mut counts = [0u32; 12];
+        while let Some(at) = source.peek().unwrap() {
+            counts[(at.0 / 600_000_000_000) as usize] += 1;
+            assert_eq!(source.next().content.tokens() > 0, true);
+        }
+        // The ramp gives 200, 600, 1000, ... in ten minutes; afterwards 2,400, three times that in the burst.
+        let want = [200, 600, 1000, 1400, 1800, 2200, 2400, 2400, 2400, 7200, 2400, 2400];
+        for (i, (&got, &want)) in counts.iter().zip(&want).enumerate() {
+            assert!(
+                (f64::from(got) - f64::from(want)).abs() < 6.0 * 2.0 * libm::sqrt(f64::from(want)),
+                "{i}: {got} {want}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_support_desk_is_what_its_file_says() {
+        let text = include_str!("../../traces/support-desk.toml");
+        let spec = GenerateSpec::parse(text, "support-desk.toml").unwrap();
+        let mut source = Generator::new(&spec, &SourceOptions::default()).unwrap();
+        let stats = TraceStats::of(&mut source).unwrap();
+        assert!((19_000..21_000).contains(&stats.count), "{stats:?}");
+        assert!((6_900.0..7_200.0).contains(&stats.span_s), "{stats:?}");
+        assert!((670..730).contains(&stats.prompt_tokens.p50) && (172..188).contains(&stats.output_tokens.p50));
+        assert!(stats.shared_prefix.is_some_and(|s| (0.2..0.6).contains(&s)), "{stats:?}");
+    }
+
+    #[test]
+    fn wrong_specs_are_refused_with_their_line() {
+        let error = |text: &str| GenerateSpec::parse(text, "s.toml").unwrap_err();
+        assert!(
+            error(&SPEC.replace("sigma", "sigmas")).starts_with("s.toml:3: "),
+            "{}",
+            error(&SPEC.replace("sigma", "sigmas"))
+        );
+        assert!(error(&SPEC.replace("90m", "90x")).starts_with("s.toml:7: "));
+        assert!(error(&SPEC.replace("p95 = 400", "p95 = 40")).starts_with("s.toml:2: `prompt` has a p95"));
+        assert!(error(&SPEC.replace("duration = \"2h\"", "")).starts_with("s.toml:1: neither"));
+        assert!(error(&SPEC.replace("\"1h\"", "\"0s\"")).starts_with("s.toml:6: `rate` points"));
+    }
+
+    #[test]
+    fn scale_and_limit_apply_and_draws_depend_on_the_index_alone() {
+        let spec = GenerateSpec::parse(SPEC, "s.toml").unwrap();
+        let take = |options: SourceOptions| {
+            let mut source = Generator::new(&spec, &options).unwrap();
+            let mut all = Vec::new();
+            while source.peek().unwrap().is_some() {
+                all.push(source.next());
+            }
+            all
+        };
+        let base = take(SourceOptions { limit: Some(50), ..Default::default() });
+        let fast = take(SourceOptions { limit: Some(50), rate_scale: 2.0, ..Default::default() });
+        assert_eq!(base.len(), 50);
+        for (a, b) in base.iter().zip(&fast) {
+            assert!(a.arrival.0.abs_diff(2 * b.arrival.0) <= 1);
+            assert_eq!((a.prompt_tokens, a.output_tokens), (b.prompt_tokens, b.output_tokens));
+        }
+        assert_ne!(base, take(SourceOptions { limit: Some(50), replicate: 1, ..Default::default() }));
+    }
+}

@@ -1,0 +1,73 @@
+//! Where requests come from: published trace files, our own schema, a generator, closed-loop users.
+//!
+//! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
+//! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
+//! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
+//! Read first: `read/mod.rs`, then `generate.rs`.
+mod closed_loop;
+mod detect;
+mod generate;
+mod profile;
+pub mod read;
+mod spec;
+mod stats;
+mod write;
+
+pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
+pub use detect::{Format, detect};
+pub use generate::Generator;
+pub use read::open;
+pub use spec::{Arrivals, Burst, GenerateSpec, LengthSpec, Prefixes, Process, RatePoint};
+pub use stats::{Quantiles, TraceStats};
+pub use write::write_csv;
+
+/// What every source needs to know of the experiment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceOptions {
+    /// Seed of the experiment.
+    pub seed: u64,
+    /// Replicate, from 0.
+    pub replicate: u32,
+    /// Times the trace's rate: arrivals are divided by it. Above 0.
+    pub rate_scale: f64,
+    /// Only the first so many requests.
+    pub limit: Option<u64>,
+    /// The client's limit (tokens) where the trace has none; raised to the request's output where that is longer.
+    pub default_max_output_tokens: u32,
+    /// Spread Mooncake's 3-second buckets uniformly inside each bucket, order kept.
+    pub spread_buckets: bool,
+}
+
+impl Default for SourceOptions {
+    fn default() -> SourceOptions {
+        SourceOptions {
+            seed: 1,
+            replicate: 0,
+            rate_scale: 1.0,
+            limit: None,
+            default_max_output_tokens: 1024,
+            spread_buckets: true,
+        }
+    }
+}
+
+impl SourceOptions {
+    /// Refuses options that no source can follow.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.rate_scale.is_finite() && self.rate_scale > 0.0) {
+            return Err(format!("rate_scale is {}; it must be a number above 0", self.rate_scale));
+        }
+        if self.limit == Some(0) {
+            return Err("limit is 0; it must be at least 1 request".into());
+        }
+        Ok(())
+    }
+
+    /// `ns` nanoseconds of the trace's time in the simulation's.
+    fn scaled(&self, ns: u64) -> u64 {
+        if self.rate_scale == 1.0 { ns } else { (ns as f64 / self.rate_scale).round() as u64 }
+    }
+}

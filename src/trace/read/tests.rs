@@ -1,0 +1,128 @@
+//! Readers against rows made by hand and, where `BASELOAD_DATA` is set, against published traces.
+use super::*;
+use crate::trace::{TraceStats, write_csv};
+
+fn reader(text: &str) -> Reader {
+    Box::new(Cursor::new(text.as_bytes().to_vec()))
+}
+
+fn try_read(text: &str, options: &SourceOptions) -> Result<Vec<Request>, String> {
+    let classes = ["private".to_string(), "hard".to_string()];
+    let mut source = open(reader(text), "t", &classes, options)?;
+    let mut all = Vec::new();
+    while source.peek()?.is_some() {
+        all.push(source.next());
+    }
+    Ok(all)
+}
+
+fn read(text: &str) -> Vec<Request> {
+    try_read(text, &SourceOptions::default()).unwrap()
+}
+
+const AZURE: &str = "TIMESTAMP,ContextTokens,GeneratedTokens\r\n\
+    2023-11-16 18:20:01.1230000,512,40\r\n2023-11-16 18:20:02+00:00,8,1200";
+
+#[test]
+fn azure_rows_become_requests_from_the_first_arrival() {
+    let all = read(AZURE);
+    assert_eq!((all[0].arrival, all[1].arrival), (SimTime::ZERO, SimTime::from_millis(877)));
+    assert_eq!((all[0].max_output_tokens, all[1].max_output_tokens), (1024, 1200));
+    assert_eq!((all[1].class, all[1].session, all[1].content.tokens()), (u16::MAX, NO_SESSION, 8));
+    let options = SourceOptions { rate_scale: 2.0, limit: Some(2), ..Default::default() };
+    assert_eq!(try_read(AZURE, &options).unwrap()[1].arrival, SimTime(438_500_000));
+    assert_eq!(try_read(AZURE, &SourceOptions { limit: Some(1), ..options }).unwrap().len(), 1);
+}
+
+#[test]
+fn mooncake_buckets_are_spread_in_order_and_ids_become_runs() {
+    let line = |t: u64, n: u32, ids: &str| {
+        format!("{{\"timestamp\": {t}, \"input_length\": {n}, \"output_length\": 5, \"hash_ids\": [{ids}]}}\n")
+    };
+    let text = [line(3000, 1100, "0,7,8"), line(3000, 512, "9"), line(3000, 1, "4"), line(5999, 3, "5")].concat();
+    let all = read(&text);
+    let lens: Vec<u32> = all[0].content.0.iter().map(|r| r.len).collect();
+    assert_eq!(lens, [512, 512, 76]);
+    assert_eq!(all[0].content.0[1].id, ContentId::Named(7));
+    assert_eq!(all.iter().map(|r| r.prompt_tokens).collect::<Vec<_>>(), [1100, 512, 1, 3]);
+    assert!(all.windows(2).all(|w| w[0].arrival <= w[1].arrival) && all[0].arrival < all[2].arrival);
+    assert!(all[2].arrival < SimTime::from_millis(2999) && all[3].arrival >= SimTime::from_millis(2999));
+    let raw = try_read(&text, &SourceOptions { spread_buckets: false, ..Default::default() }).unwrap();
+    assert_eq!((raw[2].arrival, raw[3].arrival), (SimTime::ZERO, SimTime::from_millis(2999)));
+    let cut = try_read(&text, &SourceOptions { limit: Some(2), ..Default::default() }).unwrap();
+    assert_eq!(cut, all[..2]);
+    assert!(try_read(&line(0, 513, "1"), &SourceOptions::default()).unwrap_err().starts_with("t:1: 1 hash_ids"));
+}
+
+#[test]
+fn our_own_schema_is_read_and_written() {
+    let csv = "output_tokens,arrival_s,prompt_tokens,class,session,priority,max_output_tokens,tenant\n\
+        5,10.25,20,hard,7,-1,99,3\n6,11,30,,,,,\n";
+    let all = read(csv);
+    assert_eq!((all[0].arrival, all[1].arrival), (SimTime::ZERO, SimTime::from_millis(750)));
+    assert_eq!((all[0].class, all[0].session, all[0].priority, all[0].max_output_tokens), (1, 7, -1, 99));
+    assert_eq!((all[0].tenant, all[1].class, all[1].session), (3, u16::MAX, NO_SESSION));
+    let classes = ["private".to_string(), "hard".to_string()];
+    let mut out = Vec::new();
+    let mut source = open(reader(csv), "t", &classes, &SourceOptions::default()).unwrap();
+    assert_eq!(write_csv(&mut source, &classes, &mut out), Ok(2));
+    assert_eq!(read(std::str::from_utf8(&out).unwrap()), all);
+
+    let json = "{\"arrival_s\":1,\"prompt_tokens\":30,\"output_tokens\":5,\"class\":\"private\",\"content\":[[4,0,10],[4,10,15]]}\n";
+    let one = &read(json)[0];
+    assert_eq!((one.class, one.content.tokens()), (0, 30));
+    assert_eq!(one.content.0[2], Run { id: ContentId::Private(0), start: 0, len: 5 });
+}
+
+#[test]
+fn faults_are_named_with_their_line() {
+    let azure = |rows: &str| format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{rows}");
+    let own = |rows: &str| format!("arrival_s,prompt_tokens,output_tokens,class\n{rows}");
+    let json = |tail: &str| format!("{{\"arrival_s\":1,\"prompt_tokens\":3,\"output_tokens\":5{tail}\n");
+    let cases = [
+        (azure(""), "t:2: the trace has no requests"),
+        (String::new(), "t:1: the trace is empty"),
+        (azure("2023-11-16 18:20:01,512"), "t:2: the line is torn"),
+        (azure("2023-11-16 18:20:01,-5,3"), "t:2: ContextTokens is -5, a negative number"),
+        (azure("2023-11-16 18:20:01,5,0"), "t:2: the request has 0 output tokens"),
+        (azure("2023-11-16 18:20:01,5,1\n2023-11-16 18:20:00,5,1"), "t:3: time goes back by 1 s"),
+        (azure("yesterday,5,1"), "t:2: `yesterday` is no timestamp"),
+        (own("1,5,1,nope"), "t:2: class `nope` is not in the experiment; known classes: private, hard"),
+        (own("1,5"), "t:2: the line is torn"),
+        (own("x,5,1,"), "t:2: arrival_s is `x`"),
+        (own("1,0,1,"), "t:2: the request has 0 prompt tokens"),
+        ("arrival_s,prompt_tokens\n".into(), "t:1: column `output_tokens` is missing"),
+        (json(""), "t:1: the line is torn"),
+        (json(",\"extra\":1}"), "t:1: the line is torn or wrong (unknown field `extra`"),
+        (json(",\"content\":[[1,0,4]]}"), "t:1: its content is 4 tokens but its prompt 3"),
+        (format!("{}{}", json("}"), json("}").replace(":3", ":-3")), "t:2: prompt_tokens is -3"),
+        ("a,b\n1,2\n".into(), "t:1: this is no trace format"),
+    ];
+    for (text, want) in cases {
+        let error = try_read(&text, &SourceOptions::default()).unwrap_err();
+        assert!(error.starts_with(want), "{error}\nwanted {want}");
+        assert!(error.contains(';'), "{error} says nothing of what would be right");
+    }
+    assert!(try_read(AZURE, &SourceOptions { rate_scale: 0.0, ..Default::default() }).is_err());
+}
+
+#[test]
+fn published_traces_have_the_published_counts() {
+    let Ok(data) = std::env::var("BASELOAD_DATA") else {
+        println!("skipped: BASELOAD_DATA unset");
+        return;
+    };
+    let stats = |file: &str, spread_buckets: bool| {
+        let reader = std::io::BufReader::new(std::fs::File::open(format!("{data}/traces/{file}")).unwrap());
+        let options = SourceOptions { spread_buckets, ..Default::default() };
+        TraceStats::of(&mut open(Box::new(reader), file, &[], &options).unwrap()).unwrap()
+    };
+    let azure = stats("AzureLLMInferenceTrace_conv.csv", true);
+    assert_eq!((azure.count, azure.shared_prefix), (19_366, None));
+    let mooncake = stats("mooncake_conversation_trace.jsonl", true);
+    assert_eq!(mooncake.count, 12_031);
+    assert!(mooncake.shared_prefix.is_some_and(|s| (0.3..0.5).contains(&s)), "{mooncake:?}");
+    let raw = stats("mooncake_conversation_trace.jsonl", false);
+    assert!(raw.gap_cv > mooncake.gap_cv && raw.shared_prefix == mooncake.shared_prefix);
+    println!("{azure:?}\n{mooncake:?}");
+}
