@@ -29,7 +29,7 @@ fn last_day(date: &str) -> Option<i64> {
     let year = parts.next()?.ok()?;
     match (parts.next(), parts.next()) {
         (None, _) => Some(days_from_civil(year, 12, 31)),
-        (Some(Ok(month)), None) if month == 12 => Some(days_from_civil(year, 12, 31)),
+        (Some(Ok(12)), None) => Some(days_from_civil(year, 12, 31)),
         (Some(Ok(month)), None) => Some(days_from_civil(year, month + 1, 1) - 1),
         (Some(Ok(month)), Some(Ok(day))) => Some(days_from_civil(year, month, day)),
         _ => None,

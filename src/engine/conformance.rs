@@ -191,13 +191,13 @@ impl Case {
             } else {
                 flight.push_back(batch);
             }
-            if flight.len() == depth || empty {
-                if let Some(oldest) = flight.pop_front() {
-                    scheduler.update(&oldest, &mut result);
-                    got.finished = result.finished.iter().map(|f| self.name(f.attempt)).collect();
-                    got.finished.sort_unstable();
-                    spare.push(oldest);
-                }
+            if (flight.len() == depth || empty)
+                && let Some(oldest) = flight.pop_front()
+            {
+                scheduler.update(&oldest, &mut result);
+                got.finished = result.finished.iter().map(|f| self.name(f.attempt)).collect();
+                got.finished.sort_unstable();
+                spare.push(oldest);
             }
             let load = scheduler.load();
             got.free_blocks = load.kv_total_blocks - load.kv_used_blocks;

@@ -123,7 +123,15 @@ impl Scheduler for StaticScheduler {
             return Some(0);
         }
         let at = self.running.rows.iter().position(|&a| a == attempt)?;
-        self.running.rows.remove(at);
+        let r = &mut self.running;
+        r.rows.remove(at);
+        if r.rows.is_empty() {
+            // Nobody wants the rest: the batch ends with the step in flight, or at once.
+            r.decodes = r.scheduled.saturating_sub(1);
+            if r.updated == r.scheduled {
+                (r.width, r.blocks) = (0, 0);
+            }
+        }
         Some(0)
     }
 
@@ -241,5 +249,20 @@ mod tests {
         assert_eq!(s.enqueue(job(2, 1600, 1), SimTime::ZERO), Err(FailureCause::TooLong));
         s.schedule(SimTime::ZERO, &mut batch);
         assert_eq!(batch.admitted, [(AttemptId(0), 0)], "two rows of 57 blocks do not fit 100");
+    }
+
+    #[test]
+    fn a_batch_that_nobody_wants_any_more_ends_with_its_step() {
+        let mut s = StaticScheduler::new(StaticConfig { max_batch: 1, ..config() });
+        let (mut batch, mut result) = (Batch::default(), StepResult::default());
+        s.enqueue(job(0, 10, 5), SimTime::ZERO).unwrap();
+        s.schedule(SimTime::ZERO, &mut batch);
+        assert_eq!(s.abort(AttemptId(0)), Some(0));
+        s.enqueue(job(1, 20, 5), SimTime::ZERO).unwrap();
+        assert_eq!(s.load().running, 1, "the step in flight computes on");
+        s.update(&batch, &mut result);
+        assert!(result.finished.is_empty());
+        s.schedule(SimTime::ZERO, &mut batch);
+        assert_eq!(batch.admitted, [(AttemptId(1), 0)]);
     }
 }

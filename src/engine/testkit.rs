@@ -25,7 +25,7 @@ pub fn named(id: u64, runs: &[(u64, u32)], output: u32) -> Job {
     Job { content: Content(Arc::from(content)), ..job(id, prompt, output) }
 }
 
-/// A millisecond a step and a microsecond a token, and half a femtosecond-scale remainder to catch rounding.
+/// A millisecond and a femtosecond a step, a microsecond a token, a femtosecond a context token.
 pub struct Toy;
 impl StepTime for Toy {
     fn batch(&self, shape: &BatchShape<'_>) -> Femtos {

@@ -24,7 +24,8 @@ impl Tolerance {
     /// Text that is none of these, or negative.
     pub fn parse(text: &str) -> Result<Tolerance, String> {
         let text = text.trim();
-        let units: [(&str, fn(f64) -> Tolerance); 4] = [
+        type Make = fn(f64) -> Tolerance;
+        let units: [(&str, Make); 4] = [
             ("%", |v| Tolerance::Relative(v / 100.0)),
             ("ms", |v| Tolerance::Seconds(v / 1000.0)),
             ("s", Tolerance::Seconds),

@@ -8,23 +8,29 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum FileError {
     /// At a place in a file.
-    #[error("{message}")]
-    At {
-        /// What is wrong and what would be right.
-        message: String,
-        /// The file.
-        #[source_code]
-        source_code: NamedSource<String>,
-        /// The place.
-        #[label("here")]
-        span: SourceSpan,
-        /// The nearest known name, where there is one.
-        #[help]
-        hint: Option<String>,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    At(Box<Place>),
     /// Anywhere else.
     #[error("{0}")]
     Plain(String),
+}
+
+/// A fault at a place in a file.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{message}")]
+pub struct Place {
+    /// What is wrong and what would be right.
+    message: String,
+    /// The file.
+    #[source_code]
+    source_code: NamedSource<String>,
+    /// The place.
+    #[label("here")]
+    span: SourceSpan,
+    /// The nearest known name, where there is one.
+    #[help]
+    hint: Option<String>,
 }
 
 /// How deep `extends` may go.
@@ -80,14 +86,14 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 
 fn at(path: &Path, text: &str, error: &toml::de::Error) -> FileError {
     let span = error.span().unwrap_or(0..0);
-    let line = text[..span.start.min(text.len())].lines().count().max(1);
+    let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
     let key = key_path(text, span.start);
-    FileError::At {
+    FileError::At(Box::new(Place {
         message: format!("{}:{line}: {key}{}", path.display(), error.message()),
         source_code: NamedSource::new(path.display().to_string(), text.to_string()),
         span: (span.start, span.len().max(1)).into(),
         hint: Some(suggest(error.message())).filter(|s| !s.is_empty()).map(|s| s.trim_start_matches("; ").to_string()),
-    }
+    }))
 }
 
 /// The table that a place lies in, as `[table] `, from the last header above it.

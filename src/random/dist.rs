@@ -135,5 +135,15 @@ mod tests {
         (1..=n).map(|k| f64::from(k - 1) * w(k)).sum::<f64>() / (1..=n).map(w).sum::<f64>()
     }
 
-    const GOLDEN: [u64; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const GOLDEN: [u64; 9] = [
+        0x90cb_d286_2ecc_ff4d,
+        0x1ad4_2276_f481_7405,
+        0x9473_14fb_20d2_2217,
+        0xdf33_d929_6fb9_cdb7,
+        0xedda_ce65_6645_f9a3,
+        0x2936_a6f9_2166_a6cc,
+        0x621a_e773_bbdf_3983,
+        0x68e1_c55f_ce12_07bb,
+        0x8d23_1e82_ac57_57ef,
+    ];
 }

@@ -4,7 +4,7 @@ use crate::experiment::summary::{BillRow, PolicySummary, SloSummary, Summary, ve
 fn policy(name: &str, own: f64, bill: [f64; 3], ttft: f64, goodput: f64) -> PolicySummary {
     let total: f64 = bill.iter().sum();
     let mut e2e: Vec<f64> =
-        (0..=100u32).map(|q| ttft * 0.8 + f64::from(q) * 0.06 + f64::from(q.pow(6)) * 2e-11).collect();
+        (0..=100u32).map(|q| ttft * 0.8 + f64::from(q) * 0.06 + f64::from(q.pow(4)) * 2e-7).collect();
     e2e[100] += 3.0;
     PolicySummary {
         name: name.into(),

@@ -42,10 +42,13 @@ impl Event {
     }
 }
 
+/// Time, class, key, sequence: the total order.
+type Entry = (SimTime, u8, u64, u64, Event);
+
 /// Pending events, earliest first.
 #[derive(Debug, Default)]
 pub struct EventQueue {
-    heap: BinaryHeap<Reverse<(SimTime, u8, u64, u64, Event)>>,
+    heap: BinaryHeap<Reverse<Entry>>,
     sequence: u64,
 }
 

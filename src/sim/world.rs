@@ -117,7 +117,7 @@ pub fn simulate(
             world.stats.requests += 1;
             world.stats.events += 1;
             let done = progress.fetch_add(1, Ordering::Relaxed);
-            if done % 256 == 0 && stop.load(Ordering::Relaxed) {
+            if done.is_multiple_of(256) && stop.load(Ordering::Relaxed) {
                 return Err(SimError::Interrupted);
             }
             world.arrive(request, due, source);

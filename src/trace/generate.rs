@@ -129,7 +129,7 @@ mod tests {
         let mut counts = [0u32; 12];
         while let Some(at) = source.peek().unwrap() {
             counts[(at.0 / 600_000_000_000) as usize] += 1;
-            assert_eq!(source.next().content.tokens() > 0, true);
+            assert!(source.next().content.tokens() > 0);
         }
         // The ramp gives 200, 600, 1000, ... in ten minutes; afterwards 2,400, three times that in the burst.
         let want = [200, 600, 1000, 1400, 1800, 2200, 2400, 2400, 2400, 7200, 2400, 2400];

@@ -212,7 +212,7 @@ impl GenerateSpec {
         if p.count == 0 || p.count > 1_000_000 || p.tokens == 0 || p.tokens_last == Some(0) {
             return fail("prefixes", "`prefixes` needs a count from 1 to 1,000,000 and at least 1 token each");
         }
-        if !(0.0..=1.0).contains(&p.share) || !(p.zipf_s.is_finite() && p.zipf_s >= 0.0) {
+        if !((0.0..=1.0).contains(&p.share) && p.zipf_s.is_finite() && p.zipf_s >= 0.0) {
             return fail("prefixes", "`prefixes` needs a share from 0 to 1 and a zipf_s of 0 or more");
         }
         Ok(())

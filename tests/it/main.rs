@@ -1,1 +1,5 @@
-
+//! The one integration test binary, in reading order.
+mod conformance;
+mod determinism;
+mod failures;
+mod tidy;
