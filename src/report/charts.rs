@@ -150,12 +150,12 @@ fn place(dots: &[(f64, f64)], names: &[&str]) -> Vec<Rect> {
         let candidates = (0..14u32).flat_map(|ring| {
             let d = f64::from(ring) * 15.0;
             [
-                (x + 9.0, y - 7.0 - d),
-                (x - 9.0 - w, y - 7.0 - d),
+                (x + 11.0, y - 7.0 - d),
+                (x - 11.0 - w, y - 7.0 - d),
                 (x - w / 2.0, y - 22.0 - d),
                 (x - w / 2.0, y + 8.0 + d),
-                (x + 9.0, y - 7.0 + d),
-                (x - 9.0 - w, y - 7.0 + d),
+                (x + 11.0, y - 7.0 + d),
+                (x - 11.0 - w, y - 7.0 + d),
             ]
         });
         let rects = candidates.map(|(left, top)| [left, top, left + w, top + 14.0]);

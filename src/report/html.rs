@@ -132,7 +132,7 @@ fn push_table(out: &mut String, table: &Table, policies: &[Policy]) {
 
 fn push_bill(out: &mut String, summary: &Summary) {
     out.push_str(
-        "<section><h2>The bill, line by line</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>\
+        "<section><h2>The bill, line by line</h2><div class=\"scroll\"><table class=\"bill\">\n<thead><tr><th class=\"l\">policy</th>\
          <th class=\"l\">line</th><th class=\"l\">kind</th><th>US$ a month</th><th>share</th></tr></thead>\n<tbody>\n",
     );
     for (i, p) in summary.policies.iter().enumerate() {
@@ -145,7 +145,8 @@ fn push_bill(out: &mut String, summary: &Summary) {
         for (line, row) in p.bill.iter().filter(|row| row.usd_per_month != 0.0).enumerate() {
             let share = if total > 0.0 { format!("{} %", percent(row.usd_per_month / total)) } else { "–".into() };
             out.push_str(&format!(
-                "<tr>{}<td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{share}</td></tr>\n",
+                "<tr{}>{}<td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{share}</td></tr>\n",
+                if line == 0 { " class=\"top\"" } else { "" },
                 if line == 0 { &head } else { "<th></th>" },
                 escape(&row.name),
                 escape(&row.kind),
@@ -154,7 +155,8 @@ fn push_bill(out: &mut String, summary: &Summary) {
         }
         let lines = p.bill.iter().filter(|row| row.usd_per_month != 0.0).count();
         out.push_str(&format!(
-            "<tr>{}<td class=\"l sum\">total</td><td></td><td class=\"sum\">{}</td><td></td></tr>\n",
+            "<tr class=\"{}\">{}<td class=\"l sum\">total</td><td></td><td class=\"sum\">{}</td><td></td></tr>\n",
+            if lines == 0 { "top end" } else { "end" },
             if lines == 0 { &head } else { "<th></th>" },
             usd_text(total)
         ));

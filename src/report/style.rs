@@ -14,7 +14,7 @@ pub const CSS: &str = "\
 --c6:#a89cff;--c7:#aab0ba}}\n\
 *{box-sizing:border-box}\n\
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\n\
-main{max-width:1120px;margin:0 auto;padding:32px 20px 56px}\n\
+main{max-width:1200px;margin:0 auto;padding:32px 20px 56px}\n\
 h1{margin:0;font-size:28px;line-height:1.2;letter-spacing:-.01em}\n\
 h2{margin:0 0 12px;font-size:17px}\n\
 .q{margin:6px 0 0;font-size:17px;color:var(--soft)}\n\
@@ -26,8 +26,8 @@ section{margin:0 0 22px;padding:18px 20px;background:var(--card);border:1px soli
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:22px}\n\
 @media(max-width:520px){.two{grid-template-columns:1fr}}\n\
 .scroll{overflow-x:auto}\n\
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}\n\
-th,td{padding:6px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}\n\
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13.5px}\n\
+th,td{padding:6px 7px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}\n\
 th{font-weight:600;color:var(--soft);font-size:12.5px;vertical-align:bottom;line-height:1.3}\n\
 th small{display:block;font-weight:400}\n\
 tbody tr:last-child td,tbody tr:last-child th{border-bottom:0}\n\
@@ -35,6 +35,9 @@ tbody tr:last-child td,tbody tr:last-child th{border-bottom:0}\n\
 tbody th{color:var(--ink);font-size:14px}\n\
 td.best{color:var(--best);font-weight:650}\n\
 td.sum{font-weight:650}\n\
+.bill tbody td,.bill tbody th{padding:2px 7px;border-bottom:0}\n\
+.bill tbody tr.end>*{padding-bottom:8px;border-bottom:1px solid var(--line)}\n\
+.bill tbody tr.top>*{padding-top:8px}\n\
 .dot{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px}\n\
 .tag{margin-left:6px;padding:1px 6px;border-radius:9px;background:var(--warnbg);color:var(--warn);font-size:11.5px;font-weight:600}\n\
 .legend{margin:10px 0 0;padding:0;list-style:none;color:var(--soft);font-size:13px}\n\

@@ -133,12 +133,21 @@ fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], elig
     Table { title, columns, rows }
 }
 
-/// A latency column: milliseconds while all values have at most four digits of them, else seconds.
-fn latency(policies: &[PolicySummary], long: &'static str, ms: [&'static str; 2], s: &'static str, get: Get) -> Spec {
-    let in_ms = policies.iter().filter_map(get).all(|v| v < 9.9995);
+/// Latency columns that share a unit: milliseconds while all their values have at most four digits, else seconds.
+fn latency<const N: usize>(policies: &[PolicySummary], columns: [(&'static str, Get); N]) -> [Spec; N] {
+    let in_ms = columns.iter().all(|(_, get)| policies.iter().filter_map(get).all(|v| v < 9.9995));
     let (full, compact): (Show, Show) = if in_ms { (wide_ms, short_ms) } else { (wide_s, four) };
-    let short = if in_ms { ms } else { [ms[0], s] };
-    Spec { short, long, unit: if in_ms { "ms" } else { "s" }, best: Some(Better::Lower), get, full, compact }
+    columns.map(|(long, get)| {
+        let (name, quantile) = long.split_once(' ').unwrap_or((long, ""));
+        let quantile = match (quantile, in_ms) {
+            ("p50", true) => "50 ms",
+            ("p50", false) => "50 s",
+            (_, true) => "99 ms",
+            (_, false) => "99 s",
+        };
+        let unit = if in_ms { "ms" } else { "s" };
+        Spec { short: [name, quantile], long, unit, best: Some(Better::Lower), get, full, compact }
+    })
 }
 
 fn count(short: [&'static str; 2], long: &'static str, get: Get) -> Spec {
@@ -155,27 +164,26 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
         full: wide_rate as Show,
         compact: four as Show,
     };
-    vec![
+    let mut specs = vec![
         count(["done", ""], "completed", |p| Some(p.completed as f64)),
         count(["rej.", ""], "rejected", |p| Some(p.rejected as f64)),
         count(["fail", ""], "failed", |p| Some(p.failed as f64)),
         rate(["req", "/s"], "requests", |p| Some(p.requests_per_s)),
-        rate(["tok", "/s"], "output tokens", |p| Some(p.output_tokens_per_s)),
-        latency(policies, "TTFT p50", ["TTFT", "50 ms"], "50 s", |p| p.ttft_p50_s),
-        latency(policies, "TTFT p99", ["TTFT", "99 ms"], "99 s", |p| p.ttft_p99_s),
-        latency(policies, "TPOT p50", ["TPOT", "50 ms"], "50 s", |p| p.tpot_p50_s),
-        latency(policies, "TPOT p99", ["TPOT", "99 ms"], "99 s", |p| p.tpot_p99_s),
-        latency(policies, "E2E p99", ["E2E", "99 ms"], "99 s", |p| p.e2e_p99_s),
-        Spec {
-            short: ["good", "put %"],
-            long: "goodput",
-            unit: "%",
-            best: Some(Better::Higher),
-            get: |p| Some(p.goodput_share),
-            full: percent,
-            compact: percent,
-        },
-    ]
+        rate(["tok", "/s"], "tokens out", |p| Some(p.output_tokens_per_s)),
+    ];
+    specs.extend(latency(policies, [("TTFT p50", |p| p.ttft_p50_s), ("TTFT p99", |p| p.ttft_p99_s)]));
+    specs.extend(latency(policies, [("TPOT p50", |p| p.tpot_p50_s), ("TPOT p99", |p| p.tpot_p99_s)]));
+    specs.extend(latency(policies, [("E2E p99", |p| p.e2e_p99_s)]));
+    specs.push(Spec {
+        short: ["good", "put %"],
+        long: "goodput",
+        unit: "%",
+        best: Some(Better::Higher),
+        get: |p| Some(p.goodput_share),
+        full: percent,
+        compact: percent,
+    });
+    specs
 }
 
 fn money_specs() -> Vec<Spec> {
@@ -238,7 +246,13 @@ fn wide_ms(seconds: f64) -> String {
 }
 
 fn wide_s(seconds: f64) -> String {
-    if seconds < 99.95 { format!("{seconds:.2}") } else { thousands(seconds.round() as u64) }
+    if seconds < 9.9995 {
+        format!("{seconds:.3}")
+    } else if seconds < 99.95 {
+        format!("{seconds:.1}")
+    } else {
+        thousands(seconds.round() as u64)
+    }
 }
 
 fn wide_rate(v: f64) -> String {
