@@ -10,5 +10,5 @@ mod prompt_cache;
 
 pub use endpoint::{Endpoint, EndpointSpec};
 pub use limits::{Limits, TokenBucket};
-pub use price::Price;
+pub use price::{LongContext, Price};
 pub use prompt_cache::{CacheRule, PromptCache};

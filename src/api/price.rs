@@ -10,20 +10,32 @@ pub struct Price {
     pub output: TokenPrice,
     /// Input read from the provider's prompt cache; `None` = billed as input.
     pub cached_input: Option<TokenPrice>,
-    /// `(threshold tokens, input, output)` of the long-context step.
-    pub long_context: Option<(u64, TokenPrice, TokenPrice)>,
+    /// What long requests cost instead.
+    pub long_context: Option<LongContext>,
+}
+
+/// Prices of a request whose input exceeds a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongContext {
+    /// Input tokens above which these prices hold.
+    pub threshold_tokens: u64,
+    /// Uncached input.
+    pub input: TokenPrice,
+    /// Output.
+    pub output: TokenPrice,
+    /// Cached input; `None` = billed as input.
+    pub cached_input: Option<TokenPrice>,
 }
 
 impl Price {
     /// The bill of an attempt that read `prompt` tokens (`cached` of them from the cache) and emitted `output`.
     pub fn bill(&self, prompt: u64, cached: u64, output: u64) -> Usd {
         assert!(cached <= prompt, "bill-exact: {cached} cached of {prompt} prompt tokens");
-        let (input_price, output_price) = match self.long_context {
-            Some((threshold, input, output)) if prompt > threshold => (input, output),
-            _ => (self.input, self.output),
+        let (input_price, output_price, cached_price) = match self.long_context {
+            Some(l) if prompt > l.threshold_tokens => (l.input, l.output, l.cached_input),
+            _ => (self.input, self.output, self.cached_input),
         };
-        let cached_price = self.cached_input.unwrap_or(input_price);
-        input_price.of(prompt - cached) + cached_price.of(cached) + output_price.of(output)
+        input_price.of(prompt - cached) + cached_price.unwrap_or(input_price).of(cached) + output_price.of(output)
     }
 }
 
@@ -37,9 +49,15 @@ mod tests {
             input: TokenPrice::per_million(2.5).unwrap(),
             output: TokenPrice::per_million(10.0).unwrap(),
             cached_input: Some(TokenPrice::per_million(1.25).unwrap()),
-            long_context: Some((1_000, TokenPrice::per_million(5.0).unwrap(), TokenPrice::per_million(15.0).unwrap())),
+            long_context: Some(LongContext {
+                threshold_tokens: 1_000,
+                input: TokenPrice::per_million(5.0).unwrap(),
+                output: TokenPrice::per_million(15.0).unwrap(),
+                cached_input: Some(TokenPrice::per_million(2.5).unwrap()),
+            }),
         };
         assert_eq!(price.bill(1_000, 400, 100), Usd::parse("0.003").unwrap());
         assert_eq!(price.bill(1_001, 0, 1), Usd::parse("0.00502").unwrap());
+        assert_eq!(price.bill(1_001, 1_000, 1), Usd::parse("0.00252").unwrap());
     }
 }

@@ -1,6 +1,6 @@
 //! `baseload catalog`: the facts, with source and date.
 use super::{Exit, Format, printer};
-use crate::catalog::{API_PRICES_DATE, Catalog};
+use crate::catalog::Catalog;
 use comfy_table::{ContentArrangement, Table, presets};
 
 /// Print the facts this program carries, with source and date
@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             What::Gpus => printer::json(&c.gpus)?,
             What::Models => printer::json(&c.models)?,
             What::Apis => printer::json(&serde_json::json!({
-                "prices_date": API_PRICES_DATE, "prices": c.api_prices, "latencies": c.api_latencies,
+                "prices": c.api_prices, "latencies": c.api_latencies,
                 "rate_limits": c.rate_limits,
             }))?,
             What::Rents => printer::json(&c.rents)?,
@@ -90,16 +90,16 @@ fn table(c: &Catalog, what: What) -> (Vec<&'static str>, Vec<Vec<String>>) {
             c.api_prices
                 .iter()
                 .map(|p| {
-                    let latency = c.api_latency(&p.key());
+                    let latency = c.api_latency(&format!("{}/{}", p.provider, p.model)).ok();
                     let or_dash = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| v.to_string());
                     vec![
-                        p.key(),
-                        p.input.to_string(),
-                        p.output.to_string(),
-                        or_dash(p.cached_input),
+                        format!("{}/{}", p.provider, p.model),
+                        usd_per_million(p.input),
+                        usd_per_million(p.output),
+                        p.cached_input.map_or_else(|| "-".into(), usd_per_million),
                         or_dash(latency.map(|l| l.ttft_p50_s)),
                         or_dash(latency.map(|l| l.output_tokens_per_s)),
-                        API_PRICES_DATE.into(),
+                        p.date.clone(),
                         latency.map_or_else(|| "-".into(), |l| l.source.clone()),
                     ]
                 })
@@ -110,7 +110,7 @@ fn table(c: &Catalog, what: What) -> (Vec<&'static str>, Vec<Vec<String>>) {
             c.rents
                 .iter()
                 .map(|r| {
-                    let price = r.usd_per_gpu_hour.to_string();
+                    let price = r.usd_per_gpu_hour.as_f64().to_string();
                     vec![r.gpu.clone(), r.provider.clone(), r.kind.clone(), price, r.date.clone(), r.source.clone()]
                 })
                 .collect(),
@@ -128,4 +128,9 @@ fn table(c: &Catalog, what: What) -> (Vec<&'static str>, Vec<Vec<String>>) {
                 .collect(),
         ),
     }
+}
+
+/// A price in US dollars a million tokens.
+fn usd_per_million(price: crate::types::TokenPrice) -> String {
+    (price.0 as f64 / 1e6).to_string()
 }

@@ -161,7 +161,6 @@ struct Manifest<'a> {
     baseload_version: &'a str,
     format: u32,
     seed: u64,
-    api_prices_date: &'a str,
     experiment: &'a experiment::file::ExperimentFile,
 }
 
@@ -189,7 +188,6 @@ fn write(
         baseload_version: env!("CARGO_PKG_VERSION"),
         format: summary.format,
         seed: exp.file.seed,
-        api_prices_date: catalog::API_PRICES_DATE,
         experiment: &exp.file,
     };
     let wall_s = wall.as_secs_f64();
@@ -233,12 +231,12 @@ fn dry_run(exp: &Experiment, format: Format) -> Result<(), Exit> {
     }
     printer::out(&resolved);
     for pool in &exp.pools {
-        let gib = |bytes: u64| bytes as f64 / crate::memory::GIB as f64;
+        let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
         let p = &pool.plan;
         printer::out(&format!("# pool {}: {}", pool.name, pool.title));
         printer::out(&format!(
             "#   GPU {:.2} GiB, budget {:.2}: weights {:.2}, activations {:.2}, CUDA graphs {:.2}, other {:.2}, KV {:.2}",
-            gib(p.total_bytes),
+            gib(p.per_gpu_total_bytes),
             gib(p.budget_bytes),
             gib(p.weights_bytes),
             gib(p.activations_bytes),
@@ -248,7 +246,7 @@ fn dry_run(exp: &Experiment, format: Format) -> Result<(), Exit> {
         ));
         printer::out(&format!(
             "#   {} blocks of {} tokens = {} tokens = {} sequences of 8k",
-            thousands(p.num_blocks.into()),
+            thousands(p.num_blocks),
             p.block_size,
             thousands(p.kv_tokens),
             p.sequences_of_8k

@@ -1,12 +1,12 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection};
 use super::gate::Tolerance;
-use crate::api::{CacheRule, EndpointSpec, Limits, Price};
+use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::catalog::{Catalog, unknown};
 use crate::engine::{Engine, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig, VllmScheduler};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::Roofline;
+use crate::latency::{Roofline, RooflineOptions};
 use crate::memory::{self, MemoryPlan, PlanOptions};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
@@ -146,7 +146,7 @@ impl Resolver<'_> {
         let e = &f.economics;
         let catalog = Catalog::embedded();
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
-            let row = catalog.ops(key)?;
+            let row = catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
                 self.warnings.push(format!("{key}: {} US$ a year is an assumption ({})", row.typical, row.source));
             }
@@ -248,7 +248,7 @@ impl Resolver<'_> {
             (None, Some(provider), Some(kind)) => {
                 let row = catalog.rent(&p.gpu, provider, kind).map_err(|e| format!("{}: {e}", key("rent")))?;
                 self.dated.push((format!("rent of {} from {provider}", p.gpu), row.date.clone()));
-                row.usd()?
+                row.usd_per_gpu_hour
             }
             _ => return Err(format!("{}: give provider and kind, or usd_per_gpu_hour", key("rent"))),
         };
@@ -270,31 +270,33 @@ impl Resolver<'_> {
             block_size,
             max_num_batched_tokens: at_least_one(&key("engine.vllm.max_num_batched_tokens"), v.max_num_batched_tokens)?,
             max_num_seqs: at_least_one(&key("engine.vllm.max_num_seqs"), v.max_num_seqs)?,
-            max_model_len,
-            weight_bytes: 2,
-            kv_bytes: 2,
+            max_model_len: Some(max_model_len),
+            weight_bytes_per_param: 2.0,
+            kv_dtype_bytes: 2,
         };
         let mut plan = memory::plan(model, gpu, &options).map_err(|e| format!("pool.{name}: {e}"))?;
         if let Some(blocks) = p.num_blocks {
             if blocks < 2 {
                 return Err(format!("{} is {blocks}; one is the null block: at least 2", key("num_blocks")));
             }
-            plan.num_blocks = blocks;
+            plan.num_blocks = blocks.into();
             plan.kv_tokens = u64::from(blocks - 1) * u64::from(block_size);
             plan.sequences_of_8k = plan.kv_tokens / 8192;
         }
         let max_model_len = max_model_len.min(u32::try_from(plan.kv_tokens).unwrap_or(u32::MAX));
+        let num_blocks = u32::try_from(plan.num_blocks)
+            .map_err(|_| format!("{}: {} blocks are too many", key("engine.block_size"), plan.num_blocks))?;
         let engine = match fixed {
             Some(s) => EngineSpec::Static(StaticConfig {
                 max_batch: at_least_one(&key("engine.static.max_batch"), s.max_batch)?,
                 timeout: duration(&key("engine.static.timeout"), &s.timeout)?,
                 max_model_len,
                 block_size,
-                num_blocks: plan.num_blocks,
+                num_blocks,
             }),
             None => EngineSpec::Vllm(VllmConfig {
                 block_size,
-                num_blocks: plan.num_blocks,
+                num_blocks,
                 max_num_seqs: v.max_num_seqs,
                 max_num_batched_tokens: v.max_num_batched_tokens,
                 max_model_len,
@@ -307,6 +309,8 @@ impl Resolver<'_> {
                 max_num_queued_reqs: v.max_num_queued_reqs,
             }),
         };
+        let step_time = Roofline::new(model, gpu, p.tensor_parallel, &RooflineOptions::default())
+            .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
         Ok(ResolvedPool {
             name: name.into(),
             tensor_parallel: p.tensor_parallel,
@@ -314,7 +318,7 @@ impl Resolver<'_> {
             rent,
             title: format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu),
             facts: BackendFacts { internal: true, capability: model.capability(), max_context_tokens: max_model_len },
-            step_time: Arc::new(Roofline::new(model, gpu, p.tensor_parallel, 2)),
+            step_time: Arc::new(step_time),
             plan,
             engine,
         })
@@ -324,7 +328,7 @@ impl Resolver<'_> {
         let catalog = Catalog::embedded();
         let key = format!("endpoint.{name}");
         let row = catalog.api(&e.catalog).map_err(|m| format!("{key}.catalog: {m}"))?;
-        let known = catalog.api_latency(&e.catalog);
+        let known = catalog.api_latency(&e.catalog).ok();
         let own_ttft = e.ttft_p50.as_ref().map(|t| duration(&format!("{key}.ttft_p50"), t)).transpose()?;
         let missing = |what: &str| format!("{key}: no published {what} for {}; give {key}.{what}", e.catalog);
         let ttft_p50_s =
@@ -345,8 +349,7 @@ impl Resolver<'_> {
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
-        self.dated.push((format!("price of {}", e.catalog), crate::catalog::API_PRICES_DATE.into()));
-        let (input, output, cached_input) = row.prices().map_err(|m| format!("{key}: {m}"))?;
+        self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
         let limit = |what: &str, value: Option<u64>| match value {
             Some(0) => Err(format!("{key}.limits.{what} is 0; leave the endpoint out, or give a limit above 0")),
             other => Ok(other),
@@ -361,7 +364,17 @@ impl Resolver<'_> {
                 &format!("{key}.error_rate"),
                 e.error_rate.or(known.map(|k| k.error_rate)).unwrap_or(0.0),
             )?,
-            price: Price { input, output, cached_input, long_context: row.long_context()? },
+            price: Price {
+                input: row.input,
+                output: row.output,
+                cached_input: row.cached_input,
+                long_context: row.long_context_threshold_tokens.map(|threshold_tokens| LongContext {
+                    threshold_tokens,
+                    input: row.long_input.unwrap_or(row.input),
+                    output: row.long_output.unwrap_or(row.output),
+                    cached_input: row.long_cached_input.or(row.cached_input),
+                }),
+            },
             limits: Limits {
                 requests_per_minute: limit("requests_per_minute", l.requests_per_minute)?,
                 input_tokens_per_minute: limit("input_tokens_per_minute", l.input_tokens_per_minute)?,
@@ -369,8 +382,8 @@ impl Resolver<'_> {
             },
             // Only OpenAI caches without being asked (spec/apis.md 4.2).
             cache: (row.provider == "openai").then_some(CacheRule::OPENAI),
-            capability: known.map_or(Capability::Small, |k| k.capability),
-            max_input_tokens: row.max_input_tokens,
+            capability: catalog.api_capability(&e.catalog).unwrap_or(Capability::Small),
+            max_input_tokens: u32::try_from(row.max_input_tokens).unwrap_or(u32::MAX),
         };
         Ok(ResolvedEndpoint { name: name.into(), spec })
     }

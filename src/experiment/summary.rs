@@ -62,7 +62,7 @@ pub struct PoolUse {
     /// Replicas the policy keeps.
     pub replicas: u32,
     /// KV blocks a replica has.
-    pub blocks: u32,
+    pub blocks: u64,
 }
 
 /// One line of a policy's bill.

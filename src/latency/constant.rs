@@ -1,26 +1,45 @@
-//! A step time of three constants, for tests and teaching.
+//! A step time of three constants, for tests and examples.
+//!
+//! Imports `types`. Must keep true: it is affine everywhere.
 use crate::types::{BatchShape, DecodeLaw, Femtos, StepTime};
 
-/// `base + per_token x computed tokens + per_ctx x decode context`, in femtoseconds.
-#[derive(Debug, Clone, Copy)]
+/// Base + per decode row + per token of decode context + per prefill token, all in femtoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Constant {
-    /// A step.
+    /// Every step.
     pub base_fs: u64,
-    /// A computed token.
-    pub per_token_fs: u64,
-    /// A token of decode context.
+    /// Each decode row.
+    pub per_row_fs: u64,
+    /// Each token of the decode rows' contexts.
     pub per_ctx_fs: u64,
+    /// Each prefill token.
+    pub per_prefill_token_fs: u64,
 }
 
 impl StepTime for Constant {
     fn batch(&self, shape: &BatchShape<'_>) -> Femtos {
-        let prefill: u64 = shape.prefill.iter().map(|c| u64::from(c.tokens)).sum();
         let law = self.decode(shape.decode_rows, shape.decode_ctx_sum);
-        let fs = u128::from(law.base_fs) + u128::from(law.per_ctx_fs) * u128::from(shape.decode_ctx_sum);
-        Femtos(fs + u128::from(self.per_token_fs) * u128::from(prefill))
+        let tokens: u128 = shape.prefill.iter().map(|c| u128::from(c.tokens)).sum();
+        let decode = u128::from(law.base_fs) + u128::from(law.per_ctx_fs) * u128::from(shape.decode_ctx_sum);
+        Femtos(decode + tokens * u128::from(self.per_prefill_token_fs))
     }
     fn decode(&self, rows: u32, _ctx_sum: u64) -> DecodeLaw {
-        let base_fs = self.base_fs + self.per_token_fs * u64::from(rows);
+        let base_fs = self.base_fs + u64::from(rows) * self.per_row_fs;
         DecodeLaw { base_fs, per_ctx_fs: self.per_ctx_fs, until_ctx_sum: u64::MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::PrefillChunk;
+
+    #[test]
+    fn adds_its_parts() {
+        let c = Constant { base_fs: 1_000, per_row_fs: 100, per_ctx_fs: 10, per_prefill_token_fs: 1 };
+        let prefill = [PrefillChunk { context: 9, tokens: 5 }];
+        let shape = BatchShape { prefill: &prefill, decode_rows: 2, decode_ctx_sum: 7 };
+        assert_eq!(c.batch(&shape), Femtos(1_275));
+        assert_eq!(c.decode(2, 7), DecodeLaw { base_fs: 1_200, per_ctx_fs: 10, until_ctx_sum: u64::MAX });
     }
 }

@@ -1,10 +1,11 @@
-//! How long an engine step takes, behind `types::StepTime`.
+//! How long engine steps take: models behind `types::StepTime`.
 //!
-//! May import `types`, `catalog`, `memory`. Knows no scheduler.
-//! Must keep true: integers of femtoseconds out, and a pure decode batch lasts exactly what the decode law says.
-//! Read first: `roofline.rs`.
+//! Imports `catalog`, `memory` and `types`. Must keep true: `batch` equals the decode law to the femtosecond on pure
+//! decode; floats are rounded to femtoseconds once for each part of a step, never added up.
+//! Read first: `roofline.rs`; `work.rs` counts what it prices.
 mod constant;
 mod roofline;
+mod work;
 
 pub use constant::Constant;
-pub use roofline::Roofline;
+pub use roofline::{LatencyError, Roofline, RooflineOptions};

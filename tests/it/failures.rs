@@ -42,7 +42,7 @@ fn wrong_names_suggest_the_nearest() {
 fn impossible_values_say_what_would_be_right() {
     refused(&["slo.ttft=0s"], &["slo.ttft is 0", "leave the key out"]);
     refused(&["seed=x"], &["invalid type", "u64"]);
-    refused(&["pool.chat.model=llama-3.1-70b"], &["does not fit", "GiB short", "would fit"]);
+    refused(&["pool.chat.model=llama-3.1-70b"], &["does not fit", "GiB a GPU short", "would fit"]);
     refused(&["policy.api-only.endpoints=[]"], &["policy.api-only", "may use no backend"]);
     refused(&["class.private.share=1.5"], &["class.private.share", "between 0 and 1"]);
     refused(&["trace.generate=../traces/none.toml"], &["trace.generate", "none.toml"]);

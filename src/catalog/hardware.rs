@@ -1,0 +1,111 @@
+//! Rows about machines and people: GPUs, their rents, and what else it costs to run them.
+//!
+//! Imports only `types`. Must keep true: field names are the keys of the tables in `data/`.
+use crate::types::Usd;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A GPU's datasheet peaks. Bandwidths in 10^9 bytes/s, compute in 10^12 operations/s, dense.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    /// Name in experiments, such as `h100-sxm`.
+    pub id: String,
+    /// The vendor's name.
+    pub name: String,
+    /// `nvidia` or `amd`.
+    pub vendor: String,
+    /// The number in the vendor's name, neither GB nor GiB; engines do not size by it.
+    pub mem_gb: f64,
+    /// Memory that the runtime reports, GiB: what engines size by.
+    pub memory_total_gib: f64,
+    /// Where `memory_total_gib` is from.
+    pub memory_total_source: String,
+    /// Kind of memory.
+    pub mem_type: String,
+    /// Peak memory bandwidth, 10^9 bytes/s.
+    pub mem_bw_gbps: f64,
+    /// Peak dense BF16, TFLOP/s.
+    pub bf16_tflops_dense: f64,
+    /// Peak dense FP8, TFLOP/s, where the hardware has it.
+    pub fp8_tflops_dense: Option<f64>,
+    /// Peak dense FP4, TFLOP/s, where the hardware has it.
+    pub fp4_tflops_dense: Option<f64>,
+    /// Peak dense INT8, TOP/s, where published.
+    pub int8_tops_dense: Option<f64>,
+    /// Link between GPUs of one domain; `PCIe` where there is no better one.
+    pub scale_up_tech: String,
+    /// Its bandwidth in one direction for each GPU, 10^9 bytes/s.
+    pub scale_up_gbps_unidirectional: f64,
+    /// GPUs it joins; 1 where there is only PCIe.
+    pub scale_up_domain_gpus: u32,
+    /// PCIe generation.
+    pub pcie_gen: u32,
+    /// PCIe bandwidth in one direction, 10^9 bytes/s.
+    pub pcie_gbps_unidirectional: f64,
+    /// Board power, W.
+    pub tdp_w: f64,
+    /// Power with the server's and cooling's share, kW a GPU.
+    pub all_in_kw_per_gpu: Option<f64>,
+    /// Remarks.
+    pub note: Option<String>,
+    /// Where the row is from.
+    pub source: String,
+}
+
+impl Gpu {
+    /// Memory that the runtime reports, bytes.
+    pub fn memory_total_bytes(&self) -> u64 {
+        (self.memory_total_gib * (1u64 << 30) as f64).round() as u64
+    }
+}
+
+/// An observed rent of a GPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rent {
+    /// Id of the GPU.
+    pub gpu: String,
+    /// Who rents it out.
+    pub provider: String,
+    /// `on-demand`, `spot`, ...
+    pub kind: String,
+    /// US dollars for one GPU for one hour.
+    #[serde(serialize_with = "usd_out", deserialize_with = "usd_in")]
+    pub usd_per_gpu_hour: Usd,
+    /// What was read, such as the instance's price.
+    pub basis: Option<String>,
+    /// When.
+    pub date: String,
+    /// Where.
+    pub source: String,
+}
+
+/// A cost of people, power or space, as a range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpsCost {
+    /// Name.
+    pub key: String,
+    /// Low end, in `unit`.
+    pub low: f64,
+    /// Typical, in `unit`.
+    pub typical: f64,
+    /// High end, in `unit`.
+    pub high: f64,
+    /// Unit of the three, such as `USD/year`.
+    pub unit: String,
+    /// Remarks.
+    pub notes: Option<String>,
+    /// When.
+    pub date: String,
+    /// Where.
+    pub source: String,
+}
+
+fn usd_out<S: Serializer>(value: &Usd, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_f64(value.as_f64())
+}
+
+fn usd_in<'de, D: Deserializer<'de>>(d: D) -> Result<Usd, D::Error> {
+    Usd::from_number(f64::deserialize(d)?).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,225 @@
+//! The catalogue as a whole: loading, overriding, looking up.
+//!
+//! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
+use super::{ApiCapability, ApiLatency, ApiPrice, Gpu, Model, OpsCost, RateLimit, Rent, nearest::hint};
+use crate::types::Capability;
+use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
+
+/// Every table. As TOML or JSON its keys are the names of the tables in `data/`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Catalog {
+    /// GPUs.
+    #[serde(rename = "gpu")]
+    pub gpus: Vec<Gpu>,
+    /// Open-weight models.
+    #[serde(rename = "model")]
+    pub models: Vec<Model>,
+    /// API prices.
+    #[serde(rename = "api_price")]
+    pub api_prices: Vec<ApiPrice>,
+    /// API latencies.
+    #[serde(rename = "api_latency")]
+    pub api_latencies: Vec<ApiLatency>,
+    /// Capabilities of API models.
+    #[serde(rename = "api_capability")]
+    pub api_capabilities: Vec<ApiCapability>,
+    /// GPU rents.
+    #[serde(rename = "gpu_price")]
+    pub rents: Vec<Rent>,
+    /// People, power, space.
+    #[serde(rename = "ops_cost")]
+    pub ops_costs: Vec<OpsCost>,
+    /// Published rate limits.
+    #[serde(rename = "rate_limit")]
+    pub rate_limits: Vec<RateLimit>,
+}
+
+/// What may go wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// No row has this name.
+    #[error("unknown {what} `{name}`{hint}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// Under which name.
+        name: String,
+        /// The nearest known name and the command that lists all, as the end of the sentence.
+        hint: String,
+    },
+    /// A table does not read.
+    #[error("catalogue table: {0}")]
+    Table(String),
+}
+
+const EMBEDDED: [&str; 7] = [
+    include_str!("data/gpus.toml"),
+    include_str!("data/models.toml"),
+    include_str!("data/api_prices.toml"),
+    include_str!("data/api_latency.toml"),
+    include_str!("data/gpu_prices.toml"),
+    include_str!("data/ops_costs.toml"),
+    include_str!("data/rate_limits.toml"),
+];
+
+impl Catalog {
+    /// The embedded facts, parsed once.
+    pub fn embedded() -> &'static Catalog {
+        static ONCE: OnceLock<Catalog> = OnceLock::new();
+        ONCE.get_or_init(|| {
+            EMBEDDED.iter().fold(Catalog::default(), |c, text| match c.with_overrides(text) {
+                Ok(next) => next,
+                Err(e) => panic!("catalog-embedded: {e}"),
+            })
+        })
+    }
+
+    /// A copy with the rows of a TOML text put in place of those of the same name, or added.
+    ///
+    /// # Errors
+    /// Text that does not parse, has an unknown key, or a price finer than a pico-dollar.
+    pub fn with_overrides(&self, toml_text: &str) -> Result<Catalog, CatalogError> {
+        let new: Catalog = toml::from_str(toml_text).map_err(|e| CatalogError::Table(e.to_string()))?;
+        let mut all = self.clone();
+        merge(&mut all.gpus, new.gpus, |r| r.id.clone());
+        merge(&mut all.models, new.models, |r| r.id.clone());
+        merge(&mut all.api_prices, new.api_prices, |r| key(&r.provider, &r.model));
+        merge(&mut all.api_latencies, new.api_latencies, |r| key(&r.provider, &r.model));
+        merge(&mut all.api_capabilities, new.api_capabilities, |r| key(&r.provider, &r.model));
+        merge(&mut all.rents, new.rents, |r| (r.gpu.clone(), r.provider.clone(), r.kind.clone()));
+        merge(&mut all.ops_costs, new.ops_costs, |r| r.key.clone());
+        merge(&mut all.rate_limits, new.rate_limits, |r| (r.provider.clone(), r.tier.clone(), r.model_class.clone()));
+        Ok(all)
+    }
+
+    /// The GPU `id`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`] with the nearest name, as for every lookup here.
+    pub fn gpu(&self, id: &str) -> Result<&Gpu, CatalogError> {
+        find("GPU", "baseload catalog gpus", id, &self.gpus, |r| r.id.clone())
+    }
+    /// The open-weight model `id`.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`].
+    pub fn model(&self, id: &str) -> Result<&Model, CatalogError> {
+        find("model", "baseload catalog models", id, &self.models, |r| r.id.clone())
+    }
+    /// Prices of `provider/model`.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`].
+    pub fn api(&self, name: &str) -> Result<&ApiPrice, CatalogError> {
+        find("API", "baseload catalog apis", name, &self.api_prices, |r| key(&r.provider, &r.model))
+    }
+    /// Latency of `provider/model`.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`]; few APIs have a row.
+    pub fn api_latency(&self, name: &str) -> Result<&ApiLatency, CatalogError> {
+        find("API latency", "baseload catalog apis", name, &self.api_latencies, |r| key(&r.provider, &r.model))
+    }
+    /// Capability of `provider/model`.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`].
+    pub fn api_capability(&self, name: &str) -> Result<Capability, CatalogError> {
+        find("API capability", "baseload catalog apis", name, &self.api_capabilities, |r| key(&r.provider, &r.model)).map(|r| r.capability)
+    }
+    /// Rent of `gpu` from `provider` of a `kind` such as `on-demand`.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`]; the name is `gpu, provider, kind`.
+    pub fn rent(&self, gpu: &str, provider: &str, kind: &str) -> Result<&Rent, CatalogError> {
+        let name = format!("{gpu}, {provider}, {kind}");
+        find("rent", "baseload catalog rents", &name, &self.rents, |r| format!("{}, {}, {}", r.gpu, r.provider, r.kind))
+    }
+    /// The cost `key` of people, power or space.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`].
+    pub fn ops(&self, key: &str) -> Result<&OpsCost, CatalogError> {
+        find("operating cost", "baseload catalog people", key, &self.ops_costs, |r| r.key.clone())
+    }
+}
+
+fn key(provider: &str, model: &str) -> String {
+    format!("{provider}/{model}")
+}
+
+fn merge<T, K: PartialEq>(into: &mut Vec<T>, from: Vec<T>, key: impl Fn(&T) -> K) {
+    for row in from {
+        match into.iter_mut().find(|old| key(old) == key(&row)) {
+            Some(old) => *old = row,
+            None => into.push(row),
+        }
+    }
+}
+
+fn find<'a, T>(
+    what: &'static str,
+    listing: &str,
+    name: &str,
+    rows: &'a [T],
+    key: impl Fn(&T) -> String,
+) -> Result<&'a T, CatalogError> {
+    if let Some(row) = rows.iter().find(|r| key(r) == name) {
+        return Ok(row);
+    }
+    let names: Vec<String> = rows.iter().map(key).collect();
+    let hint = hint(name, names.iter().map(String::as_str), listing);
+    Err(CatalogError::Unknown { what, name: name.to_owned(), hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{TokenPrice, Usd};
+
+    #[test]
+    fn embedded_tables_load_and_join() {
+        let c = Catalog::embedded();
+        assert_eq!((c.gpus.len(), c.models.len(), c.api_prices.len(), c.rents.len()), (17, 34, 40, 45));
+        assert_eq!(c.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour, Usd::parse("6.88").unwrap());
+        assert_eq!(c.api("openai/gpt-4o").unwrap().input, TokenPrice(2_500_000));
+        assert_eq!(c.ops("on_call_stipend_us").unwrap().typical, 12_000.0);
+        for row in &c.api_prices {
+            c.api_capability(&key(&row.provider, &row.model)).unwrap();
+        }
+        for row in &c.api_latencies {
+            c.api(&key(&row.provider, &row.model)).unwrap();
+        }
+        for row in &c.rents {
+            c.gpu(&row.gpu).unwrap();
+        }
+        assert_eq!(c.model("llama-3.1-8b").unwrap().capability(), Capability::Small);
+        assert_eq!(c.model("llama-3.1-70b").unwrap().capability(), Capability::Mid);
+        assert_eq!(c.model("deepseek-v3").unwrap().capability(), Capability::Frontier);
+    }
+
+    #[test]
+    fn unknown_names_get_a_hint_and_overrides_replace() {
+        let c = Catalog::embedded();
+        let e = c.gpu("h100-smx").unwrap_err().to_string();
+        assert_eq!(e, "unknown GPU `h100-smx`; did you mean `h100-sxm`? `baseload catalog gpus` lists them");
+        let c2 = c
+            .with_overrides(
+                "[[gpu_price]]\ngpu = \"h100-sxm\"\nprovider = \"AWS\"\nkind = \"on-demand\"\nusd_per_gpu_hour = 2\n\
+                 date = \"2026\"\nsource = \"us\"\n",
+            )
+            .unwrap();
+        assert_eq!(c2.rents.len(), 45);
+        assert_eq!(c2.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour, Usd::parse("2").unwrap());
+        assert!(c.with_overrides("[[gpu]]\nidd = 1\n").is_err());
+    }
+
+    #[test]
+    fn rows_survive_a_round_trip() {
+        let c = Catalog::embedded();
+        let json = serde_json::to_string(c).unwrap();
+        assert_eq!(&serde_json::from_str::<Catalog>(&json).unwrap(), c);
+    }
+}
