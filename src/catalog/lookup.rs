@@ -127,7 +127,8 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::gpu`].
     pub fn api_capability(&self, name: &str) -> Result<Capability, CatalogError> {
-        find("API capability", "baseload catalog apis", name, &self.api_capabilities, |r| key(&r.provider, &r.model)).map(|r| r.capability)
+        find("API capability", "baseload catalog apis", name, &self.api_capabilities, |r| key(&r.provider, &r.model))
+            .map(|r| r.capability)
     }
     /// Rent of `gpu` from `provider` of a `kind` such as `on-demand`.
     ///

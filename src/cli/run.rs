@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let baseline = args.baseline.as_ref().map(|p| gate::read(p)).transpose()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(cores);
-    let per_policy = requests_of(&exp)?;
+    let per_policy = requests_of(&exp, args.quiet)?;
     if !args.quiet && args.format == Format::Table {
         let n = per_policy.map_or_else(|| "all".into(), thousands);
         let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Table => {
             printer::out(&report::terminal(&summary));
             if !args.quiet {
-                printer::out(&old_facts(&exp));
+                printer::out(&report::warnings(&summary, old_facts(&exp).as_slice()));
                 printer::out(&format!(
                     "\nResults: {}  (open {})",
                     target.display(),
@@ -104,10 +104,21 @@ fn thousands(n: u64) -> String {
     experiment::summary::thousands(n)
 }
 
-/// How many requests a policy will see, where that is known without reading the trace.
-fn requests_of(exp: &Experiment) -> Result<Option<u64>, String> {
+/// How many requests a policy will see. Where the source cannot say, it is read once for the people who watch; `quiet`
+/// runs do without.
+fn requests_of(exp: &Experiment, quiet: bool) -> Result<Option<u64>, String> {
     let (origin, options) = experiment::trace_of(exp)?;
-    Ok(origin.open(&exp.class_names(), &options)?.total())
+    let mut source = origin.open(&exp.class_names(), &options)?;
+    let mut count = source.total();
+    if count.is_none() && !quiet {
+        let mut n = 0;
+        while source.peek()?.is_some() {
+            source.next();
+            n += 1;
+        }
+        count = Some(n);
+    }
+    Ok(count)
 }
 
 fn simulate(
@@ -201,19 +212,19 @@ fn write(
     folder.write("report.html", &report::html(summary))
 }
 
-/// Facts that are more than 90 days old today, a line each; empty where none is.
-fn old_facts(exp: &Experiment) -> String {
+/// Names the facts that are more than 90 days old today.
+fn old_facts(exp: &Experiment) -> Option<String> {
     let today = today();
-    let mut lines: Vec<String> = Vec::new();
+    let mut old: Vec<String> = Vec::new();
     for (what, date) in &exp.dated_facts {
         if let Some(days) = catalog::age_days(date, &today).filter(|d| *d > OLD_DAYS) {
-            let line = format!("Warning: {what} is {days} days old ({date})");
-            if !lines.contains(&line) {
-                lines.push(line);
+            let fact = format!("{what} ({date}, {days} days)");
+            if !old.contains(&fact) {
+                old.push(fact);
             }
         }
     }
-    lines.join("\n")
+    (!old.is_empty()).then(|| format!("facts more than {OLD_DAYS} days old: {}", old.join(", ")))
 }
 
 fn today() -> String {

@@ -119,6 +119,12 @@ fn share(key: &str, value: f64) -> Result<f64, String> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(format!("{key} is {value}; it must lie between 0 and 1")) }
 }
 
+/// What a source says after it has said that it is an assumption.
+fn why(source: &str) -> &str {
+    let rest = source.trim_start_matches("assumption, UNVERIFIED").trim_start_matches(':').trim();
+    if rest.is_empty() { "nobody measured it" } else { rest }
+}
+
 impl Resolver<'_> {
     fn all(mut self, path: &Path) -> Result<Experiment, String> {
         let f = self.file;
@@ -148,7 +154,7 @@ impl Resolver<'_> {
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
             let row = catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
-                self.warnings.push(format!("{key}: {} US$ a year is an assumption ({})", row.typical, row.source));
+                self.warnings.push(format!("{key}: US$ {} a year is an assumption: {}", row.typical, why(&row.source)));
             }
             Usd::from_number(own.unwrap_or(row.typical)).map_err(|e| format!("economics: {e}"))
         };
@@ -345,7 +351,11 @@ impl Resolver<'_> {
         }
         if let Some(k) = known {
             if k.unverified {
-                self.warnings.push(format!("endpoint {name} ({}): latency is an assumption: {}", e.catalog, k.source));
+                self.warnings.push(format!(
+                    "endpoint {name} ({}): latency is an assumption: {}",
+                    e.catalog,
+                    why(&k.source)
+                ));
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }

@@ -8,8 +8,8 @@ use crate::experiment::summary::{
 /// A column's heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Up to two short lines for narrow output.
-    pub short: [String; 2],
+    /// Three short lines for narrow output: name, quantile, unit.
+    pub short: [String; 3],
     /// The heading in words.
     pub long: String,
     /// Its unit, empty where it is a count.
@@ -67,7 +67,7 @@ type Get = fn(&PolicySummary) -> Option<f64>;
 
 /// How one column is filled.
 struct Spec {
-    short: [&'static str; 2],
+    short: [&'static str; 3],
     long: &'static str,
     unit: &'static str,
     best: Option<Better>,
@@ -139,18 +139,12 @@ fn latency<const N: usize>(policies: &[PolicySummary], columns: [(&'static str, 
     let (full, compact): (Show, Show) = if in_ms { (wide_ms, short_ms) } else { (wide_s, four) };
     columns.map(|(long, get)| {
         let (name, quantile) = long.split_once(' ').unwrap_or((long, ""));
-        let quantile = match (quantile, in_ms) {
-            ("p50", true) => "50 ms",
-            ("p50", false) => "50 s",
-            (_, true) => "99 ms",
-            (_, false) => "99 s",
-        };
         let unit = if in_ms { "ms" } else { "s" };
-        Spec { short: [name, quantile], long, unit, best: Some(Better::Lower), get, full, compact }
+        Spec { short: [name, quantile, unit], long, unit, best: Some(Better::Lower), get, full, compact }
     })
 }
 
-fn count(short: [&'static str; 2], long: &'static str, get: Get) -> Spec {
+fn count(short: [&'static str; 3], long: &'static str, get: Get) -> Spec {
     Spec { short, long, unit: "", best: None, get, full: |v| thousands(v as u64), compact: four_count }
 }
 
@@ -165,17 +159,17 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
         compact: four as Show,
     };
     let mut specs = vec![
-        count(["done", ""], "completed", |p| Some(p.completed as f64)),
-        count(["rej.", ""], "rejected", |p| Some(p.rejected as f64)),
-        count(["fail", ""], "failed", |p| Some(p.failed as f64)),
-        rate(["req", "/s"], "requests", |p| Some(p.requests_per_s)),
-        rate(["tok", "/s"], "tokens out", |p| Some(p.output_tokens_per_s)),
+        count(["done", "", ""], "completed", |p| Some(p.completed as f64)),
+        count(["rej.", "", ""], "rejected", |p| Some(p.rejected as f64)),
+        count(["fail", "", ""], "failed", |p| Some(p.failed as f64)),
+        rate(["req", "", "/s"], "requests", |p| Some(p.requests_per_s)),
+        rate(["tok", "", "/s"], "tokens out", |p| Some(p.output_tokens_per_s)),
     ];
     specs.extend(latency(policies, [("TTFT p50", |p| p.ttft_p50_s), ("TTFT p99", |p| p.ttft_p99_s)]));
     specs.extend(latency(policies, [("TPOT p50", |p| p.tpot_p50_s), ("TPOT p99", |p| p.tpot_p99_s)]));
     specs.extend(latency(policies, [("E2E p99", |p| p.e2e_p99_s)]));
     specs.push(Spec {
-        short: ["good", "put %"],
+        short: ["good", "put", "%"],
         long: "goodput",
         unit: "%",
         best: Some(Better::Higher),
@@ -190,7 +184,7 @@ fn money_specs() -> Vec<Spec> {
     let usd = |short, long, best, get| Spec { short, long, unit: "$/mo", best, get, full: usd_text, compact: usd_text };
     let own: Get = |p| Some(p.self_hosted_share);
     let own = Spec {
-        short: ["own", "%"],
+        short: ["own", "", "%"],
         long: "self-hosted",
         unit: "%",
         best: None,
@@ -201,12 +195,12 @@ fn money_specs() -> Vec<Spec> {
     let per_million = |v: f64| if v < 999.995 { format!("{v:.2}") } else { usd_text(v) };
     vec![
         own,
-        usd(["GPU", "$/mo"], "GPU", None, |p| Some(p.gpu_usd_per_month)),
-        usd(["API", "$/mo"], "API", None, |p| Some(p.api_usd_per_month)),
-        usd(["people", "$/mo"], "people", None, |p| Some(p.people_usd_per_month)),
-        usd(["total", "$/mo"], "total", Some(Better::Lower), |p| Some(p.total_usd_per_month)),
+        usd(["GPU", "", "$/mo"], "GPU", None, |p| Some(p.gpu_usd_per_month)),
+        usd(["API", "", "$/mo"], "API", None, |p| Some(p.api_usd_per_month)),
+        usd(["people", "", "$/mo"], "people", None, |p| Some(p.people_usd_per_month)),
+        usd(["total", "", "$/mo"], "total", Some(Better::Lower), |p| Some(p.total_usd_per_month)),
         Spec {
-            short: ["$ per", "Mtok"],
+            short: ["$ per", "", "Mtok"],
             long: "per million tokens",
             unit: "$",
             best: Some(Better::Lower),

@@ -23,8 +23,16 @@ pub fn terminal(summary: &Summary) -> String {
         out.push('\n');
     }
     wrap(&mut out, &summary.verdict, 0);
-    for warning in &summary.warnings {
+    out
+}
+
+/// What the reader should know about the numbers, once: the summary's warnings, then `more`. Empty where all is well.
+pub fn warnings(summary: &Summary, more: &[String]) -> String {
+    let mut out = String::new();
+    for warning in summary.warnings.iter().chain(more) {
+        out.push('\n');
         wrap(&mut out, &format!("warning: {warning}"), 2);
+        out.pop();
     }
     out
 }
@@ -52,7 +60,10 @@ fn render(out: &mut String, table: &Table, policies: &[Policy]) {
     let over = policies.iter().any(|p| p.overloaded);
     let wish = names.iter().map(|n| width(n)).max().unwrap_or(0).max(if over { 12 } else { 6 });
     let first = wish.min(WIDTH.saturating_sub(numbers + gap * columns));
-    for (line, head) in [table.title, "policy"].into_iter().enumerate() {
+    for (line, head) in [table.title, "", "policy"].into_iter().enumerate() {
+        if head.is_empty() && table.columns.iter().all(|c| c.short[line].is_empty()) {
+            continue;
+        }
         let cells = table.columns.iter().map(|c| (c.short[line].clone(), false));
         push_line(out, &cut(head, first), first, cells, &widths, gap, table);
     }
@@ -144,7 +155,8 @@ mod tests {
         let text = terminal(&sample());
         assert!(text.contains("spot-only†") && text.contains("\n  overloaded\n"), "{text}");
         assert!(text.contains("17,964*"), "{text}");
-        assert!(text.contains("warning: "), "{text}");
+        let said = warnings(&sample(), &["prices are old".to_owned()]);
+        assert_eq!(said.matches("\nwarning: ").count(), sample().warnings.len() + 1, "{said}");
         assert_eq!(text.matches("* best of").count(), 1);
     }
 }

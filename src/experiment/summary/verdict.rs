@@ -14,11 +14,29 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
     let keeps_text = if slo.is_empty() { "completes 99 % of requests (no SLO is set)" } else { "keeps the SLO" };
     let good = |p: &PolicySummary| percent(p.goodput_share);
     let mut keep: Vec<&PolicySummary> = eligible.iter().copied().filter(|p| p.goodput_share >= KEEPS_SLO).collect();
-    keep.sort_by(|a, b| a.total_usd_per_month.total_cmp(&b.total_usd_per_month));
+    let tail_s = |p: &PolicySummary| p.ttft_p99_s.unwrap_or(f64::INFINITY);
+    keep.sort_by(|a, b| a.total_usd_per_month.total_cmp(&b.total_usd_per_month).then(tail_s(a).total_cmp(&tail_s(b))));
     if let Some((best, rest)) = keep.split_first() {
         let cost = usd_text(best.total_usd_per_month);
         let head = format!("`{}` is the cheapest policy that {keeps_text}, at US$ {cost} a month", best.name);
+        let cheaper = policies
+            .iter()
+            .filter(|p| p.name != best.name && p.total_usd_per_month < best.total_usd_per_month - 0.5)
+            .max_by(|a, b| a.goodput_share.total_cmp(&b.goodput_share));
+        let trade = cheaper.map(|p| {
+            format!(
+                "`{}` saves US$ {} of it but {} {} % goodput",
+                p.name,
+                usd_text(best.total_usd_per_month - p.total_usd_per_month),
+                if p.overloaded { "is overloaded with" } else { "reaches only" },
+                good(p)
+            )
+        });
         if let Some(next) = rest.first() {
+            // A tie says little; what the next step down would cost says more.
+            if let Some(trade) = trade.filter(|_| next.total_usd_per_month - best.total_usd_per_month < 0.5) {
+                return format!("{head}; {trade}.");
+            }
             return format!("{head}: {}{}.", saving(best, next), tail(best, next));
         }
         let lone = format!(
@@ -26,18 +44,8 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
             best.name,
             good(best)
         );
-        let cheaper = policies
-            .iter()
-            .filter(|p| p.name != best.name && p.total_usd_per_month < best.total_usd_per_month)
-            .max_by(|a, b| a.goodput_share.total_cmp(&b.goodput_share));
-        return match cheaper {
-            Some(p) => format!(
-                "{lone}; `{}` saves US$ {} of it but {} {} % goodput.",
-                p.name,
-                usd_text(best.total_usd_per_month - p.total_usd_per_month),
-                if p.overloaded { "is overloaded with" } else { "reaches only" },
-                good(p)
-            ),
+        return match trade {
+            Some(trade) => format!("{lone}; {trade}."),
             None if policies.len() > 1 => format!("{lone}, and none of the others is cheaper."),
             None => format!("{lone}."),
         };
