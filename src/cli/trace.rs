@@ -1,7 +1,7 @@
 //! `baseload trace info`: what a trace file holds.
 use super::{Exit, Format, printer};
 use crate::experiment::open_text;
-use crate::trace::{self, SourceOptions, TraceStats};
+use crate::trace::{self, GenerateSpec, Generator, SourceOptions, TraceStats};
 use std::path::PathBuf;
 
 /// Look at traces
@@ -16,7 +16,8 @@ enum Command {
     /// Count, span, rate, burstiness, token quantiles and prefix sharing of a trace file
     #[command(
         after_help = "Example:\n  baseload trace info my-trace.csv\n\nRecognises Azure 2023 CSV, Mooncake JSONL and \
-this project's own CSV and JSONL (traces/README.md), each also gzipped."
+this project's own CSV and JSONL (traces/README.md), each also gzipped; \
+            and a generator's spec (.toml), which it draws with seed 1."
     )]
     Info {
         /// The file
@@ -30,9 +31,15 @@ this project's own CSV and JSONL (traces/README.md), each also gzipped."
 pub fn run(args: &Args) -> Result<(), Exit> {
     let Command::Info { file, format } = &args.command;
     let name = file.display().to_string();
-    let mut source = trace::open(open_text(file)?, &name, &[], &SourceOptions::default())?;
-    let kind = source.format().name();
-    let stats = TraceStats::of(&mut source)?;
+    let options = SourceOptions::default();
+    let (kind, stats) = if file.extension().is_some_and(|e| e == "toml") {
+        let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
+        let spec = GenerateSpec::parse(&text, &name)?;
+        ("generated, seed 1", TraceStats::of(&mut Generator::new(&spec, &options)?)?)
+    } else {
+        let mut source = trace::open(open_text(file)?, &name, &[], &options)?;
+        (source.format().name(), TraceStats::of(&mut source)?)
+    };
     match format {
         Format::Json => printer::json(&serde_json::json!({ "format": kind, "stats": stats }))?,
         Format::Table | Format::Markdown => printer::out(&text(kind, &stats)),

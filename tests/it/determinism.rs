@@ -46,3 +46,12 @@ fn threads_change_no_byte() {
         }
     }
 }
+
+#[test]
+fn readme_shows_the_baseline_s_tables() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let summary = serde_json::from_str(&read("experiments/baselines/quickstart.summary.json")).unwrap();
+    let shown = baseload::report::terminal(&summary);
+    assert!(read("README.md").contains(shown.trim_end()), "README.md's table is old; it should read\n{shown}");
+}
