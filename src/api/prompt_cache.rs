@@ -77,7 +77,7 @@ impl PromptCache {
 fn granules(content: &Content, step: u32) -> Vec<Piece> {
     let mut out = Vec::new();
     let (mut piece, mut room) = (Piece::new(), step);
-    for run in content.0.iter() {
+    for run in content.runs().iter() {
         if matches!(run.id, ContentId::Private(_)) {
             break;
         }
@@ -99,7 +99,6 @@ fn granules(content: &Content, step: u32) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn hits_follow_the_published_steps() {
@@ -112,7 +111,7 @@ mod tests {
         let shared = Run { id: ContentId::Named(1), start: 0, len: 1_300 };
         let prompt = |r| {
             let private = Run { id: ContentId::Private(r), start: 0, len: 200 };
-            Content(Arc::from([shared, private]))
+            Content::from([shared, private])
         };
         let mut cache = PromptCache::new(CacheRule::OPENAI);
         assert_eq!(cache.touch(&prompt(1), SimTime::ZERO), 0);

@@ -1,8 +1,9 @@
 //! The command line: one file a subcommand, thin. The only room that prints.
 //!
-//! Exit status: 0 done, 1 the gate found something worse, 2 a user's mistake, 130 Ctrl-C.
+//! Exit status: 0 done, 1 the gate found something worse or a schedule differs, 2 a user's mistake, 130 Ctrl-C.
 mod baseline;
 mod catalog;
+mod conformance;
 mod gate;
 mod printer;
 mod run;
@@ -29,6 +30,7 @@ enum Command {
     Trace(trace::Args),
     Catalog(catalog::Args),
     Schema(schema::Args),
+    Conformance(conformance::Args),
 }
 
 /// The form of the output.
@@ -45,7 +47,7 @@ pub enum Format {
 /// How a command ended without success.
 #[derive(Debug)]
 enum Exit {
-    /// The gate found something worse; it has been printed.
+    /// The gate found something worse, or a schedule differs from its recording; it has been printed.
     Worse,
     /// A user's mistake, with its words.
     Mistake(miette::Report),
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

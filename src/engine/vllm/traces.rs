@@ -1,6 +1,7 @@
 //! The worked traces of spec/vllm.md 1.19, with block ids and free queues.
 use super::*;
 use crate::engine::testkit::{job, named};
+use crate::kv::BlockPool;
 
 const ON: bool = true;
 
@@ -14,11 +15,11 @@ fn engine(budget: u32, usable: u32, change: impl FnOnce(&mut VllmConfig)) -> Dri
         ..VllmConfig::default()
     };
     change(&mut config);
-    Driver { s: VllmScheduler::new(config), batch: Batch::default(), result: StepResult::default() }
+    Driver { s: VllmScheduler::on_pool(config, false), batch: Batch::default(), result: StepResult::default() }
 }
 
 struct Driver {
-    s: VllmScheduler,
+    s: VllmScheduler<BlockPool>,
     batch: Batch,
     result: StepResult,
 }
@@ -41,7 +42,7 @@ impl Driver {
         (self.plan(), self.end())
     }
     fn blocks(&self, id: u64) -> Vec<u32> {
-        self.s.blocks_of(AttemptId(id)).to_vec()
+        self.s.table_of(AttemptId(id)).map_or_else(Vec::new, |table| table.blocks.clone())
     }
     fn free(&self) -> u32 {
         self.s.pool().free_count()

@@ -202,7 +202,7 @@ impl FileSource {
                 .max_output_tokens
                 .unwrap_or(self.options.default_max_output_tokens.max(row.output_tokens)),
             priority: row.priority,
-            content: Content(runs.into()),
+            content: Content::from(runs),
         });
     }
 
