@@ -121,6 +121,10 @@ pub struct ClassSection {
     /// The least capable model that serves it.
     #[serde(default)]
     pub needs: Capability,
+    /// Added to the priority that the trace gives a request; lower is more urgent. Engines whose `scheduling_policy` is
+    /// `priority` go by it.
+    #[serde(default)]
+    pub priority: i32,
 }
 
 /// Objectives; an absent one is not asked for.
@@ -195,25 +199,56 @@ pub struct EngineSection {
     pub static_batch: Option<StaticSection>,
 }
 
+/// Which vLLM the engine follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Profile {
+    /// vLLM 0.32.
+    #[default]
+    #[serde(rename = "vllm-0.32")]
+    Vllm032,
+}
+
+/// Who goes first in an engine's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchedulingPolicy {
+    /// By arrival.
+    #[default]
+    Fcfs,
+    /// By priority (lower is more urgent), then arrival.
+    Priority,
+}
+
 /// vLLM's scheduler options, under vLLM's names.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VllmSection {
-    /// Sequences in the running list.
-    pub max_num_seqs: u32,
-    /// Tokens of one step.
-    pub max_num_batched_tokens: u32,
-    /// Tokens of a KV block.
+    /// Which vLLM it follows (default and only one today: `vllm-0.32`).
+    pub profile: Profile,
+    /// Sequences in the running list. vLLM's default for the GPU unless given: 1024 from 70 GiB of memory (A100 and
+    /// GB10 excepted), else 256; at most max_num_batched_tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_seqs: Option<u32>,
+    /// Tokens of one step. vLLM's API-server default for the GPU unless given: 16384 from 160 GiB of memory, 8192 from
+    /// 70 GiB (A100 and GB10 excepted), else 2048; at most max_num_seqs times the longest sequence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_batched_tokens: Option<u32>,
+    /// Schedule a step while the one before runs (default: true): a step then takes the longer of the host's and the
+    /// GPU's time, not both, and a finished request is noticed one step late.
+    pub async_scheduling: bool,
+    /// Who goes first: `fcfs` (default) or `priority`, by the trace's `priority` plus the class's.
+    pub scheduling_policy: SchedulingPolicy,
+    /// Tokens of a KV block (default: 16).
     pub block_size: u32,
-    /// Reuse KV of equal prefixes.
+    /// Reuse KV of equal prefixes (default: true).
     pub enable_prefix_caching: bool,
-    /// Cap of a prefill chunk while others wait or run; 0 = none.
+    /// Cap of a prefill chunk while others wait or run; 0 = none (default).
     pub long_prefill_token_threshold: u32,
-    /// Share of blocks kept free when admitting.
+    /// Share of blocks kept free when admitting (default: 0).
     pub watermark: f64,
-    /// Admit only what fits with its whole prompt.
+    /// Admit only what fits with its whole prompt (default: true).
     pub scheduler_reserve_full_isl: bool,
-    /// Queue limit; more are refused with 503.
+    /// Queue limit; more are refused with 503. None unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_num_queued_reqs: Option<u32>,
 }
@@ -221,8 +256,11 @@ pub struct VllmSection {
 impl Default for VllmSection {
     fn default() -> Self {
         VllmSection {
-            max_num_seqs: 256,
-            max_num_batched_tokens: 8192,
+            profile: Profile::default(),
+            max_num_seqs: None,
+            max_num_batched_tokens: None,
+            async_scheduling: true,
+            scheduling_policy: SchedulingPolicy::default(),
             block_size: 16,
             enable_prefix_caching: true,
             long_prefill_token_threshold: 0,

@@ -1,13 +1,13 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
-use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection};
+use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection};
 use super::gate::Tolerance;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::catalog::{Catalog, unknown};
 use crate::engine::{Engine, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig, VllmScheduler};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::{Roofline, RooflineOptions};
-use crate::memory::{self, MemoryPlan, PlanOptions};
+use crate::latency::{GraphSizes, Roofline, RooflineOptions};
+use crate::memory::{self, MemoryPlan, PlanOptions, StepLimits};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub struct ResolvedPolicy {
 
 /// An experiment, ready to run.
 pub struct Experiment {
-    /// As written, with defaults.
+    /// As written, with defaults, those that depend on a GPU included.
     pub file: ExperimentFile,
     /// Where it lies; relative paths start there.
     pub folder: PathBuf,
@@ -99,6 +99,22 @@ pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, String> 
     Resolver { file: &file, warnings: Vec::new(), dated: Vec::new() }
         .all(path)
         .map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The profile run that sizes the memory of a static batcher, which has neither limit.
+const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 256 };
+
+/// The file with what was resolved in it.
+fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
+    let mut file = file.clone();
+    for (section, pool) in file.pool.values_mut().zip(pools) {
+        if let EngineSpec::Vllm(config) = &pool.engine {
+            let vllm = section.engine.vllm.get_or_insert_with(VllmSection::default);
+            vllm.max_num_seqs = Some(config.max_num_seqs);
+            vllm.max_num_batched_tokens = Some(config.max_num_batched_tokens);
+        }
+    }
+    file
 }
 
 struct Resolver<'a> {
@@ -144,6 +160,7 @@ impl Resolver<'_> {
         if f.policy.is_empty() {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
+        self.idle_priorities();
         let policies = f
             .policy
             .iter()
@@ -195,7 +212,7 @@ impl Resolver<'_> {
             failures: failures.transpose()?,
             warnings: self.warnings,
             dated_facts: self.dated,
-            file: f.clone(),
+            file: echoed(f, &pools),
             pools,
             endpoints,
             policies,
@@ -233,13 +250,29 @@ impl Resolver<'_> {
         for (name, class) in &self.file.class {
             let ppm = (share(&format!("class.{name}.share"), class.share)? * 1e6).round() as u32;
             total += ppm;
-            out.push((ClassSpec { name: name.clone(), privacy: class.privacy, needs: class.needs }, ppm));
+            out.push((
+                ClassSpec { name: name.clone(), privacy: class.privacy, needs: class.needs, priority: class.priority },
+                ppm,
+            ));
         }
         let rest = 1_000_000u32
             .checked_sub(total)
             .ok_or_else(|| format!("the shares of all classes add up to {}; at most 1", f64::from(total) / 1e6))?;
-        out.push((ClassSpec { name: "default".into(), privacy: Privacy::Any, needs: Capability::Small }, rest));
+        let plain = ClassSpec { privacy: Privacy::Any, needs: Capability::Small, ..ClassSpec::default() };
+        out.push((ClassSpec { name: "default".into(), ..plain }, rest));
         Ok(out)
+    }
+
+    /// Warns of priorities that no engine goes by.
+    fn idle_priorities(&mut self) {
+        let by_priority =
+            |p: &PoolSection| p.engine.vllm.as_ref().is_some_and(|v| v.scheduling_policy == SchedulingPolicy::Priority);
+        let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
+        if let Some((name, _)) = given.filter(|_| !self.file.pool.values().any(by_priority)) {
+            self.warnings.push(format!(
+                "class.{name}.priority changes nothing: no pool has engine.vllm.scheduling_policy = \"priority\""
+            ));
+        }
     }
 
     fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, String> {
@@ -268,14 +301,32 @@ impl Resolver<'_> {
             return Err(format!("{}: both vllm and static; one engine a pool", key("engine")));
         }
         let v = vllm.clone().unwrap_or_default();
+        let limit = |k: &str, value: Option<u32>| value.map(|x| at_least_one(&key(k), x)).transpose();
+        let limits = match fixed {
+            Some(_) => STATIC_PROFILE_RUN,
+            None => StepLimits::for_gpu(
+                gpu,
+                max_model_len,
+                limit("engine.vllm.max_num_batched_tokens", v.max_num_batched_tokens)?,
+                limit("engine.vllm.max_num_seqs", v.max_num_seqs)?,
+            ),
+        };
+        if limits.max_num_batched_tokens < limits.max_num_seqs {
+            self.warnings.push(format!(
+                "{} = {} is less than max_num_seqs = {}; a real vLLM refuses to start with that",
+                key("engine.vllm.max_num_batched_tokens"),
+                limits.max_num_batched_tokens,
+                limits.max_num_seqs
+            ));
+        }
         let block_size =
             at_least_one(&key("engine.block_size"), fixed.as_ref().map_or(v.block_size, |s| s.block_size))?;
         let options = PlanOptions {
             tensor_parallel: p.tensor_parallel,
             utilization: p.utilization,
             block_size,
-            max_num_batched_tokens: at_least_one(&key("engine.vllm.max_num_batched_tokens"), v.max_num_batched_tokens)?,
-            max_num_seqs: at_least_one(&key("engine.vllm.max_num_seqs"), v.max_num_seqs)?,
+            max_num_batched_tokens: limits.max_num_batched_tokens,
+            max_num_seqs: limits.max_num_seqs,
             max_model_len: Some(max_model_len),
             weight_bytes_per_param: 2.0,
             kv_dtype_bytes: 2,
@@ -303,19 +354,29 @@ impl Resolver<'_> {
             None => EngineSpec::Vllm(VllmConfig {
                 block_size,
                 num_blocks,
-                max_num_seqs: v.max_num_seqs,
-                max_num_batched_tokens: v.max_num_batched_tokens,
+                max_num_seqs: limits.max_num_seqs,
+                max_num_batched_tokens: limits.max_num_batched_tokens,
                 max_model_len,
                 prefix_caching: v.enable_prefix_caching,
-                policy: QueuePolicy::Fcfs,
+                policy: match v.scheduling_policy {
+                    SchedulingPolicy::Fcfs => QueuePolicy::Fcfs,
+                    SchedulingPolicy::Priority => QueuePolicy::Priority,
+                },
                 long_prefill_token_threshold: v.long_prefill_token_threshold,
                 watermark: share(&key("engine.vllm.watermark"), v.watermark)?,
                 reserve_full_isl: v.scheduler_reserve_full_isl,
-                async_scheduling: false,
+                async_scheduling: v.async_scheduling,
                 max_num_queued_reqs: v.max_num_queued_reqs,
             }),
         };
-        let step_time = Roofline::new(model, gpu, p.tensor_parallel, &RooflineOptions::default())
+        // A static batcher is synchronous and, like the frameworks that have one, captures no graphs.
+        let graph_sizes = match fixed {
+            Some(_) => GraphSizes::default(),
+            None => GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, gpu.is_datacenter_blackwell()),
+        };
+        let async_scheduling = fixed.is_none() && v.async_scheduling;
+        let options = RooflineOptions { async_scheduling, graph_sizes, ..RooflineOptions::default() };
+        let step_time = Roofline::new(model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
         Ok(ResolvedPool {
             name: name.into(),
@@ -512,3 +573,7 @@ impl Experiment {
         self.classes.iter().map(|(c, _)| c.name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -37,6 +37,8 @@ pub struct ClassSpec {
     pub privacy: Privacy,
     /// The least capable model that serves it.
     pub needs: Capability,
+    /// Added to a request's own priority; lower is more urgent.
+    pub priority: i32,
 }
 
 /// Session of a request that belongs to none.
