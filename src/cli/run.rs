@@ -1,5 +1,6 @@
 //! `baseload run`: the main job.
 use super::{Exit, Format, gate, printer};
+use crate::engine::EngineMode;
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::summary::Summary;
 use crate::experiment::{self, Experiment, Perf, RunError, RunOptions};
@@ -38,6 +39,12 @@ pub struct Args {
     /// Write no request, attempt and series files
     #[arg(long)]
     no_records: bool,
+    /// Take every engine step by itself; same result, slower (a check of the simulator)
+    #[arg(long, help_heading = "Checks of the simulator")]
+    no_strides: bool,
+    /// How KV blocks are kept; same result (a check of the simulator)
+    #[arg(long, value_enum, default_value = "fast", help_heading = "Checks of the simulator")]
+    kv_pool: KvPoolKind,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -47,6 +54,15 @@ pub struct Args {
     /// Compare with this summary.json by the experiment's [gate]; exit 1 when something got worse
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+}
+
+/// How KV blocks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum KvPoolKind {
+    /// Runs of blocks that live and die together.
+    Fast,
+    /// Every block by itself, as vLLM keeps them.
+    Reference,
 }
 
 /// Facts older than this are said to be old.
@@ -134,7 +150,13 @@ fn simulate(
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|e| format!("Ctrl-C handler: {e}"))?;
     let progress = AtomicU64::new(0);
     let bar = bar(args.quiet, per_policy.map(|n| n * exp.policies.len() as u64));
-    let options = RunOptions { jobs, records: (!args.no_records).then_some(folder), progress: &progress, stop: &stop };
+    let options = RunOptions {
+        jobs,
+        records: (!args.no_records).then_some(folder),
+        progress: &progress,
+        stop: &stop,
+        mode: EngineMode { strides: !args.no_strides, reference_pool: args.kv_pool == KvPoolKind::Reference },
+    };
     #[expect(clippy::disallowed_methods, reason = "perf.json measures the wall clock; nothing compared depends on it")]
     let started = std::time::Instant::now();
     let done = AtomicBool::new(false);

@@ -7,7 +7,7 @@ use super::batch::{Batch, StepResult};
 use super::scheduler::Scheduler;
 use super::static_batch::StaticScheduler;
 use super::stride::Ahead;
-use super::vllm::VllmScheduler;
+use super::vllm::{VllmConfig, VllmScheduler};
 use crate::kv::BlockPool;
 use crate::types::{AttemptId, Effect, FailureCause, Femtos, GapRun, Job, Load, SimTime, StepTime};
 use std::collections::VecDeque;
@@ -25,7 +25,30 @@ pub enum Engine {
     Static(StaticScheduler),
 }
 
+/// How engines are simulated. It never changes what they do, only how fast that is found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineMode {
+    /// Take runs of equal decode steps at once.
+    pub strides: bool,
+    /// Keep every KV block one by one, as vLLM does; without strides.
+    pub reference_pool: bool,
+}
+
+impl Default for EngineMode {
+    fn default() -> EngineMode {
+        EngineMode { strides: true, reference_pool: false }
+    }
+}
+
 impl Engine {
+    /// An empty vLLM engine.
+    pub fn vllm(config: VllmConfig, mode: EngineMode) -> Engine {
+        if mode.reference_pool {
+            Engine::VllmReference(Box::new(VllmScheduler::on_pool(config, mode.strides)))
+        } else {
+            Engine::Vllm(Box::new(VllmScheduler::on_pool(config, mode.strides)))
+        }
+    }
     fn get(&self) -> &dyn Scheduler {
         match self {
             Engine::Vllm(s) => s.as_ref(),

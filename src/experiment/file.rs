@@ -386,6 +386,9 @@ pub struct PolicySection {
     /// No endpoints at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_hosted_only: Option<Empty>,
+    /// The own replica that was sent the longest prefix of the prompt last; endpoints only for what those may not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_affinity: Option<PrefixAffinitySection>,
     /// Buy when the own queue is long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overflow: Option<OverflowSection>,
@@ -398,6 +401,25 @@ pub struct PolicySection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
+
+/// When to follow the prefix: the rule and defaults of SGLang's `cache_aware` (spec/routers.md 3.1). Otherwise the own replica
+/// with the fewest requests under way.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrefixAffinitySection {
+    /// More than this share of the prompt (0 to 1) must have been sent to the replica.
+    pub cache_threshold: f64,
+    /// The fleet is out of balance when the most requests under way are over the least by more than this,
+    pub balance_abs_threshold: u32,
+    /// and by more than this factor.
+    pub balance_rel_threshold: f64,
+}
+
+impl Default for PrefixAffinitySection {
+    fn default() -> Self {
+        PrefixAffinitySection { cache_threshold: 0.3, balance_abs_threshold: 64, balance_rel_threshold: 1.5 }
+    }
+}
 
 /// When to buy, and from whom.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,11 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
-use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection};
+use super::file::{
+    EndpointSection, ExperimentFile, PolicySection, PoolSection, PrefixAffinitySection, SchedulingPolicy, VllmSection,
+};
 use super::gate::Tolerance;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::catalog::{Catalog, unknown};
-use crate::engine::{Engine, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig, VllmScheduler};
+use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
 use crate::latency::{GraphSizes, Roofline, RooflineOptions};
@@ -473,6 +475,7 @@ impl Resolver<'_> {
             ("least_outstanding", p.least_outstanding.is_some()),
             ("api_only", p.api_only.is_some()),
             ("self_hosted_only", p.self_hosted_only.is_some()),
+            ("prefix_affinity", p.prefix_affinity.is_some()),
             ("overflow", p.overflow.is_some()),
             ("cost_aware", p.cost_aware.is_some()),
         ];
@@ -522,6 +525,7 @@ impl Resolver<'_> {
                         as u64,
                 }
             }
+            None if p.prefix_affinity.is_some() => prefix_affinity(&key, p.prefix_affinity.as_ref())?,
             None if p.round_robin.is_some() => Routing::RoundRobin,
             None if p.cost_aware.is_some() => Routing::CostAware { ttft: ttft.unwrap_or(SimTime::NEVER) },
             None => Routing::LeastOutstanding,
@@ -535,9 +539,22 @@ impl Resolver<'_> {
     }
 }
 
+fn prefix_affinity(key: &str, section: Option<&PrefixAffinitySection>) -> Result<Routing, String> {
+    let p = section.cloned().unwrap_or_default();
+    let key = |k: &str| format!("{key}.prefix_affinity.{k}");
+    if !(p.balance_rel_threshold.is_finite() && p.balance_rel_threshold >= 1.0) {
+        return Err(format!("{} is {}; it must be at least 1", key("balance_rel_threshold"), p.balance_rel_threshold));
+    }
+    Ok(Routing::PrefixAffinity {
+        min_match_ppm: (share(&key("cache_threshold"), p.cache_threshold)? * 1e6).round() as u64,
+        balance_abs: p.balance_abs_threshold,
+        balance_rel_milli: (p.balance_rel_threshold * 1e3).round() as u64,
+    })
+}
+
 impl Experiment {
-    /// The world of one policy and replicate.
-    pub fn world(&self, policy: &ResolvedPolicy, replicate: u32) -> WorldSpec {
+    /// The world of one policy and replicate. `mode` changes how fast it is simulated, never what comes out.
+    pub fn world(&self, policy: &ResolvedPolicy, replicate: u32, mode: EngineMode) -> WorldSpec {
         let pools = policy.pools.iter().map(|(i, replicas)| {
             let pool = &self.pools[*i];
             let engine = pool.engine.clone();
@@ -547,7 +564,7 @@ impl Experiment {
                 gpus_per_replica: pool.tensor_parallel,
                 facts: pool.facts,
                 engine: Box::new(move || match engine.clone() {
-                    EngineSpec::Vllm(config) => Engine::Vllm(Box::new(VllmScheduler::new(config))),
+                    EngineSpec::Vllm(config) => Engine::vllm(config, mode),
                     EngineSpec::Static(config) => Engine::Static(StaticScheduler::new(config)),
                 }),
                 step_time: pool.step_time.clone(),

@@ -3,6 +3,7 @@ use super::collect::Collector;
 use super::resolve::Experiment;
 use super::source::TraceOrigin;
 use super::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
+use crate::engine::EngineMode;
 use crate::sim::{SimError, SimStats, simulate};
 use crate::trace::SourceOptions;
 use crate::types::SimTime;
@@ -20,6 +21,8 @@ pub struct RunOptions<'a> {
     pub progress: &'a AtomicU64,
     /// Set to stop.
     pub stop: &'a AtomicBool,
+    /// How engines are simulated.
+    pub mode: EngineMode,
 }
 
 /// Why a run ended without a summary.
@@ -40,6 +43,10 @@ pub struct Perf {
     pub requests: u64,
     /// Engine steps.
     pub engine_steps: u64,
+    /// Runs of equal engine steps that were taken at once.
+    pub strides: u64,
+    /// Engine steps that were taken one by one.
+    pub batch_changes: u64,
     /// Events.
     pub events: u64,
 }
@@ -72,7 +79,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
         let each = exp.policies.par_iter();
         each.map(|policy| {
-            let spec = exp.world(policy, 0);
+            let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len());
             #[cfg(feature = "frames")]
@@ -106,6 +113,8 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
         let (policy, stats) = result?;
         perf.requests += stats.requests;
         perf.engine_steps += stats.engine_steps;
+        perf.strides += stats.strides;
+        perf.batch_changes += stats.batch_changes;
         perf.events += stats.events;
         window = window.max(stats.last_arrival.since(stats.first_arrival));
         policies.push(policy);

@@ -128,6 +128,7 @@ impl<S: RecordSink> World<'_, S> {
         let generation = self.slots.bump(slot);
         let attempt = Slots::attempt_id(slot, generation);
         let flight = self.slots.get(slot);
+        let class = &self.spec.classes[flight.class as usize].0;
         flight.parked = false;
         let job = Job {
             attempt,
@@ -136,7 +137,7 @@ impl<S: RecordSink> World<'_, S> {
             prompt_tokens: flight.request.prompt_tokens,
             output_tokens: flight.request.output_tokens.min(flight.request.max_output_tokens).max(1),
             max_output_tokens: flight.request.max_output_tokens,
-            priority: flight.request.priority,
+            priority: flight.request.priority.saturating_add(class.priority),
             content: flight.request.content.clone(),
             external_kv: None,
             hold_kv_until: None,
