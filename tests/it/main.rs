@@ -2,4 +2,7 @@
 mod conformance;
 mod determinism;
 mod failures;
+mod interrupt;
+mod manifest;
+mod program;
 mod tidy;
