@@ -10,6 +10,7 @@ mod list;
 mod printer;
 mod run;
 mod schema;
+mod sheet;
 mod trace;
 
 use clap::{Parser, Subcommand, ValueEnum};
