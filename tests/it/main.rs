@@ -1,6 +1,8 @@
 //! The one integration test binary, in reading order.
+mod cli;
 mod conformance;
 mod determinism;
+mod examples;
 mod failures;
 mod interrupt;
 mod manifest;

@@ -46,7 +46,6 @@ pub fn baseload(args: &[&str]) -> Ended {
 }
 
 /// The published traces' folder; without it the caller is skipped, and CI counts the line that says so.
-#[allow(dead_code, reason = "examples come next")]
 pub fn data(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BASELOAD_DATA").map(PathBuf::from).filter(|p| p.join("traces").is_dir());
     if folder.is_none() {
