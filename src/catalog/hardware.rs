@@ -48,8 +48,15 @@ pub struct Gpu {
     pub all_in_kw_per_gpu: Option<f64>,
     /// Remarks.
     pub note: Option<String>,
-    /// Where the row is from.
+    /// When the row was read.
+    #[serde(default = "sheets_read")]
+    pub date: String,
+    /// Where the row is from; code is named with the commit or release that was read.
     pub source: String,
+}
+
+fn sheets_read() -> String {
+    super::SHEETS_READ.to_owned()
 }
 
 impl Gpu {

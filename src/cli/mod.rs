@@ -1,17 +1,24 @@
 //! The command line: one file a subcommand, thin. The only room that prints.
 //!
-//! Exit status: 0 done, 1 the gate found something worse or a schedule differs, 2 a user's mistake, 130 Ctrl-C.
+//! Exit status: 0 done, 1 the gate found something worse or a schedule differs, 2 a user's mistake, 130 Ctrl-C,
+//! 141 a closed pipe.
+mod artefacts;
 mod baseline;
 mod catalog;
 mod conformance;
+mod dry_run;
 mod gate;
+mod list;
 mod printer;
 mod run;
 mod schema;
+mod sheet;
 mod trace;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use miette::MietteHandlerOpts;
 use std::process::ExitCode;
+use textwrap::WordSplitter;
 
 /// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
 #[derive(Debug, Parser)]
@@ -67,8 +74,16 @@ impl From<crate::experiment::FileError> for Exit {
     }
 }
 
+/// Messages of at most 80 columns that break at spaces only, so that paths and names can be copied.
+fn plain_words() {
+    let options = || MietteHandlerOpts::new().width(80).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    // Only a second hook in one process fails, and the first one stands.
+    let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
+}
+
 /// Parses the arguments, runs the command, maps its end to the exit status.
 pub fn main() -> ExitCode {
+    plain_words();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Gate(args) => gate::run(&args),

@@ -1,5 +1,6 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
+use super::origin::Origin;
 use crate::types::{Capability, Privacy};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ pub struct ExperimentFile {
     /// Version of the file format: 1.
     #[serde(default = "one")]
     pub version: u32,
-    /// A file, relative to this one, that this one is laid over.
+    /// A file, relative to this one, that this one is laid over; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<String>,
     /// Name; also names the result folder.
@@ -51,7 +52,7 @@ pub struct ExperimentFile {
     /// The policies to compare; each keeps its own fleet.
     #[serde(default)]
     pub policy: IndexMap<String, PolicySection>,
-    /// Failures of replicas; off unless the table is there.
+    /// Failures of replicas; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<FailuresSection>,
     /// People.
@@ -60,13 +61,16 @@ pub struct ExperimentFile {
     /// `"policy.metric" = { worse = "5%" }`: what a pull request may not make worse.
     #[serde(default)]
     pub gate: IndexMap<String, GateRule>,
+    /// The files it was read from, for messages and for the manifest's hashes.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Exactly one of `source`, `path`, `generate`, `users`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSection {
-    /// A published trace, by file name in `$BASELOAD_DATA/traces`.
+    /// A published trace below `$BASELOAD_DATA/traces`: `azure-2023-conv` or `mooncake-conversation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// A trace file, relative to the experiment file.
@@ -81,7 +85,7 @@ pub struct TraceSection {
     /// Divides all times: 2 = twice the rate.
     #[serde(default = "one_f64")]
     pub rate_scale: f64,
-    /// Only the first requests.
+    /// Only the first so many requests; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Client's limit where the trace has none.
@@ -131,13 +135,13 @@ pub struct ClassSection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SloSection {
-    /// Time to first token.
+    /// Time to first token; not asked for unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<DurationText>,
-    /// Time per output token after the first.
+    /// Time per output token after the first; not asked for unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot: Option<DurationText>,
-    /// Arrival to last token.
+    /// Arrival to last token; not asked for unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2e: Option<DurationText>,
 }
@@ -164,7 +168,7 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
-    /// KV blocks, overriding the memory arithmetic.
+    /// KV blocks of a replica; what the memory arithmetic finds unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,
     /// The engine.
@@ -248,7 +252,7 @@ pub struct VllmSection {
     pub watermark: f64,
     /// Admit only what fits with its whole prompt (default: true).
     pub scheduler_reserve_full_isl: bool,
-    /// Queue limit; more are refused with 503. None unless given.
+    /// Queue limit, more are refused with 503; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_num_queued_reqs: Option<u32>,
 }
@@ -298,13 +302,13 @@ pub struct EndpointSection {
     /// Rate limits; none unless given.
     #[serde(default)]
     pub limits: LimitsSection,
-    /// Median TTFT, overriding the catalog.
+    /// Median TTFT; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_p50: Option<DurationText>,
-    /// Median output speed in tokens a second, overriding the catalog.
+    /// Median output speed in tokens a second; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_s: Option<f64>,
-    /// Share of requests that end in a 5xx, overriding the catalog.
+    /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
 }
@@ -313,13 +317,13 @@ pub struct EndpointSection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSection {
-    /// Requests.
+    /// Requests; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// Uncached input tokens.
+    /// Uncached input tokens; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens.
+    /// Output tokens; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<u64>,
 }

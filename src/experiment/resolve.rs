@@ -2,7 +2,8 @@
 use super::file::{
     EndpointSection, ExperimentFile, PolicySection, PoolSection, PrefixAffinitySection, SchedulingPolicy, VllmSection,
 };
-use super::gate::Tolerance;
+use super::gate::{self, Tolerance};
+use super::origin::FileError;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::catalog::{Catalog, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
@@ -96,11 +97,10 @@ pub struct Experiment {
 /// Resolves a file that lies at `path`.
 ///
 /// # Errors
-/// `FILE: key.path: what is wrong; what would be right`.
-pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, String> {
-    Resolver { file: &file, warnings: Vec::new(), dated: Vec::new() }
-        .all(path)
-        .map_err(|e| format!("{}: {e}", path.display()))
+/// `FILE:LINE: key.path: what is wrong; what would be right`.
+pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
+    let resolver = Resolver { file: &file, warnings: Vec::new(), dated: Vec::new() };
+    resolver.all(path).map_err(|e| file.origin.fault(&e))
 }
 
 /// The profile run that sizes the memory of a static batcher, which has neither limit.
@@ -173,12 +173,13 @@ impl Resolver<'_> {
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
             let row = catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
-                self.warnings.push(format!("{key}: US$ {} a year is an assumption: {}", row.typical, why(&row.source)));
+                let typical = super::summary::thousands(row.typical as u64);
+                self.warnings.push(format!("{key}: US$ {typical} a year is an assumption: {}", why(&row.source)));
             }
             Usd::from_number(own.unwrap_or(row.typical)).map_err(|e| format!("economics: {e}"))
         };
-        let people_per_year = yearly(e.people_usd_per_year, "ml_infra_engineer_loaded_us")?;
-        let on_call_per_year = yearly(e.on_call_usd_per_year, "on_call_stipend_us")?;
+        let people_per_year = yearly(e.people_usd_per_year, super::PEOPLE_KEY)?;
+        let on_call_per_year = yearly(e.on_call_usd_per_year, super::ON_CALL_KEY)?;
         if !(0.0..=1000.0).contains(&e.people_fte) {
             return Err(format!("economics.people_fte is {}; it must be a number from 0", e.people_fte));
         }
@@ -205,7 +206,11 @@ impl Resolver<'_> {
         let gate = f
             .gate
             .iter()
-            .map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)).map_err(|e| format!("gate.\"{k}\": {e}")))
+            .map(|(k, r)| {
+                let known = gate::check_name(k, f.policy.keys().map(String::as_str));
+                let rule = known.and_then(|()| r.tolerance()).map(|t| (k.clone(), t));
+                rule.map_err(|e| format!("gate.\"{k}\": {e}"))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Experiment {
             folder: path.parent().unwrap_or(Path::new(".")).to_path_buf(),

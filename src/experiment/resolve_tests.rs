@@ -19,7 +19,7 @@ fn loaded(sets: &[&str]) -> Result<Experiment, String> {
     let path = folder.path().join("t.toml");
     std::fs::write(&path, FILE).unwrap();
     let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-    resolve(load(&path, &sets).map_err(|e| e.to_string())?, &path)
+    resolve(load(&path, &sets).map_err(|e| e.to_string())?, &path).map_err(|e| e.to_string())
 }
 
 fn engine(sets: &[&str]) -> VllmConfig {

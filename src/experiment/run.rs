@@ -1,5 +1,6 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
 use super::collect::Collector;
+use super::origin::FileError;
 use super::resolve::Experiment;
 use super::source::TraceOrigin;
 use super::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
@@ -54,8 +55,8 @@ pub struct Perf {
 /// The trace of an experiment, found.
 ///
 /// # Errors
-/// As [`TraceOrigin::find`].
-pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String> {
+/// As [`TraceOrigin::find`], and options that no source can follow, at their place in the file.
+pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileError> {
     let t = &exp.file.trace;
     let options = SourceOptions {
         seed: exp.file.seed,
@@ -65,7 +66,9 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String
         default_max_output_tokens: t.default_max_output_tokens,
         spread_buckets: t.spread_buckets,
     };
-    Ok((TraceOrigin::find(t, &exp.folder)?, options))
+    let fault = |e: String| exp.file.origin.fault(&e);
+    options.check().map_err(|e| fault(format!("trace.{e}")))?;
+    Ok((TraceOrigin::find(t, &exp.folder).map_err(fault)?, options))
 }
 
 /// Replays the trace under every policy.
@@ -73,7 +76,7 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String
 /// # Errors
 /// A fault of the trace, of writing records, or an interruption.
 pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
-    let (origin, source_options) = trace_of(exp).map_err(RunError::Fault)?;
+    let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
     let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
@@ -98,7 +101,8 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
                 other => RunError::Fault(format!("policy {}: {other}", policy.name)),
             })?;
             if stats.requests == 0 {
-                return Err(RunError::Fault("trace: it holds no requests".into()));
+                let message = "trace: it yields no requests; a comparison needs at least one";
+                return Err(RunError::Fault(exp.file.origin.fault(message).into()));
             }
             collector.close().map_err(RunError::Fault)?;
             let summary = collector.summary(exp, policy, &stats).map_err(RunError::Fault)?;

@@ -1,5 +1,10 @@
 //! The one integration test binary, in reading order.
+mod cli;
 mod conformance;
 mod determinism;
+mod examples;
 mod failures;
+mod interrupt;
+mod manifest;
+mod program;
 mod tidy;
