@@ -2,4 +2,8 @@
 mod conformance;
 mod determinism;
 mod failures;
+#[cfg(feature = "frames")]
+mod support;
+#[cfg(feature = "frames")]
+mod swarm;
 mod tidy;
