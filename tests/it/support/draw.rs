@@ -57,9 +57,9 @@ pub fn draw(seed: u64, schema: &str) -> Drawn {
     let seed_in_file = l.range(0, 1 << 40);
     let _ = writeln!(d.toml, "version = 1\nname = \"swarm-{seed}\"\nseed = {seed_in_file}\n");
     let classes = d.classes();
-    let pools: Vec<String> = (0..d.luck.range(0, 2)).map(|i| d.pool(i)).collect();
+    let pools: Vec<String> = (0..*d.luck.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2])).map(|i| d.pool(i)).collect();
     let least = u64::from(pools.is_empty());
-    let endpoints: Vec<String> = (0..d.luck.range(least, 3)).map(|i| d.endpoint(i)).collect();
+    let endpoints: Vec<String> = (0..(*d.luck.pick(&[0, 0, 1, 1, 2, 3])).max(least)).map(|i| d.endpoint(i)).collect();
     d.trace(&classes);
     d.slo();
     d.gateway();
@@ -97,7 +97,7 @@ impl Draw<'_> {
             ("hard", &["needs = \"frontier\"", "needs = \"mid\""][..]),
             ("closed", &["privacy = \"internal-only\"\nneeds = \"mid\""][..]),
         ] {
-            if self.luck.percent(45) {
+            if self.luck.percent(30) {
                 let share = self.luck.range(0, 330);
                 let key = self.luck.pick(keys);
                 line!(self, "[class.{name}]\nshare = {}\n{key}\n", share as f64 / 1000.0);
@@ -128,7 +128,10 @@ impl Draw<'_> {
         if self.luck.percent(20) {
             let l = &mut self.luck;
             let (rows, wait) = (*l.pick(&[1, 2, 7, 32]), *l.pick(&["0s", "20ms", "500ms"]));
-            line!(self, "[pool.{name}.engine.static]\nmax_batch = {rows}\ntimeout = \"{wait}\"\nblock_size = {block_size}\n");
+            line!(
+                self,
+                "[pool.{name}.engine.static]\nmax_batch = {rows}\ntimeout = \"{wait}\"\nblock_size = {block_size}\n"
+            );
         } else {
             self.vllm(&name, block_size, longest);
         }
@@ -137,8 +140,8 @@ impl Draw<'_> {
 
     fn vllm(&mut self, pool: &str, block_size: u64, longest: u64) {
         let l = &mut self.luck;
-        let seqs = *l.pick(&[1, 2, 3, 5, 16, 256]);
-        let budget = (*l.pick(&[1, 8, 17, 64, 300, 2_048])).max(seqs);
+        let seqs = *l.pick(&[1, 2, 4, 9, 32, 256]);
+        let budget = (*l.pick(&[1, 8, 17, 64, 300, 2_048, 2_048])).max(seqs);
         let threshold = if l.percent(40) { l.range(1, longest) } else { 0 };
         line!(self, "[pool.{pool}.engine.vllm]\nmax_num_seqs = {seqs}\nmax_num_batched_tokens = {budget}");
         line!(self, "block_size = {block_size}\nlong_prefill_token_threshold = {threshold}");
@@ -205,7 +208,7 @@ impl Draw<'_> {
 
     /// Arrivals in ns, in order: bursts, equal instants, pauses. The second is later than the first.
     fn arrivals(&mut self, requests: u64) -> Vec<u64> {
-        let mean = *self.luck.pick(&[200_000, 5_000_000, 50_000_000, 500_000_000]);
+        let mean = *self.luck.pick(&[200_000, 2_000_000, 5_000_000, 20_000_000, 200_000_000]);
         let (mut at, mut out) = (0, vec![0]);
         for i in 1..requests {
             at += match self.luck.range(0, 9) {
@@ -223,20 +226,25 @@ impl Draw<'_> {
         let longest = if self.longest == 0 { 3_000 } else { self.longest };
         match self.luck.range(0, 99) {
             0..=9 => 1,
-            10..=54 => self.luck.skewed(1, longest.min(800)),
-            55..=84 => self.luck.range(1, longest),
-            85..=94 => longest.saturating_sub(self.luck.range(0, 12)).max(1),
+            10..=74 => self.luck.skewed(1, longest.min(800)),
+            75..=89 => self.luck.range(1, longest),
+            90..=94 => longest.saturating_sub(self.luck.range(0, 12)).max(1),
             95..=97 => longest + self.luck.range(1, 4_000),
             _ => self.luck.range(90_000, 400_000),
         }
     }
 
     fn output(&mut self) -> u64 {
-        if self.luck.percent(20) { 1 } else { 1 + self.luck.skewed(0, 90) }
+        match self.luck.range(0, 19) {
+            0..=2 => 1,
+            3..=17 => 1 + self.luck.skewed(0, 90),
+            _ => 1 + self.luck.range(0, (self.longest / 2).clamp(1, 400)),
+        }
     }
 
     fn csv(&mut self, requests: u64, classes: &[String]) {
-        let mut text = "class,arrival_s,output_tokens,prompt_tokens,tenant,max_output_tokens,priority,session\n".to_string();
+        let mut text =
+            "class,arrival_s,output_tokens,prompt_tokens,tenant,max_output_tokens,priority,session\n".to_string();
         for at in self.arrivals(requests) {
             let class = if self.luck.percent(30) { self.luck.pick(classes).clone() } else { String::new() };
             let most = if self.luck.percent(30) { self.luck.range(1, 40).to_string() } else { String::new() };
@@ -270,7 +278,11 @@ impl Draw<'_> {
         let mut text = String::new();
         for at in self.arrivals(requests) {
             let (prompt, output) = (self.prompt(), self.output());
-            let _ = write!(text, "{{\"arrival_s\":{},\"prompt_tokens\":{prompt},\"output_tokens\":{output}", at as f64 / 1e9);
+            let _ = write!(
+                text,
+                "{{\"arrival_s\":{},\"prompt_tokens\":{prompt},\"output_tokens\":{output}",
+                at as f64 / 1e9
+            );
             if self.luck.percent(85) {
                 let content = self.content(prompt);
                 let _ = write!(text, ",\"content\":{content}");
@@ -280,7 +292,12 @@ impl Draw<'_> {
                 let _ = write!(text, ",\"class\":\"{class}\"");
             }
             if self.luck.percent(20) {
-                let _ = write!(text, ",\"max_output_tokens\":{},\"priority\":{}", self.luck.range(1, 30), self.luck.range(0, 5));
+                let _ = write!(
+                    text,
+                    ",\"max_output_tokens\":{},\"priority\":{}",
+                    self.luck.range(1, 30),
+                    self.luck.range(0, 5)
+                );
             }
             let _ = writeln!(text, ",\"tenant\":{}}}", self.luck.range(0, 2));
         }
@@ -372,7 +389,7 @@ impl Draw<'_> {
 
     fn gateway(&mut self) {
         let l = &mut self.luck;
-        let timeout = *l.pick(&["9ms", "60ms", "300ms", "1.5s", "8s", "60s", "600s"]);
+        let timeout = *l.pick(&["30ms", "300ms", "1.5s", "1.5s", "8s", "60s", "600s", "600s"]);
         let (interval, delay) = (l.range(10, 1_000), *l.pick(&["0s", "0s", "1ms", "120ms", "2500ms"]));
         line!(self, "[gateway]\ntimeout = \"{timeout}\"\nretries = {}", self.luck.range(0, 5));
         line!(self, "scrape = {{ interval = \"{interval}ms\", delay = \"{delay}\" }}");
@@ -383,7 +400,7 @@ impl Draw<'_> {
     }
 
     fn failures(&mut self) {
-        if self.luck.percent(50) {
+        if self.luck.percent(60) {
             return;
         }
         let l = &mut self.luck;
@@ -425,7 +442,12 @@ impl Draw<'_> {
         }
         let counts: Vec<String> = pools.iter().zip(&kept).map(|(p, n)| format!("{p} = {n}")).collect();
         let quoted: Vec<String> = bought.iter().map(|e| format!("\"{e}\"")).collect();
-        line!(self, "[policy.p{i}{}]\npools = {{ {} }}", if kind.is_empty() { "" } else { "-" }.to_string() + kind, counts.join(", "));
+        line!(
+            self,
+            "[policy.p{i}{}]\npools = {{ {} }}",
+            if kind.is_empty() { "" } else { "-" }.to_string() + kind,
+            counts.join(", ")
+        );
         if self.luck.percent(70) || bought.len() < endpoints.len() {
             line!(self, "endpoints = [{}]", quoted.join(", "));
         }
@@ -433,9 +455,13 @@ impl Draw<'_> {
             "" => {}
             "overflow" => {
                 let l = &mut self.luck;
-                let (waiting, use_, back) = (*l.pick(&["0.1", "1.0", "5.0"]), *l.pick(&["0.0", "0.5", "1.0"]), *l.pick(&["0.0", "0.3", "1.0"]));
+                let (waiting, use_, back) =
+                    (*l.pick(&["0.1", "1.0", "5.0"]), *l.pick(&["0.0", "0.5", "1.0"]), *l.pick(&["0.0", "0.3", "1.0"]));
                 let to = self.luck.pick(&bought);
-                line!(self, "overflow = {{ to = \"{to}\", waiting_per_replica = {waiting}, kv_use = {use_}, hysteresis = {back} }}");
+                line!(
+                    self,
+                    "overflow = {{ to = \"{to}\", waiting_per_replica = {waiting}, kv_use = {use_}, hysteresis = {back} }}"
+                );
             }
             other => {
                 line!(self, "{other} = {{}}");

@@ -73,12 +73,7 @@ pub fn run(mode: &Mode, experiment: &Path, more: &[&str], out: &Path, at_most: D
 ///
 /// # Errors
 /// The first fault or difference, named.
-pub fn one_hash(
-    experiment: &Path,
-    more: &[&str],
-    into: &Path,
-    at_most: Duration,
-) -> Result<(PathBuf, String), String> {
+pub fn one_hash(experiment: &Path, more: &[&str], into: &Path, at_most: Duration) -> Result<(PathBuf, String), String> {
     let mut first: Option<PathBuf> = None;
     for (i, mode) in modes().enumerate() {
         let out = into.join(format!("mode-{i}"));

@@ -1,10 +1,10 @@
 //! The bill: GPU hours, API spend scaled to a month, people; its total is the sum of its lines.
+use super::Complaints;
 use super::facts::{Facts, Policy};
 use super::money::{scaled, usd};
 use super::requests::Life;
 use super::rows::PolicyEvidence;
 use super::summary::{close, window};
-use super::Complaints;
 
 /// 730 hours in ns.
 const MONTH_NS: i128 = 730 * 3_600 * 1_000_000_000;
@@ -53,8 +53,7 @@ pub fn bill(c: &mut Complaints, policy: &Policy, facts: &Facts, lives: &[Life], 
     let done = lives.iter().filter(|l| l.request.outcome == "completed").map(|l| l.request);
     let tokens: i128 = done.map(|r| i128::from(r.prompt_tokens) + i128::from(r.output_tokens)).sum();
     // total x window / month, over tokens, times a million; the million is taken out of the month first.
-    let per_million =
-        (tokens > 0 && window > 0).then(|| usd(scaled(total, window, MONTH_NS / 1_000_000 * tokens)));
+    let per_million = (tokens > 0 && window > 0).then(|| usd(scaled(total, window, MONTH_NS / 1_000_000 * tokens)));
     let said = s["usd_per_million_tokens"].as_f64();
     if !matches!((said, per_million), (Some(a), Some(b)) if close(a, b)) && said != per_million {
         c.say(format!("usd_per_million_tokens: the result says {said:?}, the audit {per_million:?}"));

@@ -224,7 +224,8 @@ fn endpoint(name: &str, t: &Table) -> Endpoint {
         tokens_per_s: real(t, "output_tokens_per_s").or(known("output_tokens_per_s")).expect("a speed"),
         p95_over_p50: known("p95_over_p50").unwrap_or(3.0),
         error_rate: real(t, "error_rate").or(known("error_rate")).unwrap_or(0.0),
-        limits: ["requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute"].map(|k| whole(limits, k)),
+        limits: ["requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute"]
+            .map(|k| whole(limits, k)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! the generator's requests. What it cannot work out (what an engine does inside, what a policy learned) it bounds.
 mod bill;
 mod facts;
+mod forgeries;
 mod money;
 mod replay;
 mod requests;

@@ -35,6 +35,9 @@ pub fn usd(pico: i128) -> f64 {
 
 #[test]
 fn money_is_exact_and_rounds_half_to_even() {
-    assert_eq!([pico("6.88"), pico("0.999999999999"), pico("7")], [6_880_000_000_000, 999_999_999_999, 7 * 10i128.pow(12)]);
+    assert_eq!(
+        [pico("6.88"), pico("0.999999999999"), pico("7")],
+        [6_880_000_000_000, 999_999_999_999, 7 * 10i128.pow(12)]
+    );
     assert_eq!([scaled(5, 1, 2), scaled(7, 1, 2), scaled(8, 1, 3), scaled(7, 1, 3)], [2, 4, 3, 2]);
 }

@@ -1,8 +1,8 @@
 //! One request at a time: it ended exactly once, and its record follows from what was asked and from its attempts.
+use super::Complaints;
 use super::facts::Facts;
 use super::rows::{AttemptRow, PolicyEvidence, RequestRow};
 use super::trace::Ask;
-use super::Complaints;
 
 /// A request's record with its attempts in order.
 pub struct Life<'a> {
@@ -23,7 +23,10 @@ pub fn lives<'a>(c: &mut Complaints, seen: &'a PolicyEvidence) -> Option<Vec<Lif
             }
             None => {
                 let rows = seen.requests.len();
-                c.say(format!("request {}: nothing-lost: there are {rows} rows, so some index is missing", request.index));
+                c.say(format!(
+                    "request {}: nothing-lost: there are {rows} rows, so some index is missing",
+                    request.index
+                ));
                 whole = false;
             }
         }
@@ -38,9 +41,12 @@ pub fn lives<'a>(c: &mut Complaints, seen: &'a PolicyEvidence) -> Option<Vec<Lif
     for life in &mut lives {
         life.attempts.sort_by_key(|a| a.try_number);
     }
-    let ends: Vec<u64> = seen.requests.iter().map(|r| r.ended).collect();
-    if let Some(at) = ends.windows(2).position(|w| w[0] > w[1]) {
-        c.say(format!("rows {at} and {} of requests are not in order of completion", at + 1));
+    let requests: Vec<u64> = seen.requests.iter().map(|r| r.ended).collect();
+    let attempts: Vec<u64> = seen.attempts.iter().map(|a| a.ended).collect();
+    for (kind, ends) in [("requests", requests), ("attempts", attempts)] {
+        if let Some(at) = ends.windows(2).position(|w| w[0] > w[1]) {
+            c.say(format!("rows {at} and {} of {kind} are not in order of completion", at + 1));
+        }
     }
     whole.then_some(lives)
 }

@@ -1,9 +1,9 @@
 //! The series: at each of its instants it shows what the attempts say was under way.
+use super::Complaints;
 use super::facts::{Facts, Policy};
 use super::replay::fleet;
 use super::requests::Life;
 use super::rows::PolicyEvidence;
-use super::Complaints;
 
 /// Checks every row; a sample comes last at its instant.
 pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life], seen: &PolicyEvidence) {
@@ -17,8 +17,16 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life]
         c.same(name("instant, ns"), t, i as u64 * 1_000_000_000);
         let attempts = || lives.iter().flat_map(|l| &l.attempts);
         let under_way = || attempts().filter(|a| a.sent <= t && t < a.ended);
-        c.same(name("API requests in flight"), row.api_in_flight as usize, under_way().filter(|a| a.replica.is_none()).count());
-        c.same(name("API spend, pico-dollars"), row.api_spend, attempts().filter(|a| a.ended <= t).map(|a| a.cost).sum());
+        c.same(
+            name("API requests in flight"),
+            row.api_in_flight as usize,
+            under_way().filter(|a| a.replica.is_none()).count(),
+        );
+        c.same(
+            name("API spend, pico-dollars"),
+            row.api_spend,
+            attempts().filter(|a| a.ended <= t).map(|a| a.cost).sum(),
+        );
         c.same(name("replicas up"), row.replicas as usize, replicas.iter().filter(|r| r.up(t)).count());
         let total: u64 = replicas.iter().filter(|r| r.up(t)).map(|r| blocks(r.pool)).sum();
         c.same(name("KV blocks"), row.kv_total, total);
@@ -30,7 +38,10 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life]
         let said = (row.waiting + row.running) as usize;
         // A static batch computes on for rows that went away.
         if said < in_engines || (!fixed && said > in_engines) {
-            c.say(name(&format!("{} waiting and {} running, but {in_engines} requests are in engines", row.waiting, row.running)));
+            c.say(name(&format!(
+                "{} waiting and {} running, but {in_engines} requests are in engines",
+                row.waiting, row.running
+            )));
         }
     }
 }

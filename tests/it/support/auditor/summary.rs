@@ -1,8 +1,8 @@
 //! The summary's counts, rates, shares and quantiles, from the rows.
+use super::Complaints;
 use super::facts::{Facts, Policy};
 use super::requests::Life;
 use super::rows::{Evidence, PolicyEvidence};
-use super::Complaints;
 use serde_json::Value;
 
 /// First to last arrival, ns.
@@ -49,11 +49,8 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
     number(c, s, "prompt_tokens", prompt);
     number(c, s, "output_tokens", output);
     let tokens = |l: &Life| u64::from(l.request.prompt_tokens) + u64::from(l.request.output_tokens);
-    let own: Vec<&Life> = done
-        .iter()
-        .copied()
-        .filter(|l| facts.pools.iter().any(|p| p.name == l.request.backend))
-        .collect();
+    let own: Vec<&Life> =
+        done.iter().copied().filter(|l| facts.pools.iter().any(|p| p.name == l.request.backend)).collect();
     number(c, s, "self_hosted_share", share(total(&tokens, &own), prompt + output));
     number(c, s, "cached_prompt_share", share(total(&|l| l.request.cached_tokens.into(), &done), prompt));
     let every: Vec<&Life> = lives.iter().collect();

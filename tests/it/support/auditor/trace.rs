@@ -1,8 +1,8 @@
 //! The requests that were asked, by readers of the auditor's own. Closed-loop users depend on their answers, so their
 //! requests are worked out from when the results say that each one ended.
+use super::Complaints;
 use super::facts::{Facts, duration};
 use super::requests::Life;
-use super::Complaints;
 use baseload::random::{dist, stream};
 use baseload::trace::{GenerateSpec, Generator, LengthSpec, SourceOptions};
 use baseload::types::{ContentId, Source};
