@@ -84,7 +84,11 @@ fn granules(content: &Content, step: u32) -> Vec<Piece> {
         let mut rest = *run;
         while rest.len > 0 {
             let take = rest.len.min(room);
-            piece.push(Run { len: take, ..rest });
+            // Joined where it goes on, so that equal tokens are equal however the runs are cut.
+            match piece.last_mut() {
+                Some(last) if last.id == rest.id && last.start + last.len == rest.start => last.len += take,
+                _ => piece.push(Run { len: take, ..rest }),
+            }
             rest = Run { id: rest.id, start: rest.start + take, len: rest.len - take };
             room -= take;
             if room == 0 {
@@ -104,6 +108,15 @@ mod tests {
     fn hits_follow_the_published_steps() {
         let rule = CacheRule::OPENAI;
         assert_eq!([rule.hit(2_006), rule.hit(1_023), rule.hit(1_151)], [1_920, 0, 1_024]);
+    }
+
+    #[test]
+    fn equal_tokens_are_a_hit_however_the_runs_are_cut() {
+        let run = |start, len| Run { id: ContentId::Named(1), start, len };
+        let mut cache = PromptCache::new(CacheRule::OPENAI);
+        assert_eq!(cache.touch(&Content(Arc::from([run(0, 1_300)])), SimTime::ZERO), 0);
+        let cut = Content(Arc::from([run(0, 5), run(5, 700), run(705, 595)]));
+        assert_eq!(cache.touch(&cut, SimTime::from_secs(1)), 1_280);
     }
 
     #[test]

@@ -7,4 +7,8 @@ mod failures;
 mod interrupt;
 mod manifest;
 mod program;
+#[cfg(feature = "frames")]
+mod support;
+#[cfg(feature = "frames")]
+mod swarm;
 mod tidy;
