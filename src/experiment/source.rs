@@ -76,11 +76,10 @@ impl TraceOrigin {
                 }
                 let think = parse_duration(&u.think).map_err(|e| format!("trace.users.think: {e}"))?;
                 let length = |median: u32| LengthSpec {
-                    median: f64::from(median),
-                    p95: None,
+                    median: Some(f64::from(median)),
                     sigma: Some(0.5),
-                    min: 1,
-                    max: median.saturating_mul(8).max(1),
+                    max: Some(median.saturating_mul(8).max(1)),
+                    ..LengthSpec::default()
                 };
                 Ok(TraceOrigin::Users(Box::new(ClosedLoopSpec {
                     users: u.concurrency,

@@ -5,7 +5,7 @@
 pub mod dist;
 mod stream;
 
-pub use stream::{StreamKey, stream};
+pub use stream::{StreamFamily, StreamKey, stream};
 
 /// The generator every stream is made of.
 pub use rand::rngs::Xoshiro256PlusPlus;

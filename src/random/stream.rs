@@ -19,7 +19,24 @@ pub struct StreamKey {
 impl StreamKey {
     /// The stream of request `index` and try `attempt` under this key.
     pub fn at(self, index: u64, attempt: u32) -> Xoshiro256PlusPlus {
-        stream(self.seed, self.replicate, self.name, index, attempt)
+        self.family().at(index, attempt)
+    }
+
+    /// The key with what all its streams share hashed once.
+    pub fn family(self) -> StreamFamily {
+        let h = mix(fnv1a(self.name.as_bytes()) ^ self.seed);
+        StreamFamily(mix(h ^ u64::from(self.replicate)))
+    }
+}
+
+/// A `StreamKey`, hashed as far as it goes, for those who draw a stream a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamFamily(u64);
+
+impl StreamFamily {
+    /// The stream of request `index` and try `attempt`.
+    pub fn at(self, index: u64, attempt: u32) -> Xoshiro256PlusPlus {
+        Xoshiro256PlusPlus::seed_from_u64(mix(mix(self.0 ^ index) ^ u64::from(attempt)))
     }
 }
 
@@ -56,7 +73,8 @@ mod tests {
         assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
         let first = |s, r, n: &str, i, a| stream(s, r, n, i, a).next_u64();
         let base = first(1, 2, "x", 3, 4);
-        assert_eq!(base, StreamKey { seed: 1, replicate: 2, name: "x" }.at(3, 4).next_u64());
+        let key = StreamKey { seed: 1, replicate: 2, name: "x" };
+        assert_eq!((base, base), (key.at(3, 4).next_u64(), key.family().at(3, 4).next_u64()));
         let others = [first(2, 2, "x", 3, 4), first(1, 3, "x", 3, 4), first(1, 2, "y", 3, 4)];
         assert!(!others.contains(&base) && base != first(1, 2, "x", 4, 4) && base != first(1, 2, "x", 3, 5));
         assert_ne!(first(1, 2, "x", 3, 4), first(2, 1, "x", 3, 4));

@@ -3,7 +3,7 @@
 //! Must hold: turn t of user u looks the same whatever the policy (streams are keyed by user and turn); a user has at
 //! most one request under way; a user's session is its number.
 use super::spec::{duration, some_duration};
-use super::{LengthSpec, SourceOptions};
+use super::{Length, LengthSpec, SourceOptions};
 use crate::random::{dist, stream};
 use crate::types::{Content, Outcome, Request, SimTime, Source};
 use schemars::JsonSchema;
@@ -74,6 +74,8 @@ pub enum Think {
 pub struct ClosedLoop {
     spec: ClosedLoopSpec,
     options: SourceOptions,
+    prompt: Length,
+    output: Length,
     /// Who sends next and when.
     due: BinaryHeap<Reverse<(SimTime, u32)>>,
     /// By user: the turn it sends next, and whether one is under way.
@@ -88,7 +90,8 @@ impl ClosedLoop {
     /// Says what is wrong with the spec or the options.
     pub fn new(spec: &ClosedLoopSpec, options: &SourceOptions) -> Result<ClosedLoop, String> {
         options.check()?;
-        spec.prompt.check("prompt").and(spec.output.check("output")).map_err(|(_, what)| what)?;
+        let prompt = spec.prompt.length("prompt").map_err(|(_, what)| what)?;
+        let output = spec.output.length("output").map_err(|(_, what)| what)?;
         if spec.users == 0 || spec.requests == Some(0) || spec.max_output_tokens == Some(0) {
             return Err("`users`, `requests` and `max_output_tokens` must be at least 1".into());
         }
@@ -106,7 +109,7 @@ impl ClosedLoop {
         let start = |u: u32| (u128::from(spec.ramp.0) * u128::from(u) / u128::from(spec.users)) as u64;
         let due = (0..spec.users).map(|u| Reverse((SimTime(start(u)), u))).collect();
         let users = vec![(0, false); spec.users as usize];
-        Ok(ClosedLoop { spec: spec.clone(), options: options.clone(), due, users, made: 0 })
+        Ok(ClosedLoop { spec: spec.clone(), options: options.clone(), prompt, output, due, users, made: 0 })
     }
 
     fn most(&self) -> Option<u64> {
@@ -145,8 +148,8 @@ impl Source for ClosedLoop {
         let turn = self.users[user as usize].0;
         self.users[user as usize] = (turn + 1, true);
         let key = |name| stream(self.options.seed, self.options.replicate, name, u64::from(user), turn);
-        let prompt_tokens = self.spec.prompt.draw(&mut key("closed-loop.prompt"));
-        let output_tokens = self.spec.output.draw(&mut key("closed-loop.output"));
+        let prompt_tokens = self.prompt.draw(|| key("closed-loop.prompt"));
+        let output_tokens = self.output.draw(|| key("closed-loop.output"));
         let most_output = self.spec.max_output_tokens.unwrap_or(self.options.default_max_output_tokens);
         Request {
             index,

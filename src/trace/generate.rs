@@ -1,10 +1,11 @@
 //! Draws requests from a `GenerateSpec`, one at a time.
 //!
 //! Must hold: what request i looks like depends on (seed, replicate, i) alone; arrival i on the gaps up to i.
+//! A stream is made only for what is drawn: constant lengths take none. It streams: nothing is held but the next request.
 //! Arrivals by time-rescaling: a unit-rate renewal process through the inverse of the cumulative rate.
 use super::profile::Profile;
-use super::{GenerateSpec, Process, SourceOptions};
-use crate::random::{dist, stream};
+use super::{GenerateSpec, Length, Process, SourceOptions};
+use crate::random::{StreamFamily, StreamKey, dist};
 use crate::types::{Content, ContentId, NO_SESSION, Outcome, Request, Run, SimTime, Source};
 
 /// A generator as a source. Times count from the start of the rate profile, not from the first arrival.
@@ -12,7 +13,11 @@ pub struct Generator {
     spec: GenerateSpec,
     options: SourceOptions,
     profile: Profile,
+    prompt: Length,
+    output: Length,
     zipf: Option<dist::Zipf>,
+    streams: Streams,
+    most: Option<u64>,
     made: u64,
     mass: f64,
     last_ns: u64,
@@ -20,17 +25,44 @@ pub struct Generator {
     dry: bool,
 }
 
+/// What is drawn for a request, each from streams of its own.
+struct Streams {
+    arrival: StreamFamily,
+    prompt: StreamFamily,
+    output: StreamFamily,
+    prefix: StreamFamily,
+}
+
+impl Streams {
+    fn new(options: &SourceOptions) -> Streams {
+        let (seed, replicate) = (options.seed, options.replicate);
+        let family = |name| StreamKey { seed, replicate, name }.family();
+        Streams {
+            arrival: family("generate.arrival"),
+            prompt: family("generate.prompt"),
+            output: family("generate.output"),
+            prefix: family("generate.prefix"),
+        }
+    }
+}
+
 impl Generator {
     /// A generator that follows a checked spec.
     ///
     /// # Errors
-    /// When the options are impossible.
+    /// When the options are impossible, or a length is.
     pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, String> {
         options.check()?;
+        let prompt = spec.prompt.length("prompt").map_err(|(_, what)| what)?;
+        let output = spec.output.length("output").map_err(|(_, what)| what)?;
         Ok(Generator {
             spec: spec.clone(),
             options: options.clone(),
             profile: Profile::new(&spec.arrivals),
+            prompt,
+            output,
+            streams: Streams::new(options),
+            most: [spec.requests, options.limit].into_iter().flatten().min(),
             zipf: spec.prefixes.map(|p| dist::Zipf::new(p.count, p.zipf_s)),
             made: 0,
             mass: 0.0,
@@ -40,17 +72,12 @@ impl Generator {
         })
     }
 
-    fn most(&self) -> Option<u64> {
-        [self.spec.requests, self.options.limit].into_iter().flatten().min()
-    }
-
     fn draw(&mut self) -> Option<Request> {
         let index = self.made;
-        if self.most().is_some_and(|most| index >= most) {
+        if self.most.is_some_and(|most| index >= most) {
             return None;
         }
-        let (seed, replicate) = (self.options.seed, self.options.replicate);
-        let mut rng = stream(seed, replicate, "generate.arrival", index, 0);
+        let mut rng = self.streams.arrival.at(index, 0);
         self.mass += match self.spec.arrivals.process {
             Process::Poisson => dist::exponential(&mut rng, 1.0),
             Process::Gamma { cv } => dist::gamma(&mut rng, 1.0 / (cv * cv), cv * cv),
@@ -61,8 +88,8 @@ impl Generator {
         }
         self.last_ns = at_ns;
         self.made += 1;
-        let prompt_tokens = self.spec.prompt.draw(&mut stream(seed, replicate, "generate.prompt", index, 0));
-        let output_tokens = self.spec.output.draw(&mut stream(seed, replicate, "generate.output", index, 0));
+        let prompt_tokens = self.prompt.draw(|| self.streams.prompt.at(index, 0));
+        let output_tokens = self.output.draw(|| self.streams.output.at(index, 0));
         let most_output = self.spec.max_output_tokens.unwrap_or(self.options.default_max_output_tokens);
         Some(Request {
             index,
@@ -83,7 +110,7 @@ impl Generator {
         let (Some(prefixes), Some(zipf)) = (&self.spec.prefixes, &self.zipf) else {
             return Content::private(index, prompt);
         };
-        let mut rng = stream(self.options.seed, self.options.replicate, "generate.prefix", index, 0);
+        let mut rng = self.streams.prefix.at(index, 0);
         let has = dist::uniform01(&mut rng) < prefixes.share;
         let which = zipf.sample(&mut rng);
         let shared = prefixes.tokens_of(which).min(prompt - 1);
@@ -108,7 +135,7 @@ impl Source for Generator {
     }
     fn finished(&mut self, _session: u64, _at: SimTime, _outcome: Outcome) {}
     fn total(&self) -> Option<u64> {
-        if self.spec.duration.is_some() { None } else { self.most() }
+        if self.spec.duration.is_some() { None } else { self.most }
     }
 }
 
@@ -165,6 +192,31 @@ mod tests {
         assert!(error(&SPEC.replace("p95 = 400", "p95 = 40")).starts_with("s.toml:2: `prompt` has a p95"));
         assert!(error(&SPEC.replace("duration = \"2h\"", "")).starts_with("s.toml:1: neither"));
         assert!(error(&SPEC.replace("\"1h\"", "\"0s\"")).starts_with("s.toml:6: `rate` points"));
+        let output = |with: &str| error(&SPEC.replace("median = 50, sigma = 0.5, max = 500", with));
+        for with in ["constant = 9, sigma = 0.5", "constant = 9, median = 5.0", "constant = 9, max = 9"] {
+            assert!(output(with).starts_with("s.toml:3: `output` has a constant and more"), "{}", output(with));
+        }
+        assert!(output("constant = 0").starts_with("s.toml:3: `output` has a constant of 0"));
+        assert!(output("constant = 2.5").starts_with("s.toml:3: "), "{}", output("constant = 2.5"));
+        assert!(output("sigma = 0.5, max = 500").starts_with("s.toml:3: `output` needs a constant, or median"));
+        assert!(output("median = 5, max = 9").starts_with("s.toml:3: `output` needs exactly one of p95"));
+    }
+
+    #[test]
+    fn a_constant_length_moves_no_other_draw() {
+        let take = |text: &str| {
+            let spec = GenerateSpec::parse(text, "s.toml").unwrap();
+            let options = SourceOptions { limit: Some(200), ..Default::default() };
+            let mut source = Generator::new(&spec, &options).unwrap();
+            std::iter::from_fn(|| source.peek().unwrap().map(|_| source.next())).collect::<Vec<_>>()
+        };
+        let drawn = take(SPEC);
+        let fixed = take(&SPEC.replace("median = 100, p95 = 400, max = 4000", "constant = 1155"));
+        assert_eq!(fixed.len(), 200);
+        for (a, b) in drawn.iter().zip(&fixed) {
+            assert_eq!((a.arrival, a.output_tokens), (b.arrival, b.output_tokens));
+            assert_eq!((b.prompt_tokens, b.content.tokens()), (1155, 1155));
+        }
     }
 
     #[test]

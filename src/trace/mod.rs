@@ -17,7 +17,7 @@ pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use detect::{Format, detect};
 pub use generate::Generator;
 pub use read::open;
-pub use spec::{Arrivals, Burst, GenerateSpec, LengthSpec, Prefixes, Process, RatePoint};
+pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
 pub use stats::{Quantiles, TraceStats};
 pub use write::write_csv;
 

@@ -83,21 +83,40 @@ pub struct Burst {
     pub times: f64,
 }
 
-/// A log-normal number of tokens, cut to `min..=max`. Exactly one of `p95` and `sigma`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+/// A number of tokens: `constant` alone, or log-normal, cut to `min..=max`, by its `median` and one of `p95` and `sigma`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LengthSpec {
+    /// Always so many tokens.
+    pub constant: Option<u32>,
     /// Median, tokens.
-    pub median: f64,
+    pub median: Option<f64>,
     /// 95th percentile, tokens.
     pub p95: Option<f64>,
     /// Standard deviation of the logarithm.
     pub sigma: Option<f64>,
-    /// Least, tokens.
-    #[serde(default = "one")]
-    pub min: u32,
+    /// Least, tokens; 1 where absent.
+    pub min: Option<u32>,
     /// Most, tokens.
-    pub max: u32,
+    pub max: Option<u32>,
+}
+
+/// A checked `LengthSpec`, ready to be drawn from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// Always the same; takes nothing from a stream.
+    Constant(u32),
+    /// Log-normal, rounded and cut.
+    LogNormal {
+        /// Median, tokens.
+        median: f64,
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+        /// Least, tokens.
+        min: u32,
+        /// Most, tokens.
+        max: u32,
+    },
 }
 
 /// System prompts that requests share; which one a request has is Zipf distributed.
@@ -117,10 +136,6 @@ pub struct Prefixes {
     pub zipf_s: f64,
 }
 
-fn one() -> u32 {
-    1
-}
-
 /// Reads a duration written as a string.
 pub(super) fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<SimTime, D::Error> {
     parse_duration(&String::deserialize(d)?).map_err(serde::de::Error::custom)
@@ -132,27 +147,53 @@ pub(super) fn some_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Si
 }
 
 impl LengthSpec {
-    /// Says what is wrong with it; `key` is its table.
-    pub(super) fn check(&self, key: &'static str) -> Result<(), (&'static str, String)> {
+    /// What it says, or what is wrong with it; `key` is its table.
+    pub(super) fn length(&self, key: &'static str) -> Result<Length, (&'static str, String)> {
         let fail = |what: &str| Err((key, format!("`{key}` {what}")));
-        let positive = |x: f64| x.is_finite() && x > 0.0;
-        match (self.p95, self.sigma) {
-            _ if !positive(self.median) => fail("has a median that is not above 0"),
-            (None, None) | (Some(_), Some(_)) => fail("needs exactly one of p95 and sigma"),
-            (Some(p95), _) if !(p95.is_finite() && p95 >= self.median) => fail("has a p95 below its median"),
-            (_, Some(sigma)) if !(sigma.is_finite() && sigma >= 0.0) => fail("has a sigma below 0"),
-            _ if self.min == 0 || self.min > self.max => fail("needs 1 <= min <= max"),
-            _ => Ok(()),
+        if let Some(tokens) = self.constant {
+            let alone = LengthSpec { constant: Some(tokens), ..LengthSpec::default() };
+            return match tokens {
+                _ if *self != alone => {
+                    fail("has a constant and more; a constant stands alone, without median and its kin")
+                }
+                0 => fail("has a constant of 0; it must be at least 1"),
+                _ => Ok(Length::Constant(tokens)),
+            };
         }
+        let (Some(median), Some(max)) = (self.median, self.max) else {
+            return fail("needs a constant, or median and max with one of p95 and sigma");
+        };
+        if !(median.is_finite() && median > 0.0) {
+            return fail("has a median that is not above 0");
+        }
+        let sigma = match (self.p95, self.sigma) {
+            (Some(p95), None) if p95.is_finite() && p95 >= median => libm::log(p95 / median) / STANDARD_P95,
+            (Some(_), None) => return fail("has a p95 below its median"),
+            (None, Some(sigma)) if sigma.is_finite() && sigma >= 0.0 => sigma,
+            (None, Some(_)) => return fail("has a sigma below 0"),
+            _ => return fail("needs exactly one of p95 and sigma"),
+        };
+        let min = self.min.unwrap_or(1);
+        if min == 0 || min > max {
+            return fail("needs 1 <= min <= max");
+        }
+        Ok(Length::LogNormal { median, sigma, min, max })
     }
+}
 
-    /// Draws a number of tokens, rounded at once.
-    pub fn draw(&self, rng: &mut impl Rng) -> u32 {
-        // The 95th percentile of the standard normal.
-        let from_p95 = |p95: f64| libm::log(p95 / self.median) / 1.644_853_626_951_472_2;
-        let sigma = self.sigma.or(self.p95.map(from_p95)).unwrap_or(0.0);
-        let tokens = dist::log_normal(rng, self.median, sigma).round();
-        (tokens.clamp(f64::from(self.min), f64::from(self.max))) as u32
+/// The 95th percentile of the standard normal.
+const STANDARD_P95: f64 = 1.644_853_626_951_472_2;
+
+impl Length {
+    /// A number of tokens, rounded at once. A stream is made only where something is drawn from it.
+    pub fn draw<R: Rng>(&self, stream: impl FnOnce() -> R) -> u32 {
+        match *self {
+            Length::Constant(tokens) => tokens,
+            Length::LogNormal { median, sigma, min, max } => {
+                let tokens = dist::log_normal(&mut stream(), median, sigma).round();
+                tokens.clamp(f64::from(min), f64::from(max)) as u32
+            }
+        }
     }
 }
 
@@ -206,8 +247,8 @@ impl GenerateSpec {
         if self.max_output_tokens == Some(0) {
             return fail("max_output_tokens", "`max_output_tokens` is 0; it must be at least 1");
         }
-        self.prompt.check("prompt")?;
-        self.output.check("output")?;
+        self.prompt.length("prompt")?;
+        self.output.length("output")?;
         let Some(p) = &self.prefixes else { return Ok(()) };
         if p.count == 0 || p.count > 1_000_000 || p.tokens == 0 || p.tokens_last == Some(0) {
             return fail("prefixes", "`prefixes` needs a count from 1 to 1,000,000 and at least 1 token each");
