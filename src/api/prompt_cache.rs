@@ -114,8 +114,8 @@ mod tests {
     fn equal_tokens_are_a_hit_however_the_runs_are_cut() {
         let run = |start, len| Run { id: ContentId::Named(1), start, len };
         let mut cache = PromptCache::new(CacheRule::OPENAI);
-        assert_eq!(cache.touch(&Content(Arc::from([run(0, 1_300)])), SimTime::ZERO), 0);
-        let cut = Content(Arc::from([run(0, 5), run(5, 700), run(705, 595)]));
+        assert_eq!(cache.touch(&Content::from([run(0, 1_300)]), SimTime::ZERO), 0);
+        let cut = Content::from([run(0, 5), run(5, 700), run(705, 595)]);
         assert_eq!(cache.touch(&cut, SimTime::from_secs(1)), 1_280);
     }
 

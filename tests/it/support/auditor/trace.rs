@@ -4,7 +4,7 @@ use super::Complaints;
 use super::facts::{Facts, duration};
 use super::requests::Life;
 use baseload::random::{dist, stream};
-use baseload::trace::{GenerateSpec, Generator, LengthSpec, SourceOptions};
+use baseload::trace::{GenerateSpec, Generator, Length, SourceOptions};
 use baseload::types::{ContentId, Source};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -259,16 +259,15 @@ impl Trace {
                 (*users, *requests, *think_ns, *prompt, *output, *default_max)
             }
         };
-        let length =
-            |median: u32| LengthSpec { median: median.into(), p95: None, sigma: Some(0.5), min: 1, max: median * 8 };
+        let length = |median: u32| Length::LogNormal { median: median.into(), sigma: 0.5, min: 1, max: median * 8 };
         let mut due: BinaryHeap<Reverse<(u64, u32, u32)>> = (0..users).map(|u| Reverse((0, u, 0))).collect();
         let mut asks = Vec::new();
         for index in 0..requests {
             let Reverse((arrival, user, turn)) = due.pop().expect("each user sends again");
             let luck = |name: &str| stream(facts.seed, 0, name, user.into(), turn);
             let (prompt, output) = (
-                length(prompt).draw(&mut luck("closed-loop.prompt")),
-                length(output).draw(&mut luck("closed-loop.output")),
+                length(prompt).draw(|| luck("closed-loop.prompt")),
+                length(output).draw(|| luck("closed-loop.output")),
             );
             let class = drawn_class(facts, index);
             let max_output = default_max.max(output);
@@ -291,7 +290,7 @@ fn generated(facts: &Facts, spec: &GenerateSpec, options: &SourceOptions) -> Vec
     let mut asks = Vec::new();
     while source.peek().expect("a generator has no faults").is_some() {
         let r = source.next();
-        let named = r.content.0.iter().filter_map(|run| match run.id {
+        let named = r.content.runs().iter().filter_map(|run| match run.id {
             ContentId::Named(id) => Some(Run { id, start: run.start, len: run.len }),
             _ => None,
         });
