@@ -32,6 +32,8 @@ pub mod economics;
 #[cfg(feature = "frames")]
 pub mod frames;
 
+pub mod calibrate;
+
 pub mod experiment;
 
 pub mod report;

@@ -4,16 +4,20 @@
 //! 141 a closed pipe.
 mod artefacts;
 mod baseline;
+mod calibrate;
 mod catalog;
 mod conformance;
 mod dry_run;
+mod engine_settings;
 mod gate;
 mod list;
+mod measured;
 mod printer;
 mod run;
 mod schema;
 mod sheet;
 mod trace;
+mod validate;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::MietteHandlerOpts;
@@ -38,6 +42,8 @@ enum Command {
     Catalog(catalog::Args),
     Schema(schema::Args),
     Conformance(conformance::Args),
+    Validate(validate::Args),
+    Calibrate(calibrate::Args),
 }
 
 /// The form of the output.
@@ -54,7 +60,7 @@ pub enum Format {
 /// How a command ended without success.
 #[derive(Debug)]
 enum Exit {
-    /// The gate found something worse, or a schedule differs from its recording; it has been printed.
+    /// The gate found something worse, a schedule differs from its recording, or a target is missed; it has been printed.
     Worse,
     /// A user's mistake, with its words.
     Mistake(miette::Report),
@@ -92,6 +98,8 @@ pub fn main() -> ExitCode {
         Command::Catalog(args) => catalog::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

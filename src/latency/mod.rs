@@ -4,10 +4,12 @@
 //! decode; floats are rounded to femtoseconds once for each part of a step, never added up.
 //! Read first: `roofline.rs`; `work.rs` counts what it prices, `graphs.rs` what it is padded to.
 mod constant;
+mod fitted;
 mod graphs;
 mod roofline;
 mod work;
 
 pub use constant::Constant;
+pub use fitted::{FIRST_ROWS, Features, Fitted};
 pub use graphs::GraphSizes;
 pub use roofline::{LatencyError, Roofline, RooflineOptions};

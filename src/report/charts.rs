@@ -8,13 +8,13 @@ use crate::experiment::summary::{PolicySummary, thousands};
 
 const W: f64 = 540.0;
 const H: f64 = 340.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = W - 16.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = H - 44.0;
+pub(super) const LEFT: f64 = 62.0;
+pub(super) const RIGHT: f64 = W - 16.0;
+pub(super) const TOP: f64 = 12.0;
+pub(super) const BOTTOM: f64 = H - 44.0;
 
 /// An axis from its first to its last tick.
-struct Axis {
+pub(super) struct Axis {
     log: bool,
     low: f64,
     high: f64,
@@ -34,7 +34,7 @@ impl Axis {
     }
 
     /// Logarithmic where the range is over 20-fold, else linear.
-    fn of(values: &[f64]) -> Axis {
+    pub(super) fn of(values: &[f64]) -> Axis {
         let high = values.iter().copied().fold(0.0, f64::max);
         let low = values.iter().copied().filter(|v| *v > 0.0).fold(high, f64::min);
         if high <= 20.0 * low {
@@ -57,15 +57,16 @@ impl Axis {
         };
         share.clamp(0.0, 1.0)
     }
-    fn x(&self, v: f64) -> f64 {
+    pub(super) fn x(&self, v: f64) -> f64 {
         LEFT + self.at(v) * (RIGHT - LEFT)
     }
-    fn y(&self, v: f64) -> f64 {
+    pub(super) fn y(&self, v: f64) -> f64 {
         BOTTOM - self.at(v) * (BOTTOM - TOP)
     }
 }
 
-fn seconds(v: f64) -> String {
+/// A duration, short.
+pub(super) fn seconds(v: f64) -> String {
     match v {
         0.0 => "0".into(),
         v if v < 0.9995 => format!("{} ms", trim(v * 1e3)),
@@ -87,7 +88,8 @@ fn dollars(v: f64) -> String {
     }
 }
 
-fn frame(out: &mut String, label: &str, x: &Axis, y: &Axis, y_text: fn(f64) -> String, titles: [&str; 2]) {
+/// Opens an SVG with axes, grid and titles.
+pub(super) fn frame(out: &mut String, label: &str, x: &Axis, y: &Axis, y_text: fn(f64) -> String, titles: [&str; 2]) {
     out.push_str(&format!(
         "<svg class=\"chart\" viewBox=\"0 0 {W} {H}\" role=\"img\" aria-label=\"{}\">\n",
         escape(label)

@@ -1,0 +1,290 @@
+//! Fits of the step-time coefficients: from recorded steps, and through the simulator from per-request timings.
+//!
+//! Must keep true: non-negative; the same data give the same coefficients; what the data cannot tell is refused by
+//! name, never guessed.
+//!
+//! **From steps.** The squared relative error of each step's duration is minimised, large steps weighted a little more
+//! (weight duration^-1.5), with large residuals counted linearly (iteratively reweighted). Each run has a speed of its
+//! own, the median of measured over predicted, refitted in turn and not part of the result.
+//!
+//! **From requests.** The simulator says which steps lie between a request's arrival, its first and its last token, so
+//! both spans are sums of step features. The sums are fitted, the run is simulated anew with the result, and so on:
+//! queueing is observed, not assumed. TTFTs have a column more, the frontend.
+use super::kinds::engine_steps::EngineRun;
+use super::kinds::requests::RequestRun;
+use super::nnls::Normal;
+use super::score::quantile;
+use super::trial::{Lags, Logged, play_logged};
+use crate::catalog::{Frontend, StepCoefficients};
+use crate::engine::VllmConfig;
+use crate::latency::{FIRST_ROWS, Features, Fitted};
+use crate::types::SimTime;
+use std::sync::Arc;
+
+/// Columns: the coefficients of a step in the order of [`StepCoefficients`], and the frontend.
+pub const COLUMNS: [&str; 8] =
+    ["step", "first-sequences", "sequence", "context", "prefill", "prefill-token", "prefill-pair", "frontend"];
+const K: usize = COLUMNS.len();
+/// Column of the frontend.
+const FRONTEND: usize = 7;
+
+/// Which columns are fitted; the others stay at zero.
+pub type Wanted = [bool; K];
+
+/// Those that recorded steps tell.
+pub const FROM_STEPS: Wanted = [true, true, true, true, true, true, true, false];
+/// Those that timings of requests tell, where nothing more is asked for: prompts of like lengths do not tell tokens from
+/// chunks or pairs.
+pub const FROM_REQUESTS: Wanted = [true, false, true, true, false, true, false, true];
+
+/// Share of a column's square that must be its own, or the data do not tell it from the others.
+const LEAST_OWN_SHARE: f64 = 1e-6;
+/// Rounds of speeds against coefficients, and of simulation against fit.
+const ROUNDS: u32 = 8;
+/// Residuals above this quantile count linearly.
+const LINEAR_ABOVE_STEPS: f64 = 0.9;
+const LINEAR_ABOVE_REQUESTS: f64 = 0.8;
+
+fn columns(f: &Features) -> [f64; K] {
+    [
+        1.0,
+        f64::from(f.rows.min(FIRST_ROWS)),
+        f64::from(f.rows),
+        f.context as f64,
+        f64::from(f.chunks),
+        f.tokens as f64,
+        f.pairs as f64,
+        0.0,
+    ]
+}
+
+/// Six significant digits: more than any measurement has.
+fn rounded(v: f64) -> f64 {
+    format!("{v:.5e}").parse().unwrap_or(v)
+}
+
+fn coefficients(x: &[f64; K]) -> StepCoefficients {
+    StepCoefficients {
+        step_s: rounded(x[0]),
+        first_sequences_s: rounded(x[1]),
+        sequence_s: rounded(x[2]),
+        context_s_per_1000: rounded(x[3] * 1e3),
+        prefill_s: rounded(x[4]),
+        prefill_token_s: rounded(x[5]),
+        prefill_pair_s_per_million: rounded(x[6] * 1e6),
+    }
+}
+
+/// A row of a problem: columns, what was measured, and the weight of its square.
+struct Row {
+    columns: [f64; K],
+    value: f64,
+    weight: f64,
+}
+
+fn dot(a: &[f64; K], b: &[f64; K]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// Minimises over `x >= 0`; residuals above the quantile `linear_above` count linearly.
+fn robust(rows: &[Row], wanted: &Wanted, linear_above: f64) -> [f64; K] {
+    let mut bend = vec![1.0; rows.len()];
+    let mut x = [0.0; K];
+    for _ in 0..4 {
+        let mut normal = Normal::<K>::default();
+        rows.iter().zip(&bend).for_each(|(r, b)| normal.add(&r.columns, r.value, r.weight * b));
+        x = normal.solve_non_negative(wanted);
+        let off: Vec<f64> = rows.iter().map(|r| (dot(&r.columns, &x) - r.value).abs() * r.weight.sqrt()).collect();
+        let bound = quantile(&off, linear_above).unwrap_or(0.0);
+        off.iter().zip(&mut bend).for_each(|(o, b)| *b = if *o > bound && *o > 0.0 { bound / o } else { 1.0 });
+    }
+    x
+}
+
+/// Refuses what the rows cannot tell.
+fn identify(rows: &[Row], wanted: &Wanted) -> Result<(), String> {
+    let count = wanted.iter().filter(|w| **w).count();
+    if rows.len() < count {
+        let n = rows.len();
+        return Err(format!("{n} rows are fewer than the {count} coefficients that are to be fitted; give more data"));
+    }
+    let mut normal = Normal::<K>::default();
+    rows.iter().for_each(|r| normal.add(&r.columns, r.value, r.weight));
+    let shares = normal.own_shares(wanted);
+    let lost: Vec<usize> = (0..K).filter(|&j| wanted[j] && shares[j] < LEAST_OWN_SHARE).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let names = lost.iter().map(|&j| COLUMNS[j]).collect::<Vec<_>>().join(", ");
+    let empty: Vec<&str> =
+        lost.iter().filter(|&&j| rows.iter().all(|r| r.columns[j] == 0.0)).map(|&j| COLUMNS[j]).collect();
+    let why = if empty.is_empty() {
+        "they always vary together in these data".to_owned()
+    } else {
+        format!("{} never occurs in these data", empty.join(", "))
+    };
+    Err(format!(
+        "the data cannot identify {names}: {why}; add measurements that vary it, or leave it out with --without {}",
+        COLUMNS[lost[0]]
+    ))
+}
+
+/// Fits recorded steps of several runs.
+///
+/// # Errors
+/// What the data cannot tell, by name.
+pub fn from_steps(runs: &[&EngineRun], wanted: &Wanted) -> Result<StepCoefficients, String> {
+    let mut speeds = vec![1.0; runs.len()];
+    let mut x = [0.0; K];
+    for round in 0..ROUNDS {
+        let mut rows = Vec::new();
+        for (run, speed) in runs.iter().zip(&speeds) {
+            rows.extend(run.steps.iter().map(|(f, seconds)| {
+                let value = (seconds + run.pause_s) / speed;
+                Row { columns: columns(f), value, weight: 1.0 / (value * value.sqrt()) }
+            }));
+        }
+        if round == 0 {
+            identify(&rows, wanted)?;
+        }
+        x = robust(&rows, wanted, LINEAR_ABOVE_STEPS);
+        for (run, speed) in runs.iter().zip(&mut speeds) {
+            let ratios: Vec<f64> = run.steps.iter().map(|(f, s)| (s + run.pause_s) / dot(&columns(f), &x)).collect();
+            *speed = quantile(&ratios, 0.5).unwrap_or(1.0);
+        }
+        // The speeds' geometric mean is 1: the profile is of the machine at its usual speed.
+        let mean = libm::exp(speeds.iter().map(|s| libm::log(*s)).sum::<f64>() / speeds.len() as f64);
+        speeds.iter_mut().for_each(|s| *s /= mean);
+    }
+    Ok(coefficients(&x))
+}
+
+/// Sums of columns from the first step on, to be read at any instant.
+struct Sums<'a> {
+    log: &'a [Logged],
+    before: Vec<[f64; K]>,
+}
+
+impl<'a> Sums<'a> {
+    fn new(log: &'a [Logged]) -> Sums<'a> {
+        let mut before = vec![[0.0; K]];
+        for step in log {
+            let (last, own) = (before[before.len() - 1], columns(&step.features));
+            before.push(std::array::from_fn(|i| last[i] + own[i]));
+        }
+        Sums { log, before }
+    }
+    /// Columns of the work done until `at`, seconds; a step under way counts by its share of time.
+    fn until(&self, at: SimTime) -> [f64; K] {
+        let fs = u128::from(at.0) * 1_000_000;
+        // Instants are published in whole nanoseconds, rounded down: a step that ends within this one has ended.
+        let done = self.log.partition_point(|s| s.end.0 / 1_000_000 * 1_000_000 <= fs);
+        let mut sum = self.before[done];
+        if let Some(step) = self.log.get(done).filter(|s| s.start.0 < fs) {
+            let share = (fs - step.start.0) as f64 / (step.end.0 - step.start.0) as f64;
+            columns(&step.features).iter().zip(&mut sum).for_each(|(c, s)| *s += c * share);
+        }
+        sum
+    }
+}
+
+/// A run to be fitted: on which engine, and how many of its requests count.
+#[derive(Clone)]
+pub struct Observed<'a> {
+    /// The run.
+    pub run: &'a RequestRun,
+    /// The engine's settings.
+    pub config: VllmConfig,
+    /// Requests that count, from the first.
+    pub first: usize,
+}
+
+fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<Row>, String> {
+    let trial = o.run.trial(o.config.clone(), lags);
+    let played = play_logged(&trial, Arc::new(Fitted::new(step, 1.0))).map_err(|e| format!("{}: {e}", o.run.name))?;
+    let sums = Sums::new(&played.log);
+    let between = |from: SimTime, to: SimTime| -> [f64; K] {
+        let (a, b) = (sums.until(from), sums.until(to));
+        std::array::from_fn(|i| b[i] - a[i])
+    };
+    let mut rows = Vec::new();
+    for ((t, measured), request) in played.timings.iter().zip(&o.run.measured).zip(&o.run.requests).take(o.first) {
+        let (first, done) = (t.first.since(lags.token), t.done.since(lags.token));
+        let mut columns = between(t.sent + lags.arrival, first);
+        columns[FRONTEND] = 1.0;
+        rows.push(Row { columns, value: measured.0, weight: 1.0 / (measured.0 * measured.0) });
+        let rest = measured.1 - measured.0;
+        if request.output > 1 && rest > 0.0 {
+            rows.push(Row { columns: between(first, done), value: rest, weight: 1.0 / (rest * rest) });
+        }
+    }
+    Ok(rows)
+}
+
+/// What timings of requests tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FromRequests {
+    /// Of a step.
+    pub step: StepCoefficients,
+    /// Before and behind the engine. Timings at the client show the two legs only as a sum; it is given to the first.
+    pub frontend: Frontend,
+}
+
+impl FromRequests {
+    /// The frontend as lags of a trial.
+    pub fn lags(&self) -> Lags {
+        lags(&self.frontend)
+    }
+}
+
+/// A frontend as lags of a trial.
+pub fn lags(f: &Frontend) -> Lags {
+    Lags { arrival: SimTime::from_secs_f64(f.arrival_s), token: SimTime::from_secs_f64(f.token_s) }
+}
+
+/// A guess to simulate first: half of the least latencies for what is sure to be there.
+fn guess(observed: &[Observed<'_>]) -> [f64; K] {
+    let (mut gaps, mut tokens) = (Vec::new(), Vec::new());
+    for o in observed {
+        for ((ttft, e2e), r) in o.run.measured.iter().zip(&o.run.requests).take(o.first) {
+            tokens.push(ttft / f64::from(r.prompt));
+            if r.output > 1 {
+                gaps.push((e2e - ttft) / f64::from(r.output - 1));
+            }
+        }
+    }
+    let low = |v: &[f64]| quantile(v, 0.1).unwrap_or(0.0);
+    let mut x = [0.0; K];
+    (x[0], x[5]) = (low(&gaps) * 0.7, low(&tokens) * 0.5);
+    x[2] = x[0] * 0.02;
+    if gaps.is_empty() {
+        x[0] = 0.001;
+    }
+    x
+}
+
+/// Fits timings of requests through the simulator.
+///
+/// # Errors
+/// What the data cannot tell, by name; the simulation's.
+pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromRequests, String> {
+    let mut x = guess(observed);
+    let at = |x: &[f64; K]| FromRequests {
+        step: coefficients(x),
+        frontend: Frontend { arrival_s: rounded(x[FRONTEND]), token_s: 0.0 },
+    };
+    for round in 1..=ROUNDS {
+        let now = at(&x);
+        let mut rows = Vec::new();
+        for o in observed {
+            rows.extend(rows_of(o, &now.step, now.lags())?);
+        }
+        if round == 2 {
+            identify(&rows, wanted)?;
+        }
+        let new = robust(&rows, wanted, LINEAR_ABOVE_REQUESTS);
+        let pace = if round < ROUNDS { 0.5 } else { 1.0 };
+        x = std::array::from_fn(|i| x[i] + pace * (new[i] - x[i]));
+    }
+    Ok(at(&x))
+}

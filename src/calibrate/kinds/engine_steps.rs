@@ -1,0 +1,310 @@
+//! `engine-steps`: a recorded run of an engine, step by step (JSON lines; form: docs/validation.md).
+//!
+//! Source: recordings of vLLM 0.32.0 made for this project (data/calibration/vllm032_cpu, read 2026-11-24).
+//! Protocol: the recorded batches are priced as they are; then the whole run is simulated from its arrivals. The
+//! machine's speed differs from run to run, so a prediction carries one factor a run: the median of measured over
+//! predicted step durations.
+use super::super::hash::Hasher;
+use super::super::score::{Group, quantile};
+use super::super::trial::{Lags, Loop, Sent, Trial, play};
+use crate::catalog::{MeasuredEngine, StepCoefficients};
+use crate::engine::VllmConfig;
+use crate::latency::{Features, Fitted};
+use crate::types::{Content, ContentId, Run, SimTime};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::sync::Arc;
+
+/// One recorded run.
+#[derive(Debug, Clone)]
+pub struct EngineRun {
+    /// Its name.
+    pub name: String,
+    /// Version of the engine.
+    pub version: String,
+    /// Shape of the model, as a name.
+    pub model: String,
+    /// Type of weights.
+    pub dtype: String,
+    /// Settings.
+    pub engine: MeasuredEngine,
+    /// The run, to be simulated.
+    pub trial: Trial,
+    /// Arrival to first token, arrival to finish, seconds, by request.
+    pub measured: Vec<(f64, f64)>,
+    /// Steps: what each did, and how long it took, seconds.
+    pub steps: Vec<(Features, f64)>,
+    /// Median pause between steps that follow each other, seconds.
+    pub pause_s: f64,
+    /// Hash of all of it.
+    pub hash: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line {
+    Run(RunLine),
+    Request(RequestLine),
+    Step(StepLine),
+}
+
+#[derive(Deserialize)]
+struct RunLine {
+    name: String,
+    #[serde(default)]
+    vllm: String,
+    scheduling: String,
+    model: Shape,
+    engine: EngineLine,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    hidden: u32,
+    layers: u32,
+    heads: u32,
+    kv_heads: u32,
+    ffn: u32,
+    dtype: String,
+}
+
+#[derive(Deserialize)]
+struct EngineLine {
+    max_model_len: u32,
+    max_num_seqs: u32,
+    max_num_batched_tokens: u32,
+    enable_prefix_caching: bool,
+    num_gpu_blocks: u32,
+    block_size: u32,
+}
+
+#[derive(Deserialize)]
+struct RequestLine {
+    id: String,
+    arrival_s: f64,
+    prompt_len: u32,
+    output_len: u32,
+    first_token_s: f64,
+    finish_s: f64,
+    #[serde(default)]
+    blocks: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct StepLine {
+    start_s: f64,
+    end_s: f64,
+    batch: Vec<(String, u32, u32)>,
+}
+
+/// Pauses longer than this lie between steps that do not follow each other, seconds.
+const LONGEST_PAUSE_S: f64 = 1e-3;
+
+/// Reads one run.
+///
+/// # Errors
+/// With file and line: a missing key, a duration below zero, a step of an unknown request.
+pub fn read(text: impl BufRead, name: &str) -> Result<EngineRun, String> {
+    let (mut head, mut requests, mut steps) = (None, Vec::new(), Vec::new());
+    let mut prompts: BTreeMap<String, u32> = BTreeMap::new();
+    let mut hasher = Hasher::default();
+    let (mut last_end, mut pauses) = (f64::NEG_INFINITY, Vec::new());
+    for (i, line) in text.lines().enumerate() {
+        let place = format!("{name}:{}", i + 1);
+        let line = line.map_err(|e| format!("{place}: {e}"))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        hasher.line(line.trim());
+        let parsed: Line = serde_json::from_str(&line)
+            .map_err(|e| format!("{place}: {e}; a line of kind engine-steps is a run, a request or a step"))?;
+        match parsed {
+            Line::Run(run) => head = Some(run),
+            Line::Request(r) => {
+                let ordered = r.arrival_s >= 0.0 && r.first_token_s >= r.arrival_s && r.finish_s >= r.first_token_s;
+                if !ordered {
+                    return Err(format!(
+                        "{place}: request {}: arrival_s {}, first_token_s {}, finish_s {}; they must rise from 0",
+                        r.id, r.arrival_s, r.first_token_s, r.finish_s
+                    ));
+                }
+                if r.prompt_len == 0 || r.output_len == 0 {
+                    return Err(format!("{place}: request {}: prompt_len and output_len must be at least 1", r.id));
+                }
+                prompts.insert(r.id.clone(), r.prompt_len);
+                requests.push(r);
+            }
+            Line::Step(s) => {
+                let duration = s.end_s - s.start_s;
+                if !(duration > 0.0 && s.start_s.is_finite()) {
+                    return Err(format!(
+                        "{place}: a step from {} to {} s; its duration must be above 0",
+                        s.start_s, s.end_s
+                    ));
+                }
+                let pause = s.start_s - last_end;
+                if (0.0..LONGEST_PAUSE_S).contains(&pause) {
+                    pauses.push(pause);
+                }
+                last_end = s.end_s;
+                steps.push((features(&s, &prompts).map_err(|e| format!("{place}: {e}"))?, duration));
+            }
+        }
+    }
+    let Some(head) = head else {
+        return Err(format!("{name}: no line of kind `run`; a recording starts with one"));
+    };
+    if requests.is_empty() || steps.is_empty() {
+        let none = if requests.is_empty() { "request" } else { "step" };
+        return Err(format!("{name}: no line of kind `{none}`"));
+    }
+    Ok(run_of(&head, requests, steps, quantile(&pauses, 0.5).unwrap_or(0.0), hasher.finish()))
+}
+
+fn features(step: &StepLine, prompts: &BTreeMap<String, u32>) -> Result<Features, String> {
+    let mut f = Features::default();
+    for (id, computed, tokens) in &step.batch {
+        let prompt =
+            *prompts.get(id).ok_or_else(|| format!("a step of request {id}, which no line before it describes"))?;
+        let (c, t) = (u64::from(*computed), u64::from(*tokens));
+        if t == 1 && c + 1 >= u64::from(prompt) {
+            f.rows += 1;
+            f.context += c;
+        } else {
+            f.chunks += 1;
+            f.tokens += t;
+            f.pairs += c * t + t * (t + 1) / 2;
+        }
+    }
+    if step.batch.is_empty() { Err("a step with an empty batch".into()) } else { Ok(f) }
+}
+
+fn run_of(
+    head: &RunLine,
+    mut requests: Vec<RequestLine>,
+    steps: Vec<(Features, f64)>,
+    pause_s: f64,
+    hash: String,
+) -> EngineRun {
+    requests.sort_by(|a, b| a.arrival_s.total_cmp(&b.arrival_s));
+    let (m, e) = (&head.model, &head.engine);
+    let content = |i: usize, r: &RequestLine| {
+        let mut runs: Vec<Run> =
+            r.blocks.iter().map(|&id| Run { id: ContentId::Named(id), start: 0, len: e.block_size }).collect();
+        let named = runs.len() as u32 * e.block_size;
+        if named > r.prompt_len {
+            return None;
+        }
+        if named < r.prompt_len {
+            runs.push(Run { id: ContentId::Private(i as u64), start: 0, len: r.prompt_len - named });
+        }
+        Some(Content::from(runs))
+    };
+    let sent = |(i, r): (usize, &RequestLine)| Sent {
+        at: SimTime::from_secs_f64(r.arrival_s),
+        prompt: r.prompt_len,
+        output: r.output_len,
+        content: content(i, r),
+    };
+    let engine = MeasuredEngine {
+        name: "vllm".into(),
+        version: head.vllm.clone(),
+        async_scheduling: Some(head.scheduling != "sync"),
+        block_size: Some(e.block_size),
+        num_gpu_blocks: Some(e.num_gpu_blocks),
+        max_num_seqs: Some(e.max_num_seqs),
+        max_num_batched_tokens: Some(e.max_num_batched_tokens),
+        max_model_len: Some(e.max_model_len),
+        enable_prefix_caching: Some(e.enable_prefix_caching),
+    };
+    EngineRun {
+        name: head.name.clone(),
+        version: head.vllm.clone(),
+        model: format!("h{}-l{}-a{}-kv{}-f{}", m.hidden, m.layers, m.heads, m.kv_heads, m.ffn),
+        dtype: m.dtype.clone(),
+        trial: Trial {
+            requests: requests.iter().enumerate().map(sent).collect(),
+            sending: Loop::Open,
+            engine: super::config(&engine, VllmConfig::default()),
+            lags: Lags::default(),
+        },
+        engine,
+        measured: requests.iter().map(|r| (r.first_token_s - r.arrival_s, r.finish_s - r.arrival_s)).collect(),
+        steps,
+        pause_s,
+        hash,
+    }
+}
+
+/// The run's speed factor: the median of measured over predicted step durations.
+pub fn speed(run: &EngineRun, step: &StepCoefficients) -> f64 {
+    let fitted = Fitted::new(step, 1.0);
+    let ratios: Vec<f64> = run.steps.iter().map(|(f, s)| s / fitted.price(f).as_secs_f64()).collect();
+    quantile(&ratios, 0.5).unwrap_or(1.0)
+}
+
+/// Scores a profile's step times on a run; the speed factor comes with the group.
+///
+/// # Errors
+/// The simulation's.
+pub fn score(run: &EngineRun, step: &StepCoefficients) -> Result<(Group, f64), String> {
+    let speed = speed(run, step);
+    let fitted = Fitted::new(step, speed);
+    let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, pairs: Vec::new() };
+    for (features, measured) in &run.steps {
+        group.add("step_s", fitted.price(features).as_secs_f64(), *measured);
+    }
+    let played = play(&run.trial, Arc::new(fitted)).map_err(|e| format!("{}: {e}", run.name))?;
+    let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();
+    let e2e: Vec<f64> = played.timings.iter().map(|t| t.e2e_s()).collect();
+    let (first, done): (Vec<f64>, Vec<f64>) = run.measured.iter().copied().unzip();
+    group.add_quantiles(&[("ttft_p50_s", 0.5)], &ttft, &first);
+    group.add_quantiles(&[("e2e_p50_s", 0.5)], &e2e, &done);
+    for (p, m) in e2e.iter().zip(&done) {
+        group.add("e2e_s", *p, *m);
+    }
+    group.add("steps", played.steps as f64, run.steps.len() as f64);
+    Ok((group, speed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = r#"{"kind":"run","name":"tiny","vllm":"0.32.0","scheduling":"sync","model":{"hidden":512,"layers":8,"heads":8,"kv_heads":4,"ffn":1408,"dtype":"float32"},"engine":{"max_model_len":8192,"max_num_seqs":128,"max_num_batched_tokens":2048,"enable_prefix_caching":true,"num_gpu_blocks":64,"block_size":32}}
+{"kind":"request","id":"a","arrival_s":1.0,"added_s":1.0,"prompt_len":40,"output_len":3,"first_token_s":1.05,"finish_s":1.07,"cached":0,"blocks":[7]}
+{"kind":"step","start_s":1.0,"end_s":1.05,"batch":[["a",0,40]],"preempted":[]}
+{"kind":"step","start_s":1.05,"end_s":1.06,"batch":[["a",40,1]],"preempted":[]}
+{"kind":"step","start_s":1.06,"end_s":1.07,"batch":[["a",41,1]],"preempted":[]}
+"#;
+
+    #[test]
+    fn a_run_is_read_and_predicted() {
+        let run = read(RUN.as_bytes(), "tiny").unwrap();
+        assert_eq!(run.steps[0].0, Features { chunks: 1, tokens: 40, pairs: 820, ..Features::default() });
+        assert_eq!(run.steps[2].0, Features { rows: 1, context: 41, ..Features::default() });
+        assert_eq!((run.model.as_str(), run.trial.engine.num_blocks), ("h512-l8-a8-kv4-f1408", 64));
+        // Twice too fast throughout: the factor mends it, and everything fits.
+        let half = StepCoefficients { step_s: 0.005, prefill_token_s: 0.000_5, ..StepCoefficients::default() };
+        let (group, speed) = score(&run, &half).unwrap();
+        assert!((speed - 2.0).abs() < 1e-9);
+        assert!(group.pairs.iter().all(|p| (p.predicted / p.measured - 1.0).abs() < 1e-6), "{group:?}");
+        assert_eq!(group.pairs.iter().filter(|p| p.metric == "steps").count(), 1);
+    }
+
+    #[test]
+    fn faults_name_line_and_key() {
+        let e = read(RUN.replace("\"prompt_len\":40,", "").as_bytes(), "f").unwrap_err();
+        assert!(e.starts_with("f:2: missing field `prompt_len`"), "{e}");
+        let e = read(RUN.replace("\"end_s\":1.06", "\"end_s\":1.04").as_bytes(), "f").unwrap_err();
+        assert!(e.starts_with("f:4: a step from 1.05 to 1.04 s; its duration"), "{e}");
+        let e = read(RUN.replace("\"finish_s\":1.07", "\"finish_s\":1.01").as_bytes(), "f").unwrap_err();
+        assert!(e.starts_with("f:2: request a: arrival_s 1, first_token_s 1.05"), "{e}");
+        let e = read(RUN.replace("[[\"a\",41,1]]", "[[\"b\",41,1]]").as_bytes(), "f").unwrap_err();
+        assert!(e.starts_with("f:5: a step of request b"), "{e}");
+        let e = read(RUN.replace("\"start_s\":1.06", "\"start_s\":NaN").as_bytes(), "f").unwrap_err();
+        assert!(e.starts_with("f:5: "), "{e}");
+        assert!(read("".as_bytes(), "f").unwrap_err().contains("no line of kind `run`"));
+    }
+}

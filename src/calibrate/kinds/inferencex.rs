@@ -1,0 +1,188 @@
+//! `inferencex`: TTFT and TPOT of a closed loop, a row a point.
+//!
+//! Source: InferenceX by way of aiconfigurator's silicon_sample.csv (data/calibration, read 2026-11-24). Whether its
+//! figures are means or medians is not stated; medians over requests are compared.
+//! Protocol: `concurrency` requests always in flight, 10 x concurrency prompts after 2 x concurrency warm-ups, prompt
+//! and output lengths uniform in [0.8 L, L], EOS ignored, nothing shared, `max_num_seqs` = concurrency, 8,192 batched
+//! tokens, memory utilisation 0.9.
+use super::super::hash;
+use super::super::machine::{self, StepOptions};
+use super::super::score::{Scores, quantile};
+use super::super::table::Table;
+use super::super::trial::{Lags, Loop, Sent, Trial, play};
+use super::rows::{Scored, scores};
+use crate::engine::VllmConfig;
+use crate::random::{self, dist};
+use crate::types::SimTime;
+use std::io::BufRead;
+
+/// One measured point.
+#[derive(Debug, Clone)]
+pub struct Point {
+    model: String,
+    system: String,
+    backend: String,
+    precision: String,
+    tensor_parallel: u32,
+    concurrency: u32,
+    isl: u32,
+    osl: u32,
+    ttft_s: f64,
+    tpot_s: f64,
+    /// Hash of the row.
+    pub hash: String,
+}
+
+/// Reads the points; those that do not say their concurrency or parallelism are left out.
+///
+/// # Errors
+/// With file, line and column.
+pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
+    let needed = [
+        "concurrency",
+        "backend",
+        "model_path",
+        "system",
+        "isl",
+        "osl",
+        "tp_size",
+        "silicon_ttft_ms",
+        "silicon_tpot_ms",
+    ];
+    let table = Table::read(text, name, &needed)?;
+    let mut points = Vec::new();
+    for row in table.rows() {
+        let (ttft, tpot) = (row.maybe("silicon_ttft_ms")?, row.maybe("silicon_tpot_ms")?);
+        let (Some(ttft), Some(tpot)) = (ttft, tpot) else { continue };
+        if row.text("concurrency").is_empty() || row.text("tp_size").is_empty() {
+            continue;
+        }
+        points.push(Point {
+            model: row.text("model_path").into(),
+            system: row.text("system").into(),
+            backend: row.text("backend").into(),
+            precision: row.text("precision").into(),
+            tensor_parallel: row.count("tp_size")?,
+            concurrency: row.count("concurrency")?,
+            isl: row.count("isl")?,
+            osl: row.count("osl")?,
+            ttft_s: ttft / 1e3,
+            tpot_s: tpot / 1e3,
+            hash: hash::of(&row.whole()),
+        });
+    }
+    if points.is_empty() { Err(format!("{name}: no row has concurrency, tp_size, TTFT and TPOT")) } else { Ok(points) }
+}
+
+/// Rows whose TTFT is more than so many times their family's least are KV-saturated.
+const SATURATED: f64 = 10.0;
+
+fn trial(p: &Point, engine: VllmConfig) -> Trial {
+    let users = p.concurrency;
+    let draw = |what: &str, i: u64, most: u32| {
+        let mut stream = random::stream(1, 0, what, i, 0);
+        let low = 0.8 * f64::from(most);
+        ((low + dist::uniform01(&mut stream) * (f64::from(most) - low)).round() as u32).max(1)
+    };
+    let sent = |i: u64| Sent {
+        at: SimTime::ZERO,
+        prompt: draw("inferencex-prompt", i, p.isl),
+        output: draw("inferencex-output", i, p.osl),
+        content: None,
+    };
+    let engine = VllmConfig { max_num_seqs: users, max_num_batched_tokens: 8_192, prefix_caching: false, ..engine };
+    Trial {
+        requests: (0..12 * u64::from(users)).map(sent).collect(),
+        sending: Loop::Closed(users),
+        engine,
+        lags: Lags::default(),
+    }
+}
+
+/// Predicted median TTFT and TPOT.
+fn predict(p: &Point) -> Result<(f64, f64, f64), String> {
+    let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
+    let gpu = machine::gpu(&p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
+    let bytes = machine::weight_bytes(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
+    let engine = machine::engine_for(model, gpu, p.tensor_parallel, bytes, 0.9)?;
+    let options = StepOptions {
+        weight_bytes: bytes,
+        async_scheduling: engine.async_scheduling,
+        max_num_seqs: p.concurrency,
+        max_num_batched_tokens: 8_192,
+        graphs: true,
+    };
+    let trial = trial(p, engine);
+    let step_time = machine::step_time_for(model, gpu, p.tensor_parallel, &options)?;
+    let played = play(&trial, step_time)?;
+    let warm = 2 * p.concurrency as usize;
+    let kept = || played.timings.iter().zip(&trial.requests).skip(warm);
+    let ttft: Vec<f64> = kept().map(|(t, _)| t.ttft_s()).collect();
+    let tpot: Vec<f64> =
+        kept().filter(|(_, r)| r.output > 1).map(|(t, r)| (t.e2e_s() - t.ttft_s()) / f64::from(r.output - 1)).collect();
+    let weights_s = machine::weights_s(model, gpu, p.tensor_parallel, bytes);
+    Ok((quantile(&ttft, 0.5).unwrap_or(f64::NAN), quantile(&tpot, 0.5).unwrap_or(f64::NAN), weights_s))
+}
+
+/// Scores the points.
+pub fn score(points: &[Point]) -> Scores {
+    let family = |p: &Point| (p.model.clone(), p.backend.clone(), p.precision.clone(), p.tensor_parallel, p.isl, p.osl);
+    let mut rows = Vec::new();
+    let mut notes = Vec::new();
+    for p in points {
+        let least = points.iter().filter(|q| family(q) == family(p)).map(|q| q.ttft_s).fold(f64::INFINITY, f64::min);
+        let apart = match p.backend.as_str() {
+            "vllm" if p.ttft_s > SATURATED * least => Some("KV-saturated"),
+            "vllm" => None,
+            _ => Some("another engine"),
+        };
+        if apart == Some("another engine") {
+            continue;
+        }
+        match predict(p) {
+            Err(why) => super::note(&mut notes, &why),
+            Ok((ttft, tpot, weights_s)) => rows.push(Scored {
+                group: format!("{} tp{} {}/{}", p.model, p.tensor_parallel, p.isl, p.osl),
+                at: [p.concurrency.into(), p.isl.into(), p.osl.into()],
+                weights_s,
+                values: vec![("ttft_s", ttft, p.ttft_s), ("tpot_s", tpot, p.tpot_s)],
+                apart,
+            }),
+        }
+    }
+    let others = points.iter().filter(|p| p.backend != "vllm").count();
+    if others > 0 {
+        notes.push(format!("{others} rows of other engines than vLLM are not predicted"));
+    }
+    scores("inferencex", &rows, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: &str = "concurrency,backend,model_path,system,precision,isl,osl,tp_size,silicon_ttft_ms,silicon_tpot_ms\n\
+        2,vllm,Qwen/Qwen3-32B,h100_sxm,,64,16,2.0,100,20\n4,vllm,Qwen/Qwen3-32B,h100_sxm,,64,16,2.0,2000,25\n\
+        4,sglang,Qwen/Qwen3-32B,h100_sxm,,64,16,2.0,100,25\n4,vllm,no/such,h100_sxm,,64,16,2.0,100,25\n,vllm,a,b,,1,1,,1,1\n";
+
+    #[test]
+    fn saturated_rows_stand_apart_and_unknown_models_are_named() {
+        let points = read(ROWS.as_bytes(), "i").unwrap();
+        assert_eq!(points.len(), 4);
+        let s = score(&points);
+        assert_eq!((s.groups[0].n, s.apart[0].1), (1, "KV-saturated"));
+        assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
+        assert!(s.notes.iter().any(|n| n.contains("no/such is not in the catalogue")), "{:?}", s.notes);
+        assert!(s.notes.iter().any(|n| n.starts_with("1 rows of other engines")), "{:?}", s.notes);
+        let e = read(ROWS.replace(",100,20", ",-1,20").as_bytes(), "i").unwrap_err();
+        assert!(e.starts_with("i:2: silicon_ttft_ms is `-1`"), "{e}");
+    }
+
+    #[test]
+    fn lengths_are_drawn_between_four_fifths_and_all() {
+        let points = read(ROWS.as_bytes(), "i").unwrap();
+        let t = trial(&points[0], VllmConfig::default());
+        assert_eq!((t.requests.len(), t.sending, t.engine.max_num_seqs), (24, Loop::Closed(2), 2));
+        assert!(t.requests.iter().all(|r| (51..=64).contains(&r.prompt) && (13..=16).contains(&r.output)));
+    }
+}

@@ -1,0 +1,147 @@
+//! `ml-energy`: median inter-token latency at an average batch size, a row a point.
+//!
+//! Source: ml-energy/leaderboard, vLLM 0.11 (data/calibration/ml_energy_llm.csv, read 2026-11-24). The rows do not say
+//! prompt lengths: 128 tokens are assumed; the answer's length is the row's average, uniform within a half of it.
+//! Protocol: a closed loop of the row's average batch size, synchronous (0.11's default); the first fifth of the
+//! requests warms up.
+use super::super::hash;
+use super::super::machine::{self, StepOptions};
+use super::super::score::Scores;
+use super::super::table::Table;
+use super::super::trial::{Lags, Loop, Sent, Trial, play};
+use super::rows::{Scored, scores};
+use crate::engine::VllmConfig;
+use crate::random::{self, dist};
+use crate::types::{GapRun, SimTime};
+use std::io::BufRead;
+
+/// One measured point.
+#[derive(Debug, Clone)]
+pub struct Point {
+    model: String,
+    gpu: String,
+    precision: String,
+    gpus: u32,
+    batch: u32,
+    output: u32,
+    max_num_seqs: u32,
+    itl_p50_s: f64,
+    /// Hash of the row.
+    pub hash: String,
+}
+
+/// Prompt tokens, assumed.
+const PROMPT: u32 = 128;
+
+/// Reads the points.
+///
+/// # Errors
+/// With file, line and column.
+pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
+    let needed =
+        ["model", "precision", "gpu", "num_gpus", "max_num_seqs", "avg_batch_size", "avg_output_len", "itl_p50_ms"];
+    let table = Table::read(text, name, &needed)?;
+    let point = |row: super::super::table::Row<'_>| {
+        Ok(Point {
+            model: row.text("model").into(),
+            gpu: row.text("gpu").into(),
+            precision: row.text("precision").into(),
+            gpus: row.count("num_gpus")?,
+            batch: (row.positive("avg_batch_size")?.round() as u32).max(1),
+            output: (row.positive("avg_output_len")?.round() as u32).max(2),
+            max_num_seqs: row.count("max_num_seqs")?,
+            itl_p50_s: row.positive("itl_p50_ms")? / 1e3,
+            hash: hash::of(&row.whole()),
+        })
+    };
+    table.rows().map(point).collect()
+}
+
+/// Median over gaps, each run of gaps taken at its middle.
+fn median_gap(gaps: &[GapRun]) -> f64 {
+    let mut weighted: Vec<(u128, u64)> = gaps
+        .iter()
+        .map(|g| {
+            (g.first_fs + u128::from(g.more_fs) * u128::from(g.steps / 2), u64::from(g.steps) * u64::from(g.tokens))
+        })
+        .collect();
+    weighted.sort_unstable();
+    let half = weighted.iter().map(|w| w.1).sum::<u64>() / 2;
+    let mut seen = 0;
+    for (fs, tokens) in weighted {
+        seen += tokens;
+        if seen > half {
+            return fs as f64 / 1e15;
+        }
+    }
+    f64::NAN
+}
+
+fn predict(p: &Point) -> Result<(f64, f64), String> {
+    let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
+    let gpu = machine::gpu(&p.gpu).ok_or_else(|| format!("{} is not in the catalogue", p.gpu))?;
+    let bytes = machine::weight_bytes(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
+    let engine = VllmConfig {
+        max_num_seqs: p.max_num_seqs,
+        async_scheduling: false,
+        ..machine::engine_for(model, gpu, p.gpus, bytes, 0.9)?
+    };
+    let options = StepOptions {
+        weight_bytes: bytes,
+        async_scheduling: false,
+        max_num_seqs: engine.max_num_seqs,
+        max_num_batched_tokens: engine.max_num_batched_tokens,
+        graphs: true,
+    };
+    let sent = |i: u64| {
+        let mut stream = random::stream(1, 0, "ml-energy-output", i, 0);
+        let output = (f64::from(p.output) * (0.5 + dist::uniform01(&mut stream))).round() as u32;
+        Sent { at: SimTime::ZERO, prompt: PROMPT, output: output.max(2), content: None }
+    };
+    let requests = (0..4 * u64::from(p.batch).max(2)).map(sent).collect();
+    let trial = Trial { requests, sending: Loop::Closed(p.batch), engine, lags: Lags::default() };
+    let played = play(&trial, machine::step_time_for(model, gpu, p.gpus, &options)?)?;
+    let gaps = &played.gaps[played.gaps.len() / 5..];
+    Ok((median_gap(gaps), machine::weights_s(model, gpu, p.gpus, bytes)))
+}
+
+/// Scores the points.
+pub fn score(points: &[Point]) -> Scores {
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    for p in points {
+        match predict(p) {
+            Err(why) => super::note(&mut notes, &why),
+            Ok((itl, weights_s)) => rows.push(Scored {
+                group: format!("{} x{} {}", p.model, p.gpus, p.precision),
+                at: [p.batch.into(), 1.0, p.output.into()],
+                weights_s,
+                values: vec![("itl_p50_s", itl, p.itl_p50_s)],
+                apart: None,
+            }),
+        }
+    }
+    scores("ml-energy", &rows, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_read_and_predicted() {
+        let rows = "model,task,precision,gpu,num_gpus,tp,ep,dp,max_num_seqs,avg_batch_size,avg_output_len,itl_p50_ms\n\
+            Qwen/Qwen3-8B,lm-arena-chat,bfloat16,H100,1,1,1,1,8,7.9,40.2,8.5\n";
+        let points = read(rows.as_bytes(), "m").unwrap();
+        assert_eq!((points[0].batch, points[0].output), (8, 40));
+        let s = score(&points);
+        assert!(s.groups[0].pairs[0].predicted > 0.004 && s.groups[0].pairs[0].predicted < 0.02, "{s:?}");
+        let e = read(rows.replace("8.5\n", "x\n").as_bytes(), "m").unwrap_err();
+        assert_eq!(e, "m:2: itl_p50_ms is `x`; it must be a number above 0");
+    }
+
+    #[test]
+    fn the_median_gap_is_weighted_by_tokens() {
+        let gap = |ms: u128, steps, tokens| GapRun { first_fs: ms * 1_000_000_000_000, more_fs: 0, steps, tokens };
+        assert_eq!(median_gap(&[gap(30, 1, 4), gap(10, 3, 2), gap(20, 5, 1)]), 0.02);
+    }
+}

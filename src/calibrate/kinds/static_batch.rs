@@ -1,0 +1,163 @@
+//! `static-batch`: a batch of equal prompts at once, and how long it took. Two published forms, told by their header.
+//!
+//! Sources: argonne-lcf/LLM-Inference-Bench (`Latency`, seconds for a batch with equal input and output length) and
+//! Mutinifni/splitwise-sim (`prompt_time`, `token_time`, `e2e_time`, ms); both in data/calibration, read 2026-11-24.
+//! Protocol: all requests of the batch at time 0, on an engine wide enough to take them at once, synchronous, BF16.
+use super::super::hash;
+use super::super::machine::{self, StepOptions};
+use super::super::score::{Scores, mean};
+use super::super::table::{Row, Table};
+use super::super::trial::{Lags, Loop, Sent, Trial, play};
+use super::rows::{Scored, scores};
+use crate::engine::VllmConfig;
+use crate::types::SimTime;
+use std::io::BufRead;
+
+/// One measured batch.
+#[derive(Debug, Clone)]
+pub struct MeasuredBatch {
+    group: String,
+    model: String,
+    hardware: String,
+    tensor_parallel: u32,
+    rows: u32,
+    prompt: u32,
+    output: u32,
+    ttft_s: Option<f64>,
+    tpot_s: Option<f64>,
+    e2e_s: f64,
+    /// Hash of the row.
+    pub hash: String,
+}
+
+/// Reads either form.
+///
+/// # Errors
+/// With file, line and column.
+pub fn read(mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, String> {
+    let head = text.fill_buf().map_err(|e| format!("{name}: {e}"))?;
+    let first = String::from_utf8_lossy(head.split(|b| *b == b'\n').next().unwrap_or(&[])).into_owned();
+    if first.contains("Hardware") {
+        let needed =
+            ["Hardware", "Num of Hardware", "Framework", "Model", "Input Output Length", "Batch Size", "Latency"];
+        Table::read(text, name, &needed)?.rows().map(|r| argonne(&r)).collect()
+    } else {
+        let needed = [
+            "model",
+            "hardware",
+            "tensor_parallel",
+            "prompt_size",
+            "batch_size",
+            "token_size",
+            "prompt_time",
+            "token_time",
+            "e2e_time",
+        ];
+        Table::read(text, name, &needed)?.rows().map(|r| splitwise(&r)).collect()
+    }
+}
+
+fn argonne(r: &Row<'_>) -> Result<MeasuredBatch, String> {
+    let (model, hardware, gpus) = (r.text("Model"), r.text("Hardware"), r.count("Num of Hardware")?);
+    let length = r.count("Input Output Length")?;
+    Ok(MeasuredBatch {
+        group: format!("{hardware} x{gpus} {} {model}", r.text("Framework")),
+        model: model.into(),
+        hardware: hardware.into(),
+        tensor_parallel: gpus,
+        rows: r.count("Batch Size")?,
+        prompt: length,
+        output: length,
+        ttft_s: None,
+        tpot_s: None,
+        e2e_s: r.positive("Latency")?,
+        hash: hash::of(&r.whole()),
+    })
+}
+
+fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
+    let (model, hardware, gpus) = (r.text("model"), r.text("hardware"), r.count("tensor_parallel")?);
+    Ok(MeasuredBatch {
+        group: format!("{hardware} x{gpus} {model}"),
+        model: model.into(),
+        hardware: hardware.into(),
+        tensor_parallel: gpus,
+        rows: r.count("batch_size")?,
+        prompt: r.count("prompt_size")?,
+        output: r.count("token_size")?,
+        ttft_s: Some(r.positive("prompt_time")? / 1e3),
+        tpot_s: Some(r.positive("token_time")? / 1e3),
+        e2e_s: r.positive("e2e_time")? / 1e3,
+        hash: hash::of(&r.whole()),
+    })
+}
+
+fn predict(b: &MeasuredBatch) -> Result<(f64, f64, f64, f64), String> {
+    let model = machine::model(&b.model).ok_or_else(|| format!("{} is not in the catalogue", b.model))?;
+    let gpu = machine::gpu(&b.hardware).ok_or_else(|| format!("{} is not in the catalogue", b.hardware))?;
+    let wide = VllmConfig {
+        max_num_seqs: b.rows.max(256),
+        max_num_batched_tokens: b.rows.saturating_mul(b.prompt).max(2_048),
+        prefix_caching: false,
+        async_scheduling: false,
+        ..machine::engine_for(model, gpu, b.tensor_parallel, 2.0, 0.9)?
+    };
+    let options = StepOptions {
+        weight_bytes: 2.0,
+        async_scheduling: false,
+        max_num_seqs: wide.max_num_seqs,
+        max_num_batched_tokens: wide.max_num_batched_tokens,
+        graphs: true,
+    };
+    let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
+    let engine = VllmConfig { max_model_len: wide.max_model_len.max(b.prompt + b.output), ..wide };
+    let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, engine, lags: Lags::default() };
+    let played = play(&trial, machine::step_time_for(model, gpu, b.tensor_parallel, &options)?)?;
+    let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();
+    let e2e = played.timings.iter().map(|t| t.e2e_s()).fold(0.0, f64::max);
+    let ttft = mean(&ttft).unwrap_or(f64::NAN);
+    let tpot = (e2e - ttft) / f64::from(b.output.max(2) - 1);
+    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, 2.0)))
+}
+
+/// Scores the batches.
+pub fn score(batches: &[MeasuredBatch]) -> Scores {
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    for b in batches {
+        match predict(b) {
+            Err(why) => super::note(&mut notes, &why),
+            Ok((ttft, tpot, e2e, weights_s)) => {
+                let mut values = Vec::new();
+                values.extend(b.ttft_s.map(|m| ("ttft_s", ttft, m)));
+                values.extend(b.tpot_s.map(|m| ("tpot_s", tpot, m)));
+                values.push(("e2e_s", e2e, b.e2e_s));
+                let at = [b.rows.into(), b.prompt.into(), b.output.into()];
+                rows.push(Scored { group: b.group.clone(), at, weights_s, values, apart: None });
+            }
+        }
+    }
+    scores("static-batch", &rows, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read_and_predicted() {
+        let argonne = "Hardware,Num of Hardware,Framework,Model,Input Output Length,Batch Size,Latency,Throughput\n\
+            Nvidia A100 GPU,1,vLLM,meta-llama/Llama-2-7b-hf,128,16,1.5,1\n";
+        let splitwise = "model,hardware,prompt_size,batch_size,token_size,peak_power,average_power,prompt_time,token_time,e2e_time,tensor_parallel\n\
+            llama2-70b,a100-80gb,512,2,16,1,1,196.0,54.0,7168.0,4\n";
+        let a = read(argonne.as_bytes(), "a").unwrap();
+        let s = read(splitwise.as_bytes(), "s").unwrap();
+        assert_eq!((a[0].e2e_s, s[0].e2e_s, s[0].ttft_s), (1.5, 7.168, Some(0.196)));
+        let scores = score(&[a, s].concat());
+        assert_eq!(scores.groups.len(), 2, "{:?}", scores.notes);
+        assert!(scores.groups.iter().flat_map(|g| &g.pairs).all(|p| p.predicted > 0.0 && p.predicted < 20.0));
+        let e = read("model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err();
+        assert!(e.contains("column `tensor_parallel` is missing"), "{e}");
+        let e = read(splitwise.replace("7168.0", "nan").as_bytes(), "s").unwrap_err();
+        assert!(e.starts_with("s:2: e2e_time is `nan`"), "{e}");
+    }
+}

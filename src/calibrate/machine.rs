@@ -1,0 +1,170 @@
+//! Which model, GPU and engine a measurement is of: names of data sets to rows of the catalogue, and the analytic step
+//! time where no profile is for it.
+use crate::catalog::{Catalog, Gpu, Model};
+use crate::engine::VllmConfig;
+use crate::latency::{GraphSizes, Roofline, RooflineOptions};
+use crate::memory::{self, PlanOptions};
+use crate::types::StepTime;
+use std::sync::Arc;
+
+/// Ends of names at Hugging Face that do not change a model's shape.
+const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
+/// Names of data sets for models of the catalogue; Qwen2-7B has the shape of Qwen2.5-7B.
+const SAME: [(&str, &str); 3] = [("llama2-70b", "llama-2-70b"), ("llama-7b", "llama-2-7b"), ("qwen2-7b", "qwen2.5-7b")];
+
+fn short(name: &str) -> String {
+    let mut name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+    loop {
+        match ENDS.iter().find_map(|end| name.strip_suffix(end)) {
+            Some(rest) => name = rest.to_owned(),
+            None => return name,
+        }
+    }
+}
+
+/// The catalogue's model of that name: its id, its name at Hugging Face, or that without what does not change its
+/// shape (`-Instruct`, `-FP8`, ...).
+pub fn model(name: &str) -> Option<&'static Model> {
+    let all = &Catalog::embedded().models;
+    let wanted = short(name);
+    let wanted = SAME.iter().find(|(n, _)| *n == wanted).map_or(wanted.as_str(), |(_, id)| id);
+    all.iter()
+        .find(|m| m.id == name || m.hf_id == name)
+        .or_else(|| all.iter().find(|m| short(&m.hf_id) == wanted || m.id == wanted))
+}
+
+/// The catalogue's GPU of a name such as `H100`, `h100_sxm`, `Nvidia A100 GPU`, `a100-80gb`: the first word that a GPU's
+/// id starts with; the first such row, SXM before PCIe, 80 GB before 40.
+pub fn gpu(name: &str) -> Option<&'static Gpu> {
+    let all = &Catalog::embedded().gpus;
+    let lower = name.to_lowercase().replace('_', "-");
+    if let Some(exact) = all.iter().find(|g| g.id == lower) {
+        return Some(exact);
+    }
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| w.len() > 1).collect();
+    let family = |g: &&Gpu| g.id.split('-').next().is_some_and(|f| words.contains(&f));
+    let mut found: Vec<&Gpu> = all.iter().filter(family).collect();
+    // Data sets write "A100" for the 80 GB card unless they say 40.
+    found.sort_by_key(|g| (g.id.contains("-40-") != words.iter().any(|w| w.starts_with("40")), !g.id.contains("sxm")));
+    found.first().copied()
+}
+
+/// Bytes a parameter of a named type; `None` for a type that is not known.
+pub fn weight_bytes(dtype: &str) -> Option<f64> {
+    Some(match dtype.to_lowercase().as_str() {
+        "" | "bf16" | "bfloat16" | "fp16" | "float16" | "half" => 2.0,
+        "fp8" => 1.0,
+        // 4 bits and a scale of 8 bits for each 32.
+        "fp4" | "mxfp4" | "nvfp4" | "int4" => 0.5625,
+        "float32" | "fp32" => 4.0,
+        _ => return None,
+    })
+}
+
+/// Seconds that reading a token's active weights once takes at peak bandwidth: what the trivial baseline scales by.
+pub fn weights_s(model: &Model, gpu: &Gpu, tensor_parallel: u32, weight_bytes: f64) -> f64 {
+    model.params_active as f64 * weight_bytes / f64::from(tensor_parallel) / (gpu.mem_bw_gbps * 1e9)
+}
+
+/// What the analytic step time is told of a measurement.
+#[derive(Debug, Clone, Copy)]
+pub struct StepOptions {
+    /// Bytes a parameter.
+    pub weight_bytes: f64,
+    /// Whether the engine schedules a step while one runs.
+    pub async_scheduling: bool,
+    /// Sequences in a step.
+    pub max_num_seqs: u32,
+    /// Tokens in a step.
+    pub max_num_batched_tokens: u32,
+    /// Whether it captures CUDA graphs.
+    pub graphs: bool,
+}
+
+/// The analytic step time of a model on `tensor_parallel` GPUs: the one place that chooses it.
+///
+/// # Errors
+/// Options that make no sense for this model or GPU.
+pub fn step_time_for(
+    model: &Model,
+    gpu: &Gpu,
+    tensor_parallel: u32,
+    options: &StepOptions,
+) -> Result<Arc<dyn StepTime>, String> {
+    let graph_sizes = if options.graphs {
+        GraphSizes::new(options.max_num_seqs, options.max_num_batched_tokens, gpu.is_datacenter_blackwell())
+    } else {
+        GraphSizes::default()
+    };
+    let roofline = RooflineOptions {
+        weight_bytes_per_param: options.weight_bytes,
+        async_scheduling: options.async_scheduling,
+        graph_sizes,
+        ..RooflineOptions::default()
+    };
+    let step_time = Roofline::new(model, gpu, tensor_parallel, &roofline).map_err(|e| e.to_string())?;
+    Ok(Arc::new(step_time))
+}
+
+/// The engine of a model on a GPU with vLLM's defaults and the KV blocks that the memory plan says.
+///
+/// # Errors
+/// A model that does not fit.
+pub fn engine_for(
+    model: &Model,
+    gpu: &Gpu,
+    tensor_parallel: u32,
+    weight_bytes: f64,
+    utilization: f64,
+) -> Result<VllmConfig, String> {
+    let options = PlanOptions {
+        tensor_parallel,
+        weight_bytes_per_param: weight_bytes,
+        utilization,
+        max_model_len: Some(model.max_context.min(32_768)),
+        ..PlanOptions::for_gpu(gpu)
+    };
+    let plan = memory::plan(model, gpu, &options).map_err(|e| e.to_string())?;
+    Ok(VllmConfig {
+        block_size: options.block_size,
+        num_blocks: u32::try_from(plan.num_blocks).unwrap_or(u32::MAX),
+        max_num_seqs: options.max_num_seqs,
+        max_num_batched_tokens: options.max_num_batched_tokens,
+        max_model_len: model.max_context.min(u32::try_from(plan.kv_tokens).unwrap_or(u32::MAX)),
+        ..VllmConfig::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_data_sets_are_understood() {
+        for (name, id) in [
+            ("meta-llama/Llama-3.1-70B", "llama-3.1-70b"),
+            ("Qwen/Qwen3-30B-A3B-Thinking-2507", "qwen3-30b-a3b"),
+            ("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", "qwen3-235b-a22b"),
+            ("mistralai/Mistral-7B-v0.1", "mistral-7b-v0.3"),
+            ("meta-llama/Meta-Llama-3-8B", "llama-3-8b"),
+            ("llama2-70b", "llama-2-70b"),
+            ("Qwen/Qwen2-7B", "qwen2.5-7b"),
+            ("openai/gpt-oss-120b", "gpt-oss-120b"),
+        ] {
+            assert_eq!(model(name).map(|m| m.id.as_str()), Some(id), "{name}");
+        }
+        assert!(model("codellama/CodeLlama-34b-Instruct-hf").is_none());
+        for (name, id) in [
+            ("h100_sxm", "h100-sxm"),
+            ("H100", "h100-sxm"),
+            ("Nvidia A100 GPU", "a100-80-sxm"),
+            ("a100-80gb", "a100-80-sxm"),
+            ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm"),
+            ("L40S", "l40s"),
+        ] {
+            assert_eq!(gpu(name).map(|g| g.id.as_str()), Some(id), "{name}");
+        }
+        assert!(gpu("TPU v5").is_none());
+        assert_eq!((weight_bytes("bfloat16"), weight_bytes("fp8"), weight_bytes("x")), (Some(2.0), Some(1.0), None));
+    }
+}

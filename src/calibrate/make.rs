@@ -1,0 +1,242 @@
+//! From files of measurements to a profile: fit on all of them, error on parts held back.
+//!
+//! A part that is held back is a whole run where there are several; of a single one its last fifth.
+use super::fit::{FROM_REQUESTS, FROM_STEPS, Observed, Wanted, from_requests, from_steps};
+use super::hash;
+use super::kinds::engine_steps::{self, EngineRun};
+use super::kinds::requests::RequestRun;
+use super::kinds::{bench_serve, config, llmservingsim, vllm_requests};
+use super::score::{Group, errors};
+use super::trial::play;
+use super::validate::{Input, Kind, sync_unless_gpu};
+use super::{COLUMNS, machine};
+use crate::catalog::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+use crate::latency::Fitted;
+use std::sync::Arc;
+
+/// What a profile is to be called and what of it the files do not say.
+#[derive(Debug, Clone, Default)]
+pub struct Recipe {
+    /// Its name.
+    pub name: String,
+    /// Date of the fit.
+    pub date: String,
+    /// The machine.
+    pub gpu: String,
+    /// Model, where the files do not say it.
+    pub model: Option<String>,
+    /// Type of weights, where the files do not say it.
+    pub dtype: Option<String>,
+    /// GPUs that share each layer.
+    pub tensor_parallel: Option<u32>,
+    /// Settings of the engine that the files do not say.
+    pub engine: MeasuredEngine,
+    /// Coefficients to fit beyond the usual ones.
+    pub with: Vec<String>,
+    /// Coefficients to leave at zero.
+    pub without: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The profile.
+    pub profile: Profile,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
+    let mut wanted = base;
+    for (names, value) in [(&r.with, true), (&r.without, false)] {
+        for name in names {
+            let at = COLUMNS.iter().position(|c| c == name).ok_or_else(|| {
+                crate::catalog::unknown("coefficient", name, COLUMNS.into_iter(), "baseload calibrate --help")
+            })?;
+            wanted[at] = value;
+        }
+    }
+    Ok(wanted)
+}
+
+/// Fits a profile.
+///
+/// # Errors
+/// A file that does not read; files that do not belong together; data that cannot tell a coefficient.
+pub fn calibrate(kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, String> {
+    let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
+    match kind {
+        Kind::EngineSteps => {
+            let runs =
+                inputs.into_iter().map(|i| engine_steps::read(i.text, &i.name)).collect::<Result<Vec<_>, _>>()?;
+            steps_profile(&runs, names, recipe)
+        }
+        Kind::VllmBenchServe | Kind::VllmRequests | Kind::LlmServingSim => {
+            let read = |i: Input| match kind {
+                Kind::VllmBenchServe => bench_serve::read(i.text, &i.name),
+                Kind::VllmRequests => vllm_requests::read(i.text, &i.name, i.beside.as_deref()),
+                _ => llmservingsim::read(i.text, &i.name, i.beside.as_deref()),
+            };
+            let runs = inputs.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            requests_profile(kind, &runs, names, recipe)
+        }
+        _ => Err(format!(
+            "a profile is fitted from engine-steps, vllm-bench-serve, vllm-requests or llmservingsim; {} has one figure \
+             a row, from many models",
+            kind.name()
+        )),
+    }
+}
+
+/// The one value that all of them have.
+fn same<'a, T>(all: &'a [T], what: &str, get: impl Fn(&'a T) -> &'a str) -> Result<&'a str, String> {
+    let first = all.first().map(&get).unwrap_or_default();
+    match all.iter().map(get).find(|v| *v != first) {
+        Some(other) => Err(format!("the files are of several {what}s, {first} and {other}: a profile is of one")),
+        None => Ok(first),
+    }
+}
+
+fn data(kind: Kind, files: Vec<String>, rows: Vec<String>) -> Result<ProfileData, String> {
+    for (i, row) in rows.iter().enumerate() {
+        if let Some(j) = rows[..i].iter().position(|r| r == row) {
+            return Err(format!("{} and {} hold the same data: give each file once", files[j], files[i]));
+        }
+    }
+    Ok(ProfileData { kind: kind.name().to_owned(), hash: hash::of_all(&rows), files, rows })
+}
+
+fn held_back(part: &str, group: &Group) -> Vec<HeldBack> {
+    let round = |v: f64| (v * 1e4).round() / 1e4;
+    let row = |(metric, e): (&'static str, super::Errors)| HeldBack {
+        group: part.to_owned(),
+        metric: metric.to_owned(),
+        n: e.n,
+        median_ape: round(e.median_ape),
+        p90_ape: round(e.p90_ape),
+    };
+    errors(group.pairs.iter()).into_iter().map(row).collect()
+}
+
+fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+    let wanted = wanted(FROM_STEPS, r)?;
+    let model = same(runs, "model", |x| x.model.as_str())?;
+    let dtype = same(runs, "type", |x| x.dtype.as_str())?;
+    let version = same(runs, "engine version", |x| x.version.as_str())?;
+    let data = data(Kind::EngineSteps, files, runs.iter().map(|x| x.hash.clone()).collect())?;
+    let refs: Vec<&EngineRun> = runs.iter().collect();
+    let step = from_steps(&refs, &wanted)?;
+    let (mut errors, mut notes) = (Vec::new(), Vec::new());
+    if let [only] = runs {
+        let cut = only.steps.len() - only.steps.len() / 5;
+        let mut first = only.clone();
+        first.steps.truncate(cut);
+        let part = from_steps(&[&first], &wanted)?;
+        let speed = engine_steps::speed(only, &part);
+        let mut group = Group::default();
+        for (f, s) in &only.steps[cut..] {
+            group.add("step_s", Fitted::new(&part, speed).price(f).as_secs_f64(), *s);
+        }
+        errors.extend(held_back(&format!("last fifth of {}", only.name), &group));
+    } else {
+        for (i, run) in runs.iter().enumerate() {
+            let others: Vec<&EngineRun> = refs.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, x)| *x).collect();
+            match from_steps(&others, &wanted) {
+                Ok(part) => errors.extend(held_back(&run.name, &engine_steps::score(run, &part)?.0)),
+                Err(why) => notes.push(format!("{} could not be held back: {why}", run.name)),
+            }
+        }
+    }
+    let mut engine = runs[0].engine.clone();
+    for run in &runs[1..] {
+        let e = &run.engine;
+        engine.max_num_seqs = engine.max_num_seqs.filter(|v| Some(*v) == e.max_num_seqs);
+        engine.max_num_batched_tokens = engine.max_num_batched_tokens.filter(|v| Some(*v) == e.max_num_batched_tokens);
+        engine.num_gpu_blocks = engine.num_gpu_blocks.filter(|v| Some(*v) == e.num_gpu_blocks);
+        engine.enable_prefix_caching = engine.enable_prefix_caching.filter(|v| Some(*v) == e.enable_prefix_caching);
+        engine.max_model_len = engine.max_model_len.filter(|v| Some(*v) == e.max_model_len);
+    }
+    engine.version = version.to_owned();
+    let source = format!("non-negative least squares on {} steps of {} runs", steps(runs), runs.len());
+    let profile = profile(r, source, model, dtype, engine, step, None, data, errors);
+    Ok(Fit { profile, notes })
+}
+
+fn steps(runs: &[EngineRun]) -> usize {
+    runs.iter().map(|x| x.steps.len()).sum()
+}
+
+fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+    let wanted = wanted(FROM_REQUESTS, r)?;
+    let model = match &r.model {
+        Some(name) => name.as_str(),
+        None => same(runs, "model", |x| x.model.as_str())?,
+    };
+    if model.is_empty() {
+        return Err("the files do not say their model: give --model".into());
+    }
+    let data = data(kind, files, runs.iter().map(|x| x.hash.clone()).collect())?;
+    let settings = |run: &RequestRun| run.engine.overlaid(&r.engine);
+    let seen = |run, first| Observed { run, config: config(&settings(run), sync_unless_gpu(&r.gpu)), first };
+    let whole: Vec<Observed<'_>> = runs.iter().map(|run| seen(run, run.requests.len())).collect();
+    let fit = from_requests(&whole, &wanted)?;
+    let (mut errors, mut notes) = (Vec::new(), Vec::new());
+    let predict = |o: &Observed<'_>, part: &super::fit::FromRequests| {
+        let trial = o.run.trial(o.config.clone(), part.lags());
+        play(&trial, Arc::new(Fitted::new(&part.step, 1.0)))
+            .map(|p| p.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect::<Vec<_>>())
+    };
+    if let [only] = whole.as_slice() {
+        let cut = only.first - only.first / 5;
+        let part = from_requests(&[Observed { first: cut, ..only.clone() }], &wanted)?;
+        let group = only.run.compare(&predict(only, &part)?, cut);
+        errors.extend(held_back(&format!("last fifth of {}", only.run.name), &group));
+    } else {
+        for (i, o) in whole.iter().enumerate() {
+            let others: Vec<Observed<'_>> =
+                whole.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, x)| x.clone()).collect();
+            match from_requests(&others, &wanted) {
+                Ok(part) => errors.extend(held_back(&o.run.name, &o.run.compare(&predict(o, &part)?, 0))),
+                Err(why) => notes.push(format!("{} could not be held back: {why}", o.run.name)),
+            }
+        }
+    }
+    notes.push(
+        "timings at a client show the two legs of the frontend only as a sum: it stands as frontend.arrival_s"
+            .to_owned(),
+    );
+    let n: usize = runs.iter().map(|x| x.requests.len()).sum();
+    let source = format!("non-negative least squares through the simulator on {n} requests of {} runs", runs.len());
+    let dtype = r.dtype.clone().unwrap_or_else(|| "bfloat16".into());
+    let (engine, frontend) = (settings(&runs[0]), Some(fit.frontend));
+    Ok(Fit { profile: profile(r, source, model, &dtype, engine, fit.step, frontend, data, errors), notes })
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a profile, each named where it is made")]
+fn profile(
+    r: &Recipe,
+    source: String,
+    model: &str,
+    dtype: &str,
+    engine: MeasuredEngine,
+    step: StepCoefficients,
+    frontend: Option<Frontend>,
+    data: ProfileData,
+    held_back: Vec<HeldBack>,
+) -> Profile {
+    Profile {
+        version: 1,
+        name: r.name.clone(),
+        date: r.date.clone(),
+        source,
+        gpu: machine::gpu(&r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone()),
+        model: machine::model(model).map_or_else(|| model.to_owned(), |m| m.id.clone()),
+        dtype: r.dtype.clone().unwrap_or_else(|| dtype.to_owned()),
+        tensor_parallel: r.tensor_parallel.unwrap_or(1),
+        engine,
+        step,
+        frontend,
+        data,
+        held_back,
+    }
+}

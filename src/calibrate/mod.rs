@@ -1,0 +1,26 @@
+//! Fits profiles from measurements and scores predictions: how a measurement was taken is simulated, then compared.
+//!
+//! May import everything above it in ARCHITECTURE.md's table. Knows no paths and prints nothing: `cli` opens files.
+//! Must keep true: `validate` and `calibrate` go through `sim::simulate`, like every run; what a profile was fitted on
+//! is not scored unawares; data that cannot tell a coefficient are refused by its name.
+//! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
+mod fit;
+mod hash;
+pub mod kinds;
+mod machine;
+mod make;
+mod nnls;
+mod score;
+mod table;
+mod targets;
+mod trial;
+mod validate;
+
+pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
+pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};
+pub use make::{Fit, Recipe, calibrate};
+pub use nnls::Normal;
+pub use score::{Errors, Group, Metrics, Pair, Scores, errors, quantile, whole};
+pub use targets::Targets;
+pub use trial::{Lags, Loop, Played, Sent, Timing, Trial, play};
+pub use validate::{Input, Kind, Options, validate};

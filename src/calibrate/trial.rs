@@ -1,0 +1,329 @@
+//! One measured run as a simulation: its requests, how they were sent, the engine that served them.
+//!
+//! Must keep true: it goes through `sim::simulate`, like every other run; a prediction knows no more of the run than
+//! its requests, how they were sent, and the engine's settings.
+use crate::engine::{Engine, EngineMode, VllmConfig};
+use crate::gateway::{BackendFacts, Resilience, Routing};
+use crate::latency::Features;
+use crate::sim::{PoolSpec, WorldSpec, simulate};
+use crate::types::{
+    AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
+    RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
+};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// One request that was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// When its client sent it; in a closed loop only its place in the order counts.
+    pub at: SimTime,
+    /// Prompt tokens.
+    pub prompt: u32,
+    /// Tokens it generated.
+    pub output: u32,
+    /// Prompt identity, where it is known.
+    pub content: Option<Content>,
+}
+
+/// How requests were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loop {
+    /// At recorded instants.
+    Open,
+    /// In order, so many in flight.
+    Closed(u32),
+}
+
+/// What lies between client and engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lags {
+    /// Send to engine.
+    pub arrival: SimTime,
+    /// Engine's token to client.
+    pub token: SimTime,
+}
+
+/// A run to simulate.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Requests in the order in which they were sent.
+    pub requests: Vec<Sent>,
+    /// How.
+    pub sending: Loop,
+    /// By which engine.
+    pub engine: VllmConfig,
+    /// Between client and engine.
+    pub lags: Lags,
+}
+
+/// What became of a request, as its client saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timing {
+    /// Sent.
+    pub sent: SimTime,
+    /// First token.
+    pub first: SimTime,
+    /// Last token.
+    pub done: SimTime,
+}
+
+impl Timing {
+    /// Send to first token, seconds.
+    pub fn ttft_s(&self) -> f64 {
+        self.first.since(self.sent).as_secs_f64()
+    }
+    /// Send to last token, seconds.
+    pub fn e2e_s(&self) -> f64 {
+        self.done.since(self.sent).as_secs_f64()
+    }
+}
+
+/// A step that the simulated engine took.
+#[derive(Debug, Clone, Copy)]
+pub struct Logged {
+    /// What it did.
+    pub features: Features,
+    /// From.
+    pub start: Femtos,
+    /// To.
+    pub end: Femtos,
+}
+
+/// How a trial went.
+#[derive(Debug, Clone, Default)]
+pub struct Played {
+    /// By request.
+    pub timings: Vec<Timing>,
+    /// Gaps between tokens.
+    pub gaps: Vec<GapRun>,
+    /// Steps taken.
+    pub steps: u64,
+    /// Each of them, where asked for.
+    pub log: Vec<Logged>,
+}
+
+/// Plays a trial with strides, keeping no steps.
+///
+/// # Errors
+/// A request that the engine can never hold, with its number.
+pub fn play(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
+    run(trial, step_time, EngineMode::default(), &Arc::default())
+}
+
+/// Plays a trial step by step and keeps each step.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_logged(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
+    let now = Arc::new(AtomicU64::new(0));
+    let log = Arc::new(Log { inner: step_time, now: now.clone(), steps: Mutex::new(Vec::new()) });
+    let mode = EngineMode { strides: false, ..EngineMode::default() };
+    let mut played = run(trial, log.clone(), mode, &now)?;
+    played.log = std::mem::take(&mut *log.steps.lock().expect("log-whole: one thread plays a trial"));
+    Ok(played)
+}
+
+fn run(trial: &Trial, step_time: Arc<dyn StepTime>, mode: EngineMode, now: &Arc<AtomicU64>) -> Result<Played, String> {
+    let config = trial.engine.clone();
+    let spec = WorldSpec {
+        seed: 1,
+        replicate: 0,
+        pools: vec![PoolSpec {
+            name: "measured".into(),
+            replicas: 1,
+            gpus_per_replica: 1,
+            facts: BackendFacts { internal: true, capability: Capability::Frontier, max_context_tokens: u32::MAX },
+            engine: Box::new(move || Engine::vllm(config.clone(), mode)),
+            step_time,
+            assumed_prefill_tokens_per_s: 10_000,
+        }],
+        endpoints: Vec::new(),
+        routing: Routing::LeastOutstanding,
+        resilience: Resilience { timeout: SimTime::NEVER, retries: 0 },
+        scrape: (SimTime::from_secs(1), SimTime::ZERO),
+        classes: vec![(ClassSpec::default(), 1_000_000)],
+        failures: None,
+        slo: [None; 3],
+        sample_every: SimTime::from_secs(1),
+    };
+    let mut source = TrialSource::new(trial, now.clone());
+    let mut sink = Results { timings: vec![None; trial.requests.len()], gaps: Vec::new(), lags: trial.lags };
+    let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let stats = simulate(&spec, &mut source, &mut sink, &progress, &stop).map_err(|e| e.to_string())?;
+    let whole = |(i, t): (usize, Option<Timing>)| {
+        let r = &trial.requests[i];
+        t.ok_or_else(|| {
+            format!(
+                "request {i} ({} prompt and {} output tokens) can never run in this engine: it has {} blocks of {} tokens and takes sequences of at most {}",
+                r.prompt, r.output, trial.engine.num_blocks, trial.engine.block_size, trial.engine.max_model_len
+            )
+        })
+    };
+    let timings = sink.timings.into_iter().enumerate().map(whole).collect::<Result<Vec<_>, _>>()?;
+    Ok(Played { timings, gaps: sink.gaps, steps: stats.engine_steps, log: Vec::new() })
+}
+
+/// Yields the requests as they reach the engine.
+struct TrialSource<'a> {
+    trial: &'a Trial,
+    /// Instant at the engine, and the request.
+    due: BinaryHeap<Reverse<(SimTime, usize)>>,
+    /// Closed loop: the next to be sent.
+    next: usize,
+    now: Arc<AtomicU64>,
+}
+
+impl<'a> TrialSource<'a> {
+    fn new(trial: &'a Trial, now: Arc<AtomicU64>) -> TrialSource<'a> {
+        let mut this = TrialSource { trial, due: BinaryHeap::new(), next: 0, now };
+        let first = match trial.sending {
+            Loop::Open => trial.requests.len(),
+            Loop::Closed(users) => (users.max(1) as usize).min(trial.requests.len()),
+        };
+        for i in 0..first {
+            let at = if trial.sending == Loop::Open { trial.requests[i].at } else { SimTime::ZERO };
+            this.due.push(Reverse((at + trial.lags.arrival, i)));
+        }
+        this.next = first;
+        this
+    }
+}
+
+impl Source for TrialSource<'_> {
+    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+        Ok(self.due.peek().map(|Reverse((at, _))| *at))
+    }
+    fn next(&mut self) -> Request {
+        let Reverse((arrival, i)) = self.due.pop().expect("source-peeked: there is a next one");
+        self.now.store(arrival.0, Ordering::Relaxed);
+        let sent = &self.trial.requests[i];
+        let index = i as u64;
+        Request {
+            index,
+            arrival,
+            tenant: 0,
+            session: NO_SESSION,
+            class: 0,
+            prompt_tokens: sent.prompt,
+            output_tokens: sent.output,
+            max_output_tokens: sent.output,
+            priority: 0,
+            content: sent.content.clone().unwrap_or_else(|| Content::private(index, sent.prompt)),
+        }
+    }
+    fn finished(&mut self, _session: u64, at: SimTime, _outcome: Outcome) {
+        if self.trial.sending != Loop::Open && self.next < self.trial.requests.len() {
+            let lags = self.trial.lags;
+            self.due.push(Reverse((at + lags.token + lags.arrival, self.next)));
+            self.next += 1;
+        }
+    }
+    fn total(&self) -> Option<u64> {
+        Some(self.trial.requests.len() as u64)
+    }
+}
+
+struct Results {
+    timings: Vec<Option<Timing>>,
+    gaps: Vec<GapRun>,
+    lags: Lags,
+}
+
+impl RecordSink for Results {
+    fn attempt(&mut self, _record: &AttemptRecord) {}
+    fn request(&mut self, r: &RequestRecord) {
+        let Some(ttft) = r.ttft.filter(|_| r.outcome == Outcome::Completed) else { return };
+        self.timings[r.index as usize] = Some(Timing {
+            sent: r.arrival.since(self.lags.arrival),
+            first: r.arrival + ttft + self.lags.token,
+            done: r.ended + self.lags.token,
+        });
+    }
+    fn gaps(&mut self, run: &GapRun) {
+        self.gaps.push(*run);
+    }
+    fn wants_series(&self) -> bool {
+        false
+    }
+    fn series(&mut self, _row: &SeriesRow) {}
+}
+
+/// A step time that notes what it is asked. A step starts when the one before it ends, or, on an idle engine, at the
+/// arrival that woke it.
+struct Log {
+    inner: Arc<dyn StepTime>,
+    now: Arc<AtomicU64>,
+    steps: Mutex<Vec<Logged>>,
+}
+
+impl StepTime for Log {
+    fn batch(&self, shape: &BatchShape<'_>) -> Femtos {
+        let lasts = self.inner.batch(shape);
+        let mut steps = self.steps.lock().expect("log-whole: one thread plays a trial");
+        let woken = Femtos::from_time(SimTime(self.now.load(Ordering::Relaxed)));
+        let start = steps.last().map_or(woken, |s| s.end.max(woken));
+        steps.push(Logged { features: Features::of(shape), start, end: start + lasts });
+        lasts
+    }
+    fn decode(&self, rows: u32, ctx_sum: u64) -> DecodeLaw {
+        self.inner.decode(rows, ctx_sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Constant;
+
+    fn trial(sending: Loop) -> Trial {
+        let sent = |ms: u64| Sent { at: SimTime::from_millis(ms), prompt: 10, output: 3, content: None };
+        Trial {
+            requests: vec![sent(0), sent(5), sent(500)],
+            sending,
+            engine: VllmConfig { async_scheduling: false, ..VllmConfig::default() },
+            lags: Lags { arrival: SimTime::from_millis(2), token: SimTime::from_millis(1) },
+        }
+    }
+
+    /// 10 ms a step, nothing else.
+    fn ten_ms() -> Arc<dyn StepTime> {
+        Arc::new(Constant { base_fs: 10_000_000_000_000, ..Constant::default() })
+    }
+
+    #[test]
+    fn recorded_starts_are_kept_and_lags_are_added() {
+        let played = play(&trial(Loop::Open), ten_ms()).unwrap();
+        let ms = |t: SimTime| t.0 / 1_000_000;
+        let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first), ms(t.done))).collect();
+        // The second one reaches the engine at 7 ms, during the first step (2 to 12 ms).
+        assert_eq!(seen, [(0, 13, 33), (5, 23, 43), (500, 513, 533)]);
+    }
+
+    #[test]
+    fn a_closed_loop_sends_when_an_answer_is_back() {
+        let played = play(&trial(Loop::Closed(1)), ten_ms()).unwrap();
+        let sent: Vec<u64> = played.timings.iter().map(|t| t.sent.0 / 1_000_000).collect();
+        assert_eq!(sent, [0, 33, 66]);
+    }
+
+    #[test]
+    fn a_logged_trial_has_the_same_timings_and_every_step_at_its_place() {
+        let plain = play(&trial(Loop::Open), ten_ms()).unwrap();
+        let logged = play_logged(&trial(Loop::Open), ten_ms()).unwrap();
+        assert_eq!((plain.timings, plain.steps), (logged.timings, logged.log.len() as u64));
+        let starts: Vec<u128> = logged.log.iter().map(|s| s.start.0 / 1_000_000_000_000).collect();
+        assert_eq!(starts, [2, 12, 22, 32, 502, 512, 522]);
+        assert_eq!(logged.log[1].features, Features { rows: 1, context: 10, chunks: 1, tokens: 10, pairs: 55 });
+    }
+
+    #[test]
+    fn what_can_never_run_is_named() {
+        let mut t = trial(Loop::Open);
+        t.requests[1].prompt = 1_000_000;
+        let e = play(&t, ten_ms()).unwrap_err();
+        assert!(e.starts_with("request 1 (1000000 prompt"), "{e}");
+    }
+}

@@ -1,0 +1,273 @@
+//! Scoring: each kind's files are read, the step time is found, the protocol simulated, the errors grouped.
+use super::fit::lags;
+use super::kinds::requests::RequestRun;
+use super::kinds::{
+    bench_serve, config, engine_steps, inferencex, llmservingsim, ml_energy, static_batch, vllm_requests, vllm_stages,
+};
+use super::machine::{self, StepOptions};
+use super::score::{Group, Scores};
+use super::trial::Lags;
+use crate::catalog::{MeasuredEngine, Profile};
+use crate::engine::VllmConfig;
+use crate::latency::Fitted;
+use crate::types::StepTime;
+use std::io::BufRead;
+use std::sync::Arc;
+
+/// What a file of measurements holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// TTFT and TPOT of closed loops, a row a point.
+    Inferencex,
+    /// A CSV row a request, open loop.
+    VllmRequests,
+    /// Median inter-token latency at a batch size.
+    MlEnergy,
+    /// A static batch a row.
+    StaticBatch,
+    /// A result of `vllm bench serve`.
+    VllmBenchServe,
+    /// LLMServingSim's recording of a vLLM run.
+    LlmServingSim,
+    /// Stages of constant rate, a row a stage.
+    VllmStages,
+    /// A recorded engine, step by step.
+    EngineSteps,
+}
+
+impl Kind {
+    /// All of them with their names.
+    pub const ALL: [(Kind, &'static str); 8] = [
+        (Kind::Inferencex, "inferencex"),
+        (Kind::VllmRequests, "vllm-requests"),
+        (Kind::MlEnergy, "ml-energy"),
+        (Kind::StaticBatch, "static-batch"),
+        (Kind::VllmBenchServe, "vllm-bench-serve"),
+        (Kind::LlmServingSim, "llmservingsim"),
+        (Kind::VllmStages, "vllm-stages"),
+        (Kind::EngineSteps, "engine-steps"),
+    ];
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Kind::ALL.iter().find(|(k, _)| *k == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// A file, opened.
+pub struct Input {
+    /// Its name, for messages and groups.
+    pub name: String,
+    /// What it holds, unpacked.
+    pub text: Box<dyn BufRead + Send>,
+    /// Text of the settings file that lies beside it, where there is one.
+    pub beside: Option<String>,
+}
+
+/// What is known beside the files.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The profile that is asked for.
+    pub profile: Option<Profile>,
+    /// Score rows that the profile was fitted on.
+    pub seen: bool,
+    /// Model, where the files do not say it.
+    pub model: Option<String>,
+    /// GPU, where the files do not say it.
+    pub gpu: Option<String>,
+    /// Settings of the engine that the files do not say.
+    pub engine: MeasuredEngine,
+}
+
+/// Scores the files.
+///
+/// # Errors
+/// A file that does not read; no profile or machine for it; a profile for something else; rows that the profile was
+/// fitted on.
+pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    let mut scores = match kind {
+        Kind::EngineSteps => engine_step_scores(inputs, o)?,
+        Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
+        Kind::VllmRequests => {
+            request_scores(kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?
+        }
+        Kind::LlmServingSim => {
+            request_scores(kind, inputs, o, |i| llmservingsim::read(i.text, &i.name, i.beside.as_deref()))?
+        }
+        Kind::Inferencex => inferencex::score(&all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| &p.hash)?),
+        Kind::MlEnergy => ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| &p.hash)?),
+        Kind::StaticBatch => {
+            static_batch::score(&all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| &p.hash)?)
+        }
+        Kind::VllmStages => vllm_stages::score(&all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| &p.hash)?),
+    };
+    scores.kind = kind.name();
+    if scores.groups.is_empty() && scores.apart.is_empty() {
+        return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
+    }
+    Ok(scores)
+}
+
+/// All rows of all files of a kind that only the analytic step time predicts.
+fn all<T>(
+    inputs: Vec<Input>,
+    o: &Options,
+    read: impl Fn(Input) -> Result<Vec<T>, String>,
+    hash: impl Fn(&T) -> &String,
+) -> Result<Vec<T>, String> {
+    let mut rows = Vec::new();
+    for input in inputs {
+        rows.extend(read(input)?);
+    }
+    if let Some(p) = &o.profile {
+        for row in &rows {
+            unseen(p, hash(row), "a row", o.seen)?;
+        }
+        return Err(format!(
+            "profile {} is of {}; files of this kind hold many models, which only the analytic step time predicts: \
+             leave --profile out",
+            p.name,
+            p.of_what()
+        ));
+    }
+    Ok(rows)
+}
+
+/// Refuses what the profile was fitted on.
+fn unseen(profile: &Profile, hash: &str, what: &str, seen: bool) -> Result<(), String> {
+    if seen || !profile.data.rows.iter().any(|r| r == hash) {
+        return Ok(());
+    }
+    Err(format!(
+        "profile {} was fitted on {what}: its score there says nothing; give other data, or --seen to score it all the same",
+        profile.name
+    ))
+}
+
+fn refuse(profile: &Profile, name: &str, of: &str) -> String {
+    format!("profile {} is of {}; {name} is of {of}: give a profile for that", profile.name, profile.of_what())
+}
+
+fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    let mut scores = Scores::default();
+    for input in inputs {
+        let run = engine_steps::read(input.text, &input.name)?;
+        let fits = |p: &Profile| p.model == run.model && p.dtype == run.dtype;
+        let of = format!("{} in {}", run.model, run.dtype);
+        let profile = match &o.profile {
+            Some(p) if fits(p) => p,
+            Some(p) => return Err(refuse(p, &input.name, &of)),
+            None => Profile::embedded().iter().find(|p| fits(p)).ok_or_else(|| {
+                format!(
+                    "{}: no profile is of {of}; make one with `baseload calibrate`, and give it with --profile",
+                    input.name
+                )
+            })?,
+        };
+        unseen(profile, &run.hash, &input.name, o.seen)?;
+        let (group, speed) = engine_steps::score(&run, &profile.step)?;
+        scores.notes.push(format!("{}: profile {}, speed factor {speed:.3}", run.name, profile.name));
+        scores.groups.push(group);
+    }
+    Ok(scores)
+}
+
+/// The engine and the step time of a run of requests.
+pub(super) fn served_by(
+    run: &RequestRun,
+    o: &Options,
+) -> Result<(VllmConfig, Lags, Arc<dyn StepTime>, String), String> {
+    let settings = run.engine.overlaid(&o.engine);
+    let named = |p: &Profile| {
+        let same = |a: &str, b: &str| {
+            a == b || matches!((machine::model(a), machine::model(b)), (Some(x), Some(y)) if x.id == y.id)
+        };
+        let model = o.model.as_deref().unwrap_or(&run.model);
+        let machine = o.gpu.as_deref().map(|g| machine::gpu(g).map_or(g, |x| x.id.as_str()));
+        (model.is_empty() || same(&p.model, model)) && machine.is_none_or(|g| g == p.gpu)
+    };
+    let profile = match &o.profile {
+        Some(p) if named(p) => Some(p),
+        Some(p) => {
+            let gpu = o.gpu.as_deref().map(|g| format!(" on {g}")).unwrap_or_default();
+            return Err(refuse(p, &run.name, &format!("{}{gpu}", o.model.as_deref().unwrap_or(&run.model))));
+        }
+        // A profile is found without being asked for only where the file itself names its model and no GPU of the
+        // catalogue: measurements on those are the analytic step time's.
+        None if !run.model.is_empty() && machine::model(&run.model).is_none() => {
+            Profile::embedded().iter().find(|p| named(p))
+        }
+        None => None,
+    };
+    if let Some(p) = profile {
+        let config = config(&p.engine.overlaid(&settings), sync_unless_gpu(&p.gpu));
+        let step_time = Arc::new(Fitted::new(&p.step, 1.0));
+        return Ok((config, lags(&p.frontend.unwrap_or_default()), step_time, format!("profile {}", p.name)));
+    }
+    let name = o.model.as_deref().unwrap_or(&run.model);
+    if name.is_empty() {
+        return Err(format!("{}: the file does not say its model: give --model, or --profile", run.name));
+    }
+    let model = machine::model(name).ok_or_else(|| {
+        format!(
+            "{}: model {name} is not in the catalogue and no profile is of it: give --model, or --profile",
+            run.name
+        )
+    })?;
+    let said = o.gpu.as_deref().unwrap_or(&run.name);
+    let gpu = machine::gpu(said).ok_or_else(|| {
+        format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
+    })?;
+    let tp = run.tensor_parallel.unwrap_or(1);
+    let config = config(&settings, machine::engine_for(model, gpu, tp, 2.0, 0.92)?);
+    let options = StepOptions {
+        weight_bytes: 2.0,
+        async_scheduling: config.async_scheduling,
+        max_num_seqs: config.max_num_seqs,
+        max_num_batched_tokens: config.max_num_batched_tokens,
+        graphs: true,
+    };
+    let step_time = machine::step_time_for(model, gpu, tp, &options)?;
+    Ok((config, Lags::default(), step_time, format!("analytic, {} on {tp} x {}", model.id, gpu.id)))
+}
+
+/// vLLM's defaults; a machine that is no GPU of the catalogue schedules synchronously, the only mode there is on CPUs,
+/// with the CPU's token budget.
+pub(super) fn sync_unless_gpu(gpu: &str) -> VllmConfig {
+    let base = VllmConfig { num_blocks: 1 << 20, max_model_len: 1 << 20, ..VllmConfig::default() };
+    match machine::gpu(gpu) {
+        Some(_) => base,
+        None => VllmConfig { async_scheduling: false, max_num_batched_tokens: 2_048, ..base },
+    }
+}
+
+fn request_scores(
+    kind: Kind,
+    inputs: Vec<Input>,
+    o: &Options,
+    read: impl Fn(Input) -> Result<RequestRun, String>,
+) -> Result<Scores, String> {
+    let runs = inputs.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut scores = Scores { kind: kind.name(), ..Scores::default() };
+    for run in &runs {
+        if let Some(p) = &o.profile {
+            unseen(p, &run.hash, &run.name, o.seen)?;
+        }
+        let (config, lags, step_time, by) = served_by(run, o)?;
+        scores.groups.push(run.score(config, lags, step_time)?);
+        scores.notes.push(format!("{}: {by}", run.name));
+    }
+    let figures: Vec<Group> = runs.iter().map(|r| r.compare(&r.measured, 0)).collect();
+    for (i, run) in runs.iter().enumerate() {
+        let apart = |j: &usize| libm::log(runs[*j].load() / run.load()).abs();
+        let others = (0..runs.len())
+            .filter(|&j| j != i && std::mem::discriminant(&runs[j].sending) == std::mem::discriminant(&run.sending));
+        if let Some(near) = others.min_by(|a, b| apart(a).total_cmp(&apart(b))) {
+            let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, pairs: Vec::new() };
+            for (own, there) in figures[i].pairs.iter().zip(&figures[near].pairs) {
+                group.add(own.metric, there.measured, own.measured);
+            }
+            scores.trivial.push(group);
+        }
+    }
+    Ok(scores)
+}

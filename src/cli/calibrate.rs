@@ -1,0 +1,100 @@
+//! `baseload calibrate`: measurements to a profile.
+use super::artefacts::Clock;
+use super::sheet::Sheet;
+use super::{Exit, engine_settings, measured, printer};
+use crate::calibrate::{self, Fit, Kind, Recipe};
+use std::path::PathBuf;
+
+/// Fit a step-time profile to your own measurements
+///
+/// From recorded steps (engine-steps), or through the simulator from timings of requests (vllm-bench-serve,
+/// vllm-requests, llmservingsim). The profile says what it was fitted on and how far off it is on runs held back; data
+/// that cannot tell a coefficient are refused by its name.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  baseload calibrate --kind vllm-bench-serve rate1.json conc4.json --out mine.toml\n\n\
+Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend."
+)]
+pub struct Args {
+    /// What the files hold
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// Files of measurements, each also gzipped
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Where the profile goes
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// Its name; the file's where absent
+    #[arg(long)]
+    name: Option<String>,
+    /// The machine: an id of the catalogue, or a name of your own
+    #[arg(long, default_value = "cpu")]
+    gpu: String,
+    /// The model, where the files do not say it
+    #[arg(long)]
+    model: Option<String>,
+    /// Type of weights, where the files do not say it
+    #[arg(long)]
+    dtype: Option<String>,
+    /// GPUs that share each layer
+    #[arg(long, value_name = "N")]
+    tensor_parallel: Option<u32>,
+    /// A setting of the engine that the files do not say, such as max_num_seqs=128; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    engine: Vec<String>,
+    /// Version of the engine, where the files do not say it
+    #[arg(long, value_name = "VERSION")]
+    engine_version: Option<String>,
+    /// A coefficient to fit beside the usual ones; repeatable
+    #[arg(long, value_name = "COEFFICIENT")]
+    with: Vec<String>,
+    /// A coefficient to leave at zero; repeatable
+    #[arg(long, value_name = "COEFFICIENT")]
+    without: Vec<String>,
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let stem = args.out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut engine = engine_settings::parse(&args.engine)?;
+    engine.version = args.engine_version.clone().unwrap_or_default();
+    let recipe = Recipe {
+        name: args.name.clone().unwrap_or(stem),
+        date: Clock::start().today(),
+        gpu: args.gpu.clone(),
+        model: args.model.clone(),
+        dtype: args.dtype.clone(),
+        tensor_parallel: args.tensor_parallel,
+        engine,
+        with: args.with.clone(),
+        without: args.without.clone(),
+    };
+    let Fit { profile, notes } = calibrate::calibrate(args.kind, measured::open(&args.files)?, &recipe)?;
+    let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
+    std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
+
+    let mut numbers = Sheet::new("", &["coefficient", "value", "each"], 1);
+    let (s, f) = (profile.step, profile.frontend.unwrap_or_default());
+    for (name, seconds, each) in [
+        ("step", s.step_s, "step"),
+        ("first-sequences", s.first_sequences_s, "of the first 8 sequences"),
+        ("sequence", s.sequence_s, "decoding sequence"),
+        ("context", s.context_s_per_1000, "1,000 context tokens"),
+        ("prefill", s.prefill_s, "prefill chunk"),
+        ("prefill-token", s.prefill_token_s, "prefill token"),
+        ("prefill-pair", s.prefill_pair_s_per_million, "million token pairs"),
+        ("frontend", f.arrival_s + f.token_s, "request, outside steps"),
+    ] {
+        numbers.row(vec![name.into(), format!("{:.4} ms", seconds * 1e3), each.into()]);
+    }
+    let mut errors = Sheet::new("", &["held back", "metric", "n", "median", "p90"], 2);
+    for h in &profile.held_back {
+        let percent = |v: f64| format!("{:.1} %", v * 100.0);
+        errors.row(vec![h.group.clone(), h.metric.clone(), h.n.to_string(), percent(h.median_ape), percent(h.p90_ape)]);
+    }
+    let mut out = format!("{}: {}\n\n{}\n{}", profile.name, profile.source, numbers.text(), errors.text());
+    notes.iter().for_each(|n| out.push_str(&format!("note: {n}\n")));
+    out.push_str(&format!("\nProfile: {}\n", args.out.display()));
+    printer::out(&out);
+    Ok(())
+}

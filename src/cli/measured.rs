@@ -1,0 +1,65 @@
+//! Opening files of measurements, for `validate` and `calibrate`.
+use crate::calibrate::{Input, Kind};
+use crate::experiment::open_text;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Kind] {
+        const ALL: [Kind; Kind::ALL.len()] = {
+            let mut all = [Kind::Inferencex; Kind::ALL.len()];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = Kind::ALL[i].0;
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+/// Opens the files; a folder stands for its `requests.jsonl`. Settings beside a file come with it.
+pub fn open(files: &[PathBuf]) -> Result<Vec<Input>, String> {
+    let open = |path: &PathBuf| {
+        let path = if path.is_dir() { path.join("requests.jsonl") } else { path.clone() };
+        Ok(Input { name: short_name(&path), text: open_text(&path)?, beside: beside(&path)? })
+    };
+    files.iter().map(open).collect()
+}
+
+/// The file's name; its folder's too where the name alone says nothing.
+fn short_name(path: &Path) -> String {
+    let name = |p: &Path| p.file_name().map_or_else(|| p.display().to_string(), |n| n.to_string_lossy().into_owned());
+    match (name(path).as_str(), path.parent()) {
+        ("requests.jsonl", Some(folder)) => format!("{}/requests.jsonl", name(folder)),
+        (own, _) => own.to_owned(),
+    }
+}
+
+/// The text of `meta.json`, or of the `*server_config.json` whose name begins as the file's does.
+fn beside(path: &Path) -> Result<Option<String>, String> {
+    let Some(folder) = path.parent() else { return Ok(None) };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let own = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| {
+            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let stem = name.strip_suffix("server_config.json");
+            stem.is_some_and(|s| own.starts_with(s)) || (name == "meta.json" && own.ends_with(".jsonl"))
+        })
+        .collect();
+    found.sort();
+    let Some(config) = found.last() else { return Ok(None) };
+    let mut text = String::new();
+    open_text(config)?.read_to_string(&mut text).map_err(|e| format!("{}: {e}", config.display()))?;
+    Ok(Some(text))
+}

@@ -1,0 +1,129 @@
+//! `baseload validate`: predictions against measurements.
+use super::sheet::Sheet;
+use super::{Exit, Format, engine_settings, measured, printer};
+use crate::calibrate::{self, Errors, Kind, Metrics, Options, Scores, Targets};
+use crate::catalog::Profile;
+use crate::report;
+use std::path::{Path, PathBuf};
+
+/// Predict measurements by simulating how they were taken, and print the errors
+///
+/// Each kind of file has its protocol: a closed loop, recorded starts, a static batch, a recorded engine. Errors are
+/// shares of what was measured: median and 90th percentile of their size, and the mean with its sign (bias), by group
+/// and overall, beside a trivial baseline. Exit 1 when --require names a target that is missed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  baseload validate --kind engine-steps busy.jsonl.gz --profile cpu.toml\n\n\
+docs/validation.md has the figures of this version and the form of each kind of file.")]
+pub struct Args {
+    /// What the files hold
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// Files of measurements, each also gzipped; a folder stands for its requests.jsonl
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// A profile: a file, or a name of the catalogue; else the one that the file's model and type say, else the
+    /// analytic step time
+    #[arg(long)]
+    profile: Option<String>,
+    /// Score data that the profile was fitted on
+    #[arg(long)]
+    seen: bool,
+    /// Targets that must be met (TOML: [overall.METRIC] median_ape = 0.05)
+    #[arg(long, value_name = "FILE")]
+    require: Option<PathBuf>,
+    /// Write a page with predicted against measured
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// The model, where the files do not say it
+    #[arg(long)]
+    model: Option<String>,
+    /// The GPU, where the files do not say it
+    #[arg(long)]
+    gpu: Option<String>,
+    /// A setting of the engine that the files do not say, such as max_num_seqs=128; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    engine: Vec<String>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let targets = args.require.as_deref().map(targets).transpose()?;
+    let options = Options {
+        profile: args.profile.as_deref().map(profile).transpose()?,
+        seen: args.seen,
+        model: args.model.clone(),
+        gpu: args.gpu.clone(),
+        engine: engine_settings::parse(&args.engine)?,
+    };
+    let scores = calibrate::validate(args.kind, measured::open(&args.files)?, &options)?;
+    if let Some(path) = &args.html {
+        let page = report::validation_page(&scores);
+        std::fs::write(path, page).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    match args.format {
+        Format::Json => printer::json(&scores)?,
+        Format::Table => printer::out(&text(&scores, Sheet::text)),
+        Format::Markdown => printer::out(&text(&scores, Sheet::markdown)),
+    }
+    let missed = targets.map(|t| t.missed(&scores)).unwrap_or_default();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    missed.iter().for_each(|m| printer::error(&format!("missed: {m}")));
+    Err(Exit::Worse)
+}
+
+/// A profile by file or by name.
+pub fn profile(name: &str) -> Result<Profile, String> {
+    let path = Path::new(name);
+    if !path.is_file() && !name.ends_with(".toml") {
+        return Profile::named(name).cloned().map_err(|e| e.to_string());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    Profile::parse(&text, name)
+}
+
+fn targets(path: &Path) -> Result<Targets, String> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    Targets::parse(&text, &name)
+}
+
+fn text(s: &Scores, render: impl Fn(&Sheet) -> String) -> String {
+    let head = ["group", "metric", "n", "median", "p90", "bias", "baseline"];
+    let mut sheet = Sheet::new("", &head, 2);
+    for g in &s.groups {
+        let trivial = s.trivial.iter().find(|t| t.name == g.name);
+        let trivial = trivial.map(|t| calibrate::errors(t.pairs.iter())).unwrap_or_default();
+        rows(&mut sheet, &g.name, &calibrate::errors(g.pairs.iter()), &trivial);
+    }
+    let (_, trivial) = calibrate::whole(&s.trivial);
+    rows(&mut sheet, "overall", &s.overall().1, &trivial);
+    for (g, why) in &s.apart {
+        rows(&mut sheet, &format!("({why}) {}", g.name), &calibrate::errors(g.pairs.iter()), &Metrics::default());
+    }
+    let mut out = render(&sheet);
+    out.push_str("\nSizes and signs of the error over what was measured. baseline: the median of scaling the nearest\nother point by bandwidth; groups in brackets are not judged.\n");
+    for note in &s.notes {
+        out.push_str(&format!("{note}\n"));
+    }
+    out
+}
+
+fn rows(sheet: &mut Sheet, group: &str, metrics: &Metrics, trivial: &Metrics) {
+    let percent = |v: f64| format!("{:.1} %", v * 100.0);
+    for (i, (metric, e)) in metrics.iter().enumerate() {
+        let Errors { median_ape, p90_ape, bias, n } = *e;
+        sheet.row(vec![
+            if i == 0 { group.to_owned() } else { String::new() },
+            (*metric).to_owned(),
+            n.to_string(),
+            percent(median_ape),
+            percent(p90_ape),
+            format!("{:+.1} %", bias * 100.0),
+            trivial.get(metric).map_or_else(|| "-".into(), |t| percent(t.median_ape)),
+        ]);
+    }
+}
