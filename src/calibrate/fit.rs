@@ -3,8 +3,8 @@
 //! Must keep true: non-negative; the same data give the same coefficients; what the data cannot tell is refused by
 //! name, never guessed.
 //!
-//! **From steps.** The squared relative error of each step's duration is minimised, large steps weighted a little more
-//! (weight duration^-1.5), with large residuals counted linearly (iteratively reweighted). Each run has a speed of its
+//! **From steps.** The squared error of each step's duration over that duration is minimised (between absolute errors,
+//! which long steps rule, and relative ones), with large residuals counted linearly (iteratively reweighted). Each run has a speed of its
 //! own, the median of measured over predicted, refitted in turn and not part of the result.
 //!
 //! **From requests.** The simulator says which steps lie between a request's arrival, its first and its last token, so
@@ -25,7 +25,8 @@ use std::sync::Arc;
 pub const COLUMNS: [&str; 8] =
     ["step", "first-sequences", "sequence", "context", "prefill", "prefill-token", "prefill-pair", "frontend"];
 const K: usize = COLUMNS.len();
-/// Column of the frontend.
+/// Columns of the first sequences and of the frontend.
+const FIRST: usize = 1;
 const FRONTEND: usize = 7;
 
 /// Which columns are fitted; the others stay at zero.
@@ -134,6 +135,10 @@ fn identify(rows: &[Row], wanted: &Wanted) -> Result<(), String> {
 /// # Errors
 /// What the data cannot tell, by name.
 pub fn from_steps(runs: &[&EngineRun], wanted: &Wanted) -> Result<StepCoefficients, String> {
+    let mut wanted = *wanted;
+    // Where no step has more sequences than count as the first ones, each costs the sum of the two parts.
+    wanted[FIRST] &= runs.iter().flat_map(|r| &r.steps).any(|(f, _)| f.rows > FIRST_ROWS);
+    let wanted = &wanted;
     let mut speeds = vec![1.0; runs.len()];
     let mut x = [0.0; K];
     for round in 0..ROUNDS {
@@ -141,7 +146,7 @@ pub fn from_steps(runs: &[&EngineRun], wanted: &Wanted) -> Result<StepCoefficien
         for (run, speed) in runs.iter().zip(&speeds) {
             rows.extend(run.steps.iter().map(|(f, seconds)| {
                 let value = (seconds + run.pause_s) / speed;
-                Row { columns: columns(f), value, weight: 1.0 / (value * value.sqrt()) }
+                Row { columns: columns(f), value, weight: 1.0 / value }
             }));
         }
         if round == 0 {

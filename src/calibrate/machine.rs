@@ -9,8 +9,14 @@ use std::sync::Arc;
 
 /// Ends of names at Hugging Face that do not change a model's shape.
 const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
-/// Names of data sets for models of the catalogue; Qwen2-7B has the shape of Qwen2.5-7B.
-const SAME: [(&str, &str); 3] = [("llama2-70b", "llama-2-70b"), ("llama-7b", "llama-2-7b"), ("qwen2-7b", "qwen2.5-7b")];
+/// Names of data sets for models of the catalogue; Qwen2-7B has the shape of Qwen2.5-7B,
+/// Llama 1 of Llama 2, Llama 3 of 3.1.
+const SAME: [(&str, &str); 4] = [
+    ("llama2-70b", "llama-2-70b"),
+    ("llama-7b", "llama-2-7b"),
+    ("meta-llama-3-70b", "llama-3.1-70b"),
+    ("qwen2-7b", "qwen2.5-7b"),
+];
 
 fn short(name: &str) -> String {
     let mut name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
@@ -117,14 +123,17 @@ pub fn engine_for(
     weight_bytes: f64,
     utilization: f64,
 ) -> Result<VllmConfig, String> {
-    let options = PlanOptions {
+    let options = |longest: u32| PlanOptions {
         tensor_parallel,
         weight_bytes_per_param: weight_bytes,
         utilization,
-        max_model_len: Some(model.max_context.min(32_768)),
+        max_model_len: Some(model.max_context.min(longest)),
         ..PlanOptions::for_gpu(gpu)
     };
-    let plan = memory::plan(model, gpu, &options).map_err(|e| e.to_string())?;
+    // Who measured a model on a GPU that hardly holds it shortened the longest sequence until it started.
+    let fits = |longest: u32| memory::plan(model, gpu, &options(longest));
+    let plan = fits(32_768).or_else(|e| fits(8_192).or_else(|_| fits(2_048)).map_err(|_| e.to_string()))?;
+    let options = options(0);
     Ok(VllmConfig {
         block_size: options.block_size,
         num_blocks: u32::try_from(plan.num_blocks).unwrap_or(u32::MAX),

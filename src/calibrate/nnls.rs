@@ -49,11 +49,17 @@ impl<const K: usize> Normal<K> {
                 return 0.0;
             }
             let others: Vec<usize> = (0..K).filter(|&i| i != j && wanted[i] && self.gram[i][i] > 0.0).collect();
-            let right: Vec<f64> = others.iter().map(|&i| self.gram[i][j] / (s[i] * s[j])).collect();
-            let explained = match self.solve(&others, &right, &s) {
-                Some(x) => x.iter().zip(&right).map(|(x, r)| x * r).sum(),
-                None => 1.0, // the others depend on one another; their own shares say so
-            };
+            // Of others that depend on one another, those that come first say all that the rest could.
+            let mut kept: Vec<usize> = Vec::new();
+            let mut explained = 0.0;
+            for other in others {
+                kept.push(other);
+                let right: Vec<f64> = kept.iter().map(|&i| self.gram[i][j] / (s[i] * s[j])).collect();
+                match self.solve(&kept, &right, &s) {
+                    Some(x) => explained = x.iter().zip(&right).map(|(x, r)| x * r).sum(),
+                    None => drop(kept.pop()),
+                }
+            }
             (1.0 - explained).max(0.0)
         })
     }
@@ -198,6 +204,12 @@ mod tests {
         let n =
             problem(&[([1.0, 2.0, 3.0], 1.0), ([1.0, 5.0, 6.0], 1.0), ([1.0, 0.0, 1.0], 1.0), ([1.0, 3.0, 4.0], 1.0)]);
         assert!(n.own_shares(&[true; 3]).iter().all(|s| *s < 1e-9));
+        // The first column stands apart from two equal ones.
+        let n = problem(&[([1.0, 2.0, 2.0], 1.0), ([1.0, 5.0, 5.0], 1.0), ([1.0, 0.0, 0.0], 1.0)]);
+        let shares = n.own_shares(&[true; 3]);
+        assert!(shares[0] > 0.1 && shares[1] < 1e-9 && shares[2] < 1e-9, "{shares:?}");
+        let n =
+            problem(&[([1.0, 2.0, 3.0], 1.0), ([1.0, 5.0, 6.0], 1.0), ([1.0, 0.0, 1.0], 1.0), ([1.0, 3.0, 4.0], 1.0)]);
         let two = n.own_shares(&[true, true, false]);
         assert!(two[0] > 0.1 && two[1] > 0.1 && two[2] == 0.0, "{two:?}");
         let fitted = n.solve_non_negative(&[true; 3]);

@@ -159,7 +159,7 @@ mod tests {
     fn quantiles_are_those_of_numpy() {
         let v = [3.0, 1.0, 2.0, 10.0];
         assert_eq!(quantile(&v, 0.5), Some(2.5));
-        assert_eq!(quantile(&v, 0.9), Some(3.0 + 0.7 * 7.0));
+        assert!((quantile(&v, 0.9).unwrap() - 7.9).abs() < 1e-12);
         assert_eq!((quantile(&v, 0.0), quantile(&v, 1.0), quantile(&[], 0.5)), (Some(1.0), Some(10.0), None));
     }
 

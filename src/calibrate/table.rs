@@ -1,11 +1,12 @@
-//! Plain CSV with a header: columns by name, faults with file, line and column.
+//! CSV with a header: columns by name, faults with file, line and column. A field may be quoted (`""` is a quote in
+//! it), but a row is one line.
 use std::io::BufRead;
 
 /// A table that was read.
 pub struct Table {
     name: String,
     columns: Vec<String>,
-    rows: Vec<(u64, csv::StringRecord)>,
+    rows: Vec<(u64, Vec<String>)>,
 }
 
 /// A row of it.
@@ -13,7 +14,26 @@ pub struct Row<'a> {
     table: &'a Table,
     /// Its line in the file.
     pub line: u64,
-    record: &'a csv::StringRecord,
+    fields: &'a [String],
+}
+
+/// The fields of a line; `None` where a quote is left open.
+fn fields(line: &str) -> Option<Vec<String>> {
+    let (mut out, mut field, mut quoted) = (Vec::new(), String::new(), false);
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if quoted && rest.peek() == Some(&'"') => {
+                rest.next();
+                field.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => out.push(std::mem::take(&mut field).trim().to_owned()),
+            c => field.push(c),
+        }
+    }
+    out.push(field.trim().to_owned());
+    (!quoted).then_some(out)
 }
 
 impl Table {
@@ -22,28 +42,40 @@ impl Table {
     /// # Errors
     /// With the column that is missing, or the line that is torn.
     pub fn read(text: impl BufRead, name: &str, needed: &[&str]) -> Result<Table, String> {
-        let mut reader = csv::ReaderBuilder::new().from_reader(text);
-        let columns: Vec<String> = match reader.headers() {
-            Ok(h) => h.iter().map(|c| c.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
-            Err(e) => return Err(format!("{name}:1: {e}")),
-        };
-        if let Some(missing) = needed.iter().find(|c| !columns.iter().any(|have| have == *c)) {
-            let have = columns.join(", ");
-            return Err(format!("{name}:1: column `{missing}` is missing; the header has {have}"));
-        }
+        let mut columns: Vec<String> = Vec::new();
         let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|e| format!("{name}: {e}"))?;
-            rows.push((record.position().map_or(0, csv::Position::line), record));
+        for (i, line) in text.lines().enumerate() {
+            let place = format!("{name}:{}", i + 1);
+            let line = line.map_err(|e| format!("{place}: {e}"))?;
+            let line = line.trim_start_matches('\u{feff}').trim_end_matches('\r');
+            if line.is_empty() {
+                continue;
+            }
+            let fields = fields(line).ok_or_else(|| format!("{place}: a quote is left open; a row is one line"))?;
+            if columns.is_empty() {
+                columns = fields;
+                if let Some(missing) = needed.iter().find(|c| !columns.iter().any(|have| have == *c)) {
+                    let have = columns.join(", ");
+                    return Err(format!("{place}: column `{missing}` is missing; the header has {have}"));
+                }
+            } else if fields.len() == columns.len() {
+                rows.push((i as u64 + 1, fields));
+            } else {
+                return Err(format!(
+                    "{place}: the line is torn: {} fields; the header has {}",
+                    fields.len(),
+                    columns.len()
+                ));
+            }
         }
         if rows.is_empty() {
-            return Err(format!("{name}: no rows below the header"));
+            return Err(format!("{name}: no rows below a header; wanted are the columns {}", needed.join(", ")));
         }
         Ok(Table { name: name.to_owned(), columns, rows })
     }
     /// Its rows in order.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|(line, record)| Row { table: self, line: *line, record })
+        self.rows.iter().map(|(line, fields)| Row { table: self, line: *line, fields })
     }
 }
 
@@ -51,7 +83,7 @@ impl Row<'_> {
     /// The text of a column, empty where the table has none of that name.
     pub fn text(&self, column: &str) -> &str {
         let at = self.table.columns.iter().position(|c| c == column);
-        at.and_then(|i| self.record.get(i)).unwrap_or("").trim()
+        at.map_or("", |i| self.fields[i].as_str())
     }
     fn wrong(&self, column: &str, right: &str) -> String {
         format!("{}:{}: {column} is `{}`; it must be {right}", self.table.name, self.line, self.text(column))
@@ -95,7 +127,7 @@ impl Row<'_> {
     }
     /// All of it, to be hashed.
     pub fn whole(&self) -> String {
-        self.record.iter().map(str::trim).collect::<Vec<_>>().join(",")
+        self.fields.join(",")
     }
 }
 
@@ -113,6 +145,9 @@ mod tests {
         assert_eq!((rows[0].text("c"), rows[0].maybe("c").unwrap()), ("", None));
         let e = Table::read("a,b\n1,2\n".as_bytes(), "t.csv", &["a", "ttft_us"]).err().unwrap();
         assert_eq!(e, "t.csv:1: column `ttft_us` is missing; the header has a, b");
-        assert!(Table::read("a,b\n1\n".as_bytes(), "t.csv", &[]).is_err(), "a torn line");
+        let e = Table::read("a,b\n1\n".as_bytes(), "t.csv", &[]).err().unwrap();
+        assert_eq!(e, "t.csv:2: the line is torn: 1 fields; the header has 2");
+        assert_eq!(fields(r#"1,"a, ""b""",c"#).unwrap(), ["1", "a, \"b\"", "c"]);
+        assert!(fields("\"a,b").is_none());
     }
 }

@@ -316,7 +316,7 @@ mod tests {
         assert_eq!((plain.timings, plain.steps), (logged.timings, logged.log.len() as u64));
         let starts: Vec<u128> = logged.log.iter().map(|s| s.start.0 / 1_000_000_000_000).collect();
         assert_eq!(starts, [2, 12, 22, 32, 502, 512, 522]);
-        assert_eq!(logged.log[1].features, Features { rows: 1, context: 10, chunks: 1, tokens: 10, pairs: 55 });
+        assert_eq!(logged.log[1].features, Features { rows: 1, context: 10, chunks: 1, tokens: 10, pairs: 66 });
     }
 
     #[test]

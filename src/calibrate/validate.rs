@@ -68,6 +68,8 @@ pub struct Input {
 pub struct Options {
     /// The profile that is asked for.
     pub profile: Option<Profile>,
+    /// The analytic step time of this GPU is asked for: an id of the catalogue.
+    pub analytic: Option<String>,
     /// Score rows that the profile was fitted on.
     pub seen: bool,
     /// Model, where the files do not say it.
@@ -93,12 +95,18 @@ pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, S
         Kind::LlmServingSim => {
             request_scores(kind, inputs, o, |i| llmservingsim::read(i.text, &i.name, i.beside.as_deref()))?
         }
-        Kind::Inferencex => inferencex::score(&all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| &p.hash)?),
-        Kind::MlEnergy => ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| &p.hash)?),
-        Kind::StaticBatch => {
-            static_batch::score(&all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| &p.hash)?)
+        Kind::Inferencex => {
+            inferencex::score(&all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
         }
-        Kind::VllmStages => vllm_stages::score(&all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| &p.hash)?),
+        Kind::MlEnergy => {
+            ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+        }
+        Kind::StaticBatch => {
+            static_batch::score(&all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+        }
+        Kind::VllmStages => {
+            vllm_stages::score(&all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+        }
     };
     scores.kind = kind.name();
     if scores.groups.is_empty() && scores.apart.is_empty() {
@@ -112,15 +120,24 @@ fn all<T>(
     inputs: Vec<Input>,
     o: &Options,
     read: impl Fn(Input) -> Result<Vec<T>, String>,
-    hash: impl Fn(&T) -> &String,
+    facts: impl Fn(&T) -> (&String, &str),
 ) -> Result<Vec<T>, String> {
     let mut rows = Vec::new();
     for input in inputs {
-        rows.extend(read(input)?);
+        let name = input.name.clone();
+        let read = read(input)?;
+        let own = |r: &&T| o.analytic.as_ref().is_some_and(|a| machine::gpu(facts(r).1).is_none_or(|g| g.id != *a));
+        if let (Some(gpu), Some(other)) = (&o.analytic, read.iter().find(own)) {
+            return Err(format!(
+                "profile {gpu} is of that GPU; {name} has rows of {}: leave --profile out",
+                facts(other).1
+            ));
+        }
+        rows.extend(read);
     }
     if let Some(p) = &o.profile {
         for row in &rows {
-            unseen(p, hash(row), "a row", o.seen)?;
+            unseen(p, facts(row).0, "a row", o.seen)?;
         }
         return Err(format!(
             "profile {} is of {}; files of this kind hold many models, which only the analytic step time predicts: \
@@ -156,6 +173,10 @@ fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String>
         let profile = match &o.profile {
             Some(p) if fits(p) => p,
             Some(p) => return Err(refuse(p, &input.name, &of)),
+            None if o.analytic.is_some() => {
+                let gpu = o.analytic.as_deref().unwrap_or_default();
+                return Err(format!("profile {gpu} is of that GPU; {} is of {of}: leave --profile out", input.name));
+            }
             None => Profile::embedded().iter().find(|p| fits(p)).ok_or_else(|| {
                 format!(
                     "{}: no profile is of {of}; make one with `baseload calibrate`, and give it with --profile",
@@ -193,7 +214,7 @@ pub(super) fn served_by(
         }
         // A profile is found without being asked for only where the file itself names its model and no GPU of the
         // catalogue: measurements on those are the analytic step time's.
-        None if !run.model.is_empty() && machine::model(&run.model).is_none() => {
+        None if o.analytic.is_none() && !run.model.is_empty() && machine::model(&run.model).is_none() => {
             Profile::embedded().iter().find(|p| named(p))
         }
         None => None,
@@ -213,7 +234,7 @@ pub(super) fn served_by(
             run.name
         )
     })?;
-    let said = o.gpu.as_deref().unwrap_or(&run.name);
+    let said = o.analytic.as_deref().or(o.gpu.as_deref()).unwrap_or(&run.name);
     let gpu = machine::gpu(said).ok_or_else(|| {
         format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
     })?;

@@ -142,7 +142,8 @@ pub struct Profile {
     pub held_back: Vec<HeldBack>,
 }
 
-const EMBEDDED: [&str; 0] = [];
+const EMBEDDED: [&str; 2] =
+    [include_str!("data/profiles/cpu-vllm-0.32.toml"), include_str!("data/profiles/cpu-vllm-0.32-serve.toml")];
 
 impl Profile {
     /// Reads a profile; `name` is for messages.

@@ -2,7 +2,7 @@
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, measured, printer};
 use crate::calibrate::{self, Errors, Kind, Metrics, Options, Scores, Targets};
-use crate::catalog::Profile;
+use crate::catalog::{Catalog, Profile};
 use crate::report;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +21,8 @@ pub struct Args {
     /// Files of measurements, each also gzipped; a folder stands for its requests.jsonl
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// A profile: a file, or a name of the catalogue; else the one that the file's model and type say, else the
-    /// analytic step time
+    /// A profile: a file, or a name of the catalogue; a GPU's id stands for its analytic step time. Without it, the
+    /// profile that the file's model and type say, else the analytic step time
     #[arg(long)]
     profile: Option<String>,
     /// Score data that the profile was fitted on
@@ -50,8 +50,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let targets = args.require.as_deref().map(targets).transpose()?;
+    let analytic = args.profile.clone().filter(|name| Catalog::embedded().gpu(name).is_ok());
     let options = Options {
-        profile: args.profile.as_deref().map(profile).transpose()?,
+        profile: args.profile.as_deref().filter(|_| analytic.is_none()).map(profile).transpose()?,
+        analytic,
         seen: args.seen,
         model: args.model.clone(),
         gpu: args.gpu.clone(),

@@ -171,6 +171,10 @@ pub struct PoolSection {
     /// KV blocks of a replica; what the memory arithmetic finds unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,
+    /// A fitted step-time profile: a file (relative to this one) that `baseload calibrate` wrote, or a name of the
+    /// catalog; it must be of this pool's model, GPU and parallelism. The analytic step time unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The engine.
     #[serde(default)]
     pub engine: EngineSection,

@@ -4,9 +4,9 @@
 //! May import: the catalogue. Must keep true: the same inputs give the same bytes wherever they lie and whoever runs
 //! them (hence file names, not paths); `experiment` reads back as an `ExperimentFile` (`baseload gate` does).
 use super::file::ExperimentFile;
-use super::resolve::Experiment;
+use super::resolve::{Experiment, profile_file};
 use super::run::trace_of;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Profile};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -39,7 +39,7 @@ pub struct Manifest {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// `experiment`, `base` (what it extends), `generator` or `trace`.
+    /// `experiment`, `base` (what it extends), `generator`, `trace` or `profile`.
     pub role: &'static str,
     /// Its name, without folders.
     pub file: String,
@@ -52,7 +52,7 @@ pub struct Input {
 /// A fact that was used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fact {
-    /// `gpu`, `model`, `rent`, `api price`, `api latency` or `people`.
+    /// `gpu`, `model`, `profile`, `rent`, `api price`, `api latency` or `people`.
     pub kind: &'static str,
     /// Its name in `baseload catalog`.
     pub name: String,
@@ -100,6 +100,12 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
         let (bytes, sha256) = hash(path).map_err(|e| format!("{}: {e}", path.display()))?;
         out.push(Input { role, file: name_of(path), bytes, sha256 });
     }
+    for pool in exp.file.pool.values() {
+        if let Some(path) = pool.profile.as_deref().and_then(|named| profile_file(named, &exp.folder)) {
+            let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            out.push(Input { role: "profile", file: name_of(&path), bytes, sha256 });
+        }
+    }
     Ok(out)
 }
 
@@ -132,6 +138,9 @@ fn facts(file: &ExperimentFile) -> Vec<Fact> {
     for pool in file.pool.values() {
         add("gpu", pool.gpu.clone(), c.gpu(&pool.gpu).ok().map(|r| (&r.date, &r.source)));
         add("model", pool.model.clone(), c.model(&pool.model).ok().map(|r| (&r.date, &r.source)));
+        if let Some(profile) = pool.profile.as_deref().and_then(|p| Profile::named(p).ok()) {
+            add("profile", profile.name.clone(), Some((&profile.date, &profile.source)));
+        }
         if let (Some(provider), Some(kind)) = (&pool.rent.provider, &pool.rent.kind) {
             let row = c.rent(&pool.gpu, provider, kind).ok();
             add("rent", format!("{}, {provider}, {kind}", pool.gpu), row.map(|r| (&r.date, &r.source)));

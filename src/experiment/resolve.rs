@@ -5,11 +5,11 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::origin::FileError;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
-use crate::catalog::{Catalog, unknown};
+use crate::catalog::{Catalog, Profile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::{GraphSizes, Roofline, RooflineOptions};
+use crate::latency::{Fitted, GraphSizes, Roofline, RooflineOptions};
 use crate::memory::{self, MemoryPlan, PlanOptions, StepLimits};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
@@ -99,8 +99,8 @@ pub struct Experiment {
 /// # Errors
 /// `FILE:LINE: key.path: what is wrong; what would be right`.
 pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
-    let resolver = Resolver { file: &file, warnings: Vec::new(), dated: Vec::new() };
-    resolver.all(path).map_err(|e| file.origin.fault(&e))
+    let resolver = Resolver { file: &file, path, warnings: Vec::new(), dated: Vec::new() };
+    resolver.all().map_err(|e| file.origin.fault(&e))
 }
 
 /// The profile run that sizes the memory of a static batcher, which has neither limit.
@@ -121,6 +121,7 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
 
 struct Resolver<'a> {
     file: &'a ExperimentFile,
+    path: &'a Path,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }
@@ -144,7 +145,7 @@ fn why(source: &str) -> &str {
 }
 
 impl Resolver<'_> {
-    fn all(mut self, path: &Path) -> Result<Experiment, String> {
+    fn all(mut self) -> Result<Experiment, String> {
         let f = self.file;
         if f.version != 1 {
             return Err(format!("version is {}; this program reads version 1", f.version));
@@ -213,7 +214,7 @@ impl Resolver<'_> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Experiment {
-            folder: path.parent().unwrap_or(Path::new(".")).to_path_buf(),
+            folder: self.path.parent().unwrap_or(Path::new(".")).to_path_buf(),
             people_fte_thousandths: (e.people_fte * 1000.0).round() as u32,
             resilience: Resilience { timeout, retries: g.retries },
             failures: failures.transpose()?,
@@ -383,8 +384,16 @@ impl Resolver<'_> {
         };
         let async_scheduling = fixed.is_none() && v.async_scheduling;
         let options = RooflineOptions { async_scheduling, graph_sizes, ..RooflineOptions::default() };
-        let step_time = Roofline::new(model, gpu, p.tensor_parallel, &options)
+        let analytic = Roofline::new(model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
+        let step_time: Arc<dyn StepTime> = match &p.profile {
+            Some(named) => {
+                let folder = self.path.parent().unwrap_or(Path::new("."));
+                let profile = profile_of(named, folder, p).map_err(|e| format!("{}: {e}", key("profile")))?;
+                Arc::new(Fitted::new(&profile.step, 1.0))
+            }
+            None => Arc::new(analytic),
+        };
         Ok(ResolvedPool {
             name: name.into(),
             tensor_parallel: p.tensor_parallel,
@@ -392,7 +401,7 @@ impl Resolver<'_> {
             rent,
             title: format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu),
             facts: BackendFacts { internal: true, capability: model.capability(), max_context_tokens: max_model_len },
-            step_time: Arc::new(step_time),
+            step_time,
             plan,
             engine,
         })
@@ -542,6 +551,28 @@ impl Resolver<'_> {
         }
         Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing })
     }
+}
+
+/// Where a pool's profile lies, if it is a file and not a name of the catalogue.
+pub(super) fn profile_file(named: &str, folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(named);
+    (named.ends_with(".toml") || path.is_file()).then_some(path)
+}
+
+/// The profile that a pool names, if it is of what the pool is.
+fn profile_of(named: &str, folder: &Path, p: &PoolSection) -> Result<Profile, String> {
+    let profile = match profile_file(named, folder) {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            Profile::parse(&text, &path.display().to_string())?
+        }
+        None => Profile::named(named).map_err(|e| e.to_string())?.clone(),
+    };
+    if (&profile.model, &profile.gpu, profile.tensor_parallel) != (&p.model, &p.gpu, p.tensor_parallel) {
+        let (of, pool) = (profile.of_what(), format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu));
+        return Err(format!("profile {} is of {of}; the pool is {pool}: give a profile for that", profile.name));
+    }
+    Ok(profile)
 }
 
 fn prefix_affinity(key: &str, section: Option<&PrefixAffinitySection>) -> Result<Routing, String> {

@@ -25,7 +25,8 @@ pub struct Features {
     pub chunks: u32,
     /// Their tokens.
     pub tokens: u64,
-    /// Pairs of a prefill token and a token it attends to, itself included.
+    /// Pairs of a prefill token and a token it attends to: all of its context, and of the chunk itself two thirds of
+    /// the square, because kernels compute whole tiles along the diagonal of what the mask leaves (half of it).
     pub pairs: u64,
 }
 
@@ -33,13 +34,20 @@ impl Features {
     /// Counts a batch.
     pub fn of(shape: &BatchShape<'_>) -> Features {
         let mut f = Features { rows: shape.decode_rows, context: shape.decode_ctx_sum, ..Features::default() };
-        for chunk in shape.prefill {
-            let (context, tokens) = (u64::from(chunk.context), u64::from(chunk.tokens));
-            f.chunks += 1;
-            f.tokens += tokens;
-            f.pairs += context * tokens + tokens * (tokens + 1) / 2;
-        }
+        shape.prefill.iter().for_each(|chunk| f.prefill(chunk.context, chunk.tokens));
         f
+    }
+    /// Adds a decoding sequence.
+    pub fn decode(&mut self, context: u32) {
+        self.rows += 1;
+        self.context += u64::from(context);
+    }
+    /// Adds a prefill chunk.
+    pub fn prefill(&mut self, context: u32, tokens: u32) {
+        let (context, tokens) = (u64::from(context), u64::from(tokens));
+        self.chunks += 1;
+        self.tokens += tokens;
+        self.pairs += context * tokens + 2 * tokens * tokens / 3;
     }
 }
 
@@ -115,7 +123,7 @@ mod tests {
     fn a_step_is_the_sum_of_its_parts() {
         let prefill = [PrefillChunk { context: 100, tokens: 10 }, PrefillChunk { context: 0, tokens: 4 }];
         let shape = BatchShape { prefill: &prefill, decode_rows: 10, decode_ctx_sum: 3_000 };
-        let want = Features { rows: 10, context: 3_000, chunks: 2, tokens: 14, pairs: 1_055 + 10 };
+        let want = Features { rows: 10, context: 3_000, chunks: 2, tokens: 14, pairs: 1_066 + 10 };
         assert_eq!(Features::of(&shape), want);
         let fs = 12_000_000_000_000
             + 8 * 200_000_000_000
@@ -123,7 +131,7 @@ mod tests {
             + 3_000 * 1_300_000_000
             + 2 * 1_000_000_000_000
             + 14 * 350_000_000_000
-            + 1_065 * 140_000_000u128;
+            + 1_076 * 140_000_000u128;
         assert_eq!(Fitted::new(&C, 1.0).batch(&shape), Femtos(fs));
         assert_eq!(Fitted::new(&C, 2.0).batch(&shape), Femtos(2 * fs));
     }

@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 9] = [
+    let subcommands: [&[&str]; 11] = [
         &[],
         &["run"],
         &["gate"],
@@ -76,6 +76,8 @@ fn every_subcommand_has_help_with_an_example() {
         &["trace", "info"],
         &["catalog"],
         &["schema"],
+        &["validate"],
+        &["calibrate"],
     ];
     let mut all = String::new();
     for words in subcommands {

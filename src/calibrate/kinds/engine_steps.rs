@@ -167,14 +167,10 @@ fn features(step: &StepLine, prompts: &BTreeMap<String, u32>) -> Result<Features
     for (id, computed, tokens) in &step.batch {
         let prompt =
             *prompts.get(id).ok_or_else(|| format!("a step of request {id}, which no line before it describes"))?;
-        let (c, t) = (u64::from(*computed), u64::from(*tokens));
-        if t == 1 && c + 1 >= u64::from(prompt) {
-            f.rows += 1;
-            f.context += c;
+        if *tokens == 1 && computed + 1 >= prompt {
+            f.decode(*computed);
         } else {
-            f.chunks += 1;
-            f.tokens += t;
-            f.pairs += c * t + t * (t + 1) / 2;
+            f.prefill(*computed, *tokens);
         }
     }
     if step.batch.is_empty() { Err("a step with an empty batch".into()) } else { Ok(f) }
@@ -282,7 +278,7 @@ mod tests {
     #[test]
     fn a_run_is_read_and_predicted() {
         let run = read(RUN.as_bytes(), "tiny").unwrap();
-        assert_eq!(run.steps[0].0, Features { chunks: 1, tokens: 40, pairs: 820, ..Features::default() });
+        assert_eq!(run.steps[0].0, Features { chunks: 1, tokens: 40, pairs: 1_066, ..Features::default() });
         assert_eq!(run.steps[2].0, Features { rows: 1, context: 41, ..Features::default() });
         assert_eq!((run.model.as_str(), run.trial.engine.num_blocks), ("h512-l8-a8-kv4-f1408", 64));
         // Twice too fast throughout: the factor mends it, and everything fits.

@@ -33,6 +33,13 @@ pub struct Point {
 /// Prompt tokens, assumed.
 const PROMPT: u32 = 128;
 
+impl Point {
+    /// The GPU, as the data name it.
+    pub fn gpu(&self) -> &str {
+        &self.gpu
+    }
+}
+
 /// Reads the points.
 ///
 /// # Errors

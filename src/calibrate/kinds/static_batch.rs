@@ -2,7 +2,8 @@
 //!
 //! Sources: argonne-lcf/LLM-Inference-Bench (`Latency`, seconds for a batch with equal input and output length) and
 //! Mutinifni/splitwise-sim (`prompt_time`, `token_time`, `e2e_time`, ms); both in data/calibration, read 2026-11-24.
-//! Protocol: all requests of the batch at time 0, on an engine wide enough to take them at once, synchronous, BF16.
+//! Protocol: all requests of the batch at time 0, on an engine wide enough to take them at once (it did), synchronous,
+//! BF16.
 use super::super::hash;
 use super::super::machine::{self, StepOptions};
 use super::super::score::{Scores, mean};
@@ -28,6 +29,13 @@ pub struct MeasuredBatch {
     e2e_s: f64,
     /// Hash of the row.
     pub hash: String,
+}
+
+impl MeasuredBatch {
+    /// The GPU, as the data name it.
+    pub fn gpu(&self) -> &str {
+        &self.hardware
+    }
 }
 
 /// Reads either form.
@@ -95,22 +103,25 @@ fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
 fn predict(b: &MeasuredBatch) -> Result<(f64, f64, f64, f64), String> {
     let model = machine::model(&b.model).ok_or_else(|| format!("{} is not in the catalogue", b.model))?;
     let gpu = machine::gpu(&b.hardware).ok_or_else(|| format!("{} is not in the catalogue", b.hardware))?;
-    let wide = VllmConfig {
+    let block_size = VllmConfig::default().block_size;
+    let longest = b.prompt + b.output;
+    let engine = VllmConfig {
+        num_blocks: b.rows.saturating_mul(longest.div_ceil(block_size) + 1) + 1,
         max_num_seqs: b.rows.max(256),
         max_num_batched_tokens: b.rows.saturating_mul(b.prompt).max(2_048),
+        max_model_len: longest,
         prefix_caching: false,
         async_scheduling: false,
-        ..machine::engine_for(model, gpu, b.tensor_parallel, 2.0, 0.9)?
+        ..VllmConfig::default()
     };
     let options = StepOptions {
         weight_bytes: 2.0,
         async_scheduling: false,
-        max_num_seqs: wide.max_num_seqs,
-        max_num_batched_tokens: wide.max_num_batched_tokens,
+        max_num_seqs: engine.max_num_seqs,
+        max_num_batched_tokens: engine.max_num_batched_tokens,
         graphs: true,
     };
     let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
-    let engine = VllmConfig { max_model_len: wide.max_model_len.max(b.prompt + b.output), ..wide };
     let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, engine, lags: Lags::default() };
     let played = play(&trial, machine::step_time_for(model, gpu, b.tensor_parallel, &options)?)?;
     let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();

@@ -54,6 +54,13 @@ fn number_of(text: &str, key: &str) -> u32 {
     digits.and_then(|d| d.parse().ok()).unwrap_or(0)
 }
 
+impl Stage {
+    /// The GPU, as the data name it.
+    pub fn gpu(&self) -> &str {
+        "h100-sxm"
+    }
+}
+
 /// Reads the stages.
 ///
 /// # Errors
