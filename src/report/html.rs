@@ -79,6 +79,7 @@ pub fn html(summary: &Summary) -> String {
     out.push_str(&cdf(&summary.policies));
     out.push_str("</figure></section>\n</div>\n");
     push_bill(&mut out, summary);
+    push_inside(&mut out, summary);
     push_outcomes(&mut out, summary);
     push_definitions(&mut out);
     out.push_str("</main>\n</body>\n</html>\n");
@@ -162,6 +163,29 @@ fn head(i: usize, name: &str) -> String {
     format!("<tr><th scope=\"row\"><span class=\"dot\" style=\"background:{}\"></span>{}", colour(i), escape(name))
 }
 
+/// What stands behind the latencies: tries, preemptions, failures, cache, and the work left at the end.
+fn push_inside(out: &mut String, summary: &Summary) {
+    out.push_str(
+        "<section><h2>What happened inside</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>\
+         <th>retries<small>&nbsp;</small></th><th>replicas failed<small>&nbsp;</small></th>\
+         <th>preemptions<small>&nbsp;</small></th><th>prompt from cache<small>%</small></th>\
+         <th>timed out<small>&nbsp;</small></th><th>drain<small>&nbsp;</small></th></tr></thead>\n<tbody>\n",
+    );
+    for (i, p) in summary.policies.iter().enumerate() {
+        out.push_str(&format!(
+            "{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            head(i, &p.name),
+            thousands(p.retries),
+            thousands(p.replica_failures),
+            thousands(p.preemptions),
+            percent(p.cached_prompt_share),
+            thousands(p.timed_out),
+            seconds_text(p.drain_s)
+        ));
+    }
+    out.push_str("</tbody></table></div></section>\n");
+}
+
 fn push_outcomes(out: &mut String, summary: &Summary) {
     if summary.policies.iter().all(|p| p.outcomes.iter().all(|(_, n)| *n == 0)) {
         return;
@@ -220,6 +244,7 @@ fn push_definitions(out: &mut String) {
             "$ per million tokens",
             "The window's part of the whole bill / (prompt + output tokens of completed requests).",
         ),
+        ("Drain", "Work after the last arrival, until the last request ended."),
         ("Self-hosted", "Share of tokens served on own GPUs."),
     ];
     out.push_str("<section><h2>How the numbers are defined</h2><dl>\n");
