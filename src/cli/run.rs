@@ -7,7 +7,7 @@ use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::{Summary, thousands};
 use crate::experiment::{self, Experiment, Perf, RunError, RunOptions};
 use crate::{catalog, report};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -77,7 +77,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             .into());
     }
     let mut sets = args.sets.clone();
-    sets.extend(args.seed.map(|s| format!("seed={s}")));
+    if let Some(seed) = args.seed {
+        // TOML's integers end there, and the manifest must be able to repeat it.
+        let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
+        sets.push(format!("seed={seed}"));
+    }
     let exp = experiment::resolve(experiment::load(path, &sets)?, path)?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
@@ -205,9 +209,11 @@ fn simulate(
 fn bar(quiet: bool, total: Option<u64>) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(total, target);
-    let template = "{bar:30} {human_pos}/{human_len} requests  {per_sec}  ETA {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{}/s", thousands(state.per_sec() as u64));
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} requests  {rate}  ETA {eta}") {
+        bar.set_style(style.with_key("rate", rate));
     }
     bar
 }
