@@ -18,12 +18,16 @@ fn cases() -> ProptestConfig {
 fn configs() -> impl Strategy<Value = VllmConfig> {
     let block_size = prop_oneof![Just(1u32), Just(4), Just(16)];
     let sizes = (block_size, 8u32..60, 1u32..8, prop_oneof![1u32..20, 20u32..200]);
-    (sizes, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![Just(0u32), Just(7)], 0.0..0.3f64)
-        .prop_map(|((block_size, num_blocks, seqs, budget), cache, priority, gate, two, cap, watermark)| VllmConfig {
+    let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.9));
+    (sizes, switches, prop_oneof![Just(0u32), Just(7)], 0.0..0.3f64).prop_map(|(sizes, switches, cap, watermark)| {
+        let ((block_size, num_blocks, seqs, budget), (cache, priority, gate, two, chunked)) = (sizes, switches);
+        VllmConfig {
             block_size,
             num_blocks,
             max_num_seqs: seqs,
-            max_num_batched_tokens: budget,
+            // What may not be cut must fit a step.
+            max_num_batched_tokens: if chunked { budget } else { 500 },
+            chunked_prefill: chunked,
             prefix_caching: cache,
             policy: if priority { QueuePolicy::Priority } else { QueuePolicy::Fcfs },
             reserve_full_isl: gate,
@@ -31,7 +35,8 @@ fn configs() -> impl Strategy<Value = VllmConfig> {
             long_prefill_token_threshold: cap,
             watermark: if watermark < 0.1 { 0.0 } else { watermark },
             ..VllmConfig::default()
-        })
+        }
+    })
 }
 
 /// One request of a drawn workload.
