@@ -4,6 +4,7 @@
 mod baseline;
 mod catalog;
 mod gate;
+mod perf;
 mod printer;
 mod run;
 mod schema;

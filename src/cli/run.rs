@@ -1,8 +1,9 @@
 //! `baseload run`: the main job.
+use super::perf::{Meter, PerfFile};
 use super::{Exit, Format, gate, printer};
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::summary::Summary;
-use crate::experiment::{self, Experiment, Perf, RunError, RunOptions};
+use crate::experiment::{self, Experiment, RunError, RunOptions};
 use crate::{catalog, report};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -75,8 +76,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.file.name));
     let folder = ResultFolder::create(&target)?;
-    let (summary, perf, wall) = simulate(&exp, args, jobs, per_policy, folder.path())?;
-    write(&folder, &exp, &summary, &perf, wall, jobs)?;
+    let (summary, perf) = simulate(&exp, args, jobs, per_policy, folder.path())?;
+    write(&folder, &exp, &summary, &perf)?;
     let target = folder.finish()?;
     match args.format {
         Format::Json => printer::json(&summary)?,
@@ -127,26 +128,28 @@ fn simulate(
     jobs: usize,
     per_policy: Option<u64>,
     folder: &Path,
-) -> Result<(Summary, Perf, Duration), Exit> {
+) -> Result<(Summary, PerfFile), Exit> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     // A second handler cannot be set in one process; the tests of this room never set two.
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|e| format!("Ctrl-C handler: {e}"))?;
     let progress = AtomicU64::new(0);
     let bar = bar(args.quiet, per_policy.map(|n| n * exp.policies.len() as u64));
-    let options = RunOptions { jobs, records: (!args.no_records).then_some(folder), progress: &progress, stop: &stop };
-    #[expect(clippy::disallowed_methods, reason = "perf.json measures the wall clock; nothing compared depends on it")]
-    let started = std::time::Instant::now();
+    let meter = Meter::start();
+    let records = (!args.no_records).then_some(folder);
+    let options = RunOptions { jobs, records, progress: &progress, stop: &stop, watch: &meter };
     let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let ticker = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 bar.set_position(progress.load(Ordering::Relaxed));
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::park_timeout(Duration::from_millis(50));
             }
         });
         let result = experiment::run(exp, &options);
+        meter.stop();
         done.store(true, Ordering::Relaxed);
+        ticker.thread().unpark();
         result
     });
     bar.finish_and_clear();
@@ -154,7 +157,7 @@ fn simulate(
         RunError::Interrupted => Exit::Interrupted,
         RunError::Fault(message) => message.into(),
     })?;
-    Ok((summary, perf, started.elapsed()))
+    Ok((summary, meter.finish(perf, jobs)))
 }
 
 fn bar(quiet: bool, total: Option<u64>) -> ProgressBar {
@@ -175,23 +178,7 @@ struct Manifest<'a> {
     experiment: &'a experiment::file::ExperimentFile,
 }
 
-#[derive(Serialize)]
-struct PerfFile {
-    #[serde(flatten)]
-    perf: Perf,
-    jobs: usize,
-    wall_s: f64,
-    requests_per_wall_s: f64,
-}
-
-fn write(
-    folder: &ResultFolder,
-    exp: &Experiment,
-    summary: &Summary,
-    perf: &Perf,
-    wall: Duration,
-    jobs: usize,
-) -> Result<(), String> {
+fn write(folder: &ResultFolder, exp: &Experiment, summary: &Summary, perf: &PerfFile) -> Result<(), String> {
     fn text(value: &impl Serialize) -> Result<String, String> {
         serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| e.to_string())
     }
@@ -201,13 +188,10 @@ fn write(
         seed: exp.file.seed,
         experiment: &exp.file,
     };
-    let wall_s = wall.as_secs_f64();
-    let perf =
-        PerfFile { perf: perf.clone(), jobs, wall_s, requests_per_wall_s: perf.requests as f64 / wall_s.max(1e-9) };
     let command: Vec<String> = std::env::args().collect();
     folder.write("summary.json", &text(summary)?)?;
     folder.write("manifest.json", &text(&manifest)?)?;
-    folder.write("perf.json", &text(&perf)?)?;
+    folder.write("perf.json", &text(perf)?)?;
     folder.write("run.json", &text(&serde_json::json!({ "command": command }))?)?;
     folder.write("report.html", &report::html(summary))
 }

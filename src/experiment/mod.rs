@@ -16,5 +16,5 @@ pub mod summary;
 
 pub use load::{FileError, load};
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
-pub use run::{Perf, RunError, RunOptions, run, trace_of};
+pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use source::{DATA_VARIABLE, TraceOrigin, open_text};

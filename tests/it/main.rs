@@ -2,4 +2,5 @@
 mod conformance;
 mod determinism;
 mod failures;
+mod perf;
 mod tidy;
