@@ -2,5 +2,6 @@
 mod conformance;
 mod determinism;
 mod failures;
+mod instructions;
 mod perf;
 mod tidy;
