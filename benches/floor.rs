@@ -1,12 +1,13 @@
 //! The floor under a simulation: an event queue and records, and nothing else, for as many changes of batch and requests
 //! as W1 and W2 of `experiments/bench/` have. `baseload run` of those against these figures is the ratio to beat.
 //!
-//! A change of batch is one event taken and one put back; a request is one attempt record, one request record and three
+//! A change of batch is one event taken and one put back, and one entry of gaps between tokens; a request is one attempt record, one request record and three
 //! histogram entries. No scheduler, no blocks, no policy, no source. Times of events are drawn so that the queue is as
 //! deep as the fleet and pops come from anywhere in it.
 use baseload::random::{Xoshiro256PlusPlus, dist, stream};
 use baseload::types::{
-    AttemptRecord, BackendKind, NO_SESSION, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow, SimTime, Usd,
+    AttemptRecord, BackendKind, GapRun, NO_SESSION, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow,
+    SimTime, Usd,
 };
 use hdrhistogram::Histogram;
 use std::cmp::Reverse;
@@ -26,9 +27,10 @@ const WORKLOADS: [Counts; 2] = [
     Counts { name: "W2", requests: 100_000, batch_changes: 346_000, replicas: 16 },
 ];
 
-/// What a collector keeps at the least: three histograms, counts and sums.
+/// What a collector keeps at the least: histograms, counts and sums.
 struct Sink {
     histograms: [Histogram<u64>; 3],
+    gaps: Histogram<u64>,
     completed: u64,
     tokens: u64,
     spend: Usd,
@@ -37,7 +39,13 @@ struct Sink {
 impl Sink {
     fn new() -> Sink {
         let histogram = || Histogram::new_with_bounds(1, 1 << 50, 3).expect("bounds in range");
-        Sink { histograms: [histogram(), histogram(), histogram()], completed: 0, tokens: 0, spend: Usd::ZERO }
+        Sink {
+            histograms: [histogram(), histogram(), histogram()],
+            gaps: histogram(),
+            completed: 0,
+            tokens: 0,
+            spend: Usd::ZERO,
+        }
     }
 }
 
@@ -53,6 +61,10 @@ impl RecordSink for Sink {
         for (histogram, value) in self.histograms.iter_mut().zip([ttft.0, tpot, record.e2e.0]) {
             histogram.saturating_record(value.max(1));
         }
+    }
+    fn gaps(&mut self, run: &GapRun) {
+        let ns = (run.first_fs / 1_000_000) as u64;
+        self.gaps.saturating_record_n(ns, u64::from(run.steps) * u64::from(run.tokens));
     }
     fn series(&mut self, _row: &SeriesRow) {}
 }
@@ -121,6 +133,8 @@ fn floor(counts: &Counts, delays: &[SimTime]) -> (u64, u64) {
         let Reverse((now, _, replica, _)) = queue.pop().expect("one event a replica");
         let delay = delays[(change % 4096) as usize];
         push(&mut queue, now + delay, replica);
+        let first_fs = u128::from(delay.0) * 1_000_000;
+        sink.gaps(black_box(&GapRun { first_fs, more_fs: 0, steps: 8, tokens: 16 }));
         if done * counts.batch_changes < change * counts.requests {
             records(done, now, SimTime(delay.0 * 40), &mut sink);
             done += 1;

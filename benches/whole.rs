@@ -1,6 +1,7 @@
 //! The quickstart's 20,000 requests under one policy, from its file to its summary, without records.
 //!
 //! What comes out must be the baseline's row of that policy, to the last digit: a bench that measures nonsense fails.
+use baseload::engine::EngineMode;
 use baseload::experiment::{RunOptions, load, resolve, run, summary::Summary};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::path::Path;
@@ -18,7 +19,8 @@ fn whole(c: &mut Criterion) {
         let mut exp = resolve(load(&path, &[]).expect("it loads"), &path).expect("it resolves");
         exp.policies.retain(|p| p.name == POLICY);
         let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-        let options = RunOptions { jobs: 1, records: None, progress: &progress, stop: &stop, watch: &() };
+        let mode = EngineMode::default();
+        let options = RunOptions { jobs: 1, records: None, progress: &progress, stop: &stop, mode, watch: &() };
         run(&exp, &options).expect("it runs").0
     };
     assert_eq!(&replay().policies[0], wanted, "the outcome is not the baseline's: the time would mean nothing");

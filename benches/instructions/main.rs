@@ -11,10 +11,11 @@
 //! moves them by less than a thousandth, and the script pins that where glibc lets it.
 mod gate;
 
+use baseload::engine::EngineMode;
 use baseload::experiment::{Experiment, load, resolve};
 use baseload::sim::simulate;
 use baseload::trace::{GenerateSpec, Generator, SourceOptions};
-use baseload::types::{AttemptRecord, RecordSink, RequestRecord, SeriesRow, Source};
+use baseload::types::{AttemptRecord, GapRun, RecordSink, RequestRecord, SeriesRow, Source};
 use gate::{Baselines, Counts, Key};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -64,6 +65,7 @@ struct Digest {
     attempts: u64,
     requests: u64,
     tokens: u64,
+    gaps: u64,
     ended_ns: u64,
 }
 
@@ -76,6 +78,9 @@ impl RecordSink for Digest {
         self.tokens += u64::from(record.output_tokens);
         self.ended_ns = self.ended_ns.wrapping_mul(31).wrapping_add(record.ended.0);
     }
+    fn gaps(&mut self, run: &GapRun) {
+        self.gaps += u64::from(run.steps) * u64::from(run.tokens);
+    }
     fn series(&mut self, _row: &SeriesRow) {}
 }
 
@@ -83,7 +88,8 @@ impl RecordSink for Digest {
 #[inline(never)]
 fn counted_workload(exp: &Experiment, source: &mut dyn Source, sink: &mut Digest) {
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    simulate(&exp.world(&exp.policies[0], 0), source, sink, &progress, &stop).expect("a sound workload");
+    simulate(&exp.world(&exp.policies[0], 0, EngineMode::default()), source, sink, &progress, &stop)
+        .expect("a sound workload");
 }
 
 fn run(w: &Workload) -> Result<Digest, String> {

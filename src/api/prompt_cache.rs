@@ -77,14 +77,18 @@ impl PromptCache {
 fn granules(content: &Content, step: u32) -> Vec<Piece> {
     let mut out = Vec::new();
     let (mut piece, mut room) = (Piece::new(), step);
-    for run in content.0.iter() {
+    for run in content.runs().iter() {
         if matches!(run.id, ContentId::Private(_)) {
             break;
         }
         let mut rest = *run;
         while rest.len > 0 {
             let take = rest.len.min(room);
-            piece.push(Run { len: take, ..rest });
+            // Joined where it goes on, so that equal tokens are equal however the runs are cut.
+            match piece.last_mut() {
+                Some(last) if last.id == rest.id && last.start + last.len == rest.start => last.len += take,
+                _ => piece.push(Run { len: take, ..rest }),
+            }
             rest = Run { id: rest.id, start: rest.start + take, len: rest.len - take };
             room -= take;
             if room == 0 {
@@ -99,7 +103,6 @@ fn granules(content: &Content, step: u32) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn hits_follow_the_published_steps() {
@@ -108,11 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn equal_tokens_are_a_hit_however_the_runs_are_cut() {
+        let run = |start, len| Run { id: ContentId::Named(1), start, len };
+        let mut cache = PromptCache::new(CacheRule::OPENAI);
+        assert_eq!(cache.touch(&Content::from([run(0, 1_300)]), SimTime::ZERO), 0);
+        let cut = Content::from([run(0, 5), run(5, 700), run(705, 595)]);
+        assert_eq!(cache.touch(&cut, SimTime::from_secs(1)), 1_280);
+    }
+
+    #[test]
     fn a_second_prompt_within_the_ttl_reads_the_shared_prefix() {
         let shared = Run { id: ContentId::Named(1), start: 0, len: 1_300 };
         let prompt = |r| {
             let private = Run { id: ContentId::Private(r), start: 0, len: 200 };
-            Content(Arc::from([shared, private]))
+            Content::from([shared, private])
         };
         let mut cache = PromptCache::new(CacheRule::OPENAI);
         assert_eq!(cache.touch(&prompt(1), SimTime::ZERO), 0);

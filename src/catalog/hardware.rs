@@ -48,14 +48,27 @@ pub struct Gpu {
     pub all_in_kw_per_gpu: Option<f64>,
     /// Remarks.
     pub note: Option<String>,
-    /// Where the row is from.
+    /// When the row was read.
+    #[serde(default = "sheets_read")]
+    pub date: String,
+    /// Where the row is from; code is named with the commit or release that was read.
     pub source: String,
+}
+
+fn sheets_read() -> String {
+    super::SHEETS_READ.to_owned()
 }
 
 impl Gpu {
     /// Memory that the runtime reports, bytes.
     pub fn memory_total_bytes(&self) -> u64 {
         (self.memory_total_gib * (1u64 << 30) as f64).round() as u64
+    }
+
+    /// Whether it is a data-centre Blackwell (compute capability 10.x: B200, B300 and their Grace kin, not the
+    /// workstation and desktop cards), for which vLLM captures larger CUDA graphs.
+    pub fn is_datacenter_blackwell(&self) -> bool {
+        ["b200", "gb200", "b300", "gb300"].iter().any(|family| self.id.split('-').next() == Some(family))
     }
 }
 
@@ -108,4 +121,16 @@ fn usd_out<S: Serializer>(value: &Usd, s: S) -> Result<S::Ok, S::Error> {
 
 fn usd_in<'de, D: Deserializer<'de>>(d: D) -> Result<Usd, D::Error> {
     Usd::from_number(f64::deserialize(d)?).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn datacenter_blackwells_are_four_families() {
+        let gpus = &Catalog::embedded().gpus;
+        let found: Vec<&str> = gpus.iter().filter(|g| g.is_datacenter_blackwell()).map(|g| g.id.as_str()).collect();
+        assert_eq!(found, ["b200-sxm", "gb200-nvl72", "b300-sxm", "gb300-nvl72"]);
+    }
 }

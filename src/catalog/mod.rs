@@ -11,6 +11,9 @@ mod lookup;
 mod model;
 mod nearest;
 
+/// When the tables of GPUs and models were compiled; a row of an override may say its own date.
+const SHEETS_READ: &str = "2026-11-23";
+
 pub use api::{ApiCapability, ApiLatency, ApiPrice, RateLimit};
 pub use date::{age_days, date_of_days};
 pub use hardware::{Gpu, OpsCost, Rent};

@@ -83,8 +83,15 @@ pub struct Model {
     pub kv_bytes_cap_window_layers_bf16: u64,
     /// Remarks.
     pub note: Option<String>,
-    /// Where the row is from.
+    /// When the row was read.
+    #[serde(default = "sheets_read")]
+    pub date: String,
+    /// Where the row is from; code is named with the commit or release that was read.
     pub source: String,
+}
+
+fn sheets_read() -> String {
+    super::SHEETS_READ.to_owned()
 }
 
 impl Model {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 /// Work with committed baselines
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  baseload baseline update experiments/baselines/quickstart.summary.json \\\n    \
+results/quickstart")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -13,8 +15,10 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Replace a baseline by a result's summary and show the change
-    #[command(after_help = "Example:\n  baseload baseline update experiments/baselines/quickstart.summary.json \
-results/quickstart")]
+    #[command(
+        after_help = "Example:\n  baseload baseline update experiments/baselines/quickstart.summary.json \\\n    \
+results/quickstart"
+    )]
     Update {
         /// Baseline to write
         baseline: PathBuf,
@@ -52,7 +56,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     std::fs::write(&beside, text)
         .and_then(|()| std::fs::rename(&beside, baseline))
         .map_err(|e| format!("{}: {e}", baseline.display()))?;
-    printer::out(&format!("{}: {changed} changes", baseline.display()));
+    let changes = if changed == 1 { "change" } else { "changes" };
+    printer::out(&format!("{}: {changed} {changes}", baseline.display()));
     Ok(())
 }
 

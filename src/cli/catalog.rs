@@ -1,7 +1,8 @@
 //! `baseload catalog`: the facts, with source and date.
+use super::sheet::Sheet;
 use super::{Exit, Format, printer};
 use crate::catalog::Catalog;
-use comfy_table::{ContentArrangement, Table, presets};
+use crate::types::{Capability, TokenPrice};
 
 /// Print the facts this program carries, with source and date
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ enum What {
     Gpus,
     /// Architectures
     Models,
-    /// Prices and latencies
+    /// Prices, latencies, rate limits
     Apis,
     /// Rents of GPUs
     Rents,
@@ -36,101 +37,152 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             What::Models => printer::json(&c.models)?,
             What::Apis => printer::json(&serde_json::json!({
                 "prices": c.api_prices, "latencies": c.api_latencies,
-                "rate_limits": c.rate_limits,
+                "capabilities": c.api_capabilities, "rate_limits": c.rate_limits,
             }))?,
             What::Rents => printer::json(&c.rents)?,
             What::People => printer::json(&c.ops_costs)?,
         }
         return Ok(());
     }
-    let (header, rows) = table(c, args.what);
-    let mut table = Table::new();
-    let preset = if args.format == Format::Markdown { presets::ASCII_MARKDOWN } else { presets::NOTHING };
-    table.load_style(preset).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
-    table.add_rows(rows);
-    printer::out(&table.to_string());
+    let show = if args.format == Format::Markdown { Sheet::markdown } else { Sheet::text };
+    let texts: Vec<String> = sheets(c, args.what).iter().map(show).collect();
+    printer::out(&texts.join("\n"));
     Ok(())
 }
 
-fn table(c: &Catalog, what: What) -> (Vec<&'static str>, Vec<Vec<String>>) {
+fn sheets(c: &Catalog, what: What) -> Vec<Sheet> {
     match what {
-        What::Gpus => (
-            vec!["id", "memory GiB", "GB/s", "BF16 TFLOPS", "link GB/s", "source"],
-            c.gpus
-                .iter()
-                .map(|g| {
-                    let figures =
-                        [g.memory_total_gib, g.mem_bw_gbps, g.bf16_tflops_dense, g.scale_up_gbps_unidirectional];
-                    let mut row = vec![g.id.clone()];
-                    row.extend(figures.map(|f| f.to_string()));
-                    row.push(g.source.clone());
-                    row
-                })
-                .collect(),
-        ),
-        What::Models => (
-            vec!["id", "parameters", "active", "layers", "attention", "KV bytes/token", "context", "source"],
-            c.models
-                .iter()
-                .map(|m| {
-                    let figures = [m.params_total, m.params_active, m.layers.into()];
-                    let mut row = vec![m.id.clone()];
-                    row.extend(figures.map(|f| f.to_string()));
-                    row.push(m.attention.clone());
-                    row.extend(
-                        [m.kv_bytes_per_token_bf16_all_layers, m.max_context.into()].map(|f: u64| f.to_string()),
-                    );
-                    row.push(m.source.clone());
-                    row
-                })
-                .collect(),
-        ),
-        What::Apis => (
-            vec!["id", "input $/M", "output $/M", "cached $/M", "TTFT p50 s", "tok/s", "date", "latency source"],
-            c.api_prices
-                .iter()
-                .map(|p| {
-                    let latency = c.api_latency(&format!("{}/{}", p.provider, p.model)).ok();
-                    let or_dash = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| v.to_string());
-                    vec![
-                        format!("{}/{}", p.provider, p.model),
-                        usd_per_million(p.input),
-                        usd_per_million(p.output),
-                        p.cached_input.map_or_else(|| "-".into(), usd_per_million),
-                        or_dash(latency.map(|l| l.ttft_p50_s)),
-                        or_dash(latency.map(|l| l.output_tokens_per_s)),
-                        p.date.clone(),
-                        latency.map_or_else(|| "-".into(), |l| l.source.clone()),
-                    ]
-                })
-                .collect(),
-        ),
-        What::Rents => (
-            vec!["gpu", "provider", "kind", "$/GPU-hour", "date", "source"],
-            c.rents
-                .iter()
-                .map(|r| {
-                    let price = r.usd_per_gpu_hour.as_f64().to_string();
-                    vec![r.gpu.clone(), r.provider.clone(), r.kind.clone(), price, r.date.clone(), r.source.clone()]
-                })
-                .collect(),
-        ),
-        What::People => (
-            vec!["key", "low", "typical", "high", "unit", "date", "source"],
-            c.ops_costs
-                .iter()
-                .map(|o| {
-                    let mut row = vec![o.key.clone()];
-                    row.extend([o.low, o.typical, o.high].map(|f| f.to_string()));
-                    row.extend([o.unit.clone(), o.date.clone(), o.source.clone()]);
-                    row
-                })
-                .collect(),
-        ),
+        What::Gpus => vec![gpus(c)],
+        What::Models => vec![models(c)],
+        What::Apis => vec![prices(c), latencies(c), limits(c)],
+        What::Rents => vec![rents(c)],
+        What::People => vec![people(c)],
+    }
+}
+
+fn gpus(c: &Catalog) -> Sheet {
+    let head = ["id", "memory GiB", "GB/s", "BF16 TFLOPS", "link GB/s"];
+    let mut sheet = Sheet::new("GPUs: memory that the runtime reports; dense peaks; links in one direction", &head, 1);
+    for g in &c.gpus {
+        let figures = [g.memory_total_gib, g.mem_bw_gbps, g.bf16_tflops_dense, g.scale_up_gbps_unidirectional];
+        let mut cells = vec![g.id.clone()];
+        cells.extend(figures.map(|f| f.to_string()));
+        sheet.fact(cells, &g.date, &g.source);
+    }
+    sheet
+}
+
+fn models(c: &Catalog) -> Sheet {
+    let head = ["id", "attention", "B params", "active", "layers", "KV B/token", "context"];
+    let mut sheet =
+        Sheet::new("Open-weight models: parameters in billions; KV bytes a token at BF16, all layers", &head, 2);
+    for m in &c.models {
+        let mut cells = vec![m.id.clone(), m.attention.clone()];
+        cells.extend([m.params_total, m.params_active].map(|n| format!("{:.2}", n as f64 / 1e9)));
+        let figures: [u64; 3] = [m.layers.into(), m.kv_bytes_per_token_bf16_all_layers, m.max_context.into()];
+        cells.extend(figures.map(|n| n.to_string()));
+        sheet.fact(cells, &m.date, &m.source);
+    }
+    sheet
+}
+
+fn prices(c: &Catalog) -> Sheet {
+    let head = ["catalog =", "class", "in", "out", "cached"];
+    let title = "API list prices: US$ a million tokens; the class of the model is our judgement";
+    let mut sheet = Sheet::new(title, &head, 2);
+    for p in &c.api_prices {
+        let name = format!("{}/{}", p.provider, p.model);
+        let class = c.api_capability(&name).map_or("-", class_name).to_string();
+        let prices = [Some(p.input), Some(p.output), p.cached_input].map(per_million);
+        let mut cells = vec![name, class];
+        cells.extend(prices);
+        sheet.fact(cells, &p.date, &p.source);
+    }
+    sheet
+}
+
+fn latencies(c: &Catalog) -> Sheet {
+    let head = ["catalog =", "TTFT p50 s", "tokens/s", "p95/p50", "errors %"];
+    let title = "API latencies, where published or assumed: medians, the spread of both, share of errors";
+    let mut sheet = Sheet::new(title, &head, 1);
+    for l in &c.api_latencies {
+        let mut cells = vec![format!("{}/{}", l.provider, l.model)];
+        cells.extend([l.ttft_p50_s, l.output_tokens_per_s, l.p95_over_p50].map(|f| f.to_string()));
+        cells.push(format!("{:.2}", l.error_rate * 100.0));
+        let note = l.note.as_ref().map_or_else(String::new, |n| format!("; {n}"));
+        sheet.fact(cells, &l.date, &format!("{}{note}", l.source));
+    }
+    sheet
+}
+
+fn limits(c: &Catalog) -> Sheet {
+    let head = ["provider", "tier", "models", "requests", "in", "out", "both"];
+    let mut sheet = Sheet::new("Published rate limits, as examples: requests and tokens a minute", &head, 3);
+    for r in &c.rate_limits {
+        let mut cells = vec![r.provider.clone(), r.tier.clone(), r.model_class.clone()];
+        let figures = [r.rpm, r.input_tpm, r.output_tpm, r.combined_tpm];
+        cells.extend(figures.map(|n| n.map_or_else(|| "-".into(), |n| n.to_string())));
+        sheet.fact(cells, &r.date, &r.source);
+    }
+    sheet
+}
+
+fn rents(c: &Catalog) -> Sheet {
+    let mut sheet = Sheet::new("Rents of GPUs: US$ a GPU and hour", &["gpu", "provider", "kind", "$/GPU-h"], 3);
+    for r in &c.rents {
+        let cells = vec![r.gpu.clone(), r.provider.clone(), r.kind.clone(), r.usd_per_gpu_hour.as_f64().to_string()];
+        sheet.fact(cells, &r.date, &r.source);
+    }
+    sheet
+}
+
+fn people(c: &Catalog) -> Sheet {
+    let mut sheet = Sheet::new("People, power and space", &["key", "unit", "low", "typical", "high"], 2);
+    for o in &c.ops_costs {
+        let mut cells = vec![o.key.clone(), o.unit.clone()];
+        cells.extend([o.low, o.typical, o.high].map(|f| f.to_string()));
+        let note = o.notes.as_ref().map_or_else(String::new, |n| format!("; {n}"));
+        sheet.fact(cells, &o.date, &format!("{}{note}", o.source));
+    }
+    sheet
+}
+
+fn class_name(class: Capability) -> &'static str {
+    match class {
+        Capability::Small => "small",
+        Capability::Mid => "mid",
+        Capability::Frontier => "frontier",
     }
 }
 
 /// A price in US dollars a million tokens.
-fn usd_per_million(price: crate::types::TokenPrice) -> String {
-    (price.0 as f64 / 1e6).to_string()
+fn per_million(price: Option<TokenPrice>) -> String {
+    price.map_or_else(|| "-".into(), |p| (p.0 as f64 / 1e6).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sheet::WIDTH;
+    use super::*;
+
+    #[test]
+    fn every_fact_fits_the_width_and_shows_its_date_and_source() {
+        let c = Catalog::embedded();
+        for what in [What::Gpus, What::Models, What::Apis, What::Rents, What::People] {
+            for sheet in sheets(c, what) {
+                for line in sheet.text().lines() {
+                    assert!(line.chars().count() <= WIDTH, "{what:?}: {} columns: {line}", line.chars().count());
+                }
+            }
+        }
+        let (text, full) = (rents(c).text(), rents(c).markdown());
+        for r in &c.rents {
+            assert!(!r.source.is_empty() && !r.date.is_empty(), "{r:?}");
+            assert!(full.lines().any(|l| l.contains(&r.date) && l.contains(&r.source)), "{r:?}");
+        }
+        let lambda = text.lines().find(|l| l.contains("Lambda")).unwrap();
+        let number = lambda.split_whitespace().last().unwrap();
+        let note = text.lines().find(|l| l.trim_start().starts_with(&format!("{number} "))).unwrap();
+        assert!(c.rents.iter().any(|r| r.provider == "Lambda" && note.ends_with(&r.source)), "{note}");
+    }
 }

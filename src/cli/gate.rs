@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Compare a result with a baseline by an experiment's [gate]; exit 1 when something got worse
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  baseload gate --experiment experiments/quickstart.toml \\\n    --baseline \
-experiments/baselines/quickstart.summary.json --candidate results/quickstart")]
+experiments/baselines/quickstart.summary.json \\\n    --candidate results/quickstart")]
 pub struct Args {
     /// Baseline: a summary.json
     #[arg(long)]
@@ -21,6 +21,12 @@ pub struct Args {
     experiment: Option<PathBuf>,
 }
 
+/// What the gate needs of a manifest.
+#[derive(serde::Deserialize)]
+struct Manifest {
+    experiment: experiment::file::ExperimentFile,
+}
+
 pub fn run(args: &Args) -> Result<(), Exit> {
     let baseline = read(&args.baseline)?;
     let candidate = read(&args.candidate.join("summary.json"))?;
@@ -29,11 +35,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         None => {
             let path = args.candidate.join("manifest.json");
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-            let value: serde_json::Value =
-                serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-            let file: experiment::file::ExperimentFile =
-                serde_json::from_value(value["experiment"].clone()).map_err(|e| format!("{}: {e}", path.display()))?;
-            let rules = file.gate.iter().map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)));
+            let manifest: Manifest = serde_json::from_str(&text)
+                .map_err(|e| format!("{}:{}: {e}; give --experiment instead", path.display(), e.line()))?;
+            let rules = manifest.experiment.gate.iter().map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)));
             rules.collect::<Result<Vec<_>, _>>()?
         }
     };

@@ -1,17 +1,25 @@
 //! The command line: one file a subcommand, thin. The only room that prints.
 //!
-//! Exit status: 0 done, 1 the gate found something worse, 2 a user's mistake, 130 Ctrl-C.
+//! Exit status: 0 done, 1 the gate found something worse or a schedule differs, 2 a user's mistake, 130 Ctrl-C,
+//! 141 a closed pipe.
+mod artefacts;
 mod baseline;
 mod catalog;
+mod conformance;
+mod dry_run;
 mod gate;
+mod list;
 mod perf;
 mod printer;
 mod run;
 mod schema;
+mod sheet;
 mod trace;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use miette::MietteHandlerOpts;
 use std::process::ExitCode;
+use textwrap::{WordSeparator, WordSplitter};
 
 /// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
 #[derive(Debug, Parser)]
@@ -30,6 +38,7 @@ enum Command {
     Trace(trace::Args),
     Catalog(catalog::Args),
     Schema(schema::Args),
+    Conformance(conformance::Args),
 }
 
 /// The form of the output.
@@ -46,7 +55,7 @@ pub enum Format {
 /// How a command ended without success.
 #[derive(Debug)]
 enum Exit {
-    /// The gate found something worse; it has been printed.
+    /// The gate found something worse, or a schedule differs from its recording; it has been printed.
     Worse,
     /// A user's mistake, with its words.
     Mistake(miette::Report),
@@ -66,8 +75,19 @@ impl From<crate::experiment::FileError> for Exit {
     }
 }
 
+/// Messages of at most 80 columns that break at spaces only, so that paths and names can be copied.
+fn plain_words() {
+    let words = (WordSeparator::AsciiSpace, WordSplitter::NoHyphenation);
+    let options = move || {
+        MietteHandlerOpts::new().width(80).break_words(false).word_separator(words.0).word_splitter(words.1.clone())
+    };
+    // Only a second hook in one process fails, and the first one stands.
+    let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
+}
+
 /// Parses the arguments, runs the command, maps its end to the exit status.
 pub fn main() -> ExitCode {
+    plain_words();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Gate(args) => gate::run(&args),
@@ -75,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

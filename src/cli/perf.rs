@@ -12,7 +12,7 @@ pub struct PerfFile {
     #[serde(flatten)]
     counts: Perf,
     /// Simulations at a time.
-    jobs: usize,
+    pub jobs: usize,
     /// All simulations, without reading the experiment and writing the results.
     wall_s: f64,
     /// User and system time of the whole process, all threads, from its start until this was written.

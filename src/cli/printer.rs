@@ -1,10 +1,19 @@
-//! The one place that writes to the terminal. A closed pipe (`| head`) ends the program quietly.
-use std::io::Write;
+//! The one place that writes to the terminal.
+//!
+//! A closed pipe (`| head`) ends the program quietly with 141, as SIGPIPE would: never with 0, which a gate would pass
+//! for. Any other fault of stdout, such as a full disk, is said and ends it with 2.
+use std::io::{ErrorKind, Write};
 
 /// To stdout, with a line's end.
 pub fn out(text: &str) {
-    if writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')).is_err() {
-        std::process::exit(0);
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
+    if let Err(e) = written {
+        if e.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(141);
+        }
+        error(&format!("stdout: {e}; what was to be printed is lost"));
+        std::process::exit(2);
     }
 }
 

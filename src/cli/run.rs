@@ -1,12 +1,14 @@
 //! `baseload run`: the main job.
+use super::artefacts::Clock;
 use super::perf::{Meter, PerfFile};
-use super::{Exit, Format, gate, printer};
+use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
+use crate::engine::EngineMode;
 use crate::experiment::folder::ResultFolder;
-use crate::experiment::summary::Summary;
+use crate::experiment::manifest::Manifest;
+use crate::experiment::summary::{Summary, thousands};
 use crate::experiment::{self, Experiment, RunError, RunOptions};
 use crate::{catalog, report};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +18,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  baseload run experiments/quickstart.toml\n  baseload run experiments/quickstart.toml \
---set pool.chat.replicas=4 --format markdown\n  baseload run                 # lists the experiments it finds"
+\\\n    --set pool.chat.replicas=4 --format markdown\n  baseload run                 # lists the experiments it finds"
 )]
 pub struct Args {
     /// Experiment file; without one, the experiments found are listed with their questions
@@ -39,6 +41,12 @@ pub struct Args {
     /// Write no request, attempt and series files
     #[arg(long)]
     no_records: bool,
+    /// Take every engine step by itself; same result, slower (a check of the simulator)
+    #[arg(long, help_heading = "Checks of the simulator")]
+    no_strides: bool,
+    /// How KV blocks are kept; same result (a check of the simulator)
+    #[arg(long, value_enum, default_value = "fast", help_heading = "Checks of the simulator")]
+    kv_pool: KvPoolKind,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -50,34 +58,48 @@ pub struct Args {
     baseline: Option<PathBuf>,
 }
 
+/// How KV blocks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum KvPoolKind {
+    /// Runs of blocks that live and die together.
+    Fast,
+    /// Every block by itself, as vLLM keeps them.
+    Reference,
+}
+
 /// Facts older than this are said to be old.
 const OLD_DAYS: i64 = 90;
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let Some(path) = &args.experiment else { return list() };
+    let Some(path) = &args.experiment else { return list::run() };
     if args.jobs == Some(0) {
-        return Err("--jobs 0: at least 1 simulation must run at a time".to_string().into());
+        return Err("--jobs 0: at least 1 simulation must run at a time; leave it out for one a core"
+            .to_string()
+            .into());
     }
     let mut sets = args.sets.clone();
-    sets.extend(args.seed.map(|s| format!("seed={s}")));
+    if let Some(seed) = args.seed {
+        // TOML's integers end there, and the manifest must be able to repeat it.
+        let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
+        sets.push(format!("seed={seed}"));
+    }
     let exp = experiment::resolve(experiment::load(path, &sets)?, path)?;
     if args.dry_run {
-        return dry_run(&exp, args.format);
+        return dry_run::run(&exp, args.format);
     }
     let baseline = args.baseline.as_ref().map(|p| gate::read(p)).transpose()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.unwrap_or(cores);
-    let per_policy = requests_of(&exp, args.quiet)?;
+    let stop = stop_on_ctrl_c()?;
+    let clock = Clock::start();
+    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let per_policy = requests_of(&exp, args.quiet, &stop)?;
     if !args.quiet && args.format == Format::Table {
-        let n = per_policy.map_or_else(|| "all".into(), thousands);
-        let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-        let policies = plural(exp.policies.len(), "policy", "policies");
-        printer::out(&format!("{policies} x {n} requests, {}", plural(jobs, "job", "jobs")));
+        printer::out(&what_will_happen(&exp, per_policy, jobs));
     }
+    let manifest = Manifest::of(&exp)?;
     let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.file.name));
     let folder = ResultFolder::create(&target)?;
-    let (summary, perf) = simulate(&exp, args, jobs, per_policy, folder.path())?;
-    write(&folder, &exp, &summary, &perf)?;
+    let (summary, perf) = simulate(&exp, args, jobs, per_policy, folder.path(), &stop)?;
+    artefacts::write(&folder, &manifest, &summary, &perf, &clock)?;
     let target = folder.finish()?;
     match args.format {
         Format::Json => printer::json(&summary)?,
@@ -85,13 +107,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Table => {
             printer::out(&report::terminal(&summary));
             if !args.quiet {
-                printer::out(&report::warnings(&summary, old_facts(&exp).as_slice()));
-                printer::out(&format!(
-                    "\nResults: {}  (open {})",
-                    target.display(),
-                    target.join("report.html").display()
-                ));
-                printer::out(&format!("Next: baseload run {} --set slo.ttft=1s", path.display()));
+                printer::out(&report::warnings(&summary, old_facts(&exp, &clock.today()).as_slice()));
+                printer::out(&what_next(&exp, path, &target));
             }
         }
     }
@@ -101,13 +118,40 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
 }
 
-fn thousands(n: u64) -> String {
-    experiment::summary::thousands(n)
+/// A flag that Ctrl-C sets. The workers look at it.
+fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    // A second handler cannot be set in one process; the program runs one experiment.
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|e| format!("Ctrl-C handler: {e}"))?;
+    Ok(stop)
+}
+
+fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> String {
+    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let policies = plural(exp.policies.len(), "policy", "policies");
+    let n = per_policy.map_or_else(|| "all".into(), thousands);
+    format!("{policies} x {n} requests, {}", plural(jobs, "job", "jobs"))
+}
+
+/// Where the result lies, and a next command: the same with half the TTFT objective.
+fn what_next(exp: &Experiment, path: &Path, target: &Path) -> String {
+    let half = match exp.slo[0].map(|t| t.0 / 2_000_000) {
+        None => "2s".into(),
+        Some(ms) if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        Some(ms) => format!("{}ms", ms.max(1)),
+    };
+    format!(
+        "\nResults: {}\nReport:  {}\nNext:    baseload run {} --set slo.ttft={half}",
+        target.display(),
+        target.join("report.html").display(),
+        path.display()
+    )
 }
 
 /// How many requests a policy will see. Where the source cannot say, it is read once for the people who watch; `quiet`
 /// runs do without.
-fn requests_of(exp: &Experiment, quiet: bool) -> Result<Option<u64>, String> {
+fn requests_of(exp: &Experiment, quiet: bool, stop: &AtomicBool) -> Result<Option<u64>, Exit> {
     let (origin, options) = experiment::trace_of(exp)?;
     let mut source = origin.open(&exp.class_names(), &options)?;
     let mut count = source.total();
@@ -116,6 +160,9 @@ fn requests_of(exp: &Experiment, quiet: bool) -> Result<Option<u64>, String> {
         while source.peek()?.is_some() {
             source.next();
             n += 1;
+            if stop.load(Ordering::Relaxed) {
+                return Err(Exit::Interrupted);
+            }
         }
         count = Some(n);
     }
@@ -128,16 +175,19 @@ fn simulate(
     jobs: usize,
     per_policy: Option<u64>,
     folder: &Path,
+    stop: &AtomicBool,
 ) -> Result<(Summary, PerfFile), Exit> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // A second handler cannot be set in one process; the tests of this room never set two.
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|e| format!("Ctrl-C handler: {e}"))?;
     let progress = AtomicU64::new(0);
     let bar = bar(args.quiet, per_policy.map(|n| n * exp.policies.len() as u64));
     let meter = Meter::start();
-    let records = (!args.no_records).then_some(folder);
-    let options = RunOptions { jobs, records, progress: &progress, stop: &stop, watch: &meter };
+    let options = RunOptions {
+        jobs,
+        records: (!args.no_records).then_some(folder),
+        progress: &progress,
+        stop,
+        mode: EngineMode { strides: !args.no_strides, reference_pool: args.kv_pool == KvPoolKind::Reference },
+        watch: &meter,
+    };
     let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         let ticker = scope.spawn(|| {
@@ -153,55 +203,30 @@ fn simulate(
         result
     });
     bar.finish_and_clear();
-    let (summary, perf) = result.map_err(|e| match e {
+    let (summary, counts) = result.map_err(|e| match e {
         RunError::Interrupted => Exit::Interrupted,
         RunError::Fault(message) => message.into(),
     })?;
-    Ok((summary, meter.finish(perf, jobs)))
+    Ok((summary, meter.finish(counts, jobs)))
 }
 
 fn bar(quiet: bool, total: Option<u64>) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(total, target);
-    let template = "{bar:30} {human_pos}/{human_len} requests  {per_sec}  ETA {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{}/s", thousands(state.per_sec() as u64));
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} requests  {rate}  ETA {eta}") {
+        bar.set_style(style.with_key("rate", rate));
     }
     bar
 }
 
-#[derive(Serialize)]
-struct Manifest<'a> {
-    baseload_version: &'a str,
-    format: u32,
-    seed: u64,
-    experiment: &'a experiment::file::ExperimentFile,
-}
-
-fn write(folder: &ResultFolder, exp: &Experiment, summary: &Summary, perf: &PerfFile) -> Result<(), String> {
-    fn text(value: &impl Serialize) -> Result<String, String> {
-        serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| e.to_string())
-    }
-    let manifest = Manifest {
-        baseload_version: env!("CARGO_PKG_VERSION"),
-        format: summary.format,
-        seed: exp.file.seed,
-        experiment: &exp.file,
-    };
-    let command: Vec<String> = std::env::args().collect();
-    folder.write("summary.json", &text(summary)?)?;
-    folder.write("manifest.json", &text(&manifest)?)?;
-    folder.write("perf.json", &text(perf)?)?;
-    folder.write("run.json", &text(&serde_json::json!({ "command": command }))?)?;
-    folder.write("report.html", &report::html(summary))
-}
-
 /// Names the facts that are more than 90 days old today.
-fn old_facts(exp: &Experiment) -> Option<String> {
-    let today = today();
+fn old_facts(exp: &Experiment, today: &str) -> Option<String> {
     let mut old: Vec<String> = Vec::new();
     for (what, date) in &exp.dated_facts {
-        if let Some(days) = catalog::age_days(date, &today).filter(|d| *d > OLD_DAYS) {
+        if let Some(days) = catalog::age_days(date, today).filter(|d| *d > OLD_DAYS) {
             let fact = format!("{what} ({date}, {days} days)");
             if !old.contains(&fact) {
                 old.push(fact);
@@ -209,65 +234,4 @@ fn old_facts(exp: &Experiment) -> Option<String> {
         }
     }
     (!old.is_empty()).then(|| format!("facts more than {OLD_DAYS} days old: {}", old.join(", ")))
-}
-
-fn today() -> String {
-    #[expect(clippy::disallowed_methods, reason = "how old a price is depends on today; it is printed, never compared")]
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    catalog::date_of_days((since.as_secs() / 86_400) as i64)
-}
-
-fn dry_run(exp: &Experiment, format: Format) -> Result<(), Exit> {
-    let resolved = toml::to_string(&exp.file).map_err(|e| e.to_string())?;
-    if format == Format::Json {
-        let pools: serde_json::Map<String, serde_json::Value> =
-            exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.plan))).collect();
-        return Ok(printer::json(&serde_json::json!({ "experiment": exp.file, "memory": pools }))?);
-    }
-    printer::out(&resolved);
-    for pool in &exp.pools {
-        let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-        let p = &pool.plan;
-        printer::out(&format!("# pool {}: {}", pool.name, pool.title));
-        printer::out(&format!(
-            "#   GPU {:.2} GiB, budget {:.2}: weights {:.2}, activations {:.2}, CUDA graphs {:.2}, other {:.2}, KV {:.2}",
-            gib(p.per_gpu_total_bytes),
-            gib(p.budget_bytes),
-            gib(p.weights_bytes),
-            gib(p.activations_bytes),
-            gib(p.cuda_graphs_bytes),
-            gib(p.other_bytes),
-            gib(p.kv_pool_bytes)
-        ));
-        printer::out(&format!(
-            "#   {} blocks of {} tokens = {} tokens = {} sequences of 8k",
-            thousands(p.num_blocks),
-            p.block_size,
-            thousands(p.kv_tokens),
-            p.sequences_of_8k
-        ));
-    }
-    Ok(())
-}
-
-fn list() -> Result<(), Exit> {
-    let mut found: Vec<PathBuf> = Vec::new();
-    for folder in [".", "experiments"] {
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
-        found.extend(entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")));
-    }
-    found.sort();
-    let mut any = false;
-    for path in found {
-        if let Ok(file) = experiment::load(&path, &[])
-            && !file.policy.is_empty()
-        {
-            any = true;
-            printer::out(&format!("{}\n    {}", path.strip_prefix("./").unwrap_or(&path).display(), file.question));
-        }
-    }
-    if !any {
-        return Err("no experiments here (*.toml, experiments/*.toml); give the file".to_string().into());
-    }
-    Ok(())
 }

@@ -1,11 +1,14 @@
 //! `baseload trace info`: what a trace file holds.
+use super::sheet::Sheet;
 use super::{Exit, Format, printer};
 use crate::experiment::open_text;
-use crate::trace::{self, GenerateSpec, Generator, SourceOptions, TraceStats};
+use crate::experiment::summary::thousands;
+use crate::trace::{self, GenerateSpec, Generator, Quantiles, SourceOptions, TraceStats};
 use std::path::PathBuf;
 
 /// Look at traces
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  baseload trace info traces/support-desk.toml")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -35,37 +38,44 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let (kind, stats) = if file.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
         let spec = GenerateSpec::parse(&text, &name)?;
-        ("generated, seed 1", TraceStats::of(&mut Generator::new(&spec, &options)?)?)
+        let stats = TraceStats::of(&mut Generator::new(&spec, &options)?).map_err(|e| format!("{name}: {e}"))?;
+        ("generated, seed 1", stats)
     } else {
         let mut source = trace::open(open_text(file)?, &name, &[], &options)?;
         (source.format().name(), TraceStats::of(&mut source)?)
     };
+    let (facts, tokens) = sheets(kind, &stats);
     match format {
         Format::Json => printer::json(&serde_json::json!({ "format": kind, "stats": stats }))?,
-        Format::Table | Format::Markdown => printer::out(&text(kind, &stats)),
+        Format::Table => printer::out(&format!("{}\n{}", facts.text(), tokens.text())),
+        Format::Markdown => printer::out(&format!("{}\n{}", facts.markdown(), tokens.markdown())),
     }
     Ok(())
 }
 
-fn text(kind: &str, s: &TraceStats) -> String {
-    let tokens = |what: &str, q: &trace::Quantiles| {
-        format!("| {what} | {:.0} | {} | {} | {} | {} |", q.mean, q.p50, q.p90, q.p99, q.max)
-    };
+/// What the trace is, and how long its prompts and answers are.
+fn sheets(kind: &str, s: &TraceStats) -> (Sheet, Sheet) {
     let shared = s
         .shared_prefix
         .map_or_else(|| "unknown (no identities)".into(), |x| format!("{:.1} % of prompt tokens", x * 100.0));
-    [
-        format!("format           {kind}"),
-        format!("requests         {}", crate::experiment::summary::thousands(s.count)),
-        format!("span             {:.1} s", s.span_s),
-        format!("rate             {:.3} requests/s", s.rate_per_s),
-        format!("inter-arrival CV {:.2}", s.gap_cv),
-        format!("prefix sharing   {shared}"),
-        String::new(),
-        "| tokens | mean | p50 | p90 | p99 | max |".into(),
-        "|---|---|---|---|---|---|".into(),
-        tokens("prompt", &s.prompt_tokens),
-        tokens("output", &s.output_tokens),
-    ]
-    .join("\n")
+    let mut facts = Sheet::new("", &["trace", "value"], 2);
+    for (name, value) in [
+        ("format", kind.to_string()),
+        ("requests", thousands(s.count)),
+        ("span", format!("{:.1} s", s.span_s)),
+        ("rate", format!("{:.3} requests/s", s.rate_per_s)),
+        ("inter-arrival CV", format!("{:.2}", s.gap_cv)),
+        ("prefix sharing", shared),
+    ] {
+        facts.row(vec![name.into(), value]);
+    }
+    let mut tokens = Sheet::new("", &["tokens", "mean", "p50", "p90", "p99", "max"], 1);
+    let mut row = |what: &str, q: &Quantiles| {
+        let mut cells = vec![what.to_string(), format!("{:.0}", q.mean)];
+        cells.extend([q.p50, q.p90, q.p99, q.max].map(|n| n.to_string()));
+        tokens.row(cells);
+    };
+    row("prompt", &s.prompt_tokens);
+    row("output", &s.output_tokens);
+    (facts, tokens)
 }

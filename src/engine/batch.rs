@@ -1,5 +1,5 @@
 //! What a schedule decides and what its update makes of it.
-use crate::types::{AttemptId, BatchShape, PrefillChunk, SimTime};
+use crate::types::{AttemptId, BatchShape, Femtos, PrefillChunk};
 
 /// One request's part of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,9 @@ pub struct Row {
 /// One step of an engine. Buffers are kept from step to step.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// Rows in the order in which they were scheduled.
+    /// Steady decode rows: one token each, scheduled before `rows`. The scheduler alone knows who they are.
+    pub steady: u32,
+    /// The other rows in the order in which they were scheduled.
     pub rows: Vec<Row>,
     /// What is not a plain decode row, for pricing.
     pub prefill: Vec<PrefillChunk>,
@@ -33,24 +35,34 @@ pub struct Batch {
     pub admitted: Vec<(AttemptId, u32)>,
     /// Requests that were preempted, in that order.
     pub preempted: Vec<AttemptId>,
+    /// Which batch of its scheduler it is, counted from 1 over those that compute something.
+    pub tick: u32,
     /// When the step ends: set by who owns the clock, before the update.
-    pub ends_at: SimTime,
+    pub ends_at: Femtos,
 }
 
 impl Batch {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
+        self.steady = 0;
         self.rows.clear();
         self.prefill.clear();
         self.decode_rows = 0;
         self.decode_ctx_sum = 0;
         self.admitted.clear();
         self.preempted.clear();
-        self.ends_at = SimTime::ZERO;
+        self.tick = 0;
+        self.ends_at = Femtos(0);
     }
     /// Whether it computes nothing.
     pub fn is_empty(&self) -> bool {
         self.decode_rows == 0 && self.prefill.is_empty()
+    }
+    /// Makes of a batch of a stride the one `cycles` cycles later.
+    pub fn advance(&mut self, cycles: u32) {
+        debug_assert!(self.rows.is_empty() && self.prefill.is_empty(), "stride-pure: only steady rows repeat");
+        self.tick += cycles;
+        self.decode_ctx_sum += u64::from(cycles) * u64::from(self.decode_rows);
     }
     /// What it computes.
     pub fn shape(&self) -> BatchShape<'_> {
@@ -82,7 +94,7 @@ pub struct Finished {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// When the previous token left.
-    pub since: SimTime,
+    pub since: Femtos,
     /// Tokens.
     pub tokens: u32,
 }
@@ -106,7 +118,7 @@ impl StepResult {
         self.gaps.clear();
     }
     /// Counts `tokens` tokens whose previous token left at `since`.
-    pub(super) fn gap(&mut self, since: SimTime, tokens: u32) {
+    pub(super) fn gap(&mut self, since: Femtos, tokens: u32) {
         match self.gaps.iter_mut().find(|g| g.since == since) {
             Some(gap) => gap.tokens += tokens,
             None => self.gaps.push(Gap { since, tokens }),

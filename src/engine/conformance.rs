@@ -4,10 +4,10 @@
 use super::batch::{Batch, StepResult};
 use super::scheduler::Scheduler;
 use super::vllm::{QueuePolicy, VllmConfig, VllmScheduler};
-use crate::types::{AttemptId, Content, ContentId, Job, Run, SimTime};
-use serde::Deserialize;
+use crate::kv::{BlockPool, KvPool, SpanPool};
+use crate::types::{AttemptId, Content, ContentId, Femtos, Job, Run, SimTime};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// One line of a golden file.
 #[derive(Debug, Clone, Deserialize)]
@@ -88,7 +88,7 @@ pub struct CaseStep {
 }
 
 /// The first difference between a case and its replay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
     /// The case.
     pub case: String,
@@ -114,6 +114,7 @@ impl Case {
             max_model_len: c.max_model_len,
             prefix_caching: c.enable_prefix_caching,
             policy: if c.policy == "priority" { QueuePolicy::Priority } else { QueuePolicy::Fcfs },
+            chunked_prefill: true,
             long_prefill_token_threshold: c.long_prefill_token_threshold,
             watermark: c.watermark,
             reserve_full_isl: c.reserve_full_isl,
@@ -148,26 +149,47 @@ impl Case {
             output_tokens: r.output_len,
             max_output_tokens: r.output_len,
             priority: r.priority,
-            content: Content(Arc::from(prompt)),
+            content: Content::from(prompt),
             external_kv: None,
             hold_kv_until: None,
         };
         (job, output.into_boxed_slice())
     }
 
-    /// Replays the case.
+    /// Replays the case: through the scheduler that simulations use, and once more with strides under the horizon "calls
+    /// until the next arrival", each stride expanded call by call before comparing.
     ///
     /// # Errors
     /// The first field that differs from the recording.
-    pub fn replay(&self) -> Result<(), Box<Mismatch>> {
+    pub fn replay(&self, strides: bool) -> Result<(), Box<Mismatch>> {
+        self.replay_on(VllmScheduler::<SpanPool>::on_pool(self.vllm_config(), strides))
+    }
+
+    /// Replays the case on the reference pool.
+    ///
+    /// # Errors
+    /// As [`Case::replay`].
+    pub fn replay_on_reference(&self) -> Result<(), Box<Mismatch>> {
+        self.replay_on(VllmScheduler::<BlockPool>::on_pool(self.vllm_config(), false))
+    }
+
+    fn replay_on<P: KvPool>(&self, mut scheduler: VllmScheduler<P>) -> Result<(), Box<Mismatch>> {
         let mut order: Vec<usize> = (0..self.requests.len()).collect();
         order.sort_by_key(|&i| (self.requests[i].arrival_step, &self.requests[i].id));
         let mut arrivals = order.into_iter().peekable();
-        let mut scheduler = VllmScheduler::new(self.vllm_config());
         let depth = if self.config.async_scheduling { 2 } else { 1 };
         let mut flight: VecDeque<Batch> = VecDeque::new();
         let (mut spare, mut result) = (Vec::new(), StepResult::default());
         let mut recorded = self.steps.iter();
+        let mut check = |got: &CaseStep| {
+            if got.scheduled.is_empty() && got.preempted.is_empty() && got.finished.is_empty() {
+                return Ok(());
+            }
+            match recorded.next() {
+                Some(want) => self.compare(want, got),
+                None => Err(self.differs(got.step, "step", &"no further step", got)),
+            }
+        };
         let mut call = 0;
         loop {
             if scheduler.unfinished() == 0 && flight.is_empty() {
@@ -184,12 +206,28 @@ impl Case {
             }
             let mut batch: Batch = spare.pop().unwrap_or_default();
             scheduler.schedule(SimTime(call), &mut batch);
-            let mut got = self.describe(call, &batch);
+            let mut got = self.describe(call, &batch, scheduler.scheduled(&batch));
             let empty = batch.is_empty();
             if empty {
                 spare.push(batch);
             } else {
                 flight.push_back(batch);
+            }
+            if flight.len() == depth && flight.iter().all(|b| b.rows.is_empty()) {
+                let quiet = arrivals.peek().map_or(u64::MAX, |&i| self.requests[i].arrival_step - call - 1);
+                let stride = scheduler.stride().filter(|s| flight.iter().all(|b| b.decode_rows == s.rows));
+                let cycles = stride.map_or(0, |s| u64::from(s.cycles).min(quiet) as u32);
+                // A call's record holds its schedule and the update after it; a cycle is that update and the next schedule.
+                for cycle in 0..cycles {
+                    self.look(&scheduler, cycle, &mut got);
+                    check(&got)?;
+                    got.step += 1;
+                }
+                if cycles > 0 {
+                    scheduler.apply(cycles, Femtos(0));
+                    flight.iter_mut().for_each(|batch| batch.advance(cycles));
+                    call += u64::from(cycles);
+                }
             }
             if (flight.len() == depth || empty)
                 && let Some(oldest) = flight.pop_front()
@@ -199,15 +237,8 @@ impl Case {
                 got.finished.sort_unstable();
                 spare.push(oldest);
             }
-            let load = scheduler.load();
-            got.free_blocks = load.kv_total_blocks - load.kv_used_blocks;
-            (got.running, got.waiting) = (load.running, load.waiting);
-            if !(got.scheduled.is_empty() && got.preempted.is_empty() && got.finished.is_empty()) {
-                match recorded.next() {
-                    Some(want) => self.compare(want, &got)?,
-                    None => return Err(self.differs(call, "step", &"no further step", &got)),
-                }
-            }
+            self.look(&scheduler, 0, &mut got);
+            check(&got)?;
             call += 1;
         }
         match recorded.next() {
@@ -216,16 +247,23 @@ impl Case {
         }
     }
 
+    /// Notes what stands after an update, `cycles` cycles from now.
+    fn look<P: KvPool>(&self, scheduler: &VllmScheduler<P>, cycles: u32, got: &mut CaseStep) {
+        let load = scheduler.load();
+        got.free_blocks = load.kv_total_blocks - load.kv_used_blocks - scheduler.blocks_after(cycles);
+        (got.running, got.waiting) = (load.running, load.waiting);
+    }
+
     fn name(&self, attempt: AttemptId) -> String {
         self.requests[attempt.0 as usize].id.clone()
     }
 
-    fn describe(&self, call: u64, batch: &Batch) -> CaseStep {
+    fn describe(&self, call: u64, batch: &Batch, rows: impl Iterator<Item = (AttemptId, u32)>) -> CaseStep {
         let mut preempted: Vec<String> = batch.preempted.iter().map(|&a| self.name(a)).collect();
         preempted.sort_unstable();
         CaseStep {
             step: call,
-            scheduled: batch.rows.iter().map(|row| (self.name(row.attempt), row.tokens)).collect(),
+            scheduled: rows.map(|(attempt, tokens)| (self.name(attempt), tokens)).collect(),
             admitted_with_cached: batch.admitted.iter().map(|&(a, hit)| (self.name(a), hit)).collect(),
             preempted,
             ..CaseStep::default()
@@ -268,15 +306,22 @@ mod tests {
         let packed = std::fs::File::open(&path).expect("golden file");
         flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("golden file unpacks");
         let all: Vec<Case> = text.lines().map(|l| serde_json::from_str(l).expect("golden case")).collect();
-        let wrong: Vec<Mismatch> = all.iter().filter_map(|c| c.replay().err()).map(|m| *m).collect();
-        println!("{file}: {} of {} cases exact", all.len() - wrong.len(), all.len());
-        assert!(
-            wrong.is_empty(),
-            "vllm-exact: {} of {} cases differ: {:#?}",
-            wrong.len(),
-            all.len(),
-            &wrong[..wrong.len().min(5)]
-        );
+        type Replay = fn(&Case) -> Result<(), Box<Mismatch>>;
+        let ways: [(&str, Replay); 3] = [
+            ("one by one", |c| c.replay(false)),
+            ("with strides", |c| c.replay(true)),
+            ("on the reference pool", Case::replay_on_reference),
+        ];
+        for (way, replay) in ways {
+            let wrong: Vec<Mismatch> = all.iter().filter_map(|c| replay(c).err()).map(|m| *m).collect();
+            assert!(
+                wrong.is_empty(),
+                "vllm-exact: {} of {} cases differ {way}: {:#?}",
+                wrong.len(),
+                all.len(),
+                &wrong[..wrong.len().min(5)]
+            );
+        }
         assert_eq!(all.len(), cases);
     }
 

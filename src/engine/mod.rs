@@ -8,10 +8,11 @@ pub mod conformance;
 mod replica;
 mod scheduler;
 mod static_batch;
+mod stride;
 mod vllm;
 
 pub use batch::{Batch, Finished, Gap, Row, StepResult};
-pub use replica::{Engine, Replica};
+pub use replica::{Engine, EngineMode, Outbox, Replica, ReplicaCounts};
 pub use scheduler::{Scheduler, Stride};
 pub use static_batch::{StaticConfig, StaticScheduler};
 pub use vllm::{QueuePolicy, VllmConfig, VllmScheduler};

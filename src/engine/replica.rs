@@ -2,53 +2,98 @@
 //!
 //! The world calls `advance` for ends of steps and `schedule` once all arrivals of that instant are in, because
 //! the order of one instant is step ends, arrivals, schedules. Instants are published in ns, rounded down.
+//! Must keep true: with and without strides every effect, gap and observation is the same to the nanosecond.
 use super::batch::{Batch, StepResult};
 use super::scheduler::Scheduler;
 use super::static_batch::StaticScheduler;
-use super::vllm::VllmScheduler;
-use crate::types::{AttemptId, Effect, FailureCause, Femtos, Job, Load, SimTime, StepTime};
-use hdrhistogram::Histogram;
+use super::stride::Ahead;
+use super::vllm::{VllmConfig, VllmScheduler};
+use crate::kv::BlockPool;
+use crate::types::{AttemptId, Effect, FailureCause, Femtos, GapRun, Job, Load, SimTime, StepTime};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-
-/// The longest gap between tokens that is told apart: an hour.
-const LONGEST_GAP_NS: u64 = 3_600_000_000_000;
 
 /// The schedulers there are.
 #[derive(Debug)]
 pub enum Engine {
     /// Continuous batching.
     Vllm(Box<VllmScheduler>),
+    /// Continuous batching on the reference pool: the same decisions, slower.
+    VllmReference(Box<VllmScheduler<BlockPool>>),
     /// Static batching.
     Static(StaticScheduler),
 }
 
+/// How engines are simulated. It never changes what they do, only how fast that is found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineMode {
+    /// Take runs of equal decode steps at once.
+    pub strides: bool,
+    /// Keep every KV block one by one, as vLLM does; without strides.
+    pub reference_pool: bool,
+}
+
+impl Default for EngineMode {
+    fn default() -> EngineMode {
+        EngineMode { strides: true, reference_pool: false }
+    }
+}
+
 impl Engine {
+    /// An empty vLLM engine.
+    pub fn vllm(config: VllmConfig, mode: EngineMode) -> Engine {
+        if mode.reference_pool {
+            Engine::VllmReference(Box::new(VllmScheduler::on_pool(config, mode.strides)))
+        } else {
+            Engine::Vllm(Box::new(VllmScheduler::on_pool(config, mode.strides)))
+        }
+    }
     fn get(&self) -> &dyn Scheduler {
         match self {
             Engine::Vllm(s) => s.as_ref(),
+            Engine::VllmReference(s) => s.as_ref(),
             Engine::Static(s) => s,
         }
     }
     fn get_mut(&mut self) -> &mut dyn Scheduler {
         match self {
             Engine::Vllm(s) => s.as_mut(),
+            Engine::VllmReference(s) => s.as_mut(),
             Engine::Static(s) => s,
         }
     }
     /// Batches that may be in flight.
     fn depth(&self) -> usize {
-        match self {
-            Engine::Vllm(s) if s.config().async_scheduling => 2,
-            _ => 1,
-        }
+        let two = match self {
+            Engine::Vllm(s) => s.config().async_scheduling,
+            Engine::VllmReference(s) => s.config().async_scheduling,
+            Engine::Static(_) => false,
+        };
+        1 + usize::from(two)
     }
 }
 
-struct Flight {
-    batch: Batch,
-    ends: Femtos,
+/// What a replica has to say: effects in order, and the gaps between tokens.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// What happened.
+    pub effects: Vec<Effect>,
+    /// Gaps between tokens that were closed.
+    pub gaps: Vec<GapRun>,
+}
+
+/// What a replica counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReplicaCounts {
+    /// Steps started.
+    pub steps: u64,
+    /// Strides taken.
+    pub strides: u64,
+    /// Batches that were not one of a stride: what simulating the engine costs.
+    pub batch_changes: u64,
+    /// Time in which a step ran or is due to run.
+    pub busy: Femtos,
 }
 
 /// See the module head.
@@ -58,20 +103,20 @@ pub struct Replica {
     depth: usize,
     /// End of the last step that ended.
     clock: Femtos,
-    flight: VecDeque<Flight>,
+    /// Batches in flight, oldest first.
+    flight: VecDeque<Batch>,
+    /// The stride under way: what `flight` goes on to, as long as nobody intervenes.
+    ahead: Option<Ahead>,
     spare: Vec<Batch>,
     result: StepResult,
     lost: Vec<(AttemptId, u32)>,
     wants_schedule: bool,
-    steps: u64,
-    busy: Femtos,
-    gaps: Histogram<u64>,
+    counts: ReplicaCounts,
 }
 
 impl fmt::Debug for Replica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (load, steps) = (self.observe(), self.steps);
-        f.debug_struct("Replica").field("load", &load).field("steps", &steps).finish_non_exhaustive()
+        f.debug_struct("Replica").field("clock", &self.clock).field("counts", &self.counts).finish_non_exhaustive()
     }
 }
 
@@ -85,27 +130,28 @@ impl Replica {
             depth,
             clock: Femtos(0),
             flight: VecDeque::with_capacity(depth),
+            ahead: None,
             spare: Vec::with_capacity(depth + 1),
             result: StepResult::default(),
             lost: Vec::new(),
             wants_schedule: false,
-            steps: 0,
-            busy: Femtos(0),
-            gaps: Histogram::new_with_bounds(1, LONGEST_GAP_NS, 3).expect("gap-bounds: constant and valid"),
+            counts: ReplicaCounts::default(),
         }
     }
 
     /// Takes a job; a job that can never run, or finds the queue full, fails at once.
-    pub fn submit(&mut self, job: Job, now: SimTime, out: &mut Vec<Effect>) {
+    pub fn submit(&mut self, job: Job, now: SimTime, out: &mut Outbox) {
+        self.catch_up(now, out);
         let attempt = job.attempt;
         match self.engine.get_mut().enqueue(job, now) {
             Ok(()) => self.wants_schedule |= self.flight.is_empty(),
-            Err(cause) => out.push(Effect::Failed { attempt, at: now, cause, emitted: 0 }),
+            Err(cause) => out.effects.push(Effect::Failed { attempt, at: now, cause, emitted: 0 }),
         }
     }
 
     /// Drops a job; says how many tokens had left, `None` if it is not here (any more). A token in flight is discarded.
-    pub fn cancel(&mut self, attempt: AttemptId, _now: SimTime) -> Option<u32> {
+    pub fn cancel(&mut self, attempt: AttemptId, now: SimTime, out: &mut Outbox) -> Option<u32> {
+        self.catch_up(now, out);
         let emitted = self.engine.get_mut().abort(attempt)?;
         self.wants_schedule |= self.flight.is_empty() && self.engine.get().unfinished() > 0;
         Some(emitted)
@@ -113,42 +159,81 @@ impl Replica {
 
     /// When `advance` has something to do; `NEVER` while idle.
     pub fn next_event(&self) -> SimTime {
+        if let Some(ahead) = &self.ahead {
+            return ahead.ends().to_time();
+        }
         match self.flight.front() {
-            Some(first) => first.ends.to_time(),
+            Some(first) => first.ends_at.to_time(),
             None if self.wants_schedule => SimTime::NEVER,
             None => self.engine.get().deadline(),
         }
     }
 
     /// Ends the steps that are due at `now`, and notes a scheduler's deadline.
-    pub fn advance(&mut self, now: SimTime, out: &mut Vec<Effect>) {
+    pub fn advance(&mut self, now: SimTime, out: &mut Outbox) {
+        if let Some(ahead) = self.ahead.filter(|a| a.ends().to_time() <= now) {
+            self.ahead = None;
+            self.take(&ahead, ahead.cycles(), out);
+        }
+        if self.ahead.is_some() {
+            return;
+        }
         if self.flight.is_empty() {
             self.wants_schedule |= self.engine.get().deadline() <= now;
             return;
         }
-        while let Some(first) = self.flight.front() {
-            if first.ends.to_time() > now {
-                break;
-            }
-            let Flight { batch, ends } = self.flight.pop_front().expect("flight-fifo: it has a front");
-            self.clock = ends;
+        self.end_steps(now, out);
+    }
+
+    fn end_steps(&mut self, now: SimTime, out: &mut Outbox) {
+        while self.flight.front().is_some_and(|first| first.ends_at.to_time() <= now) {
+            let batch = self.flight.pop_front().expect("flight-fifo: it has a front");
+            self.clock = batch.ends_at;
             self.engine.get_mut().update(&batch, &mut self.result);
-            self.publish(ends.to_time(), out);
+            self.publish(batch.ends_at, out);
             self.spare.push(batch);
             self.wants_schedule = true;
         }
     }
 
-    fn publish(&mut self, at: SimTime, out: &mut Vec<Effect>) {
-        let r = &self.result;
-        out.extend(r.first_tokens.iter().map(|&attempt| Effect::FirstToken { attempt, at }));
+    fn publish(&mut self, end: Femtos, out: &mut Outbox) {
+        let (r, at) = (&self.result, end.to_time());
+        out.effects.extend(r.first_tokens.iter().map(|&attempt| Effect::FirstToken { attempt, at }));
         for f in &r.finished {
             let (cached_tokens, preemptions) = (f.cached_tokens, f.preemptions);
-            out.push(Effect::Done { attempt: f.attempt, at, cached_tokens, preemptions });
+            out.effects.push(Effect::Done { attempt: f.attempt, at, cached_tokens, preemptions });
         }
-        for gap in &r.gaps {
-            self.gaps.saturating_record_n(at.since(gap.since).0, u64::from(gap.tokens));
+        let gap =
+            |g: &super::batch::Gap| GapRun { first_fs: (end - g.since).0, more_fs: 0, steps: 1, tokens: g.tokens };
+        out.gaps.extend(r.gaps.iter().map(gap));
+    }
+
+    /// Ends the stride under way where `now` cuts it, so that somebody may intervene: what an eager replica had done by
+    /// now is done, a step that ends at this very instant included. No stride hides an effect.
+    fn catch_up(&mut self, now: SimTime, out: &mut Outbox) {
+        if let Some(ahead) = self.ahead.take() {
+            self.take(&ahead, ahead.cycles_before(now), out);
+            self.end_steps(now, out);
         }
+    }
+
+    /// Takes the first `cycles` cycles of a stride.
+    fn take(&mut self, ahead: &Ahead, cycles: u32, out: &mut Outbox) {
+        if cycles == 0 {
+            return;
+        }
+        let before = ahead.end_of(0);
+        ahead.gaps(self.clock, cycles, &mut out.gaps);
+        self.clock = ahead.update_of(cycles);
+        self.engine.get_mut().apply(cycles, self.clock);
+        let newest = self.flight.len() - 1;
+        for (i, batch) in self.flight.iter_mut().enumerate() {
+            batch.advance(cycles);
+            batch.ends_at = ahead.end_of(i64::from(cycles) - (newest - i) as i64);
+        }
+        self.counts.steps += u64::from(cycles);
+        self.counts.strides += 1;
+        self.counts.busy = self.counts.busy + (ahead.end_of(cycles.into()) - before);
     }
 
     /// Whether `schedule` is due at this instant, after its arrivals.
@@ -172,33 +257,56 @@ impl Replica {
             }
             let lasts = self.step_time.batch(&batch.shape());
             let starts = match self.flight.back() {
-                Some(last) => last.ends,
+                Some(last) => last.ends_at,
                 None => self.clock.max(Femtos::from_time(now)),
             };
-            let ends = starts + lasts;
-            batch.ends_at = ends.to_time();
-            self.steps += 1;
-            self.busy = self.busy + lasts;
-            self.flight.push_back(Flight { batch, ends });
+            batch.ends_at = starts + lasts;
+            self.counts.steps += 1;
+            self.counts.batch_changes += 1;
+            self.counts.busy = self.counts.busy + lasts;
+            self.flight.push_back(batch);
         }
+        self.look_ahead();
     }
 
-    /// What a gateway may see.
-    pub fn observe(&self) -> Load {
-        self.engine.get().load()
+    /// Plans a stride, if what is in flight will repeat itself.
+    fn look_ahead(&mut self) {
+        let pure = |b: &Batch| b.rows.is_empty() && b.prefill.is_empty();
+        if self.flight.len() < self.depth || !self.flight.iter().all(pure) {
+            return;
+        }
+        let Some(stride) = self.engine.get().stride() else { return };
+        if self.flight.iter().any(|b| b.decode_rows != stride.rows) {
+            return;
+        }
+        let newest = self.flight.back().expect("flight-full: as deep as the pipeline");
+        let law = self.step_time.decode(stride.rows, newest.decode_ctx_sum + u64::from(stride.rows));
+        self.ahead = Ahead::new(&self.flight, stride, law);
+    }
+
+    /// What a gateway may see just before the schedules of instant `before`. A pure read, whatever is under way.
+    pub fn observe(&self, before: SimTime) -> Load {
+        let mut load = self.engine.get().load();
+        if let Some(ahead) = &self.ahead {
+            load.kv_used_blocks += self.engine.get().blocks_after(ahead.cycles_before(before));
+        }
+        load
     }
 
     /// Dies: every job fails, whatever is in flight is lost.
-    pub fn kill(&mut self, now: SimTime, out: &mut Vec<Effect>) {
+    pub fn kill(&mut self, now: SimTime, out: &mut Outbox) {
+        if let Some(ahead) = self.ahead.take() {
+            self.take(&ahead, ahead.cycles_before(now), out);
+        }
         self.engine.get_mut().kill_all(&mut self.lost);
         for (attempt, emitted) in self.lost.drain(..) {
-            out.push(Effect::Failed { attempt, at: now, cause: FailureCause::ReplicaLost, emitted });
+            out.effects.push(Effect::Failed { attempt, at: now, cause: FailureCause::ReplicaLost, emitted });
         }
         if let Some(last) = self.flight.back() {
-            let unspent = last.ends.0.saturating_sub(Femtos::from_time(now).0);
-            self.busy = Femtos(self.busy.0.saturating_sub(unspent));
+            let unspent = last.ends_at.0.saturating_sub(Femtos::from_time(now).0);
+            self.counts.busy = Femtos(self.counts.busy.0.saturating_sub(unspent));
         }
-        self.spare.extend(self.flight.drain(..).map(|f| f.batch));
+        self.spare.extend(self.flight.drain(..));
         self.wants_schedule = false;
     }
 
@@ -206,17 +314,9 @@ impl Replica {
     pub fn unfinished(&self) -> usize {
         self.engine.get().unfinished()
     }
-    /// Steps started.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-    /// Time in which a step ran or is due to run.
-    pub fn busy(&self) -> Femtos {
-        self.busy
-    }
-    /// Gaps between successive tokens of a request, in ns.
-    pub fn gaps(&self) -> &Histogram<u64> {
-        &self.gaps
+    /// What it has done.
+    pub fn counts(&self) -> ReplicaCounts {
+        self.counts
     }
     /// The scheduler, to look at.
     pub fn engine(&self) -> &Engine {

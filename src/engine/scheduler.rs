@@ -1,16 +1,15 @@
 //! The seam between a scheduler (a state machine without a clock) and the replica that owns the clock.
 use super::batch::{Batch, StepResult};
-use crate::types::{AttemptId, FailureCause, Job, Load, SimTime};
+use crate::types::{AttemptId, FailureCause, Femtos, Job, Load, SimTime};
 
-/// A run of equal decode steps that an engine may take in one event. Nobody offers one yet.
+/// A run of equal decode steps that an engine may take in one event. A cycle is the update of the oldest batch in
+/// flight and the schedule of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stride {
-    /// Decode steps until the batch changes.
-    pub steps: u64,
-    /// Rows in each.
+    /// Cycles that change nothing but add a token to every row: no finish, no first token, no row that comes or goes.
+    pub cycles: u32,
+    /// Rows in each batch.
     pub rows: u32,
-    /// Context tokens of the first.
-    pub ctx_sum: u64,
 }
 
 /// Decides what each step computes. Times are stamps handed in; only static batching's timeout compares them.
@@ -30,14 +29,24 @@ pub trait Scheduler {
     fn load(&self) -> Load;
     /// Jobs that have not ended.
     fn unfinished(&self) -> usize;
-    /// Drops everything: pushes each job with the tokens it had emitted, ordered by attempt.
+    /// Drops everything, batches in flight included: pushes each job with the tokens it had emitted, ordered by attempt.
     fn kill_all(&mut self, lost: &mut Vec<(AttemptId, u32)>);
     /// When an idle scheduler wants to be asked again; `NEVER` if only a job can change its mind.
     fn deadline(&self) -> SimTime {
         SimTime::NEVER
     }
-    /// The decode run that could be taken at once; none is always right, only slower.
+    /// The decode run that could be taken at once right after a schedule, if as many batches are in flight as may be and
+    /// each of them holds only the stride's rows; none is always right, only slower.
     fn stride(&self) -> Option<Stride> {
         None
+    }
+    /// Blocks that the first `cycles` cycles of the stride on offer take.
+    fn blocks_after(&self, _cycles: u32) -> u32 {
+        0
+    }
+    /// Takes the first `cycles` cycles of the stride on offer at once; the last of their updates is at `last_update`.
+    /// Whoever owns the batches in flight moves them by [`Batch::advance`].
+    fn apply(&mut self, _cycles: u32, _last_update: Femtos) {
+        unreachable!("stride-on-offer: a scheduler that offers no stride is asked to take one")
     }
 }

@@ -3,7 +3,9 @@ use super::resolve::{Experiment, ResolvedPolicy};
 use super::summary::{BillRow, PolicySummary, PoolUse};
 use crate::economics::{self, Bill, LineKind};
 use crate::sim::SimStats;
-use crate::types::{AttemptRecord, BackendKind, Outcome, RecordSink, RequestRecord, SeriesRow, SimTime, Usd};
+use crate::types::{
+    AttemptRecord, BackendKind, Femtos, GapRun, Outcome, RecordSink, RequestRecord, SeriesRow, SimTime, Usd,
+};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
@@ -19,6 +21,7 @@ pub struct Collector {
     ttft: Histogram<u64>,
     tpot: Histogram<u64>,
     e2e: Histogram<u64>,
+    itl: Histogram<u64>,
     counts: [u64; 5],
     met_slo: u64,
     prompt_tokens: u64,
@@ -41,6 +44,7 @@ impl Collector {
             ttft: histogram(),
             tpot: histogram(),
             e2e: histogram(),
+            itl: histogram(),
             counts: [0; 5],
             met_slo: 0,
             prompt_tokens: 0,
@@ -117,7 +121,7 @@ impl Collector {
             tpot_p99_s: quantile(&self.tpot, 0.99),
             e2e_p50_s: quantile(&self.e2e, 0.5),
             e2e_p99_s: quantile(&self.e2e, 0.99),
-            itl_p99_s: None,
+            itl_p99_s: quantile(&self.itl, 0.99),
             goodput_per_s: per_s(self.met_slo),
             goodput_share: share(self.met_slo, total),
             self_hosted_share: share(self.own_tokens, all_tokens),
@@ -225,6 +229,25 @@ impl RecordSink for Collector {
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
             self.fault.get_or_insert(e);
         }
+    }
+    fn gaps(&mut self, run: &GapRun) {
+        let mut i = 0;
+        while i < run.steps {
+            let fs = run.first_fs + u128::from(i) * u128::from(run.more_fs);
+            let longest = self.itl.highest_equivalent(((fs / Femtos::PER_NS) as u64).clamp(1, LONGEST_NS));
+            // Steps grow evenly, so those whose gap falls into the same bucket of the histogram follow each other.
+            let room = (u128::from(longest) + 1) * Femtos::PER_NS - 1 - fs.min(u128::from(longest) * Femtos::PER_NS);
+            let same = if run.more_fs == 0 { u128::MAX } else { room / u128::from(run.more_fs) + 1 };
+            let steps = same.min(u128::from(run.steps - i)) as u32;
+            self.itl.saturating_record_n(longest, u64::from(steps) * u64::from(run.tokens));
+            i += steps;
+        }
+    }
+    fn wants_series(&self) -> bool {
+        #[cfg(feature = "frames")]
+        return self.writer.is_some();
+        #[cfg(not(feature = "frames"))]
+        return false;
     }
     fn series(&mut self, row: &SeriesRow) {
         #[cfg(feature = "frames")]

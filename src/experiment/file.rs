@@ -1,5 +1,6 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
+use super::origin::Origin;
 use crate::types::{Capability, Privacy};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ pub struct ExperimentFile {
     /// Version of the file format: 1.
     #[serde(default = "one")]
     pub version: u32,
-    /// A file, relative to this one, that this one is laid over.
+    /// A file, relative to this one, that this one is laid over; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<String>,
     /// Name; also names the result folder.
@@ -51,7 +52,7 @@ pub struct ExperimentFile {
     /// The policies to compare; each keeps its own fleet.
     #[serde(default)]
     pub policy: IndexMap<String, PolicySection>,
-    /// Failures of replicas; off unless the table is there.
+    /// Failures of replicas; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<FailuresSection>,
     /// People.
@@ -60,13 +61,16 @@ pub struct ExperimentFile {
     /// `"policy.metric" = { worse = "5%" }`: what a pull request may not make worse.
     #[serde(default)]
     pub gate: IndexMap<String, GateRule>,
+    /// The files it was read from, for messages and for the manifest's hashes.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Exactly one of `source`, `path`, `generate`, `users`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSection {
-    /// A published trace, by file name in `$BASELOAD_DATA/traces`.
+    /// A published trace below `$BASELOAD_DATA/traces`: `azure-2023-conv` or `mooncake-conversation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// A trace file, relative to the experiment file.
@@ -81,7 +85,7 @@ pub struct TraceSection {
     /// Divides all times: 2 = twice the rate.
     #[serde(default = "one_f64")]
     pub rate_scale: f64,
-    /// Only the first requests.
+    /// Only the first so many requests; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Client's limit where the trace has none.
@@ -121,19 +125,23 @@ pub struct ClassSection {
     /// The least capable model that serves it.
     #[serde(default)]
     pub needs: Capability,
+    /// Added to the priority that the trace gives a request; lower is more urgent. Engines whose `scheduling_policy` is
+    /// `priority` go by it.
+    #[serde(default)]
+    pub priority: i32,
 }
 
 /// Objectives; an absent one is not asked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SloSection {
-    /// Time to first token.
+    /// Time to first token; not asked for unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<DurationText>,
-    /// Time per output token after the first.
+    /// Time per output token after the first; not asked for unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot: Option<DurationText>,
-    /// Arrival to last token.
+    /// Arrival to last token; not asked for unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2e: Option<DurationText>,
 }
@@ -160,7 +168,7 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
-    /// KV blocks, overriding the memory arithmetic.
+    /// KV blocks of a replica; what the memory arithmetic finds unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,
     /// The engine.
@@ -195,25 +203,59 @@ pub struct EngineSection {
     pub static_batch: Option<StaticSection>,
 }
 
+/// Which vLLM the engine follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Profile {
+    /// vLLM 0.32.
+    #[default]
+    #[serde(rename = "vllm-0.32")]
+    Vllm032,
+}
+
+/// Who goes first in an engine's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchedulingPolicy {
+    /// By arrival.
+    #[default]
+    Fcfs,
+    /// By priority (lower is more urgent), then arrival.
+    Priority,
+}
+
 /// vLLM's scheduler options, under vLLM's names.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VllmSection {
-    /// Sequences in the running list.
-    pub max_num_seqs: u32,
-    /// Tokens of one step.
-    pub max_num_batched_tokens: u32,
-    /// Tokens of a KV block.
+    /// Which vLLM it follows (default and only one today: `vllm-0.32`).
+    pub profile: Profile,
+    /// Sequences in the running list. vLLM's default for the GPU unless given: 1024 from 70 GiB of memory (A100 and
+    /// GB10 excepted), else 256; at most max_num_batched_tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_seqs: Option<u32>,
+    /// Tokens of one step. vLLM's API-server default for the GPU unless given: 16384 from 160 GiB of memory, 8192 from
+    /// 70 GiB (A100 and GB10 excepted), else 2048; at most max_num_seqs times the longest sequence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_batched_tokens: Option<u32>,
+    /// Schedule a step while the one before runs (default: true): a step then takes the longer of the host's and the
+    /// GPU's time, not both, and a finished request is noticed one step late.
+    pub async_scheduling: bool,
+    /// Who goes first: `fcfs` (default) or `priority`, by the trace's `priority` plus the class's.
+    pub scheduling_policy: SchedulingPolicy,
+    /// Tokens of a KV block (default: 16).
     pub block_size: u32,
-    /// Reuse KV of equal prefixes.
+    /// Reuse KV of equal prefixes (default: true).
     pub enable_prefix_caching: bool,
-    /// Cap of a prefill chunk while others wait or run; 0 = none.
+    /// Compute a long prompt over several steps (default: true). Without, max_num_batched_tokens must be at least the
+    /// longest sequence.
+    pub enable_chunked_prefill: bool,
+    /// Cap of a prefill chunk while others wait or run; 0 = none (default).
     pub long_prefill_token_threshold: u32,
-    /// Share of blocks kept free when admitting.
+    /// Share of blocks kept free when admitting (default: 0).
     pub watermark: f64,
-    /// Admit only what fits with its whole prompt.
+    /// Admit only what fits with its whole prompt (default: true).
     pub scheduler_reserve_full_isl: bool,
-    /// Queue limit; more are refused with 503.
+    /// Queue limit, more are refused with 503; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_num_queued_reqs: Option<u32>,
 }
@@ -221,10 +263,14 @@ pub struct VllmSection {
 impl Default for VllmSection {
     fn default() -> Self {
         VllmSection {
-            max_num_seqs: 256,
-            max_num_batched_tokens: 8192,
+            profile: Profile::default(),
+            max_num_seqs: None,
+            max_num_batched_tokens: None,
+            async_scheduling: true,
+            scheduling_policy: SchedulingPolicy::default(),
             block_size: 16,
             enable_prefix_caching: true,
+            enable_chunked_prefill: true,
             long_prefill_token_threshold: 0,
             watermark: 0.0,
             scheduler_reserve_full_isl: true,
@@ -260,13 +306,13 @@ pub struct EndpointSection {
     /// Rate limits; none unless given.
     #[serde(default)]
     pub limits: LimitsSection,
-    /// Median TTFT, overriding the catalog.
+    /// Median TTFT; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_p50: Option<DurationText>,
-    /// Median output speed in tokens a second, overriding the catalog.
+    /// Median output speed in tokens a second; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_s: Option<f64>,
-    /// Share of requests that end in a 5xx, overriding the catalog.
+    /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
 }
@@ -275,13 +321,13 @@ pub struct EndpointSection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSection {
-    /// Requests.
+    /// Requests; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// Uncached input tokens.
+    /// Uncached input tokens; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens.
+    /// Output tokens; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<u64>,
 }
@@ -348,6 +394,9 @@ pub struct PolicySection {
     /// No endpoints at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_hosted_only: Option<Empty>,
+    /// The own replica that was sent the longest prefix of the prompt last; endpoints only for what those may not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_affinity: Option<PrefixAffinitySection>,
     /// Buy when the own queue is long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overflow: Option<OverflowSection>,
@@ -360,6 +409,25 @@ pub struct PolicySection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
+
+/// When to follow the prefix: the rule and defaults of SGLang's `cache_aware` (spec/routers.md 3.1). Otherwise the own replica
+/// with the fewest requests under way.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrefixAffinitySection {
+    /// More than this share of the prompt (0 to 1) must have been sent to the replica.
+    pub cache_threshold: f64,
+    /// The fleet is out of balance when the most requests under way are over the least by more than this,
+    pub balance_abs_threshold: u32,
+    /// and by more than this factor.
+    pub balance_rel_threshold: f64,
+}
+
+impl Default for PrefixAffinitySection {
+    fn default() -> Self {
+        PrefixAffinitySection { cache_threshold: 0.3, balance_abs_threshold: 64, balance_rel_threshold: 1.5 }
+    }
+}
 
 /// When to buy, and from whom.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

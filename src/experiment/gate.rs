@@ -3,6 +3,7 @@
 //! May import: the summary. Must keep true: an unknown policy or metric is an error, never a silent pass; the same
 //! summaries pass with any tolerance.
 use super::summary::{Better, METRICS, PolicySummary, Summary};
+use crate::catalog::unknown;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -204,6 +205,24 @@ pub fn gate(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance
         ));
     }
     Ok(GateReport { rows: rows?, notes })
+}
+
+/// Checks that `policy.metric` names a policy among `policies` and a metric that can be gated, before anything runs.
+///
+/// # Errors
+/// With the nearest name.
+pub fn check_name<'a>(name: &str, policies: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let Some((policy, metric)) = name.rsplit_once('.') else {
+        return Err("it is not of the form \"policy.metric\"".into());
+    };
+    let known: Vec<&str> = policies.collect();
+    if !known.contains(&policy) {
+        return Err(unknown("policy", policy, known.into_iter(), "[policy.NAME]"));
+    }
+    if !METRICS.iter().any(|(known, _)| *known == metric) {
+        return Err(unknown("metric", metric, METRICS.iter().map(|(known, _)| *known), "summary.json"));
+    }
+    Ok(())
 }
 
 fn row(baseline: &Summary, candidate: &Summary, name: &str, tolerance: Tolerance) -> Result<GateRow, String> {

@@ -1,74 +1,71 @@
-//! From text to an `ExperimentFile`: `extends`, `--set`, and errors that point at the line.
+//! From text to an `ExperimentFile`: `extends`, `--set`, and errors that name the file, the line and the whole key.
 use super::file::ExperimentFile;
+use super::origin::{FileError, Origin, ReadFile, place};
 use crate::catalog::nearest;
-use miette::{NamedSource, SourceSpan};
-use std::path::{Path, PathBuf};
-
-/// A fault of the experiment file, with the place in it.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum FileError {
-    /// At a place in a file.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    At(Box<Place>),
-    /// Anywhere else.
-    #[error("{0}")]
-    Plain(String),
-}
-
-/// A fault at a place in a file.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("{message}")]
-pub struct Place {
-    /// What is wrong and what would be right.
-    message: String,
-    /// The file.
-    #[source_code]
-    source_code: NamedSource<String>,
-    /// The place.
-    #[label("here")]
-    span: SourceSpan,
-    /// The nearest known name, where there is one.
-    #[help]
-    hint: Option<String>,
-}
+use std::io::ErrorKind;
+use std::path::Path;
 
 /// How deep `extends` may go.
-const MAX_EXTENDS: u32 = 8;
+const MAX_EXTENDS: usize = 8;
 
 /// Loads a file, lays it over what it extends, applies `sets` (`path.to.key=value`).
 ///
 /// # Errors
 /// With file, line and key.
 pub fn load(path: &Path, sets: &[String]) -> Result<ExperimentFile, FileError> {
-    let mut table = merged(path, 0)?;
+    let mut origin = Origin::default();
+    let mut table = merged(path, None, &mut origin)?;
     for set in sets {
-        apply_set(&mut table, set).map_err(FileError::Plain)?;
+        let keys = apply_set(&mut table, set).map_err(FileError::Plain)?;
+        origin.sets.push((set.clone(), keys));
     }
-    toml::Value::Table(table).try_into::<ExperimentFile>().map_err(|e| {
-        let from_set = if sets.is_empty() { String::new() } else { " (after --set)".into() };
-        FileError::Plain(format!("{}{from_set}: {}{}", path.display(), e.message(), suggest(e.message())))
-    })
+    let mut file: ExperimentFile = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|e| {
+        let message = e.inner().message().to_string();
+        let hint = suggest(&message);
+        match e.path().to_string().as_str() {
+            "." => origin.fault_with_hint(&message, hint),
+            key => origin.fault_with_hint(&format!("{key}: {message}"), hint),
+        }
+    })?;
+    file.origin = origin;
+    Ok(file)
 }
 
-fn merged(path: &Path, depth: u32) -> Result<toml::Table, FileError> {
-    if depth > MAX_EXTENDS {
+/// The file's table laid over that of the file that it extends. `from` is the key that asked for it.
+fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::Table, FileError> {
+    if origin.files.len() > MAX_EXTENDS || origin.files.iter().any(|f| f.path == path) {
         return Err(FileError::Plain(format!("{}: `extends` goes round in a circle", path.display())));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display()))
+    let text = std::fs::read_to_string(path).map_err(|e| match from {
+        Some(extends) => {
+            origin.fault(&format!("extends: {}: {e}; `{extends}` is relative to this file", path.display()))
+        }
+        None if e.kind() == ErrorKind::NotFound => {
+            FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display()))
+        }
+        None => FileError::Plain(format!("{}: {e}; an experiment is a TOML file", path.display())),
     })?;
-    // Typed first, for errors that point at the line; then as a table, to be merged.
-    let typed: ExperimentFile = toml::from_str(&text).map_err(|e| at(path, &text, &e))?;
-    let own: toml::Table = toml::from_str(&text).map_err(|e| at(path, &text, &e))?;
-    match typed.extends {
-        None => Ok(own),
-        Some(base) => {
-            let base: PathBuf = path.parent().unwrap_or(Path::new(".")).join(base);
-            let mut table = merged(&base, depth + 1)?;
-            overlay(&mut table, own);
-            table.remove("extends");
-            Ok(table)
+    let read = ReadFile { path: path.to_path_buf(), text };
+    let mut own: toml::Table = toml::from_str(&read.text)
+        .map_err(|e: toml::de::Error| place(&read, e.span().unwrap_or(0..0), e.message(), None))?;
+    origin.files.push(read);
+    let base = match own.remove("extends") {
+        None => return Ok(own),
+        Some(toml::Value::String(base)) => base,
+        Some(_) => return Err(origin.fault("extends: it is no text; write the path of the file to lay this one over")),
+    };
+    let mut table = merged(&path.parent().unwrap_or(Path::new("")).join(&base), Some(&base), origin)?;
+    rebase(&mut table, Path::new(&base).parent().unwrap_or(Path::new("")));
+    overlay(&mut table, own);
+    Ok(table)
+}
+
+/// Paths of a base file are relative to the base; `folder` leads from the file that extends it to there.
+fn rebase(table: &mut toml::Table, folder: &Path) {
+    let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) else { return };
+    for key in ["path", "generate"] {
+        if let Some(toml::Value::String(path)) = trace.get_mut(key) {
+            *path = folder.join(&*path).display().to_string();
         }
     }
 }
@@ -84,57 +81,53 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
     }
 }
 
-fn at(path: &Path, text: &str, error: &toml::de::Error) -> FileError {
-    let span = error.span().unwrap_or(0..0);
-    let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
-    let key = key_path(text, span.start);
-    FileError::At(Box::new(Place {
-        message: format!("{}:{line}: {key}{}", path.display(), error.message()),
-        source_code: NamedSource::new(path.display().to_string(), text.to_string()),
-        span: (span.start, span.len().max(1)).into(),
-        hint: Some(suggest(error.message())).filter(|s| !s.is_empty()).map(|s| s.trim_start_matches("; ").to_string()),
-    }))
-}
-
-/// The table that a place lies in, as `[table] `, from the last header above it.
-fn key_path(text: &str, at: usize) -> String {
-    let above = &text[..at.min(text.len())];
-    let header = above.lines().rev().map(str::trim).find(|l| l.starts_with('['));
-    let line_start = above.rfind('\n').map_or(0, |i| i + 1);
-    let key = text[line_start..].lines().next().unwrap_or("").split('=').next().unwrap_or("").trim();
-    match header {
-        Some(h) if !key.starts_with('[') => format!("{}.{key}: ", h.trim_matches(['[', ']'])),
-        _ => String::new(),
-    }
-}
-
-/// `; did you mean ...?` from serde's own list of names.
-fn suggest(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let Some(got) = quoted.next() else { return String::new() };
+/// `did you mean ...?` from serde's own list of names.
+fn suggest(message: &str) -> Option<String> {
     if !message.starts_with("unknown") {
-        return String::new();
+        return None;
     }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let got = quoted.next()?;
     let known: Vec<&str> = quoted.collect();
-    nearest(got, &known).map_or_else(String::new, |n| format!("; did you mean `{n}`?"))
+    nearest(got, &known).map(|n| format!("did you mean `{n}`?"))
 }
 
-/// Applies one `path.to.key=value`; the value is typed like TOML, bare words are strings.
-fn apply_set(table: &mut toml::Table, set: &str) -> Result<(), String> {
+/// Applies one `path.to.key=value`, typed like TOML; a value that is no TOML is a string. Returns the path's keys.
+fn apply_set(table: &mut toml::Table, set: &str) -> Result<Vec<String>, String> {
     let (path, value) = set.split_once('=').ok_or_else(|| format!("--set {set}: write path.to.key=value"))?;
-    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_string()));
-    let keys: Vec<&str> = path.trim().split('.').collect();
-    if keys.iter().any(|k| k.is_empty()) {
-        return Err(format!("--set {set}: a key of `{path}` is empty"));
-    }
+    let keys = keys_of(path).ok_or_else(|| {
+        format!(
+            "--set {set}: `{}` is no path of keys; write it like TOML: path.to.key, quotes around a name with dots",
+            path.trim()
+        )
+    })?;
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().filter(|t| t.len() == 1);
+    let value = parsed.and_then(|mut t| t.remove("v")).unwrap_or_else(|| toml::Value::String(value.to_string()));
+    let Some((last, tables)) = keys.split_last() else { return Err(format!("--set {set}: write path.to.key=value")) };
     let mut here = table;
-    for key in &keys[..keys.len() - 1] {
-        let next = here.entry(key.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    for key in tables {
+        let next = here.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         here = next.as_table_mut().ok_or_else(|| format!("--set {set}: `{key}` is not a table"))?;
     }
-    here.insert(keys[keys.len() - 1].to_string(), value);
-    Ok(())
+    here.insert(last.clone(), value);
+    Ok(keys)
+}
+
+/// The keys of a dotted path, which may be quoted as in TOML.
+fn keys_of(path: &str) -> Option<Vec<String>> {
+    let mut table: toml::Table = toml::from_str(&format!("{path} = 0")).ok()?;
+    let mut keys = Vec::new();
+    loop {
+        if table.len() != 1 {
+            return None;
+        }
+        let (key, value) = table.into_iter().next()?;
+        keys.push(key);
+        match value {
+            toml::Value::Table(inner) => table = inner,
+            _ => return Some(keys),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -144,18 +137,49 @@ mod tests {
     #[test]
     fn set_reaches_nested_keys_and_types_values() {
         let mut table: toml::Table = toml::from_str("[pool.chat]\nreplicas = 1").unwrap();
-        apply_set(&mut table, "pool.chat.replicas=4").unwrap();
-        apply_set(&mut table, "slo.ttft=2s").unwrap();
+        let mut set = |text: &str| apply_set(&mut table, text);
+        set("pool.chat.replicas=4").unwrap();
+        set("slo.ttft=2s").unwrap();
+        assert_eq!(set("gate.\"a.ttft_p99_s\".worse=5%").unwrap(), ["gate", "a.ttft_p99_s", "worse"]);
+        assert!(set("seed").unwrap_err().contains("path.to.key=value"));
+        assert!(set("pool.chat.replicas.x=1").unwrap_err().contains("not a table"));
+        assert!(set("pool..x=1").unwrap_err().contains("no path of keys"));
+        assert!(set("=1").unwrap_err().contains("no path of keys"));
         assert_eq!(table["pool"]["chat"]["replicas"].as_integer(), Some(4));
         assert_eq!(table["slo"]["ttft"].as_str(), Some("2s"));
-        assert!(apply_set(&mut table, "seed").unwrap_err().contains("path.to.key=value"));
-        assert!(apply_set(&mut table, "pool.chat.replicas.x=1").unwrap_err().contains("not a table"));
+        assert_eq!(table["gate"]["a.ttft_p99_s"]["worse"].as_str(), Some("5%"));
     }
 
     #[test]
     fn unknown_keys_name_the_nearest() {
         let message = "unknown field `replicsa`, expected one of `model`, `replicas`";
-        assert_eq!(suggest(message), "; did you mean `replicas`?");
-        assert_eq!(suggest("invalid type: string \"x\", expected u32"), "");
+        assert_eq!(suggest(message).as_deref(), Some("did you mean `replicas`?"));
+        assert_eq!(suggest("invalid type: string \"x\", expected u32"), None);
+    }
+
+    #[test]
+    fn a_file_may_say_only_what_differs_from_its_base() {
+        let dir = tempfile::tempdir().unwrap();
+        let sub = dir.path().join("sub");
+        std::fs::create_dir(&sub).unwrap();
+        let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
+        write(
+            &dir.path().join("base.toml"),
+            "name = \"base\"\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n",
+        );
+        let over = sub.join("over.toml");
+        write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = 3\n");
+        let file = load(&over, &[]).unwrap();
+        assert_eq!((file.name.as_str(), file.pool["chat"].replicas), ("base", 3));
+        assert_eq!(file.trace.generate.as_deref(), Some("../t.toml"), "relative to the base, not to the overlay");
+        assert_eq!(file.origin.files.len(), 2);
+        write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = \"x\"\n");
+        let says = load(&over, &[]).unwrap_err().to_string();
+        assert!(says.contains("over.toml:3: pool.chat.replicas: invalid type"), "{says}");
+        write(&over, "extends = \"none.toml\"\n");
+        let says = load(&over, &[]).unwrap_err().to_string();
+        assert!(says.contains("over.toml:1: extends: ") && says.contains("none.toml"), "{says}");
+        write(&over, "extends = \"over.toml\"\n");
+        assert!(load(&over, &[]).unwrap_err().to_string().contains("circle"));
     }
 }

@@ -9,12 +9,20 @@ pub mod file;
 pub mod folder;
 pub mod gate;
 mod load;
+pub mod manifest;
+mod origin;
 mod resolve;
 mod run;
 mod source;
 pub mod summary;
 
-pub use load::{FileError, load};
+pub use load::load;
+pub use origin::{FileError, Origin, ReadFile};
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use source::{DATA_VARIABLE, TraceOrigin, open_text};
+
+/// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
+const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";
+/// The catalogue's row for on-call, unless the experiment gives its own.
+const ON_CALL_KEY: &str = "on_call_stipend_us";

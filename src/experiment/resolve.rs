@@ -1,13 +1,16 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
-use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection};
-use super::gate::Tolerance;
+use super::file::{
+    EndpointSection, ExperimentFile, PolicySection, PoolSection, PrefixAffinitySection, SchedulingPolicy, VllmSection,
+};
+use super::gate::{self, Tolerance};
+use super::origin::FileError;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::catalog::{Catalog, unknown};
-use crate::engine::{Engine, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig, VllmScheduler};
+use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::{Roofline, RooflineOptions};
-use crate::memory::{self, MemoryPlan, PlanOptions};
+use crate::latency::{GraphSizes, Roofline, RooflineOptions};
+use crate::memory::{self, MemoryPlan, PlanOptions, StepLimits};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
@@ -60,7 +63,7 @@ pub struct ResolvedPolicy {
 
 /// An experiment, ready to run.
 pub struct Experiment {
-    /// As written, with defaults.
+    /// As written, with defaults, those that depend on a GPU included.
     pub file: ExperimentFile,
     /// Where it lies; relative paths start there.
     pub folder: PathBuf,
@@ -94,11 +97,26 @@ pub struct Experiment {
 /// Resolves a file that lies at `path`.
 ///
 /// # Errors
-/// `FILE: key.path: what is wrong; what would be right`.
-pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, String> {
-    Resolver { file: &file, warnings: Vec::new(), dated: Vec::new() }
-        .all(path)
-        .map_err(|e| format!("{}: {e}", path.display()))
+/// `FILE:LINE: key.path: what is wrong; what would be right`.
+pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
+    let resolver = Resolver { file: &file, warnings: Vec::new(), dated: Vec::new() };
+    resolver.all(path).map_err(|e| file.origin.fault(&e))
+}
+
+/// The profile run that sizes the memory of a static batcher, which has neither limit.
+const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 256 };
+
+/// The file with what was resolved in it.
+fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
+    let mut file = file.clone();
+    for (section, pool) in file.pool.values_mut().zip(pools) {
+        if let EngineSpec::Vllm(config) = &pool.engine {
+            let vllm = section.engine.vllm.get_or_insert_with(VllmSection::default);
+            vllm.max_num_seqs = Some(config.max_num_seqs);
+            vllm.max_num_batched_tokens = Some(config.max_num_batched_tokens);
+        }
+    }
+    file
 }
 
 struct Resolver<'a> {
@@ -144,6 +162,7 @@ impl Resolver<'_> {
         if f.policy.is_empty() {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
+        self.idle_priorities();
         let policies = f
             .policy
             .iter()
@@ -154,12 +173,13 @@ impl Resolver<'_> {
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
             let row = catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
-                self.warnings.push(format!("{key}: US$ {} a year is an assumption: {}", row.typical, why(&row.source)));
+                let typical = super::summary::thousands(row.typical as u64);
+                self.warnings.push(format!("{key}: US$ {typical} a year is an assumption: {}", why(&row.source)));
             }
             Usd::from_number(own.unwrap_or(row.typical)).map_err(|e| format!("economics: {e}"))
         };
-        let people_per_year = yearly(e.people_usd_per_year, "ml_infra_engineer_loaded_us")?;
-        let on_call_per_year = yearly(e.on_call_usd_per_year, "on_call_stipend_us")?;
+        let people_per_year = yearly(e.people_usd_per_year, super::PEOPLE_KEY)?;
+        let on_call_per_year = yearly(e.on_call_usd_per_year, super::ON_CALL_KEY)?;
         if !(0.0..=1000.0).contains(&e.people_fte) {
             return Err(format!("economics.people_fte is {}; it must be a number from 0", e.people_fte));
         }
@@ -186,7 +206,11 @@ impl Resolver<'_> {
         let gate = f
             .gate
             .iter()
-            .map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)).map_err(|e| format!("gate.\"{k}\": {e}")))
+            .map(|(k, r)| {
+                let known = gate::check_name(k, f.policy.keys().map(String::as_str));
+                let rule = known.and_then(|()| r.tolerance()).map(|t| (k.clone(), t));
+                rule.map_err(|e| format!("gate.\"{k}\": {e}"))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Experiment {
             folder: path.parent().unwrap_or(Path::new(".")).to_path_buf(),
@@ -195,7 +219,7 @@ impl Resolver<'_> {
             failures: failures.transpose()?,
             warnings: self.warnings,
             dated_facts: self.dated,
-            file: f.clone(),
+            file: echoed(f, &pools),
             pools,
             endpoints,
             policies,
@@ -233,13 +257,29 @@ impl Resolver<'_> {
         for (name, class) in &self.file.class {
             let ppm = (share(&format!("class.{name}.share"), class.share)? * 1e6).round() as u32;
             total += ppm;
-            out.push((ClassSpec { name: name.clone(), privacy: class.privacy, needs: class.needs }, ppm));
+            out.push((
+                ClassSpec { name: name.clone(), privacy: class.privacy, needs: class.needs, priority: class.priority },
+                ppm,
+            ));
         }
         let rest = 1_000_000u32
             .checked_sub(total)
             .ok_or_else(|| format!("the shares of all classes add up to {}; at most 1", f64::from(total) / 1e6))?;
-        out.push((ClassSpec { name: "default".into(), privacy: Privacy::Any, needs: Capability::Small }, rest));
+        let plain = ClassSpec { privacy: Privacy::Any, needs: Capability::Small, ..ClassSpec::default() };
+        out.push((ClassSpec { name: "default".into(), ..plain }, rest));
         Ok(out)
+    }
+
+    /// Warns of priorities that no engine goes by.
+    fn idle_priorities(&mut self) {
+        let by_priority =
+            |p: &PoolSection| p.engine.vllm.as_ref().is_some_and(|v| v.scheduling_policy == SchedulingPolicy::Priority);
+        let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
+        if let Some((name, _)) = given.filter(|_| !self.file.pool.values().any(by_priority)) {
+            self.warnings.push(format!(
+                "class.{name}.priority changes nothing: no pool has engine.vllm.scheduling_policy = \"priority\""
+            ));
+        }
     }
 
     fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, String> {
@@ -268,14 +308,42 @@ impl Resolver<'_> {
             return Err(format!("{}: both vllm and static; one engine a pool", key("engine")));
         }
         let v = vllm.clone().unwrap_or_default();
+        let limit = |k: &str, value: Option<u32>| value.map(|x| at_least_one(&key(k), x)).transpose();
+        let mut limits = match fixed {
+            Some(_) => STATIC_PROFILE_RUN,
+            None => StepLimits::for_gpu(
+                gpu,
+                max_model_len,
+                limit("engine.vllm.max_num_batched_tokens", v.max_num_batched_tokens)?,
+                limit("engine.vllm.max_num_seqs", v.max_num_seqs)?,
+            ),
+        };
+        if fixed.is_none() && !v.enable_chunked_prefill && limits.max_num_batched_tokens < max_model_len {
+            if v.max_num_batched_tokens.is_some() {
+                return Err(format!(
+                    "{} is false, so max_num_batched_tokens must be at least the longest sequence, {max_model_len}; it is {}",
+                    key("engine.vllm.enable_chunked_prefill"),
+                    limits.max_num_batched_tokens
+                ));
+            }
+            limits.max_num_batched_tokens = max_model_len;
+        }
+        if limits.max_num_batched_tokens < limits.max_num_seqs {
+            self.warnings.push(format!(
+                "{} = {} is less than max_num_seqs = {}; a real vLLM refuses to start with that",
+                key("engine.vllm.max_num_batched_tokens"),
+                limits.max_num_batched_tokens,
+                limits.max_num_seqs
+            ));
+        }
         let block_size =
             at_least_one(&key("engine.block_size"), fixed.as_ref().map_or(v.block_size, |s| s.block_size))?;
         let options = PlanOptions {
             tensor_parallel: p.tensor_parallel,
             utilization: p.utilization,
             block_size,
-            max_num_batched_tokens: at_least_one(&key("engine.vllm.max_num_batched_tokens"), v.max_num_batched_tokens)?,
-            max_num_seqs: at_least_one(&key("engine.vllm.max_num_seqs"), v.max_num_seqs)?,
+            max_num_batched_tokens: limits.max_num_batched_tokens,
+            max_num_seqs: limits.max_num_seqs,
             max_model_len: Some(max_model_len),
             weight_bytes_per_param: 2.0,
             kv_dtype_bytes: 2,
@@ -303,19 +371,30 @@ impl Resolver<'_> {
             None => EngineSpec::Vllm(VllmConfig {
                 block_size,
                 num_blocks,
-                max_num_seqs: v.max_num_seqs,
-                max_num_batched_tokens: v.max_num_batched_tokens,
+                max_num_seqs: limits.max_num_seqs,
+                max_num_batched_tokens: limits.max_num_batched_tokens,
                 max_model_len,
                 prefix_caching: v.enable_prefix_caching,
-                policy: QueuePolicy::Fcfs,
+                policy: match v.scheduling_policy {
+                    SchedulingPolicy::Fcfs => QueuePolicy::Fcfs,
+                    SchedulingPolicy::Priority => QueuePolicy::Priority,
+                },
+                chunked_prefill: v.enable_chunked_prefill,
                 long_prefill_token_threshold: v.long_prefill_token_threshold,
                 watermark: share(&key("engine.vllm.watermark"), v.watermark)?,
                 reserve_full_isl: v.scheduler_reserve_full_isl,
-                async_scheduling: false,
+                async_scheduling: v.async_scheduling,
                 max_num_queued_reqs: v.max_num_queued_reqs,
             }),
         };
-        let step_time = Roofline::new(model, gpu, p.tensor_parallel, &RooflineOptions::default())
+        // A static batcher is synchronous and, like the frameworks that have one, captures no graphs.
+        let graph_sizes = match fixed {
+            Some(_) => GraphSizes::default(),
+            None => GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, gpu.is_datacenter_blackwell()),
+        };
+        let async_scheduling = fixed.is_none() && v.async_scheduling;
+        let options = RooflineOptions { async_scheduling, graph_sizes, ..RooflineOptions::default() };
+        let step_time = Roofline::new(model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
         Ok(ResolvedPool {
             name: name.into(),
@@ -412,6 +491,7 @@ impl Resolver<'_> {
             ("least_outstanding", p.least_outstanding.is_some()),
             ("api_only", p.api_only.is_some()),
             ("self_hosted_only", p.self_hosted_only.is_some()),
+            ("prefix_affinity", p.prefix_affinity.is_some()),
             ("overflow", p.overflow.is_some()),
             ("cost_aware", p.cost_aware.is_some()),
         ];
@@ -461,6 +541,7 @@ impl Resolver<'_> {
                         as u64,
                 }
             }
+            None if p.prefix_affinity.is_some() => prefix_affinity(&key, p.prefix_affinity.as_ref())?,
             None if p.round_robin.is_some() => Routing::RoundRobin,
             None if p.cost_aware.is_some() => Routing::CostAware { ttft: ttft.unwrap_or(SimTime::NEVER) },
             None => Routing::LeastOutstanding,
@@ -474,9 +555,22 @@ impl Resolver<'_> {
     }
 }
 
+fn prefix_affinity(key: &str, section: Option<&PrefixAffinitySection>) -> Result<Routing, String> {
+    let p = section.cloned().unwrap_or_default();
+    let key = |k: &str| format!("{key}.prefix_affinity.{k}");
+    if !(p.balance_rel_threshold.is_finite() && p.balance_rel_threshold >= 1.0) {
+        return Err(format!("{} is {}; it must be at least 1", key("balance_rel_threshold"), p.balance_rel_threshold));
+    }
+    Ok(Routing::PrefixAffinity {
+        min_match_ppm: (share(&key("cache_threshold"), p.cache_threshold)? * 1e6).round() as u64,
+        balance_abs: p.balance_abs_threshold,
+        balance_rel_milli: (p.balance_rel_threshold * 1e3).round() as u64,
+    })
+}
+
 impl Experiment {
-    /// The world of one policy and replicate.
-    pub fn world(&self, policy: &ResolvedPolicy, replicate: u32) -> WorldSpec {
+    /// The world of one policy and replicate. `mode` changes how fast it is simulated, never what comes out.
+    pub fn world(&self, policy: &ResolvedPolicy, replicate: u32, mode: EngineMode) -> WorldSpec {
         let pools = policy.pools.iter().map(|(i, replicas)| {
             let pool = &self.pools[*i];
             let engine = pool.engine.clone();
@@ -486,7 +580,7 @@ impl Experiment {
                 gpus_per_replica: pool.tensor_parallel,
                 facts: pool.facts,
                 engine: Box::new(move || match engine.clone() {
-                    EngineSpec::Vllm(config) => Engine::Vllm(Box::new(VllmScheduler::new(config))),
+                    EngineSpec::Vllm(config) => Engine::vllm(config, mode),
                     EngineSpec::Static(config) => Engine::Static(StaticScheduler::new(config)),
                 }),
                 step_time: pool.step_time.clone(),
@@ -512,3 +606,7 @@ impl Experiment {
         self.classes.iter().map(|(c, _)| c.name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

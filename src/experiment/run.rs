@@ -1,8 +1,10 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
 use super::collect::Collector;
+use super::origin::FileError;
 use super::resolve::Experiment;
 use super::source::TraceOrigin;
 use super::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
+use crate::engine::EngineMode;
 use crate::sim::{SimError, SimStats, simulate};
 use crate::trace::SourceOptions;
 use crate::types::SimTime;
@@ -20,6 +22,8 @@ pub struct RunOptions<'a> {
     pub progress: &'a AtomicU64,
     /// Set to stop.
     pub stop: &'a AtomicBool,
+    /// How engines are simulated.
+    pub mode: EngineMode,
     /// Told when a simulation begins and ends, on the thread that runs it. `&()` does not care.
     pub watch: &'a dyn Watch,
 }
@@ -68,6 +72,10 @@ pub struct Perf {
     pub requests: u64,
     /// Engine steps.
     pub engine_steps: u64,
+    /// Runs of equal engine steps that were taken at once.
+    pub strides: u64,
+    /// Engine steps that were taken one by one.
+    pub batch_changes: u64,
     /// Events.
     pub events: u64,
 }
@@ -75,8 +83,8 @@ pub struct Perf {
 /// The trace of an experiment, found.
 ///
 /// # Errors
-/// As [`TraceOrigin::find`].
-pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String> {
+/// As [`TraceOrigin::find`], and options that no source can follow, at their place in the file.
+pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileError> {
     let t = &exp.file.trace;
     let options = SourceOptions {
         seed: exp.file.seed,
@@ -86,7 +94,9 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String
         default_max_output_tokens: t.default_max_output_tokens,
         spread_buckets: t.spread_buckets,
     };
-    Ok((TraceOrigin::find(t, &exp.folder)?, options))
+    let fault = |e: String| exp.file.origin.fault(&e);
+    options.check().map_err(|e| fault(format!("trace.{e}")))?;
+    Ok((TraceOrigin::find(t, &exp.folder).map_err(fault)?, options))
 }
 
 /// Replays the trace under every policy.
@@ -94,14 +104,14 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), String
 /// # Errors
 /// A fault of the trace, of writing records, or an interruption.
 pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
-    let (origin, source_options) = trace_of(exp).map_err(RunError::Fault)?;
+    let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
     let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
         let each = exp.policies.par_iter().with_max_len(1); // long simulations are stolen one by one
         each.map(|policy| {
             let _watched = Watched::new(options.watch);
-            let spec = exp.world(policy, 0);
+            let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len());
             #[cfg(feature = "frames")]
@@ -120,7 +130,8 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
                 other => RunError::Fault(format!("policy {}: {other}", policy.name)),
             })?;
             if stats.requests == 0 {
-                return Err(RunError::Fault("trace: it holds no requests".into()));
+                let message = "trace: it yields no requests; a comparison needs at least one";
+                return Err(RunError::Fault(exp.file.origin.fault(message).into()));
             }
             collector.close().map_err(RunError::Fault)?;
             let summary = collector.summary(exp, policy, &stats).map_err(RunError::Fault)?;
@@ -135,6 +146,8 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
         let (policy, stats) = result?;
         perf.requests += stats.requests;
         perf.engine_steps += stats.engine_steps;
+        perf.strides += stats.strides;
+        perf.batch_changes += stats.batch_changes;
         perf.events += stats.events;
         window = window.max(stats.last_arrival.since(stats.first_arrival));
         policies.push(policy);

@@ -14,8 +14,8 @@ pub const DATA_VARIABLE: &str = "BASELOAD_DATA";
 pub enum TraceOrigin {
     /// A file.
     File(PathBuf),
-    /// A generator.
-    Generate(Box<GenerateSpec>),
+    /// A generator and the file that specifies it.
+    Generate(Box<GenerateSpec>, PathBuf),
     /// Users.
     Users(Box<ClosedLoopSpec>),
 }
@@ -54,10 +54,26 @@ impl TraceOrigin {
                 let path = folder.join(spec);
                 let mut text = String::new();
                 let read = File::open(&path).and_then(|mut f| f.read_to_string(&mut text));
-                read.map_err(|e| format!("trace.generate: {}: {e}", path.display()))?;
-                GenerateSpec::parse(&text, &path.display().to_string()).map(|s| TraceOrigin::Generate(Box::new(s)))
+                read.map_err(|e| {
+                    format!("trace.generate: {}: {e}; the path is relative to the experiment file", path.display())
+                })?;
+                let spec = GenerateSpec::parse(&text, &path.display().to_string());
+                let spec = spec.map_err(|e| format!("trace.generate: {e}"))?;
+                Ok(TraceOrigin::Generate(Box::new(spec), path))
             }
             (None, None, None, Some(u)) => {
+                let counts = [
+                    ("concurrency", u64::from(u.concurrency)),
+                    ("requests", u.requests),
+                    ("prompt_tokens", u.prompt_tokens.into()),
+                    ("output_tokens", u.output_tokens.into()),
+                ];
+                if let Some((key, _)) = counts.iter().find(|(_, n)| *n == 0) {
+                    return Err(format!("trace.users.{key} is 0; it must be at least 1"));
+                }
+                if section.rate_scale != 1.0 {
+                    return Err("trace.rate_scale: users have no rate of their own; change trace.users instead".into());
+                }
                 let think = parse_duration(&u.think).map_err(|e| format!("trace.users.think: {e}"))?;
                 let length = |median: u32| LengthSpec {
                     median: Some(f64::from(median)),
@@ -80,6 +96,15 @@ impl TraceOrigin {
         }
     }
 
+    /// The file it reads, with its role in the manifest.
+    pub fn file(&self) -> Option<(&'static str, &Path)> {
+        match self {
+            TraceOrigin::File(path) => Some(("trace", path)),
+            TraceOrigin::Generate(_, path) => Some(("generator", path)),
+            TraceOrigin::Users(_) => None,
+        }
+    }
+
     /// A fresh source.
     ///
     /// # Errors
@@ -89,7 +114,7 @@ impl TraceOrigin {
             TraceOrigin::File(path) => {
                 Box::new(trace::open(open_text(path)?, &path.display().to_string(), classes, options)?)
             }
-            TraceOrigin::Generate(spec) => Box::new(Generator::new(spec, options)?),
+            TraceOrigin::Generate(spec, _) => Box::new(Generator::new(spec, options)?),
             TraceOrigin::Users(spec) => Box::new(ClosedLoop::new(spec, options)?),
         })
     }

@@ -5,7 +5,7 @@
 use crate::types::{AttemptRecord, BackendKind, RequestRecord, SeriesRow, SimTime};
 use polars::prelude::*;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Rows of a row group.
 pub const ROWS_PER_GROUP: usize = 131_072;
@@ -33,6 +33,7 @@ impl Names {
 
 /// Writes one Parquet file in row groups, holding at most one group in memory.
 struct Table {
+    path: PathBuf,
     writer: polars::io::parquet::write::BatchedWriter<File>,
 }
 
@@ -46,13 +47,13 @@ impl Table {
             .set_parallel(false)
             .batched(empty.schema())
             .map_err(|e| fault(&e))?;
-        Ok(Table { writer })
+        Ok(Table { path: path.to_path_buf(), writer })
     }
     fn write(&mut self, frame: &DataFrame) -> Result<(), String> {
-        self.writer.write_batch(frame).map_err(|e| e.to_string())
+        self.writer.write_batch(frame).map_err(|e| format!("{}: {e}", self.path.display()))
     }
     fn close(self) -> Result<(), String> {
-        self.writer.finish().map(|_| ()).map_err(|e| e.to_string())
+        self.writer.finish().map(|_| ()).map_err(|e| format!("{}: {e}", self.path.display()))
     }
 }
 
@@ -157,7 +158,7 @@ impl RecordWriter {
     /// # Errors
     /// The file system's, with the path.
     pub fn create(folder: &Path, policy: &str, replicate: u32, names: Names) -> Result<RecordWriter, String> {
-        let path = |kind: &str| -> Result<std::path::PathBuf, String> {
+        let path = |kind: &str| -> Result<PathBuf, String> {
             let at = folder.join(kind).join(format!("policy={policy}")).join(format!("replicate={replicate}"));
             std::fs::create_dir_all(&at).map_err(|e| format!("{}: {e}", at.display()))?;
             Ok(at.join("part.parquet"))
@@ -195,9 +196,13 @@ impl RecordWriter {
         }
         Ok(())
     }
-    /// Takes a row of the series; at most 5,000 come.
+    /// Takes a row of the series; of 5,000 it keeps every second.
     pub fn series(&mut self, row: &SeriesRow) {
         self.series.1.push(*row);
+        if self.series.1.len() == SeriesRow::MOST as usize {
+            let mut nth = 0;
+            self.series.1.retain(|_| (nth += 1, nth % 2 == 1).1);
+        }
     }
     /// Writes what is left and the footers.
     ///

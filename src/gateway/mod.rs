@@ -6,9 +6,10 @@
 mod constraint;
 mod observe;
 mod policy;
+mod prefix;
 mod resilience;
 
 pub use constraint::{BackendFacts, allowed};
-pub use observe::{EndpointView, GatewayView, PrefillRate, RollingTtft, ScrapedLoad};
-pub use policy::{Decision, Policy, Routing};
+pub use observe::{EndpointView, PrefillRate, RollingTtft, ScrapedLoad, Signals};
+pub use policy::{Candidates, Decision, Needs, Policy, Routing};
 pub use resilience::Resilience;

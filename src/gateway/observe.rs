@@ -2,40 +2,57 @@
 use crate::types::{Load, SimTime};
 use std::collections::VecDeque;
 
-/// Engine signals as a scraper sees them: samples at fixed instants, visible `delay` later, taken lazily.
+/// Engine signals as a scraper sees them: samples at fixed instants, visible `delay` later, taken lazily. A sample comes
+/// last at its instant, and is seen strictly after its delay.
 #[derive(Debug, Clone)]
 pub struct ScrapedLoad {
     interval: SimTime,
     delay: SimTime,
+    /// Samples that may still be seen, oldest first.
     samples: VecDeque<(SimTime, Load)>,
+    /// The first instant that has not been sampled.
+    next: SimTime,
 }
 
 impl ScrapedLoad {
     /// Samples every `interval`, seen `delay` later; empty until the first instant passed.
     pub fn new(interval: SimTime, delay: SimTime) -> ScrapedLoad {
         assert!(interval > SimTime::ZERO, "scrape-interval: must be longer than zero");
-        ScrapedLoad { interval, delay, samples: VecDeque::from([(SimTime::ZERO, Load::default())]) }
+        ScrapedLoad { interval, delay, samples: VecDeque::from([(SimTime::ZERO, Load::default())]), next: interval }
     }
-    /// The last sampling instant strictly before `t` (samples come last at an instant).
+    /// The last sampling instant strictly before `t`.
     fn last_instant(&self, t: SimTime) -> SimTime {
         SimTime(t.0.saturating_sub(1) / self.interval.0 * self.interval.0)
     }
-    /// Must be called with the state that holds just before a change at `now`.
-    pub fn before_change(&mut self, now: SimTime, current: Load) {
-        let instant = self.last_instant(now);
-        if self.samples.back().is_none_or(|(at, _)| *at < instant) {
-            self.samples.push_back((instant, current));
-        }
-        let visible = self.last_instant(SimTime(now.0.saturating_sub(self.delay.0)));
+    /// The sampling instant that is seen at `now`.
+    fn visible(&self, now: SimTime) -> SimTime {
+        self.last_instant(SimTime(now.0.saturating_sub(self.delay.0)))
+    }
+    /// Must be called before a backend changes at `now`; `load_at` tells its state at the end of any instant since its last
+    /// change. Instants that nobody can see any more are not sampled.
+    pub fn before_change(&mut self, now: SimTime, load_at: impl Fn(SimTime) -> Load) {
+        let (visible, last) = (self.visible(now), self.last_instant(now));
         while self.samples.len() > 1 && self.samples[1].0 <= visible {
             self.samples.pop_front();
         }
+        if self.next > last {
+            return;
+        }
+        let mut at = self.next.max(visible);
+        while at <= last {
+            if at == visible {
+                self.samples.clear();
+            }
+            self.samples.push_back((at, load_at(at)));
+            at += self.interval;
+        }
+        self.next = at;
     }
-    /// What a gateway sees at `now`, if the engine's present state is `current`. A pure read.
-    pub fn seen(&self, now: SimTime, current: Load) -> Load {
-        let visible = self.last_instant(SimTime(now.0.saturating_sub(self.delay.0)));
-        if self.samples.back().is_none_or(|(at, _)| *at < self.last_instant(now)) && visible == self.last_instant(now) {
-            return current;
+    /// What a gateway sees at `now`; `load_at` as for `before_change`. A pure read.
+    pub fn seen(&self, now: SimTime, load_at: impl Fn(SimTime) -> Load) -> Load {
+        let visible = self.visible(now);
+        if visible >= self.next {
+            return load_at(visible);
         }
         let known = self.samples.iter().rev().find(|(at, _)| *at <= visible);
         known.map_or_else(Load::default, |(_, load)| *load)
@@ -71,6 +88,7 @@ impl PrefillRate {
 pub struct RollingTtft {
     window: VecDeque<SimTime>,
     p90: SimTime,
+    stale: bool,
 }
 
 impl RollingTtft {
@@ -81,7 +99,7 @@ impl RollingTtft {
 
     /// Starts from an assumption.
     pub fn new(assumed: SimTime) -> RollingTtft {
-        RollingTtft { window: VecDeque::with_capacity(Self::WINDOW), p90: assumed }
+        RollingTtft { window: VecDeque::with_capacity(Self::WINDOW), p90: assumed, stale: false }
     }
     /// One measured TTFT.
     pub fn learn(&mut self, ttft: SimTime) {
@@ -89,37 +107,32 @@ impl RollingTtft {
             self.window.pop_front();
         }
         self.window.push_back(ttft);
-        if self.window.len() >= Self::ENOUGH {
+        self.stale = self.window.len() >= Self::ENOUGH;
+    }
+    /// The p90.
+    pub fn p90(&mut self) -> SimTime {
+        if self.stale {
             let mut sorted: [SimTime; Self::WINDOW] = [SimTime::ZERO; Self::WINDOW];
             let n = self.window.len();
             for (slot, value) in sorted.iter_mut().zip(&self.window) {
                 *slot = *value;
             }
             let (_, p90, _) = sorted[..n].select_nth_unstable((n * 9).div_ceil(10) - 1);
-            self.p90 = *p90;
+            (self.p90, self.stale) = (*p90, false);
         }
-    }
-    /// The p90.
-    pub fn p90(&self) -> SimTime {
         self.p90
     }
 }
 
-/// An own replica as a policy sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct GatewayView {
-    /// Its index in the world.
-    pub replica: u32,
-    /// Its pool.
-    pub pool: u32,
-    /// Requests the gateway sent there that have not ended (exact).
-    pub outstanding: u32,
-    /// Prompt tokens sent there and not answered yet (exact).
-    pub unanswered_prompt_tokens: u64,
+/// What a policy may ask of own replicas, by replica.
+pub trait Signals {
+    /// Requests the gateway sent to each replica that have not ended (exact).
+    fn outstanding(&self) -> &[u32];
     /// Scraped, as old as the scrape.
-    pub load: Load,
-    /// Predicted TTFT of the request at hand.
-    pub predicted_ttft: SimTime,
+    fn load(&self, replica: u32) -> Load;
+    /// Predicted TTFT of the request at hand: prompt tokens sent there and not answered, its own included, over the prefill
+    /// rate that its pool was seen to have.
+    fn predicted_ttft(&self, replica: u32) -> SimTime;
 }
 
 /// An endpoint as a policy sees it.
@@ -142,11 +155,39 @@ mod tests {
         let s = SimTime::from_secs;
         let load = |waiting| Load { waiting, ..Load::default() };
         let mut scraped = ScrapedLoad::new(s(10), s(5));
-        scraped.before_change(s(12), load(1)); // held at 10
-        assert_eq!(scraped.seen(s(14), load(2)).waiting, 0, "the sample of 10 is seen from 15 on");
-        assert_eq!(scraped.seen(s(16), load(2)).waiting, 1);
-        scraped.before_change(s(31), load(3)); // held at 20 and 30
-        assert_eq!(scraped.seen(s(36), load(9)).waiting, 3);
+        let held = |waiting| move |_| load(waiting);
+        scraped.before_change(s(12), held(1)); // held at 10
+        assert_eq!(scraped.seen(s(14), held(2)).waiting, 0, "the sample of 10 is seen from 15 on");
+        assert_eq!(scraped.seen(s(16), held(2)).waiting, 1);
+        scraped.before_change(s(31), held(3)); // held at 20 and 30
+        assert_eq!(scraped.seen(s(36), held(9)).waiting, 3);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lazy_samples_are_those_of_an_eager_scraper(
+            interval in 1u64..20,
+            delay in 0u64..70,
+            gaps in proptest::collection::vec(0u64..30, 1..40),
+        ) {
+            // What the backend shows changes with every change, and by itself with time.
+            let load = |change: usize, at: SimTime| {
+                Load { waiting: change as u32, kv_used_blocks: (at.0 / 3) as u32, ..Load::default() }
+            };
+            let mut scraped = ScrapedLoad::new(SimTime(interval), SimTime(delay));
+            let mut eager = vec![(0, Load::default())];
+            let (mut now, mut sampled) = (0, 0);
+            for (i, &gap) in gaps.iter().enumerate() {
+                now += gap;
+                while (sampled + 1) * interval < now {
+                    sampled += 1;
+                    eager.push((sampled * interval, load(i, SimTime(sampled * interval))));
+                }
+                let seen = eager.iter().rev().find(|(at, _)| at + delay < now).map_or(Load::default(), |e| e.1);
+                proptest::prop_assert_eq!(scraped.seen(SimTime(now), |at| load(i, at)), seen);
+                scraped.before_change(SimTime(now), |at| load(i, at));
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The reference pool: physical block ids and a literal free queue, exactly as vLLM keeps them.
 //!
 //! Block 0 is the null block: never handed out, and here the sentinel of the free queue's ring.
-use super::chain::{Identity, Interner};
+use super::chain::{Chain, Identity, Interner};
+use super::pool::{Hits, KvPool, Tokens};
 
 /// No block, no identity.
 const NONE: u32 = u32::MAX;
@@ -18,13 +19,26 @@ pub struct BlockPool {
     /// First block registered under an identity, by identity.
     first: Vec<u32>,
     free: u32,
+    block_size: u32,
+    /// Blocks found by the last look-up.
+    hits: Vec<u32>,
     /// The names of blocks.
     pub interner: Interner,
 }
 
+/// What one request holds.
+#[derive(Debug, Default)]
+pub struct BlockTable {
+    /// Block ids in order.
+    pub blocks: Vec<u32>,
+    /// How many of them, from the first, are cached.
+    pub cached: u32,
+    chain: Chain,
+}
+
 impl BlockPool {
     /// A pool of `num_blocks` blocks, the null block included.
-    pub fn new(num_blocks: u32) -> BlockPool {
+    fn with_size(num_blocks: u32, block_size: u32) -> BlockPool {
         assert!((2..NONE).contains(&num_blocks), "block-pool: {num_blocks} blocks leave none beside the null block");
         let n = num_blocks;
         BlockPool {
@@ -35,18 +49,10 @@ impl BlockPool {
             twin: vec![NONE; n as usize],
             first: Vec::new(),
             free: n - 1,
+            block_size,
+            hits: Vec::new(),
             interner: Interner::default(),
         }
-    }
-
-    /// Blocks that can be held at all.
-    pub fn usable(&self) -> u32 {
-        self.next.len() as u32 - 1
-    }
-
-    /// Blocks in the free queue, cached ones included.
-    pub fn free_count(&self) -> u32 {
-        self.free
     }
 
     /// Holders of a block.
@@ -104,7 +110,7 @@ impl BlockPool {
 
     /// One holder less for each of a request's blocks, last block first. Of those nobody holds now, the never
     /// cached go to the front of the free queue and the cached to its tail, both in the order of the walk.
-    pub fn release(&mut self, blocks: &[u32]) {
+    pub fn free_blocks(&mut self, blocks: &[u32]) {
         let mut front = 0;
         for &block in blocks.iter().rev() {
             let refs = &mut self.refs[block as usize];
@@ -129,21 +135,6 @@ impl BlockPool {
             at = self.next[at as usize];
             (at != 0).then_some(at)
         })
-    }
-
-    /// Panics unless the free queue holds exactly the blocks that nobody holds.
-    pub fn check(&self) {
-        let mut queued = 0;
-        for block in self.free_queue() {
-            assert!(self.refs[block as usize] == 0, "block-conserved: block {block} is both free and held");
-            queued += 1;
-        }
-        let idle = self.refs[1..].iter().filter(|&&r| r == 0).count() as u32;
-        assert!(
-            queued == idle && queued == self.free,
-            "block-conserved: {queued} queued, {idle} idle, {} free",
-            self.free
-        );
     }
 
     fn link_after(&mut self, at: u32, block: u32) {
@@ -181,6 +172,92 @@ impl BlockPool {
     }
 }
 
+impl KvPool for BlockPool {
+    type Table = BlockTable;
+    const LENDS: bool = false;
+
+    fn new(num_blocks: u32, block_size: u32) -> BlockPool {
+        BlockPool::with_size(num_blocks, block_size)
+    }
+    fn usable(&self) -> u32 {
+        self.next.len() as u32 - 1
+    }
+    fn free_count(&self) -> u32 {
+        self.free
+    }
+    fn held(table: &BlockTable) -> u32 {
+        table.blocks.len() as u32
+    }
+    fn name(&mut self, table: &mut BlockTable, tokens: Tokens<'_>, blocks: u32) -> bool {
+        table.chain.extend(&mut self.interner, tokens.prompt, tokens.output, self.block_size, blocks as usize);
+        false
+    }
+    fn look_up(&mut self, table: &mut BlockTable, most: u32) -> Hits {
+        self.hits.clear();
+        for &id in &table.chain.ids()[..most as usize] {
+            match self.lookup(id) {
+                Some(block) => self.hits.push(block),
+                None => break,
+            }
+        }
+        let idle = self.hits.iter().filter(|&&b| self.refs(b) == 0).count() as u32;
+        Hits { blocks: self.hits.len() as u32, idle }
+    }
+    fn take_hits(&mut self, table: &mut BlockTable) {
+        table.cached += self.hits.len() as u32;
+        for i in 0..self.hits.len() {
+            self.touch(self.hits[i]);
+            table.blocks.push(self.hits[i]);
+        }
+        self.hits.clear();
+    }
+    fn take(&mut self, table: &mut BlockTable, n: u32) {
+        for _ in 0..n {
+            let block = self.allocate();
+            table.blocks.push(block);
+        }
+    }
+    fn cache(&mut self, table: &mut BlockTable, full: u32) {
+        for i in table.cached as usize..full as usize {
+            self.register(table.blocks[i], table.chain.ids()[i]);
+        }
+        table.cached = table.cached.max(full);
+    }
+    fn release(&mut self, table: &mut BlockTable) {
+        self.free_blocks(&table.blocks);
+        table.blocks.clear();
+        table.cached = 0;
+    }
+    fn retire(&mut self, table: &mut BlockTable) {
+        assert!(table.blocks.is_empty(), "block-conserved: a request is retired with blocks");
+        table.chain.clear(&mut self.interner);
+    }
+    fn watch(&mut self, _table: &mut BlockTable) -> bool {
+        false
+    }
+    fn unwatch(&mut self, _table: &mut BlockTable) {}
+    fn lend(&mut self, _n: u32) {
+        unreachable!("pool-lends: the reference pool tells block ids apart")
+    }
+    fn settle(&mut self, _table: &mut BlockTable, _n: u32) {
+        unreachable!("pool-lends: the reference pool tells block ids apart")
+    }
+    /// Panics unless the free queue holds exactly the blocks that nobody holds.
+    fn check(&self) {
+        let mut queued = 0;
+        for block in self.free_queue() {
+            assert!(self.refs[block as usize] == 0, "block-conserved: block {block} is both free and held");
+            queued += 1;
+        }
+        let idle = self.refs[1..].iter().filter(|&&r| r == 0).count() as u32;
+        assert!(
+            queued == idle && queued == self.free,
+            "block-conserved: {queued} queued, {idle} idle, {} free",
+            self.free
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +266,7 @@ mod tests {
 
     #[test]
     fn freed_blocks_queue_as_vllm_queues_them_and_twins_outlive_the_first() {
-        let mut pool = BlockPool::new(6);
+        let mut pool = <BlockPool as KvPool>::new(6, 16);
         let held: Vec<u32> = (0..3).map(|_| pool.allocate()).collect();
         assert_eq!(held, [1, 2, 3]);
         let mut chain = Chain::default();
@@ -201,16 +278,16 @@ mod tests {
         let twin = pool.allocate();
         pool.register(twin, ids[0]);
         assert_eq!(pool.lookup(ids[0]), Some(1), "the first registered is found");
-        pool.release(&held);
+        pool.free_blocks(&held);
         assert_eq!(pool.free_queue().collect::<Vec<_>>(), [3, 5, 2, 1]);
         pool.touch(2);
         assert_eq!((pool.allocate(), pool.allocate(), pool.allocate()), (3, 5, 1));
         assert_eq!(pool.lookup(ids[0]), Some(twin));
-        pool.release(&[twin]);
+        pool.free_blocks(&[twin]);
         pool.check();
         assert_eq!(pool.allocate(), twin);
         assert_eq!(pool.lookup(ids[0]), None);
-        pool.release(&[1, 2, 3, 5, twin]);
+        pool.free_blocks(&[1, 2, 3, 5, twin]);
         pool.check();
         chain.clear(&mut pool.interner);
         assert_eq!(pool.interner.live(), 2, "block 2 is cached still, and names its parent");

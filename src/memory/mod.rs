@@ -6,5 +6,5 @@
 mod options;
 mod plan;
 
-pub use options::PlanOptions;
+pub use options::{PlanOptions, StepLimits};
 pub use plan::{MemoryError, MemoryPlan, blocks_in, kv_bytes_per_token, plan};

@@ -13,7 +13,7 @@ mod terminal;
 pub use html::html;
 pub use markdown::markdown;
 pub use table::{Cell, Column, Table, Tables, tables};
-pub use terminal::{WIDTH, terminal, warnings};
+pub use terminal::{WIDTH, terminal, warnings, wrapped};
 
 #[cfg(test)]
 mod sample;

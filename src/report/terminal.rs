@@ -115,22 +115,31 @@ fn cut(text: &str, most: usize) -> String {
     format!("{kept}{tail}")
 }
 
-/// Appends `text`, wrapped at words, continuation lines indented.
 fn wrap(out: &mut String, text: &str, indent: usize) {
-    let mut at = 0;
+    out.push_str(&wrapped(text, WIDTH, indent));
+}
+
+/// `text` wrapped at words to `columns`, continuation lines indented; leading spaces stay.
+pub fn wrapped(text: &str, columns: usize, indent: usize) -> String {
+    let lead = text.len() - text.trim_start().len();
+    let mut out = " ".repeat(lead);
+    let mut at = lead;
+    let mut first = true;
     for word in text.split_whitespace() {
-        if at > 0 && at + 1 + width(word) > WIDTH {
+        if !first && at + 1 + width(word) > columns {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
             at = indent;
-        } else if at > 0 {
+        } else if !first {
             out.push(' ');
             at += 1;
         }
+        first = false;
         out.push_str(word);
         at += width(word);
     }
     out.push('\n');
+    out
 }
 
 #[cfg(test)]

@@ -33,10 +33,19 @@ pub enum Target {
     Endpoint(u32),
 }
 
-/// Slots with generations; a slot's generation grows with every attempt, retry timer and retirement.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Grows with every attempt, retry timer and retirement.
+    generation: u32,
+    /// Grows with every retirement.
+    life: u32,
+    item: Option<InFlight>,
+}
+
+/// Slots with generations, so that what names an older attempt or request is known to be void.
 #[derive(Debug, Default)]
 pub struct Slots {
-    slots: Vec<(u32, Option<InFlight>)>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     live: u64,
 }
@@ -46,11 +55,11 @@ impl Slots {
         self.live += 1;
         match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize].1 = Some(item);
+                self.slots[slot as usize].item = Some(item);
                 slot
             }
             None => {
-                self.slots.push((0, Some(item)));
+                self.slots.push(Slot { item: Some(item), ..Slot::default() });
                 (self.slots.len() - 1) as u32
             }
         }
@@ -60,17 +69,25 @@ impl Slots {
     }
     /// The request in a slot that is known to be taken.
     pub fn get(&mut self, slot: u32) -> &mut InFlight {
-        self.slots[slot as usize].1.as_mut().expect("nothing-lost: a slot was used after its request ended")
+        self.slots[slot as usize].item.as_mut().expect("nothing-lost: a slot was used after its request ended")
     }
     /// A new generation of the slot: timers and attempts of older ones are void.
     pub fn bump(&mut self, slot: u32) -> u32 {
-        let generation = &mut self.slots[slot as usize].0;
+        let generation = &mut self.slots[slot as usize].generation;
         *generation = generation.wrapping_add(1);
         *generation
     }
     pub fn is_current(&self, slot: u32, generation: u32) -> bool {
-        let (current, item) = &self.slots[slot as usize];
-        *current == generation && item.is_some()
+        let s = &self.slots[slot as usize];
+        s.generation == generation && s.item.is_some()
+    }
+    /// What names the request in a slot, and none that the slot had before or will have.
+    pub fn life(&self, slot: u32) -> u32 {
+        self.slots[slot as usize].life
+    }
+    pub fn is_alive(&self, slot: u32, life: u32) -> bool {
+        let s = &self.slots[slot as usize];
+        s.life == life && s.item.is_some()
     }
     pub fn attempt_id(slot: u32, generation: u32) -> AttemptId {
         AttemptId(u64::from(generation) << 32 | u64::from(slot))
@@ -84,6 +101,8 @@ impl Slots {
         self.bump(slot);
         self.live -= 1;
         self.free.push(slot);
-        self.slots[slot as usize].1.take().expect("nothing-lost: a request ended twice")
+        let s = &mut self.slots[slot as usize];
+        s.life = s.life.wrapping_add(1);
+        s.item.take().expect("nothing-lost: a request ended twice")
     }
 }

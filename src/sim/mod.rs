@@ -1,10 +1,13 @@
 //! The event loop and the world that joins source, gateway, replicas and endpoints.
 //!
 //! May import `types`, `random`, `engine`, `api`, `gateway`, `fleet`. Knows no file, thread, frame or wall clock.
-//! Must keep true: one total order of events (time, class, key, sequence); every request ends in exactly one outcome.
+//! Must keep true: one total order of events (`agenda.rs`); every request ends in exactly one outcome.
 //! Read first: `world.rs`.
+mod agenda;
 mod attempts;
-mod event;
+mod dispatch;
+mod outcome;
+mod series;
 mod spec;
 mod world;
 

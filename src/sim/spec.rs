@@ -84,6 +84,10 @@ pub struct SimStats {
     pub waiting_at_end: u64,
     /// Engine steps.
     pub engine_steps: u64,
+    /// Strides taken: runs of engine steps taken at once.
+    pub strides: u64,
+    /// Engine steps taken one by one: those at which a batch changes, or might.
+    pub batch_changes: u64,
     /// Events handled, arrivals included.
     pub events: u64,
     /// Failures of replicas.

@@ -118,7 +118,7 @@ impl Generator {
             return Content::private(index, prompt);
         }
         let own = Run { id: ContentId::Private(index), start: 0, len: prompt - shared };
-        Content([Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared }, own].into())
+        Content::from([Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared }, own])
     }
 }
 

@@ -68,7 +68,7 @@ impl TraceStats {
             *outputs.entry(request.output_tokens).or_insert(0u64) += 1;
             all += u64::from(request.prompt_tokens);
             let (mut prefix, mut still) = (0u64, true);
-            for run in request.content.0.iter().take_while(|r| matches!(r.id, ContentId::Named(_))) {
+            for run in request.content.runs().iter().take_while(|r| matches!(r.id, ContentId::Named(_))) {
                 any_named = true;
                 let mut hasher = FxHasher::default();
                 (prefix, run).hash(&mut hasher);

@@ -23,22 +23,61 @@ pub struct Run {
     pub len: u32,
 }
 
-/// A prompt as a list of runs; their lengths add up to the prompt's tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content(pub Arc<[Run]>);
+/// A prompt as a list of runs; their lengths add up to the prompt's tokens. A single run, which most prompts are, lives
+/// in place, so that such a request allocates nothing.
+#[derive(Debug, Clone)]
+pub struct Content(Runs);
+
+#[derive(Debug, Clone)]
+enum Runs {
+    One([Run; 1]),
+    Many(Arc<[Run]>),
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Content) -> bool {
+        self.runs() == other.runs()
+    }
+}
+impl Eq for Content {}
+
+impl From<Vec<Run>> for Content {
+    fn from(runs: Vec<Run>) -> Content {
+        match runs[..] {
+            [run] => Content(Runs::One([run])),
+            _ => Content(Runs::Many(runs.into())),
+        }
+    }
+}
+
+impl<const N: usize> From<[Run; N]> for Content {
+    fn from(runs: [Run; N]) -> Content {
+        match runs[..] {
+            [run] => Content(Runs::One([run])),
+            _ => Content(Runs::Many(runs.into())),
+        }
+    }
+}
 
 impl Content {
     /// `tokens` tokens that only request `index` has.
     pub fn private(index: u64, tokens: u32) -> Content {
-        Content(Arc::from([Run { id: ContentId::Private(index), start: 0, len: tokens }]))
+        Content(Runs::One([Run { id: ContentId::Private(index), start: 0, len: tokens }]))
+    }
+    /// Its runs, in the prompt's order.
+    pub fn runs(&self) -> &[Run] {
+        match &self.0 {
+            Runs::One(run) => run,
+            Runs::Many(runs) => runs,
+        }
     }
     /// Total tokens.
     pub fn tokens(&self) -> u64 {
-        self.0.iter().map(|r| u64::from(r.len)).sum()
+        self.runs().iter().map(|r| u64::from(r.len)).sum()
     }
     /// Leading tokens that both share.
     pub fn shared_prefix(&self, other: &Content) -> u64 {
-        let (mut a, mut b) = (self.0.iter().copied(), other.0.iter().copied());
+        let (mut a, mut b) = (self.runs().iter().copied(), other.runs().iter().copied());
         let (mut x, mut y) = (a.next(), b.next());
         let mut shared = 0;
         while let (Some(p), Some(q)) = (x, y) {
@@ -65,8 +104,8 @@ mod tests {
 
     #[test]
     fn prefixes_are_compared_token_by_token_across_run_borders() {
-        let a = Content(Arc::from([run(1, 0, 10), run(1, 10, 10), run(2, 0, 5)]));
-        let b = Content(Arc::from([run(1, 0, 20), run(2, 0, 3), run(3, 0, 9)]));
+        let a = Content::from([run(1, 0, 10), run(1, 10, 10), run(2, 0, 5)]);
+        let b = Content::from([run(1, 0, 20), run(2, 0, 3), run(3, 0, 9)]);
         assert_eq!(a.shared_prefix(&b), 23);
         assert_eq!(a.shared_prefix(&Content::private(0, 25)), 0);
     }

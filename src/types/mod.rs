@@ -16,7 +16,7 @@ pub use content::{Content, ContentId, Run};
 pub use duration::parse_duration;
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
-pub use record::{AttemptRecord, BackendKind, Outcome, OutcomeCause, RequestRecord, SeriesRow};
+pub use record::{AttemptRecord, BackendKind, GapRun, Outcome, OutcomeCause, RequestRecord, SeriesRow};
 pub use request::{Capability, ClassSpec, NO_SESSION, Privacy, Request, RequestView};
 pub use seams::{BatchShape, DecodeLaw, PrefillChunk, RecordSink, Source, StepTime};
 pub use time::{Femtos, NS_PER_S, SimTime};

@@ -109,6 +109,11 @@ pub struct AttemptRecord {
     pub cost: Usd,
 }
 
+impl SeriesRow {
+    /// Rows that a sink keeps at most.
+    pub const MOST: u32 = 5_000;
+}
+
 /// One request, as its client saw it.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestRecord {
@@ -148,6 +153,20 @@ pub struct RequestRecord {
     pub cost: Usd,
     /// Whether it met every part of the SLO.
     pub met_slo: bool,
+}
+
+/// Gaps between successive tokens: `steps` steps in a row, each of which closes `tokens` gaps of one length. Step `i`
+/// (from 0) lasts `first_fs + i * more_fs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GapRun {
+    /// Length of the first step's gaps, femtoseconds.
+    pub first_fs: u128,
+    /// By how much each step is longer than the one before.
+    pub more_fs: u64,
+    /// Steps, at least 1.
+    pub steps: u32,
+    /// Gaps that each of them closes.
+    pub tokens: u32,
 }
 
 /// One row of the series: the state at a fixed instant.

@@ -37,6 +37,8 @@ pub struct ClassSpec {
     pub privacy: Privacy,
     /// The least capable model that serves it.
     pub needs: Capability,
+    /// Added to a request's own priority; lower is more urgent.
+    pub priority: i32,
 }
 
 /// Session of a request that belongs to none.
@@ -89,6 +91,21 @@ pub struct RequestView<'a> {
 }
 
 impl Request {
+    /// Stands where a request was taken out for a moment.
+    pub fn placeholder() -> Request {
+        Request {
+            index: u64::MAX,
+            arrival: SimTime::NEVER,
+            tenant: 0,
+            session: NO_SESSION,
+            class: 0,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            max_output_tokens: 0,
+            priority: 0,
+            content: Content::private(u64::MAX, 0),
+        }
+    }
     /// The gateway's view of this request.
     pub fn view<'a>(&'a self, class: &'a ClassSpec) -> RequestView<'a> {
         RequestView {

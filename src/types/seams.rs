@@ -1,5 +1,5 @@
 //! The traits that rooms meet at.
-use super::{AttemptRecord, Femtos, Outcome, Request, RequestRecord, SeriesRow, SimTime};
+use super::{AttemptRecord, Femtos, GapRun, Outcome, Request, RequestRecord, SeriesRow, SimTime};
 
 /// Yields requests in time order and is told of outcomes.
 pub trait Source: Send {
@@ -61,6 +61,13 @@ pub trait RecordSink {
     fn attempt(&mut self, record: &AttemptRecord);
     /// A request ended.
     fn request(&mut self, record: &RequestRecord);
-    /// A row of the series.
+    /// Gaps between tokens closed, of requests that may yet fail; in the order of each backend's clock only.
+    fn gaps(&mut self, run: &GapRun);
+    /// Whether it keeps rows of the series; if not, none are made.
+    fn wants_series(&self) -> bool {
+        true
+    }
+    /// A row of the series. When 5,000 have come, the sink drops every second of them, and the rows that follow are twice as
+    /// far apart as those before.
     fn series(&mut self, row: &SeriesRow);
 }

@@ -80,6 +80,13 @@ impl Femtos {
         self.0 as f64 / 1e15
     }
 }
+impl Sub for Femtos {
+    type Output = Femtos;
+    fn sub(self, other: Femtos) -> Femtos {
+        assert!(self >= other, "clock-forward: {other:?} is later than {self:?}");
+        Femtos(self.0 - other.0)
+    }
+}
 impl Add for Femtos {
     type Output = Femtos;
     fn add(self, other: Femtos) -> Femtos {

@@ -1,29 +1,51 @@
-//! Golden vLLM schedules, call by call, through the scheduler that simulations use.
-use baseload::engine::conformance;
-use std::io::BufRead;
+//! `baseload conformance` on the golden vLLM schedules, and on one that is wrong.
+use assert_cmd::Command;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
-fn exact(file: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    let reader = std::io::BufReader::new(flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap()));
-    let mut cases = 0;
-    for line in reader.lines() {
-        let case: conformance::Case = serde_json::from_str(&line.unwrap()).unwrap();
-        cases += 1;
-        if let Err(mismatch) = case.replay() {
-            panic!("{file}: first difference: {mismatch:?}");
-        }
-    }
-    assert!(cases > 0, "{file} holds no case");
+fn golden(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+}
+
+fn conformance(files: &[PathBuf]) -> (i32, serde_json::Value) {
+    let out = Command::cargo_bin("baseload").unwrap().args(["conformance", "--format", "json"]).args(files).output();
+    let out = out.unwrap();
+    (out.status.code().unwrap(), serde_json::from_slice(&out.stdout).expect("JSON on stdout"))
 }
 
 #[test]
-fn synchronous_schedules_are_exact() {
-    exact("vllm-0.32-sync.jsonl.gz");
-    exact("vllm-0.32-azure-sync.jsonl.gz");
+fn all_recordings_are_exact_with_and_without_strides() {
+    let files =
+        ["sync", "async", "azure-sync", "azure-async"].map(|kind| golden(&format!("vllm-0.32-{kind}.jsonl.gz")));
+    let (code, report) = conformance(&files);
+    let want = serde_json::json!({
+        "cases": 183, "cases_exact": 183, "steps": 89_204, "steps_exact": 89_204, "strided_cases_exact": 183,
+        "first_mismatch": null,
+    });
+    assert_eq!((code, report), (0, want));
 }
 
 #[test]
-fn asynchronous_schedules_are_exact() {
-    exact("vllm-0.32-async.jsonl.gz");
-    exact("vllm-0.32-azure-async.jsonl.gz");
+fn a_recording_that_differs_is_named_and_fails() {
+    let mut text = String::new();
+    let packed = std::fs::File::open(golden("vllm-0.32-sync.jsonl.gz")).unwrap();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    let mut case: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let step = &mut case["steps"][7];
+    step["free_blocks"] = (step["free_blocks"].as_u64().unwrap() + 1).into();
+    let call = step["step"].clone();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wrong.jsonl");
+    writeln!(std::fs::File::create(&path).unwrap(), "{case}").unwrap();
+    let (code, report) = conformance(std::slice::from_ref(&path));
+    assert_eq!(code, 1);
+    assert_eq!((&report["cases"], &report["cases_exact"]), (&1.into(), &0.into()));
+    assert_eq!((&report["strided_cases_exact"], &report["steps_exact"]), (&0.into(), &7.into()));
+    let first = &report["first_mismatch"];
+    assert_eq!((&first["field"], &first["step"], &first["case"]), (&"free_blocks".into(), &call, &case["case"]));
+
+    std::fs::write(&path, "{\"case\": 1}\n").unwrap();
+    let out = Command::cargo_bin("baseload").unwrap().arg("conformance").arg(&path).output().unwrap();
+    let message = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(2) && message.contains("wrong.jsonl:1"), "{message}");
 }

@@ -1,20 +1,22 @@
 //! vLLM's V1 scheduler: continuous batching, chunked prefill, paged KV, prefix cache, recompute preemption.
 //!
 //! `schedule.rs` decides a step, `update.rs` applies it, `memory.rs` is what both do to blocks, `slots.rs` holds
-//! requests. Rules and their numbers: spec/vllm.md 1.3 to 1.8; equality with the real one: `conformance`.
+//! requests, `steady.rs` takes equal decode steps together. Rules and their numbers: spec/vllm.md 1.3 to 1.8; equality with the real one: `conformance`.
 mod memory;
 mod schedule;
 mod slots;
+mod steady;
 #[cfg(test)]
 mod traces;
 mod update;
 
 use super::batch::{Batch, StepResult};
-use super::scheduler::Scheduler;
-use crate::kv::BlockPool;
-use crate::types::{AttemptId, FailureCause, Job, Load, Run, SimTime};
+use super::scheduler::{Scheduler, Stride};
+use crate::kv::{KvPool, SpanPool};
+use crate::types::{AttemptId, FailureCause, Femtos, Job, Load, Run, SimTime};
 use slots::{Slots, State};
 use std::collections::VecDeque;
+use steady::Steady;
 
 /// Who goes first, and who is preempted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +45,8 @@ pub struct VllmConfig {
     pub prefix_caching: bool,
     /// Order of the queue.
     pub policy: QueuePolicy,
+    /// Whether a prompt may be computed over several steps. Without, a request waits for a step with room for all of it.
+    pub chunked_prefill: bool,
     /// Most prefill tokens of one request a step while others are there; 0 = no such cap.
     pub long_prefill_token_threshold: u32,
     /// Share of blocks that an admission leaves free while something runs.
@@ -65,6 +69,7 @@ impl Default for VllmConfig {
             max_model_len: 8192,
             prefix_caching: true,
             policy: QueuePolicy::Fcfs,
+            chunked_prefill: true,
             long_prefill_token_threshold: 0,
             watermark: 0.0,
             reserve_full_isl: true,
@@ -76,35 +81,48 @@ impl Default for VllmConfig {
 
 /// The scheduler. See the module head.
 #[derive(Debug)]
-pub struct VllmScheduler {
+pub struct VllmScheduler<P: KvPool = SpanPool> {
     config: VllmConfig,
     watermark_blocks: u32,
-    pool: BlockPool,
-    slots: Slots,
+    pool: P,
+    slots: Slots<P::Table>,
     /// Slots in admission order.
     running: Vec<u32>,
     /// Slots in the order in which they are tried.
     waiting: VecDeque<u32>,
     arrivals: u64,
-    /// Blocks hit by the admission being tried.
-    hits: Vec<u32>,
+    /// The first of the running requests, as far as they decode steadily.
+    steady: Steady,
+    /// Whether there may be steady rows. Without, every step is the reference step.
+    strides: bool,
+    /// The head of the waiting queue, if the last schedule had no room for it.
+    blocked: Option<u32>,
 }
 
 impl VllmScheduler {
-    /// An empty engine.
+    /// An empty engine on the fast pool, with strides.
     pub fn new(config: VllmConfig) -> VllmScheduler {
+        VllmScheduler::on_pool(config, true)
+    }
+}
+
+impl<P: KvPool> VllmScheduler<P> {
+    /// An empty engine on a pool of kind `P`; without `strides` every step is the reference step.
+    pub fn on_pool(config: VllmConfig, strides: bool) -> VllmScheduler<P> {
         assert!(
             config.block_size > 0 && config.max_num_seqs > 0 && config.max_num_batched_tokens > 0,
             "vllm-config: block size, sequence limit and token budget are at least 1"
         );
         VllmScheduler {
             watermark_blocks: (config.watermark * f64::from(config.num_blocks)) as u32,
-            pool: BlockPool::new(config.num_blocks),
-            slots: Slots::default(),
+            pool: P::new(config.num_blocks, config.block_size),
+            slots: Slots::new(),
             running: Vec::new(),
             waiting: VecDeque::new(),
             arrivals: 0,
-            hits: Vec::new(),
+            steady: Steady::new(config.block_size),
+            strides,
+            blocked: None,
             config,
         }
     }
@@ -115,13 +133,13 @@ impl VllmScheduler {
     }
 
     /// Its blocks, to look at.
-    pub fn pool(&self) -> &BlockPool {
+    pub fn pool(&self) -> &P {
         &self.pool
     }
 
-    /// Blocks that a request holds, in order; none if it is not here.
-    pub fn blocks_of(&self, attempt: AttemptId) -> &[u32] {
-        self.slots.find(attempt).map_or(&[], |s| &self.slots[s].blocks)
+    /// What a request holds, if it is here.
+    pub fn table_of(&self, attempt: AttemptId) -> Option<&P::Table> {
+        self.slots.find(attempt).map(|s| &self.slots[s].table)
     }
 
     /// Like `enqueue`, for a job whose generated tokens have the content `output` instead of its own.
@@ -175,18 +193,22 @@ impl VllmScheduler {
 
     /// Frees the blocks and the slot of a request that is in no list.
     fn forget(&mut self, slot: u32) {
-        self.release_blocks(slot);
-        self.slots[slot].chain.clear(&mut self.pool.interner);
+        let table = &mut self.slots[slot].table;
+        self.pool.release(table);
+        self.pool.retire(table);
         self.slots.remove(slot);
     }
 }
 
-impl Scheduler for VllmScheduler {
+impl<P: KvPool> Scheduler for VllmScheduler<P> {
     fn enqueue(&mut self, job: Job, _now: SimTime) -> Result<(), FailureCause> {
         self.enqueue_with_output(job, None)
     }
     fn abort(&mut self, attempt: AttemptId) -> Option<u32> {
         let slot = self.slots.find(attempt)?;
+        if self.slots[slot].steady {
+            self.unfold(None);
+        }
         let emitted = self.slots[slot].emitted;
         self.retire(slot);
         Some(emitted)
@@ -195,7 +217,7 @@ impl Scheduler for VllmScheduler {
         self.next_batch(batch);
     }
     fn update(&mut self, batch: &Batch, result: &mut StepResult) {
-        self.apply(batch, result);
+        self.end_batch(batch, result);
     }
     fn load(&self) -> Load {
         Load {
@@ -210,10 +232,21 @@ impl Scheduler for VllmScheduler {
     }
     fn kill_all(&mut self, lost: &mut Vec<(AttemptId, u32)>) {
         let from = lost.len();
+        self.unfold(None);
+        self.steady.forget_flight();
         while let Some(slot) = self.running.pop().or_else(|| self.waiting.pop_back()) {
             lost.push((self.slots[slot].attempt, self.slots[slot].emitted));
             self.forget(slot);
         }
         lost[from..].sort_unstable();
+    }
+    fn stride(&self) -> Option<Stride> {
+        self.repeats()
+    }
+    fn blocks_after(&self, cycles: u32) -> u32 {
+        self.blocks_of_cycles(cycles)
+    }
+    fn apply(&mut self, cycles: u32, last_update: Femtos) {
+        self.repeat(cycles, last_update);
     }
 }

@@ -2,13 +2,16 @@
 use super::slots::State;
 use super::{QueuePolicy, VllmScheduler};
 use crate::engine::batch::{Batch, Row};
+use crate::kv::KvPool;
 
-impl VllmScheduler {
+impl<P: KvPool> VllmScheduler<P> {
     pub(super) fn next_batch(&mut self, batch: &mut Batch) {
         batch.clear();
+        self.blocked = None;
         let eligible = self.running.len() + self.waiting.len();
         let cap = if eligible > 1 { self.config.long_prefill_token_threshold } else { 0 };
         let mut budget = self.config.max_num_batched_tokens;
+        self.schedule_steady(cap, &mut budget, batch);
         self.schedule_running(cap, &mut budget, batch);
         if batch.preempted.is_empty() {
             self.schedule_waiting(cap, &mut budget, batch);
@@ -16,8 +19,9 @@ impl VllmScheduler {
         self.advance_rows(batch);
     }
 
+    /// The running requests behind the steady ones, in order.
     fn schedule_running(&mut self, cap: u32, budget: &mut u32, batch: &mut Batch) {
-        let mut at = 0;
+        let mut at = self.steady.len();
         while at < self.running.len() && *budget > 0 {
             let slot = self.running[at];
             let n = self.wants(slot, cap, *budget);
@@ -26,7 +30,7 @@ impl VllmScheduler {
                 continue;
             }
             let mut gone = false;
-            while !gone && !self.grow(slot, n) {
+            while !gone && !self.grow(slot, n, batch) {
                 gone = self.preempt_for(slot, &mut at, budget, batch);
             }
             if !gone {
@@ -39,7 +43,7 @@ impl VllmScheduler {
     }
 
     /// Tokens that a running request would compute now.
-    fn wants(&self, slot: u32, cap: u32, budget: u32) -> u32 {
+    pub(super) fn wants(&self, slot: u32, cap: u32, budget: u32) -> u32 {
         let r = &self.slots[slot];
         let certain = r.placeholders > 0 && r.computed + 2 - r.placeholders >= r.prompt + r.output;
         if certain {
@@ -51,6 +55,7 @@ impl VllmScheduler {
 
     /// Preempts one victim so that `slot`, which stands at `at`, may grow; true if the victim is `slot` itself.
     fn preempt_for(&mut self, slot: u32, at: &mut usize, budget: &mut u32, batch: &mut Batch) -> bool {
+        self.unfold(Some(batch));
         let place = match self.config.policy {
             QueuePolicy::Fcfs => self.running.len() - 1,
             QueuePolicy::Priority => (0..self.running.len())
@@ -77,10 +82,15 @@ impl VllmScheduler {
                 at += 1; // its last tokens before the preemption are still on their way; others may pass
                 continue;
             }
-            self.look_up(slot);
-            let hit = self.hits.len() as u32 * self.config.block_size;
-            let n = capped(self.slots[slot].tokens() - hit, cap).min(*budget);
-            if !self.admit_blocks(slot, n) {
+            let hits = self.look_up(slot, batch);
+            let hit = hits.blocks * self.config.block_size;
+            let n = capped(self.slots[slot].tokens() - hit, cap);
+            if !self.config.chunked_prefill && n > *budget {
+                break;
+            }
+            let n = n.min(*budget);
+            if !self.admit_blocks(slot, hits, n, batch) {
+                self.blocked = (at == 0).then_some(slot);
                 break;
             }
             self.waiting.remove(at);
@@ -103,14 +113,16 @@ impl VllmScheduler {
 
     /// What is scheduled counts as computed at once.
     fn advance_rows(&mut self, batch: &mut Batch) {
+        batch.tick = self.steady.next_tick(batch);
         for i in 0..batch.rows.len() {
             let row = &mut batch.rows[i];
             let r = &mut self.slots[row.slot];
             r.computed += row.tokens;
-            r.in_flight += row.tokens;
+            r.in_flight += 1;
             row.samples = r.computed >= r.tokens() + r.placeholders;
-            if row.samples && self.config.async_scheduling {
-                r.placeholders += 1;
+            if row.samples {
+                r.last_sample = batch.tick;
+                r.placeholders += u32::from(self.config.async_scheduling);
             }
             let (computed, tokens, samples) = (row.computed, row.tokens, row.samples);
             batch.price(computed, tokens, samples);

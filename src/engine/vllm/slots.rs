@@ -1,9 +1,7 @@
 //! Where requests live: slots with generations, used again, so that steady state allocates nothing.
-use crate::kv::Chain;
-use crate::types::{AttemptId, Content, ContentId, Job, Run, SimTime};
-use rustc_hash::FxHashMap;
+use crate::kv::Tokens;
+use crate::types::{AttemptId, Content, ContentId, Femtos, Job, Run};
 use std::ops::{Index, IndexMut};
-use std::sync::Arc;
 
 /// Which list a request is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +14,7 @@ pub(super) enum State {
 
 /// One request. Names follow spec/vllm.md 1.2.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct Slot<T> {
     pub generation: u32,
     pub attempt: AttemptId,
     pub state: State,
@@ -30,17 +28,19 @@ pub(super) struct Slot {
     pub emitted: u32,
     /// `ph`: tokens that batches in flight will sample (asynchronous only).
     pub placeholders: u32,
-    /// Tokens being computed by batches in flight.
+    /// Batches in flight that it is in.
     pub in_flight: u32,
+    /// The last batch that it was scheduled in to sample a token.
+    pub last_sample: u32,
+    /// Whether it is kept by `steady.rs`, which then counts for it: what its fields say is of the tick it joined at.
+    pub steady: bool,
     pub preemptions: u32,
     /// Prefix-cache hit at the first admission.
     pub cached_tokens: Option<u32>,
     /// When its last token left.
-    pub last_token: SimTime,
-    pub blocks: Vec<u32>,
-    /// How many of `blocks`, from the first, are in the prefix cache.
-    pub cached_blocks: usize,
-    pub chain: Chain,
+    pub last_token: Femtos,
+    /// Its blocks.
+    pub table: T,
     content: Content,
     output_runs: OutputRuns,
 }
@@ -51,7 +51,7 @@ enum OutputRuns {
     Given(Box<[Run]>),
 }
 
-impl Slot {
+impl<T> Slot<T> {
     /// `T`: tokens known so far.
     pub fn tokens(&self) -> u32 {
         self.prompt + self.emitted
@@ -60,27 +60,33 @@ impl Slot {
     pub fn urgency(&self) -> (i32, u64) {
         (self.priority, self.arrival)
     }
-    /// The chain with what extending it needs: prompt runs, output runs.
-    pub fn chain_parts(&mut self) -> (&mut Chain, &[Run], &[Run]) {
+    /// Its blocks and its tokens.
+    pub fn parts(&mut self) -> (&mut T, Tokens<'_>) {
         let output: &[Run] = match &self.output_runs {
             OutputRuns::Own(run) => run,
             OutputRuns::Given(runs) => runs,
         };
-        (&mut self.chain, &self.content.0, output)
+        (&mut self.table, Tokens { prompt: self.content.runs(), output })
     }
 }
 
 /// All requests of a scheduler.
-#[derive(Debug, Default)]
-pub(super) struct Slots {
-    slots: Vec<Slot>,
+#[derive(Debug)]
+pub(super) struct Slots<T> {
+    slots: Vec<Slot<T>>,
     vacant: Vec<u32>,
-    by_attempt: FxHashMap<AttemptId, u32>,
+    /// Slot by the low half of the attempt: the index of the world's slot, so the list stays short.
+    by_attempt: Vec<u32>,
 }
 
-impl Slots {
+impl<T: Default> Slots<T> {
+    pub fn new() -> Slots<T> {
+        Slots { slots: Vec::new(), vacant: Vec::new(), by_attempt: Vec::new() }
+    }
+
     pub fn find(&self, attempt: AttemptId) -> Option<u32> {
-        self.by_attempt.get(&attempt).copied()
+        let slot = *self.by_attempt.get(attempt.0 as u32 as usize)?;
+        (slot != u32::MAX && self.slots[slot as usize].attempt == attempt).then_some(slot)
     }
 
     /// The request that a batch row names, if it is still there.
@@ -91,9 +97,9 @@ impl Slots {
     pub fn insert(&mut self, job: Job, output: Option<Box<[Run]>>, arrival: u64) -> u32 {
         let vacant = self.vacant.pop();
         let old = vacant.map(|s| &mut self.slots[s as usize]);
-        let (generation, blocks, chain) = match old {
-            Some(old) => (old.generation, std::mem::take(&mut old.blocks), std::mem::take(&mut old.chain)),
-            None => (0, Vec::new(), Chain::default()),
+        let (generation, table) = match old {
+            Some(old) => (old.generation, std::mem::take(&mut old.table)),
+            None => (0, T::default()),
         };
         let own = Run { id: ContentId::Output(job.request), start: 0, len: u32::MAX };
         let fresh = Slot {
@@ -110,10 +116,10 @@ impl Slots {
             in_flight: 0,
             preemptions: 0,
             cached_tokens: None,
-            last_token: SimTime::ZERO,
-            blocks,
-            cached_blocks: 0,
-            chain,
+            last_sample: 0,
+            steady: false,
+            last_token: Femtos(0),
+            table,
             content: job.content,
             output_runs: output.map_or(OutputRuns::Own([own]), OutputRuns::Given),
         };
@@ -127,30 +133,33 @@ impl Slots {
                 (self.slots.len() - 1) as u32
             }
         };
-        let before = self.by_attempt.insert(job.attempt, slot);
-        assert!(before.is_none(), "attempt-unique: {:?} is here already", job.attempt);
+        let at = job.attempt.0 as u32 as usize;
+        if self.by_attempt.len() <= at {
+            self.by_attempt.resize(at + 1, u32::MAX);
+        }
+        assert!(self.by_attempt[at] == u32::MAX, "attempt-unique: {:?} or its like is here already", job.attempt);
+        self.by_attempt[at] = slot;
         slot
     }
 
     pub fn remove(&mut self, slot: u32) {
         let old = &mut self.slots[slot as usize];
-        assert!(old.blocks.is_empty() && old.chain.ids().is_empty(), "block-conserved: a slot is retired with blocks");
         old.generation = old.generation.wrapping_add(1);
-        old.content = Content(Arc::from([]));
+        old.content = Content::private(0, 0);
         old.output_runs = OutputRuns::Given(Box::from([]));
-        self.by_attempt.remove(&old.attempt);
+        self.by_attempt[old.attempt.0 as u32 as usize] = u32::MAX;
         self.vacant.push(slot);
     }
 }
 
-impl Index<u32> for Slots {
-    type Output = Slot;
-    fn index(&self, slot: u32) -> &Slot {
+impl<T> Index<u32> for Slots<T> {
+    type Output = Slot<T>;
+    fn index(&self, slot: u32) -> &Slot<T> {
         &self.slots[slot as usize]
     }
 }
-impl IndexMut<u32> for Slots {
-    fn index_mut(&mut self, slot: u32) -> &mut Slot {
+impl<T> IndexMut<u32> for Slots<T> {
+    fn index_mut(&mut self, slot: u32) -> &mut Slot<T> {
         &mut self.slots[slot as usize]
     }
 }

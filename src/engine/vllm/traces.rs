@@ -1,6 +1,7 @@
 //! The worked traces of spec/vllm.md 1.19, with block ids and free queues.
 use super::*;
 use crate::engine::testkit::{job, named};
+use crate::kv::BlockPool;
 
 const ON: bool = true;
 
@@ -14,11 +15,11 @@ fn engine(budget: u32, usable: u32, change: impl FnOnce(&mut VllmConfig)) -> Dri
         ..VllmConfig::default()
     };
     change(&mut config);
-    Driver { s: VllmScheduler::new(config), batch: Batch::default(), result: StepResult::default() }
+    Driver { s: VllmScheduler::on_pool(config, false), batch: Batch::default(), result: StepResult::default() }
 }
 
 struct Driver {
-    s: VllmScheduler,
+    s: VllmScheduler<BlockPool>,
     batch: Batch,
     result: StepResult,
 }
@@ -41,7 +42,7 @@ impl Driver {
         (self.plan(), self.end())
     }
     fn blocks(&self, id: u64) -> Vec<u32> {
-        self.s.blocks_of(AttemptId(id)).to_vec()
+        self.s.table_of(AttemptId(id)).map_or_else(Vec::new, |table| table.blocks.clone())
     }
     fn free(&self) -> u32 {
         self.s.pool().free_count()
@@ -118,6 +119,42 @@ fn t3_fcfs_preemption_recompute_and_head_of_line_wait() {
     (22..37).for_each(|_| assert_eq!(e.step(), (vec![(1, 1)], vec![])));
     assert_eq!(e.step(), (vec![(1, 1)], vec![1]));
     assert_eq!((e.result.finished[0].cached_tokens, e.result.finished[0].preemptions), (0, 1));
+}
+
+#[test]
+fn t3_async_admits_one_schedule_later() {
+    let mut e = engine(64, 5, |c| c.async_scheduling = true);
+    e.add(job(0, 30, 20));
+    e.add(job(1, 30, 20));
+    let mut before = None;
+    // The plan of schedule k and what the update of schedule k - 1 finished.
+    let mut call = |e: &mut Driver| {
+        let plan = e.plan();
+        let next = (!plan.is_empty()).then(|| std::mem::take(&mut e.batch));
+        let preempted = next.as_ref().map_or_else(Vec::new, |b: &Batch| b.preempted.iter().map(|a| a.0).collect());
+        let finished = match std::mem::replace(&mut before, next) {
+            Some(batch) => {
+                e.batch = batch;
+                e.end()
+            }
+            None => Vec::new(),
+        };
+        (
+            plan,
+            preempted,
+            finished,
+            e.result.first_tokens.len() + e.result.gaps.iter().map(|g| g.tokens as usize).sum::<usize>(),
+        )
+    };
+    assert_eq!(call(&mut e).0, [(0, 30), (1, 30)]);
+    assert_eq!(call(&mut e).0, [(0, 1), (1, 1)]);
+    assert_eq!(call(&mut e).0, [(0, 1), (1, 1)]);
+    let (plan, preempted, _, emitted) = call(&mut e);
+    assert_eq!((plan, preempted, emitted), (vec![(0, 1)], vec![1], 2), "the victim's token in flight is delivered");
+    (5..=20).for_each(|_| assert_eq!(call(&mut e).0, [(0, 1)]));
+    let (plan, _, finished, _) = call(&mut e);
+    assert_eq!((plan, finished), (vec![], vec![0]));
+    assert_eq!(call(&mut e).0, [(1, 17)]);
 }
 
 #[test]
@@ -252,6 +289,15 @@ fn w1_watermark_holds_back_admissions_only_while_something_runs() {
     [(0, 60), (1, 60), (2, 8)].into_iter().for_each(|(id, prompt)| e.add(job(id, prompt, 4)));
     assert_eq!(e.step().0, [(0, 60)]);
     assert_eq!(e.step().0, [(0, 1)]);
+}
+
+#[test]
+fn c0_a_whole_prompt_waits_for_room_when_it_may_not_be_cut() {
+    let mut e = engine(64, 20, |c| c.chunked_prefill = false);
+    [(0, 40), (1, 40), (2, 10)].into_iter().for_each(|(id, prompt)| e.add(job(id, prompt, 5)));
+    assert_eq!(e.step().0, [(0, 40)]);
+    assert_eq!(e.step().0, [(0, 1), (1, 40), (2, 10)]);
+    assert_eq!(e.step().0, [(0, 1), (1, 1), (2, 1)]);
 }
 
 #[test]

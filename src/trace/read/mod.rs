@@ -196,7 +196,7 @@ impl FileSource {
             if named < row.prompt_tokens {
                 runs.push(Run { id: ContentId::Private(index), start: 0, len: row.prompt_tokens - named });
             }
-            Content(runs.into())
+            Content::from(runs)
         };
         self.ready.push_back(Request {
             index,

@@ -41,9 +41,9 @@ fn mooncake_buckets_are_spread_in_order_and_ids_become_runs() {
     };
     let text = [line(3000, 1100, "0,7,8"), line(3000, 512, "9"), line(3000, 1, "4"), line(5999, 3, "5")].concat();
     let all = read(&text);
-    let lens: Vec<u32> = all[0].content.0.iter().map(|r| r.len).collect();
+    let lens: Vec<u32> = all[0].content.runs().iter().map(|r| r.len).collect();
     assert_eq!(lens, [512, 512, 76]);
-    assert_eq!(all[0].content.0[1].id, ContentId::Named(7));
+    assert_eq!(all[0].content.runs()[1].id, ContentId::Named(7));
     assert_eq!(all.iter().map(|r| r.prompt_tokens).collect::<Vec<_>>(), [1100, 512, 1, 3]);
     assert!(all.windows(2).all(|w| w[0].arrival <= w[1].arrival) && all[0].arrival < all[2].arrival);
     assert!(all[2].arrival < SimTime::from_millis(2999) && all[3].arrival >= SimTime::from_millis(2999));
@@ -71,7 +71,7 @@ fn our_own_schema_is_read_and_written() {
     let json = "{\"arrival_s\":1,\"prompt_tokens\":30,\"output_tokens\":5,\"class\":\"private\",\"content\":[[4,0,10],[4,10,15]]}\n";
     let one = &read(json)[0];
     assert_eq!((one.class, one.content.tokens()), (0, 30));
-    assert_eq!(one.content.0[2], Run { id: ContentId::Private(0), start: 0, len: 5 });
+    assert_eq!(one.content.runs()[2], Run { id: ContentId::Private(0), start: 0, len: 5 });
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! `baseload run --dry-run`: the resolved experiment and each pool's memory account.
+use super::{Exit, Format, printer};
+use crate::experiment::summary::thousands;
+use crate::experiment::{Experiment, ResolvedPool};
+
+pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
+    if format == Format::Json {
+        let pools: serde_json::Map<String, serde_json::Value> =
+            exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.plan))).collect();
+        return Ok(printer::json(&serde_json::json!({ "experiment": exp.file, "memory": pools }))?);
+    }
+    let resolved = toml::to_string(&exp.file).map_err(|e| e.to_string())?;
+    let memory: Vec<String> = exp.pools.iter().map(account).collect();
+    if format == Format::Markdown {
+        printer::out(&format!("```toml\n{}\n```\n\n```text\n{}\n```", resolved.trim_end(), memory.join("\n")));
+    } else {
+        printer::out(&resolved);
+        // Comments, so that the whole of it is an experiment file again.
+        for line in memory.iter().flat_map(|pool| pool.lines()) {
+            printer::out(&format!("# {line}"));
+        }
+    }
+    Ok(())
+}
+
+/// How a pool's memory is divided, part by part: one replica, each of its GPUs.
+fn account(pool: &ResolvedPool) -> String {
+    let p = &pool.plan;
+    let mut out = format!("pool {}: {}, GiB a GPU\n", pool.name, pool.title);
+    for (what, bytes) in [
+        ("GPU", p.per_gpu_total_bytes),
+        ("budget", p.budget_bytes),
+        ("weights", p.weights_bytes),
+        ("activations", p.activations_bytes),
+        ("CUDA graphs", p.cuda_graphs_bytes),
+        ("other", p.other_bytes),
+        ("KV cache", p.kv_pool_bytes),
+    ] {
+        out.push_str(&format!("  {what:<12}{:>7.2}\n", bytes as f64 / (1u64 << 30) as f64));
+    }
+    out.push_str(&format!(
+        "  {} blocks of {} tokens = {} tokens = {} sequences of 8k",
+        thousands(p.num_blocks),
+        p.block_size,
+        thousands(p.kv_tokens),
+        p.sequences_of_8k
+    ));
+    out
+}

@@ -1,0 +1,36 @@
+//! `baseload run` without a file: the experiments that are here, with their questions.
+use super::{Exit, printer};
+use crate::{experiment, report};
+use std::path::{Path, PathBuf};
+
+pub fn run() -> Result<(), Exit> {
+    let mut found: Vec<PathBuf> = [".", "experiments"].iter().flat_map(|folder| tables_of(Path::new(folder))).collect();
+    found.sort();
+    let mut any = false;
+    for path in found {
+        let name = path.strip_prefix("./").unwrap_or(&path);
+        let says = match experiment::load(&path, &[]) {
+            Ok(file) if file.policy.is_empty() => continue,
+            Ok(file) => file.question,
+            Err(_) if !looks_like_one(&path) => continue,
+            Err(e) => format!("does not load: {e}"),
+        };
+        any = true;
+        printer::out(&format!("{}\n{}", name.display(), report::wrapped(&format!("    {says}"), report::WIDTH, 4)));
+    }
+    if any {
+        return Ok(());
+    }
+    Err("no experiments here (*.toml, experiments/*.toml); give the file".to_string().into())
+}
+
+fn tables_of(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect()
+}
+
+/// Whether a file that does not load was meant as an experiment: it has a policy, or it lies in `experiments`.
+fn looks_like_one(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    path.starts_with("experiments") || text.lines().any(|line| line.trim_start().starts_with("[policy."))
+}

@@ -1,0 +1,147 @@
+//! A titled table for `catalog` and `trace info`: aligned text with sources as numbered notes, or Markdown in full.
+//!
+//! Must keep true: text is at most [`WIDTH`] columns wide for what the catalogue holds (a test says so); Markdown has
+//! real pipes, and no cell can break it.
+use crate::report;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// Columns that text needs at most.
+pub const WIDTH: usize = 100;
+
+/// A table, its rows and where they are from.
+pub struct Sheet {
+    title: &'static str,
+    head: Vec<&'static str>,
+    /// Columns of words, aligned left; the others are numbers.
+    words: usize,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    cells: Vec<String>,
+    /// Date and source; tables of what is measured have none.
+    origin: Option<(String, String)>,
+}
+
+impl Sheet {
+    /// An empty sheet whose first `words` columns hold words.
+    pub fn new(title: &'static str, head: &[&'static str], words: usize) -> Sheet {
+        Sheet { title, head: head.to_vec(), words, rows: Vec::new() }
+    }
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(Row { cells, origin: None });
+    }
+    /// Adds a fact: a row with its date and source.
+    pub fn fact(&mut self, cells: Vec<String>, date: &str, source: &str) {
+        self.rows.push(Row { cells, origin: Some((date.into(), source.into())) });
+    }
+
+    /// As aligned text; sources stand below, numbered.
+    pub fn text(&self) -> String {
+        let mut sources: Vec<&str> = Vec::new();
+        let mut head = self.head.clone();
+        if self.rows.iter().any(|r| r.origin.is_some()) {
+            head.extend(["date", "#"]);
+        }
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let mut cells = row.cells.clone();
+                if let Some((date, source)) = &row.origin {
+                    let at = sources.iter().position(|s| s == source).unwrap_or_else(|| {
+                        sources.push(source);
+                        sources.len() - 1
+                    });
+                    cells.extend([date.clone(), (at + 1).to_string()]);
+                }
+                cells
+            })
+            .collect();
+        let mut out = String::new();
+        if !self.title.is_empty() {
+            out.push_str(&format!("{}\n", self.title));
+        }
+        let wide = render(&head, &rows, self.words, Form::Text, 2);
+        let fits = wide.lines().all(|line| line.chars().count() <= WIDTH);
+        let table = if fits { wide } else { render(&head, &rows, self.words, Form::Text, 1) };
+        for line in table.lines() {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        for (i, source) in sources.iter().enumerate() {
+            let number = format!("{:>3} ", i + 1);
+            out.push_str(&report::wrapped(&format!("{number}{source}"), WIDTH, number.len()));
+        }
+        out
+    }
+
+    /// As Markdown, sources in full.
+    pub fn markdown(&self) -> String {
+        let mut head = self.head.clone();
+        if self.rows.iter().any(|r| r.origin.is_some()) {
+            head.extend(["date", "source"]);
+        }
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let cells = row.cells.iter().chain(row.origin.iter().flat_map(|(d, s)| [d, s]));
+                cells.map(|c| c.replace('|', "\\|").replace(['\n', '\r'], " ")).collect()
+            })
+            .collect();
+        let title = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", self.title) };
+        format!("{title}{}\n", render(&head, &rows, self.words, Form::Markdown, 1))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Markdown,
+}
+
+fn render(head: &[&str], rows: &[Vec<String>], words: usize, form: Form, gap: u16) -> String {
+    let mut table = Table::new();
+    let style = if form == Form::Text { presets::NOTHING } else { presets::ASCII_MARKDOWN };
+    table.load_style(style).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
+    table.add_rows(rows.iter().cloned());
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let is_word = i < words || head[i] == "date" || head[i] == "source";
+        column.set_cell_alignment(if is_word { CellAlignment::Left } else { CellAlignment::Right });
+        if form == Form::Text {
+            column.set_padding((0, gap));
+        }
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet() -> Sheet {
+        let mut sheet = Sheet::new("Things", &["id", "size"], 1);
+        sheet.fact(vec!["a|b".into(), "1".into()], "2026", "somewhere");
+        sheet.fact(vec!["c".into(), "1000".into()], "2026-05", "elsewhere");
+        sheet.fact(vec!["d".into(), "20".into()], "2026", "somewhere");
+        sheet
+    }
+
+    #[test]
+    fn text_is_aligned_and_names_each_source_once() {
+        let want = "Things\nid   size  date     #\na|b     1  2026     1\nc    1000  2026-05  2\nd      20  2026     1\n  1 somewhere\n  2 elsewhere\n";
+        assert_eq!(sheet().text(), want);
+    }
+
+    #[test]
+    fn markdown_has_a_rule_and_escaped_pipes() {
+        let text = sheet().markdown();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "## Things");
+        assert!(lines[3].starts_with("|--"), "{text}");
+        assert!(lines[4].contains("a\\|b") && lines[4].contains("somewhere"), "{text}");
+        assert!(lines[2..].iter().all(|l| l.replace("\\|", "").matches('|').count() == 5), "{text}");
+    }
+}

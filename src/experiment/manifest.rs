@@ -1,0 +1,170 @@
+//! `manifest.json`: all that determines a result, and nothing else. Inputs by hash, the experiment with every default,
+//! seeds, version, features, and the facts of the catalogue that it rests on, with their dates.
+//!
+//! May import: the catalogue. Must keep true: the same inputs give the same bytes wherever they lie and whoever runs
+//! them (hence file names, not paths); `experiment` reads back as an `ExperimentFile` (`baseload gate` does).
+use super::file::ExperimentFile;
+use super::resolve::Experiment;
+use super::run::trace_of;
+use crate::catalog::Catalog;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::Path;
+
+/// Version of `manifest.json`.
+pub const FORMAT: u32 = 1;
+
+/// What determines a result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    /// Format version, [`FORMAT`].
+    pub format: u32,
+    /// Version of the program.
+    pub baseload_version: &'static str,
+    /// Cargo features that it was built with.
+    pub features: Vec<&'static str>,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Replicates of every policy, numbered from 0.
+    pub replicates: u32,
+    /// Files that were read.
+    pub inputs: Vec<Input>,
+    /// Facts of the catalogue that were used.
+    pub facts: Vec<Fact>,
+    /// The experiment as it was run: `extends` and `--set` applied, defaults filled in.
+    pub experiment: ExperimentFile,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Input {
+    /// `experiment`, `base` (what it extends), `generator` or `trace`.
+    pub role: &'static str,
+    /// Its name, without folders.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes as they lie there, compressed or not.
+    pub sha256: String,
+}
+
+/// A fact that was used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fact {
+    /// `gpu`, `model`, `rent`, `api price`, `api latency` or `people`.
+    pub kind: &'static str,
+    /// Its name in `baseload catalog`.
+    pub name: String,
+    /// When it was read.
+    pub date: String,
+    /// Where.
+    pub source: String,
+}
+
+impl Manifest {
+    /// The manifest of an experiment; reads its trace file once for the hash.
+    ///
+    /// # Errors
+    /// With the file.
+    pub fn of(exp: &Experiment) -> Result<Manifest, String> {
+        Ok(Manifest {
+            format: FORMAT,
+            baseload_version: env!("CARGO_PKG_VERSION"),
+            features: if cfg!(feature = "frames") { vec!["frames"] } else { Vec::new() },
+            seed: exp.file.seed,
+            replicates: exp.file.replicates,
+            inputs: inputs(exp)?,
+            facts: facts(&exp.file),
+            experiment: exp.file.clone(),
+        })
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
+    let mut out: Vec<Input> = Vec::new();
+    for (i, file) in exp.file.origin.files.iter().enumerate() {
+        out.push(Input {
+            role: if i == 0 { "experiment" } else { "base" },
+            file: name_of(&file.path),
+            bytes: file.text.len() as u64,
+            sha256: hex(&Sha256::digest(file.text.as_bytes())),
+        });
+    }
+    let (origin, _) = trace_of(exp)?;
+    if let Some((role, path)) = origin.file() {
+        let (bytes, sha256) = hash(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        out.push(Input { role, file: name_of(path), bytes, sha256 });
+    }
+    Ok(out)
+}
+
+/// Size and SHA-256 of a file.
+fn hash(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((size, hex(&hasher.finalize()))),
+            n => {
+                hasher.update(&buffer[..n]);
+                size += n as u64;
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The rows of the catalogue that the experiment names, each once, in order of kind and name.
+fn facts(file: &ExperimentFile) -> Vec<Fact> {
+    let c = Catalog::embedded();
+    let mut out = Vec::new();
+    let mut add = |kind, name: String, row: Option<(&String, &String)>| {
+        out.extend(row.map(|(date, source)| Fact { kind, name, date: date.clone(), source: source.clone() }));
+    };
+    for pool in file.pool.values() {
+        add("gpu", pool.gpu.clone(), c.gpu(&pool.gpu).ok().map(|r| (&r.date, &r.source)));
+        add("model", pool.model.clone(), c.model(&pool.model).ok().map(|r| (&r.date, &r.source)));
+        if let (Some(provider), Some(kind)) = (&pool.rent.provider, &pool.rent.kind) {
+            let row = c.rent(&pool.gpu, provider, kind).ok();
+            add("rent", format!("{}, {provider}, {kind}", pool.gpu), row.map(|r| (&r.date, &r.source)));
+        }
+    }
+    for endpoint in file.endpoint.values() {
+        let name = &endpoint.catalog;
+        add("api price", name.clone(), c.api(name).ok().map(|r| (&r.date, &r.source)));
+        add("api latency", name.clone(), c.api_latency(name).ok().map(|r| (&r.date, &r.source)));
+    }
+    let own = [
+        (super::PEOPLE_KEY, file.economics.people_usd_per_year),
+        (super::ON_CALL_KEY, file.economics.on_call_usd_per_year),
+    ];
+    for (key, _) in own.into_iter().filter(|(_, own)| own.is_none()) {
+        add("people", key.into(), c.ops(key).ok().map(|r| (&r.date, &r.source)));
+    }
+    out.sort();
+    out.dedup();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_sha256() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("abc");
+        std::fs::write(&path, "abc").unwrap();
+        // FIPS 180-2, appendix B.1.
+        let want = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash(&path).unwrap(), (3, want.to_string()));
+    }
+}

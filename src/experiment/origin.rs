@@ -1,0 +1,183 @@
+//! Where an experiment comes from: its files as they were read and its `--set`s, so that a fault found at any stage
+//! names the file, the line and the whole key.
+//!
+//! May import: the parser. Must keep true: a fault starts with its key path (`pool.chat.gpu: ...`, `slo.ttft is 0; ...`);
+//! whatever comes without one is said of the file as a whole.
+use miette::{NamedSource, SourceSpan};
+use std::ops::Range;
+use std::path::PathBuf;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A fault of the experiment, with the place in its file where there is one.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum FileError {
+    /// At a place in a file.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    At(Box<Place>),
+    /// Anywhere else.
+    #[error("{0}")]
+    Plain(String),
+}
+
+impl From<FileError> for String {
+    fn from(error: FileError) -> String {
+        error.to_string()
+    }
+}
+
+/// A fault at a place in a file.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{message}")]
+pub struct Place {
+    /// `FILE:LINE: key.path: what is wrong; what would be right`.
+    message: String,
+    /// The file.
+    #[source_code]
+    source_code: NamedSource<String>,
+    /// The place.
+    #[label("here")]
+    span: SourceSpan,
+    /// The nearest known name, where there is one.
+    #[help]
+    hint: Option<String>,
+}
+
+/// A file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFile {
+    /// Where.
+    pub path: PathBuf,
+    /// What it held.
+    pub text: String,
+}
+
+/// The files of an experiment, the one that was asked for first and then what it extends, and its `--set`s.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// Files.
+    pub files: Vec<ReadFile>,
+    /// `path.to.key=value` as given, with the keys of its path.
+    pub sets: Vec<(String, Vec<String>)>,
+}
+
+impl Origin {
+    /// The fault `message` at its place. A message that starts with no key that is known is of the file as a whole.
+    pub fn fault(&self, message: &str) -> FileError {
+        self.fault_with_hint(message, None)
+    }
+
+    pub(super) fn fault_with_hint(&self, message: &str, hint: Option<String>) -> FileError {
+        let Some(top) = self.files.first() else { return FileError::Plain(message.into()) };
+        let key = message.split([' ', ':']).next().unwrap_or_default();
+        let hinted = hint.as_ref().map_or_else(String::new, |h| format!("; {h}"));
+        if let Some((set, _)) = self.sets.iter().rev().find(|(_, keys)| covers(keys, key)) {
+            return FileError::Plain(format!("{}: --set {set}: {message}{hinted}", top.path.display()));
+        }
+        let found = self.files.iter().filter_map(|f| find(&f.text, key).map(|(depth, span)| (depth, span, f)));
+        // The deepest, and among equals the file that is laid over the others.
+        let best = found.reduce(|a, b| if b.0 > a.0 { b } else { a });
+        match best {
+            Some((_, span, file)) => place(file, span, message, hint),
+            None => FileError::Plain(format!("{}: {message}{hinted}", top.path.display())),
+        }
+    }
+}
+
+/// A fault at `span` of a file.
+pub(super) fn place(file: &ReadFile, span: Range<usize>, message: &str, hint: Option<String>) -> FileError {
+    let line = line_of(&file.text, span.start);
+    FileError::At(Box::new(Place {
+        message: format!("{}:{line}: {message}", file.path.display()),
+        source_code: NamedSource::new(file.path.display().to_string(), file.text.clone()),
+        span: (span.start, span.len().max(1)).into(),
+        hint,
+    }))
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+}
+
+/// Whether a `--set` of these keys says what stands at `key`.
+fn covers(keys: &[String], key: &str) -> bool {
+    let mut rest = key;
+    for (i, name) in keys.iter().enumerate() {
+        let Some(after) = strip_key(rest, name) else { return false };
+        rest = after;
+        if rest.is_empty() {
+            return i + 1 == keys.len();
+        }
+    }
+    true
+}
+
+/// The rest of a dotted path after its first key, if that is `name`, quoted or not.
+fn strip_key<'a>(path: &'a str, name: &str) -> Option<&'a str> {
+    let quoted = format!("\"{name}\"");
+    let rest = path.strip_prefix(&quoted).or_else(|| path.strip_prefix(name))?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+}
+
+/// Depth and place of the longest part of the dotted path `key` that the text has. Names may hold dots: the text knows.
+fn find(text: &str, key: &str) -> Option<(usize, Range<usize>)> {
+    let document = DeTable::parse(text).ok()?;
+    descend(document.get_ref(), key, 1)
+}
+
+fn descend(table: &DeTable<'_>, path: &str, depth: usize) -> Option<(usize, Range<usize>)> {
+    let candidates = table.iter().filter_map(|(name, value)| {
+        let rest = strip_key(path, name.get_ref())?;
+        let deeper = match (value.get_ref(), rest) {
+            (_, "") => None,
+            (DeValue::Table(inner), rest) => descend(inner, rest, depth + 1),
+            _ => None,
+        };
+        Some(deeper.unwrap_or_else(|| (depth, key_and_value(name.span(), value))))
+    });
+    candidates.max_by_key(|(depth, _)| *depth)
+}
+
+/// From a key to its value's end where both stand on one line, else the key alone.
+fn key_and_value(key: Range<usize>, value: &Spanned<DeValue<'_>>) -> Range<usize> {
+    let is_header = matches!(value.get_ref(), DeValue::Table(_)) && value.span().start <= key.start;
+    if is_header || value.span().end <= key.end { key } else { key.start..value.span().end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "name = \"x\"\n[pool.chat]\ngpu = \"l4\"\nrent = { kind = \"spot\" }\n[endpoint.\"gpt-4.1\"]\n\
+                        catalog = \"a\"\n";
+
+    fn at(key: &str) -> Option<(usize, &'static str)> {
+        find(TEXT, key).map(|(_, span)| (line_of(TEXT, span.start), &TEXT[span]))
+    }
+
+    #[test]
+    fn a_key_is_found_as_far_as_it_is_there() {
+        assert_eq!(at("pool.chat.gpu"), Some((3, "gpu = \"l4\"")));
+        assert_eq!(at("pool.chat.rent.kind"), Some((4, "kind = \"spot\"")));
+        assert_eq!(at("pool.chat.rent.provider"), Some((4, "rent = { kind = \"spot\" }")));
+        assert_eq!(at("pool.chat.model").map(|x| x.0), Some(2));
+        assert_eq!(at("endpoint.gpt-4.1.catalog"), Some((6, "catalog = \"a\"")));
+        assert_eq!(at("endpoint.\"gpt-4.1\".catalog"), Some((6, "catalog = \"a\"")));
+        assert_eq!(at("the"), None);
+    }
+
+    #[test]
+    fn a_fault_names_the_set_that_made_it_or_the_file_that_has_it() {
+        let file = |path: &str, text: &str| ReadFile { path: path.into(), text: text.into() };
+        let sets = vec![("pool.chat={gpu=1}".to_string(), vec!["pool".to_string(), "chat".to_string()])];
+        let files = vec![file("over.toml", "seed = 2\n[slo]\nttft = \"2s\"\n"), file("base.toml", TEXT)];
+        let origin = Origin { files, sets };
+        let says = |message: &str| origin.fault(message).to_string();
+        assert_eq!(says("pool.chat.gpu: no"), "over.toml: --set pool.chat={gpu=1}: pool.chat.gpu: no");
+        assert_eq!(says("endpoint.gpt-4.1.catalog: no"), "base.toml:6: endpoint.gpt-4.1.catalog: no");
+        assert_eq!(says("slo.ttft is 0"), "over.toml:3: slo.ttft is 0");
+        assert_eq!(says("no policy at all"), "over.toml: no policy at all");
+        assert_eq!(Origin::default().fault("x: y").to_string(), "x: y");
+    }
+}

@@ -1,0 +1,100 @@
+//! Tests of resolution: defaults that depend on hardware, and keys that reach the engine.
+use super::*;
+use crate::experiment::load::load;
+
+const FILE: &str = r#"
+name = "t"
+[class.batch]
+share = 0.5
+priority = 3
+[pool.chat]
+model = "llama-3.1-8b"
+gpu = "h100-sxm"
+rent = { usd_per_gpu_hour = 2.0 }
+[policy.own.round_robin]
+"#;
+
+fn loaded(sets: &[&str]) -> Result<Experiment, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, FILE).unwrap();
+    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    resolve(load(&path, &sets).map_err(|e| e.to_string())?, &path).map_err(|e| e.to_string())
+}
+
+fn engine(sets: &[&str]) -> VllmConfig {
+    match &loaded(sets).unwrap().pools[0].engine {
+        EngineSpec::Vllm(config) => config.clone(),
+        EngineSpec::Static(_) => panic!("vLLM is the default engine"),
+    }
+}
+
+#[test]
+fn limits_come_from_the_gpu_unless_given_and_are_echoed() {
+    for (sets, tokens, seqs) in [
+        (&["pool.chat.gpu=h100-sxm"][..], 8_192, 1_024),
+        (&["pool.chat.gpu=b200-sxm"], 16_384, 1_024),
+        (&["pool.chat.gpu=a100-80-sxm"], 2_048, 256),
+        (&["pool.chat.gpu=l40s", "pool.chat.engine.vllm.max_num_batched_tokens=100"], 100, 100),
+        (&["pool.chat.engine.vllm.max_num_seqs=7"], 8_192, 7),
+        (&["pool.chat.max_model_len=4"], 4_096, 1_024),
+    ] {
+        let exp = loaded(sets).unwrap();
+        let EngineSpec::Vllm(config) = &exp.pools[0].engine else { panic!("vLLM is the default engine") };
+        assert_eq!((config.max_num_batched_tokens, config.max_num_seqs), (tokens, seqs), "hardware-defaults: {sets:?}");
+        let written = exp.file.pool["chat"].engine.vllm.as_ref().expect("the resolved engine is echoed");
+        let echoed = (written.max_num_batched_tokens, written.max_num_seqs);
+        assert_eq!(echoed, (Some(tokens), Some(seqs)), "what is echoed is what runs: {sets:?}");
+        assert!(toml::to_string(&exp.file).unwrap().contains(&format!("max_num_seqs = {seqs}")));
+    }
+    let e = loaded(&["pool.chat.engine.vllm.max_num_seqs=0"]).err().unwrap();
+    assert!(e.contains("pool.chat.engine.vllm.max_num_seqs is 0"), "{e}");
+    let both = ["pool.chat.engine.vllm.max_num_seqs=64", "pool.chat.engine.vllm.max_num_batched_tokens=32"];
+    let warnings = loaded(&both).unwrap().warnings;
+    assert!(warnings.iter().any(|w| w.contains("refuses to start")), "{warnings:?}");
+}
+
+#[test]
+fn an_echoed_file_resolves_to_itself() {
+    let once = loaded(&[]).unwrap();
+    let twice = resolve(once.file.clone(), Path::new("t.toml")).unwrap();
+    assert_eq!(toml::to_string(&once.file).unwrap(), toml::to_string(&twice.file).unwrap());
+}
+
+#[test]
+fn engine_keys_reach_the_engine() {
+    let plain = engine(&[]);
+    assert!(plain.async_scheduling && plain.policy == QueuePolicy::Fcfs, "vLLM's defaults");
+    assert!(!engine(&["pool.chat.engine.vllm.async_scheduling=false"]).async_scheduling);
+    assert_eq!(engine(&["pool.chat.engine.vllm.scheduling_policy=priority"]).policy, QueuePolicy::Priority);
+    assert_eq!(engine(&["pool.chat.engine.vllm.profile=vllm-0.32"]), plain);
+    for (set, wanted) in [
+        ("pool.chat.engine.vllm.profile=vllm-0.23", "did you mean `vllm-0.32`"),
+        ("pool.chat.engine.vllm.scheduling_policy=prio", "did you mean `priority`"),
+        ("pool.chat.engine.vllm.async_schedulling=true", "did you mean `async_scheduling`"),
+    ] {
+        let e = loaded(&[set]).err().unwrap();
+        assert!(e.contains(wanted), "{e}");
+    }
+}
+
+#[test]
+fn step_times_know_the_mode_and_the_graphs() {
+    let step = |sets: &[&str], rows| loaded(sets).unwrap().pools[0].step_time.decode(rows, 10_000).base_fs;
+    let sync = "pool.chat.engine.vllm.async_scheduling=false";
+    assert!(step(&[sync], 8) > step(&[], 8), "a synchronous engine adds the host's path");
+    let few = "pool.chat.engine.vllm.max_num_seqs=257";
+    assert!(step(&[sync, few], 257) < step(&[sync], 257), "257 rows run as 257 where that is the limit, else as 272");
+    let fixed = step(&["pool.chat.engine.static.max_batch=32"], 8);
+    assert!(fixed > step(&[], 8), "a static batcher is synchronous");
+}
+
+#[test]
+fn classes_carry_a_priority_and_an_idle_one_is_warned_of() {
+    let exp = loaded(&[]).unwrap();
+    let priorities: Vec<i32> = exp.classes.iter().map(|(c, _)| c.priority).collect();
+    assert_eq!(priorities, [3, 0]);
+    let idle = |e: &Experiment| e.warnings.iter().any(|w| w.starts_with("class.batch.priority changes nothing"));
+    assert!(idle(&exp), "{:?}", exp.warnings);
+    assert!(!idle(&loaded(&["pool.chat.engine.vllm.scheduling_policy=priority"]).unwrap()));
+}

@@ -1,0 +1,173 @@
+//! Sending a request: its class, who may serve it, the policy's decision, the attempt.
+use super::attempts::{Sent, Slots, Target};
+use super::world::{OwnReplica, Ready, World, sample};
+use crate::gateway::{Candidates, Decision, EndpointView, PrefillRate, Signals, allowed};
+use crate::random;
+use crate::types::{BackendKind, Job, Load, Outcome, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source};
+
+/// What the policy may ask of replicas while it decides on one request.
+struct Asked<'a> {
+    outstanding: &'a [u32],
+    replicas: &'a [OwnReplica],
+    rates: &'a [PrefillRate],
+    prompt: u64,
+    now: SimTime,
+}
+
+impl Signals for Asked<'_> {
+    fn outstanding(&self) -> &[u32] {
+        self.outstanding
+    }
+    fn load(&self, replica: u32) -> Load {
+        let r = &self.replicas[replica as usize];
+        r.scraped.seen(self.now, |at| r.engine.observe(at + SimTime(1)))
+    }
+    fn predicted_ttft(&self, replica: u32) -> SimTime {
+        let r = &self.replicas[replica as usize];
+        self.rates[r.pool as usize].predict(r.unanswered + self.prompt)
+    }
+}
+
+impl<S: RecordSink> World<'_, S> {
+    pub(super) fn class_of(&self, request: &Request) -> u16 {
+        let classes = &self.spec.classes;
+        if request.class != u16::MAX || classes.len() == 1 {
+            return request.class.min(classes.len() as u16 - 1);
+        }
+        let mut draws = random::stream(self.spec.seed, self.spec.replicate, "class", request.index, 0);
+        let mut left = (random::dist::uniform01(&mut draws) * 1e6) as u32;
+        for (i, (_, share_ppm)) in classes.iter().enumerate() {
+            if left < *share_ppm {
+                return i as u16;
+            }
+            left -= share_ppm;
+        }
+        (classes.len() - 1) as u16
+    }
+
+    /// The list of ready replicas of the pools that may serve the request.
+    fn ready_for(&mut self, request: &RequestView<'_>) -> usize {
+        let may = |(i, p): (usize, &super::PoolSpec)| u64::from(allowed(request, &p.facts)) << i;
+        let pools = self.spec.pools.iter().enumerate().map(may).fold(0, |set, pool| set | pool);
+        if let Some(at) = self.ready.iter().position(|r| r.pools == pools) {
+            return at;
+        }
+        let of = |r: &OwnReplica| pools >> r.pool & 1 == 1;
+        let serving = self.replicas.iter().enumerate().filter(|(_, r)| of(r) && !r.known_down);
+        self.ready.push(Ready {
+            pools,
+            replicas: serving.map(|(i, _)| i as u32).collect(),
+            later: self.replicas.iter().any(|r| of(r) && r.known_down),
+        });
+        self.ready.len() - 1
+    }
+
+    /// Lists the endpoints that may serve the request.
+    fn list_endpoints(&mut self, request: &RequestView<'_>) {
+        let mean_output = self.outputs_seen.1.checked_div(self.outputs_seen.0).unwrap_or(256);
+        for (i, b) in self.bought.iter_mut().enumerate() {
+            if allowed(request, &b.facts) {
+                let output = mean_output.min(request.max_output_tokens.into());
+                let cost = b.endpoint.spec().price.bill(request.prompt_tokens.into(), 0, output);
+                self.api_views.push(EndpointView {
+                    endpoint: i as u32,
+                    ttft_p90: b.ttft.p90(),
+                    expected_cost_pico: cost.0,
+                });
+            }
+        }
+    }
+
+    fn decide(&mut self, slot: u32, now: SimTime) -> Decision {
+        let class = &self.spec.classes[self.slots.get(slot).class as usize].0;
+        // Out of its slot for the decision: the view borrows it while lists of candidates are made.
+        let asked = std::mem::replace(&mut self.slots.get(slot).request, Request::placeholder());
+        let decision = self.decide_on(&asked.view(class), now);
+        self.slots.get(slot).request = asked;
+        decision
+    }
+
+    fn decide_on(&mut self, request: &RequestView<'_>, now: SimTime) -> Decision {
+        let ready = self.ready_for(request);
+        self.api_views.clear();
+        if self.needs.endpoints || self.ready[ready].replicas.is_empty() {
+            self.list_endpoints(request);
+        }
+        let signals = Asked {
+            outstanding: &self.outstanding,
+            replicas: &self.replicas,
+            rates: &self.rates,
+            prompt: request.prompt_tokens.into(),
+            now,
+        };
+        self.policy.decide(&Candidates {
+            own: &self.ready[ready].replicas,
+            own_later: self.ready[ready].later,
+            bought: &self.api_views,
+            signals: &signals,
+            request: *request,
+        })
+    }
+
+    /// Decides where a request goes, and sends it there.
+    pub(super) fn dispatch(&mut self, slot: u32, now: SimTime, source: &mut dyn Source) {
+        let to = match self.decide(slot, now) {
+            Decision::Replica(r) => Target::Replica(r),
+            Decision::Endpoint(e) => Target::Endpoint(e),
+            Decision::Reject => {
+                self.finish(slot, now, Outcome::Rejected, OutcomeCause::Constraint, 0, 0, source);
+                return;
+            }
+            Decision::Wait => {
+                self.slots.bump(slot);
+                self.slots.get(slot).parked = true;
+                self.parked.push_back(slot);
+                return;
+            }
+        };
+        let generation = self.slots.bump(slot);
+        let attempt = Slots::attempt_id(slot, generation);
+        let flight = self.slots.get(slot);
+        let class = &self.spec.classes[flight.class as usize].0;
+        flight.parked = false;
+        let job = Job {
+            attempt,
+            request: flight.request.index,
+            try_number: flight.tries,
+            prompt_tokens: flight.request.prompt_tokens,
+            output_tokens: flight.request.output_tokens.min(flight.request.max_output_tokens).max(1),
+            max_output_tokens: flight.request.max_output_tokens,
+            priority: flight.request.priority.saturating_add(class.priority),
+            content: flight.request.content.clone(),
+            external_kv: None,
+            hold_kv_until: None,
+        };
+        self.stats.retries += u64::from(flight.tries > 0);
+        flight.tries += 1;
+        let prompt = u64::from(job.prompt_tokens);
+        match to {
+            Target::Replica(r) => {
+                let replica = &mut self.replicas[r as usize];
+                self.outstanding[r as usize] += 1;
+                replica.unanswered += prompt;
+                flight.last_backend = Some(BackendKind::Pool(replica.pool));
+                flight.current = Some(Sent { attempt, at: now, to, backlog_tokens: replica.unanswered });
+                if replica.up {
+                    sample(&self.needs, replica, now);
+                    replica.engine.submit(job, now, &mut self.out);
+                    self.agenda.arm(r, replica.engine.next_event());
+                    self.mark_dirty(r);
+                } else {
+                    replica.lost.push(attempt);
+                }
+            }
+            Target::Endpoint(e) => {
+                flight.last_backend = Some(BackendKind::Endpoint(e));
+                flight.current = Some(Sent { attempt, at: now, to, backlog_tokens: prompt });
+                self.bought[e as usize].endpoint.submit(&job, now, &mut self.out.effects);
+                self.arm_endpoint(e);
+            }
+        }
+        self.deliver(source);
+    }
+}

@@ -1,0 +1,217 @@
+//! One workload, every mode, one hash: how many threads, whether records are kept, whether shortcuts are taken.
+//!
+//! An optimisation is merged once it is a row of [`MODES`]. A difference is named: file, row and column, or key.
+use assert_cmd::Command;
+use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A way of running that must change no compared byte.
+pub struct Mode {
+    pub label: &'static str,
+    args: &'static [&'static str],
+    polars_threads: &'static str,
+    /// Whether Parquet files are written; without them `summary.json` and `report.html` are compared.
+    records: bool,
+}
+
+const fn mode(label: &'static str, args: &'static [&'static str], polars_threads: &'static str) -> Mode {
+    Mode { label, args, polars_threads, records: true }
+}
+
+/// The first one is what the others are compared with.
+const MODES: &[Mode] = &[
+    mode("jobs 1", &["--jobs", "1"], "1"),
+    mode("jobs 2", &["--jobs", "2"], "1"),
+    mode("polars threads 4", &["--jobs", "2"], "4"),
+    Mode { label: "no records", args: &["--jobs", "2", "--no-records"], polars_threads: "1", records: false },
+    mode("no strides", &["--jobs", "2", "--no-strides"], "1"),
+    mode("reference pool", &["--jobs", "2", "--kv-pool", "reference"], "1"),
+    mode("no strides, reference pool", &["--jobs", "2", "--no-strides", "--kv-pool", "reference"], "1"),
+];
+
+/// Files that say how a run went, not what it found.
+const NEVER_COMPARED: [&str; 2] = ["perf.json", "run.json"];
+
+/// The modes that this binary knows. Flags that `run --help` does not list yet are left out.
+pub fn modes() -> impl Iterator<Item = &'static Mode> {
+    static HELP: OnceLock<String> = OnceLock::new();
+    let help = HELP.get_or_init(|| {
+        let output = binary().args(["run", "--help"]).output().expect("modes: `baseload run --help` runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    MODES.iter().filter(|m| m.args.iter().all(|a| !a.starts_with("--") || help.contains(a)))
+}
+
+pub fn binary() -> Command {
+    let mut command = Command::cargo_bin("baseload").expect("modes: the binary is built with the tests");
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// Runs an experiment in one mode.
+///
+/// # Errors
+/// What the program said, or that it ran longer than `at_most`.
+pub fn run(mode: &Mode, experiment: &Path, more: &[&str], out: &Path, at_most: Duration) -> Result<(), String> {
+    let mut command = binary();
+    command.env("POLARS_MAX_THREADS", mode.polars_threads).arg("run").arg(experiment).arg("--quiet").arg("--out");
+    let output = command.arg(out).args(mode.args).args(more).timeout(at_most).output();
+    let output = output.map_err(|e| format!("mode `{}`: {e}", mode.label))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(format!("mode `{}`: exit status {code}: {said}", mode.label)),
+        None => Err(format!("mode `{}`: liveness: still running after {at_most:?}, or killed: {said}", mode.label)),
+    }
+}
+
+/// Runs every mode into folders below `into` and compares them with the first, whose folder and hash it returns.
+///
+/// # Errors
+/// The first fault or difference, named.
+pub fn one_hash(experiment: &Path, more: &[&str], into: &Path, at_most: Duration) -> Result<(PathBuf, String), String> {
+    let mut first: Option<PathBuf> = None;
+    for (i, mode) in modes().enumerate() {
+        let out = into.join(format!("mode-{i}"));
+        run(mode, experiment, more, &out, at_most)?;
+        match &first {
+            None => first = Some(out),
+            Some(first) => {
+                let against = format!("`{}` against `{}`", mode.label, MODES[0].label);
+                difference(first, &out, mode.records).map_or(Ok(()), |d| Err(format!("{against}: {d}")))?;
+                std::fs::remove_dir_all(&out).map_err(|e| e.to_string())?;
+            }
+        }
+    }
+    let first = first.ok_or("no modes")?;
+    let hash = hash(&first);
+    Ok((first, hash))
+}
+
+/// Compared files of a result folder, by name.
+fn files(folder: &Path) -> Vec<String> {
+    fn walk(at: &Path, root: &Path, into: &mut Vec<String>) {
+        for entry in std::fs::read_dir(at).unwrap_or_else(|e| panic!("{}: {e}", at.display())).flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, root, into);
+            } else {
+                into.push(path.strip_prefix(root).expect("below its root").to_string_lossy().into_owned());
+            }
+        }
+    }
+    let mut names = Vec::new();
+    walk(folder, folder, &mut names);
+    names.retain(|n| !NEVER_COMPARED.contains(&n.as_str()));
+    names.sort();
+    names
+}
+
+fn hash(folder: &Path) -> String {
+    let mut all = Sha256::new();
+    for name in files(folder) {
+        all.update(name.as_bytes());
+        all.update(std::fs::read(folder.join(name)).expect("a file that was listed"));
+    }
+    all.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The first difference between two result folders.
+fn difference(a: &Path, b: &Path, records: bool) -> Option<String> {
+    let mut names = files(a);
+    if records {
+        let theirs = files(b);
+        if let Some(lone) = names.iter().chain(&theirs).find(|n| !names.contains(n) || !theirs.contains(n)) {
+            return Some(format!("{lone} is in one of the two only"));
+        }
+    } else {
+        names.retain(|n| n == "summary.json" || n == "report.html");
+    }
+    names.iter().find_map(|name| {
+        let (x, y) = (a.join(name), b.join(name));
+        let read = |p: &Path| std::fs::read(p).map_err(|e| format!("{}: {e}", p.display()));
+        let (left, right) = match (read(&x), read(&y)) {
+            (Ok(l), Ok(r)) => (l, r),
+            (Err(e), _) | (_, Err(e)) => return Some(e),
+        };
+        if left == right {
+            return None;
+        }
+        let where_ = match Path::new(name).extension().and_then(|e| e.to_str()) {
+            Some("parquet") => rows(&x, &y),
+            Some("json") => json(&left, &right),
+            _ => None,
+        };
+        Some(format!("{name}: {}", where_.unwrap_or_else(|| bytes(&left, &right))))
+    })
+}
+
+fn bytes(a: &[u8], b: &[u8]) -> String {
+    let at = a.iter().zip(b).position(|(x, y)| x != y).unwrap_or(a.len().min(b.len()));
+    let near = |t: &[u8]| String::from_utf8_lossy(&t[at.saturating_sub(30)..(at + 30).min(t.len())]).into_owned();
+    format!("byte {at} ({} and {} bytes): `{}` and `{}`", a.len(), b.len(), near(a), near(b))
+}
+
+fn rows(a: &Path, b: &Path) -> Option<String> {
+    let read = |p: &Path| -> Option<DataFrame> { ParquetReader::new(std::fs::File::open(p).ok()?).finish().ok() };
+    let (a, b) = (read(a)?, read(b)?);
+    if a.get_column_names() != b.get_column_names() {
+        return Some(format!("columns {:?} and {:?}", a.get_column_names(), b.get_column_names()));
+    }
+    for row in 0..a.height().min(b.height()) {
+        for (x, y) in a.columns().iter().zip(b.columns()) {
+            let (u, v) = (x.get(row).ok()?, y.get(row).ok()?);
+            if u != v {
+                let key = a.columns()[0].get(row).ok()?;
+                let key_name = a.columns()[0].name();
+                return Some(format!("row {row} ({key_name} {key}), column {}: {u} and {v}", x.name()));
+            }
+        }
+    }
+    (a.height() != b.height()).then(|| format!("{} and {} rows, equal as far as both go", a.height(), b.height()))
+}
+
+fn json(a: &[u8], b: &[u8]) -> Option<String> {
+    fn walk(path: &str, a: &Value, b: &Value) -> Option<String> {
+        match (a, b) {
+            (Value::Object(x), Value::Object(y)) => {
+                x.keys().chain(y.keys()).find_map(|k| walk(&format!("{path}.{k}"), &a[k.as_str()], &b[k.as_str()]))
+            }
+            (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+                x.iter().zip(y).enumerate().find_map(|(i, (u, v))| walk(&format!("{path}[{i}]"), u, v))
+            }
+            _ => (a != b).then(|| format!("{}: {a} and {b}", path.trim_start_matches('.'))),
+        }
+    }
+    walk("", &serde_json::from_slice(a).ok()?, &serde_json::from_slice(b).ok()?)
+}
+
+#[test]
+fn a_difference_is_named_by_row_and_column_or_by_key() {
+    use polars::prelude::{Column, ParquetWriter};
+    let dir = tempfile::tempdir().unwrap();
+    let write = |folder: &str, tokens: [u32; 3], requests: u32| {
+        let at = dir.path().join(folder);
+        std::fs::create_dir_all(at.join("requests")).unwrap();
+        let index = Column::new("index".into(), [7u64, 8, 9]);
+        let mut frame = DataFrame::new(3, vec![index, Column::new("tokens".into(), tokens)]).unwrap();
+        let file = std::fs::File::create(at.join("requests/part.parquet")).unwrap();
+        ParquetWriter::new(file).finish(&mut frame).unwrap();
+        std::fs::write(at.join("perf.json"), folder).unwrap();
+        let text = format!("{{\"policies\": [{{\"name\": \"a\", \"requests\": {requests}}}]}}");
+        std::fs::write(at.join("summary.json"), text).unwrap();
+        at
+    };
+    let a = write("a", [1, 2, 3], 3);
+    assert_eq!(difference(&a, &write("b", [1, 2, 3], 3), true), None);
+    let rows = difference(&a, &write("c", [1, 5, 3], 3), true).unwrap();
+    assert_eq!(rows, "requests/part.parquet: row 1 (index 8), column tokens: 2 and 5");
+    let key = difference(&a, &write("d", [1, 9, 3], 4), false).unwrap();
+    assert_eq!(key, "summary.json: policies[0].requests: 3 and 4");
+    std::fs::write(a.join("extra.json"), "1").unwrap();
+    assert!(difference(&a, &dir.path().join("b"), true).unwrap().contains("extra.json is in one"));
+}
