@@ -9,6 +9,7 @@ mod conformance;
 mod dry_run;
 mod gate;
 mod list;
+mod perf;
 mod printer;
 mod run;
 mod schema;
