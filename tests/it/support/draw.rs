@@ -60,7 +60,7 @@ pub fn draw(seed: u64, schema: &str) -> Drawn {
     let pools: Vec<String> = (0..*d.luck.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2])).map(|i| d.pool(i)).collect();
     let least = u64::from(pools.is_empty());
     let endpoints: Vec<String> = (0..(*d.luck.pick(&[0, 0, 1, 1, 2, 3])).max(least)).map(|i| d.endpoint(i)).collect();
-    d.trace(&classes);
+    d.trace(&classes, !endpoints.is_empty());
     d.slo();
     d.gateway();
     d.failures();
@@ -186,7 +186,7 @@ impl Draw<'_> {
         name
     }
 
-    fn trace(&mut self, classes: &[String]) {
+    fn trace(&mut self, classes: &[String], bought: bool) {
         line!(self, "[trace]");
         let kind = self.luck.range(0, 9);
         let requests = self.luck.range(20, 300);
@@ -196,7 +196,7 @@ impl Draw<'_> {
             6 => self.azure(requests),
             7 => self.mooncake(requests),
             8 => self.generator(requests),
-            _ => return self.users(requests),
+            _ => return self.users(requests, bought),
         }
         line!(self, "rate_scale = {}", self.luck.pick(&["1.0", "1.0", "0.5", "3.7"]));
         line!(self, "default_max_output_tokens = {}", self.luck.pick(&[1, 9, 1024]));
@@ -209,6 +209,8 @@ impl Draw<'_> {
     /// Arrivals in ns, in order: bursts, equal instants, pauses. The second is later than the first.
     fn arrivals(&mut self, requests: u64) -> Vec<u64> {
         let mean = *self.luck.pick(&[200_000, 2_000_000, 5_000_000, 20_000_000, 200_000_000]);
+        // On a grid, arrivals meet timeouts, retries and scrapes at the very instant.
+        let grid = *self.luck.pick(&[1, 1, 1, 10_000_000, 100_000_000]);
         let (mut at, mut out) = (0, vec![0]);
         for i in 1..requests {
             at += match self.luck.range(0, 9) {
@@ -217,7 +219,7 @@ impl Draw<'_> {
                 6..=8 => 1 + self.luck.range(mean / 2, mean * 2),
                 _ => self.luck.range(1, mean * 20),
             };
-            out.push(at);
+            out.push(if i == 1 { at.next_multiple_of(grid) } else { at.max(out[1]) / grid * grid });
         }
         out
     }
@@ -357,9 +359,11 @@ impl Draw<'_> {
         self.file("generator.toml", text, "generate");
     }
 
-    fn users(&mut self, requests: u64) {
+    fn users(&mut self, requests: u64, bought: bool) {
         let l = &mut self.luck;
-        let (users, think) = (l.range(1, 20.min(requests / 2)), *l.pick(&["1ms", "100ms", "2s"]));
+        let (users, think) = (l.range(1, 20.min(requests / 2)), *l.pick(&["0s", "1ms", "100ms", "2s"]));
+        // Users who do not think may send everything at one instant, whose spend cannot be scaled to a month.
+        let think = if bought && think == "0s" { "3ms" } else { think };
         let prompt = l.range(1, 1 + self.longest.min(1_000));
         line!(
             self,

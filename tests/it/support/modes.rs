@@ -215,3 +215,11 @@ fn a_difference_is_named_by_row_and_column_or_by_key() {
     std::fs::write(a.join("extra.json"), "1").unwrap();
     assert!(difference(&a, &dir.path().join("b"), true).unwrap().contains("extra.json is in one"));
 }
+
+#[test]
+fn a_run_that_lasts_too_long_is_a_failure_of_liveness() {
+    let dir = tempfile::tempdir().unwrap();
+    let quickstart = Path::new("experiments/quickstart.toml");
+    let fault = run(&MODES[0], quickstart, &[], &dir.path().join("r"), Duration::from_millis(1)).unwrap_err();
+    assert!(fault.contains("mode `jobs 1`: liveness"), "{fault}");
+}

@@ -457,13 +457,13 @@ impl Replay<'_> {
         let since = if KNOWN_KV_OUTLIVES_ITS_REPLICA { 0 } else { since };
         let before = self.lives.iter().enumerate().filter(|(j, _)| *j != i).filter(|(_, life)| {
             let there = |b: &&AttemptRow| b.replica == a.replica && b.sent >= since && Some(b.sent) < a.first_token;
-            life.attempts.iter().any(|b| there(&b))
+            life.attempts.iter().any(there)
         });
         let most = before.map(|(j, _)| shared(&ask.shared, &self.asks[j].shared)).max().unwrap_or(0);
         let again = KNOWN_KV_OUTLIVES_ITS_REPLICA && self.lives[i].attempts.iter().any(|b| b.sent < a.sent);
         let most = if again { ask.prompt } else { most };
         let most = most.min(ask.prompt - 1) / pool.block_size as u32 * pool.block_size as u32;
-        if !pool.prefix_caching || a.cached_tokens > most || a.cached_tokens % pool.block_size as u32 != 0 {
+        if !pool.prefix_caching || a.cached_tokens > most || !a.cached_tokens.is_multiple_of(pool.block_size as u32) {
             let (cached, size, on) = (a.cached_tokens, pool.block_size, pool.prefix_caching);
             self.c.say(format!(
                 "{at}: {cached} cached tokens; blocks of {size}, caching {on}, at most {most} were there"

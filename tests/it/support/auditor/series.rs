@@ -3,10 +3,11 @@ use super::Complaints;
 use super::facts::{Facts, Policy};
 use super::replay::fleet;
 use super::requests::Life;
-use super::rows::PolicyEvidence;
+use super::rows::{AttemptRow, PolicyEvidence};
+use super::trace::Ask;
 
 /// Checks every row; a sample comes last at its instant.
-pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life], seen: &PolicyEvidence) {
+pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], lives: &[Life], seen: &PolicyEvidence) {
     let horizon = lives.iter().map(|l| l.request.ended).max().unwrap_or(0);
     let replicas = fleet(facts, policy, horizon);
     let blocks = |pool: usize| facts.pools[pool].num_blocks - u64::from(facts.pools[pool].vllm);
@@ -33,14 +34,24 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life]
         if row.kv_used > row.kv_total {
             c.say(name(&format!("blocks-conserved: {} of {} blocks used", row.kv_used, row.kv_total)));
         }
-        let there = |r: u32, since: u64| replicas.get(r as usize).is_some_and(|x| x.lived(since, t));
-        let in_engines = under_way().filter(|a| a.replica.is_some_and(|r| there(r, a.sent))).count();
-        let said = (row.waiting + row.running) as usize;
+        let there = |r: u32, since: u64| replicas.get(r as usize).filter(|x| x.lived(since, t));
+        let held = |a: &&AttemptRow| {
+            let pool = &facts.pools[there(a.replica?, a.sent)?.pool];
+            let ask = &asks[a.request as usize];
+            Some((u64::from(ask.prompt) + u64::from(ask.output)).div_ceil(pool.block_size))
+        };
+        let holds: Vec<u64> = under_way().copied().filter_map(|a| held(&a)).collect();
+        let (said, in_engines) = ((row.waiting + row.running) as usize, holds.len());
         // A static batch computes on for rows that went away.
         if said < in_engines || (!fixed && said > in_engines) {
+            let (waiting, running) = (row.waiting, row.running);
+            c.say(name(&format!("{waiting} waiting and {running} running, but {in_engines} requests are in engines")));
+        }
+        let most: u64 = holds.iter().sum();
+        if (said == 0 && row.kv_used > 0) || (!fixed && row.kv_used > most) {
             c.say(name(&format!(
-                "{} waiting and {} running, but {in_engines} requests are in engines",
-                row.waiting, row.running
+                "blocks-conserved: {} blocks used, but {said} requests hold at most {most}",
+                row.kv_used
             )));
         }
     }
