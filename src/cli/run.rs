@@ -145,9 +145,8 @@ fn simulate(
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let result = experiment::run(exp, &options);
-        done.store(true, Ordering::Relaxed);
-        result
+        let _done = SetAtEnd(&done);
+        experiment::run(exp, &options)
     });
     bar.finish_and_clear();
     let (summary, perf) = result.map_err(|e| match e {
@@ -155,6 +154,15 @@ fn simulate(
         RunError::Fault(message) => message.into(),
     })?;
     Ok((summary, perf, started.elapsed()))
+}
+
+/// Sets its flag when it goes, in a panic too: the thread that waits for the flag must not outlive the simulations.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn bar(quiet: bool, total: Option<u64>) -> ProgressBar {

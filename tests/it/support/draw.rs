@@ -52,7 +52,7 @@ const SYSTEM_PROMPTS: [u64; 8] = [5, 16, 33, 64, 130, 700, 1_300, 2_300];
 
 /// Draws the experiment of a seed. `schema` is the experiment's JSON schema: keys that it does not know are not drawn.
 pub fn draw(seed: u64, schema: &str) -> Drawn {
-    let mut d = Draw { luck: Luck::new(seed), toml: String::new(), files: Vec::new(), schema, longest: 0 };
+    let mut d = Draw { luck: Luck::new(seed), toml: String::new(), files: Vec::new(), schema, longest: 0, long: false };
     let l = &mut d.luck;
     let seed_in_file = l.range(0, 1 << 40);
     let _ = writeln!(d.toml, "version = 1\nname = \"swarm-{seed}\"\nseed = {seed_in_file}\n");
@@ -77,6 +77,8 @@ struct Draw<'a> {
     schema: &'a str,
     /// Longest sequence of the largest pool, so that prompts come near to it.
     longest: u64,
+    /// Prompts long enough for an endpoint's prompt cache.
+    long: bool,
 }
 
 macro_rules! line {
@@ -188,6 +190,7 @@ impl Draw<'_> {
 
     fn trace(&mut self, classes: &[String], bought: bool) {
         line!(self, "[trace]");
+        self.long = bought && self.luck.percent(40);
         let kind = self.luck.range(0, 9);
         let requests = self.luck.range(20, 300);
         match kind {
@@ -226,6 +229,9 @@ impl Draw<'_> {
 
     fn prompt(&mut self) -> u64 {
         let longest = if self.longest == 0 { 3_000 } else { self.longest };
+        if self.long && self.luck.percent(60) {
+            return self.luck.range(1_100, 3_000);
+        }
         match self.luck.range(0, 99) {
             0..=9 => 1,
             10..=74 => self.luck.skewed(1, longest.min(800)),
@@ -262,7 +268,8 @@ impl Draw<'_> {
     /// Prompts that begin with a part of a system prompt, cut into runs at random.
     fn content(&mut self, prompt: u64) -> String {
         let (mut runs, mut left) = (Vec::new(), prompt);
-        for id in [self.luck.range(0, 7), self.luck.range(100, 105)] {
+        let first = if self.long { self.luck.range(5, 7) } else { self.luck.range(0, 7) };
+        for id in [first, self.luck.range(100, 105)] {
             let whole = *SYSTEM_PROMPTS.get(id as usize).unwrap_or(&50);
             let take = if self.luck.percent(70) { whole } else { self.luck.range(0, whole) }.min(left);
             let cut = if self.luck.percent(30) && take > 1 { self.luck.range(1, take - 1) } else { take };

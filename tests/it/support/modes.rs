@@ -61,7 +61,7 @@ pub fn run(mode: &Mode, experiment: &Path, more: &[&str], out: &Path, at_most: D
     command.env("POLARS_MAX_THREADS", mode.polars_threads).arg("run").arg(experiment).arg("--quiet").arg("--out");
     let output = command.arg(out).args(mode.args).args(more).timeout(at_most).output();
     let output = output.map_err(|e| format!("mode `{}`: {e}", mode.label))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
     match output.status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(format!("mode `{}`: exit status {code}: {said}", mode.label)),

@@ -47,6 +47,9 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], 
             let (waiting, running) = (row.waiting, row.running);
             c.say(name(&format!("{waiting} waiting and {running} running, but {in_engines} requests are in engines")));
         }
+        if !fixed && row.waiting > 0 && row.running == 0 {
+            c.say(name(&format!("{} requests wait while nothing runs", row.waiting)));
+        }
         let most: u64 = holds.iter().sum();
         if (said == 0 && row.kv_used > 0) || (!fixed && row.kv_used > most) {
             c.say(name(&format!(
