@@ -111,3 +111,13 @@ fn drawn_experiments_run_alike_in_every_mode_and_pass_the_audit() {
         assert!(never.is_empty(), "swarm: in {cases:?} these never happened: {never:?}");
     }
 }
+
+/// By hand: `BASELOAD_AUDIT=experiment.toml cargo test --test it audits_one`.
+#[test]
+fn audits_one_experiment_by_hand() {
+    let Some(experiment) = std::env::var_os("BASELOAD_AUDIT").map(PathBuf::from) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (result, _) = modes::one_hash(&experiment, &[], dir.path(), AT_MOST).unwrap();
+    let complaints = Case::read(&experiment).audit(&Evidence::read(&result));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}

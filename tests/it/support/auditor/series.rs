@@ -12,10 +12,22 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], 
     let replicas = fleet(facts, policy, horizon);
     let blocks = |pool: usize| facts.pools[pool].num_blocks - u64::from(facts.pools[pool].vllm);
     let fixed = policy.replicas.iter().zip(&facts.pools).any(|(n, p)| *n > 0 && !p.vllm);
-    for (i, row) in seen.series.iter().enumerate() {
+    let instants: Vec<u64> = seen.series.iter().map(|row| row.at).collect();
+    let gaps: Vec<u64> = instants.windows(2).map(|w| w[1].saturating_sub(w[0])).collect();
+    // Every second; when rows run out the interval doubles.
+    let fits = |gap: u64, before: u64| gap == before || gap == 2 * before;
+    if instants.first().is_some_and(|t| *t != 0)
+        || gaps.first().is_some_and(|g| *g != 1_000_000_000)
+        || gaps.windows(2).any(|w| !fits(w[1], w[0]))
+    {
+        c.say(format!("series: instants are not evenly spaced from 0: {:?}...", &instants[..instants.len().min(5)]));
+    }
+    if instants.len() > 5_000 {
+        c.say(format!("series: {} rows, more than 5,000", instants.len()));
+    }
+    for row in &seen.series {
         let t = row.at;
         let name = |what: &str| format!("series at {} s: {what}", t as f64 / 1e9);
-        c.same(name("instant, ns"), t, i as u64 * 1_000_000_000);
         let attempts = || lives.iter().flat_map(|l| &l.attempts);
         let under_way = || attempts().filter(|a| a.sent <= t && t < a.ended);
         c.same(
@@ -47,7 +59,10 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], 
             let (waiting, running) = (row.waiting, row.running);
             c.say(name(&format!("{waiting} waiting and {running} running, but {in_engines} requests are in engines")));
         }
-        if !fixed && row.waiting > 0 && row.running == 0 {
+        // A step whose requests all went away still takes its time; none takes a second.
+        let gone = |a: &&AttemptRow| a.outcome == "timed_out" && a.ended <= t && t < a.ended + 1_000_000_000;
+        let stopped = attempts().copied().any(|a| gone(&a));
+        if !fixed && !stopped && row.waiting > 0 && row.running == 0 {
             c.say(name(&format!("{} requests wait while nothing runs", row.waiting)));
         }
         let most: u64 = holds.iter().sum();
