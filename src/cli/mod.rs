@@ -9,6 +9,8 @@ mod conformance;
 mod dry_run;
 mod gate;
 mod list;
+mod memory;
+mod memory_text;
 mod printer;
 mod run;
 mod schema;
@@ -36,6 +38,7 @@ enum Command {
     Baseline(baseline::Args),
     Trace(trace::Args),
     Catalog(catalog::Args),
+    Memory(memory::Args),
     Schema(schema::Args),
     Conformance(conformance::Args),
 }
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Baseline(args) => baseline::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
+        Command::Memory(args) => memory::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Conformance(args) => conformance::run(&args),
     };
