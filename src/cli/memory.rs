@@ -2,7 +2,7 @@
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
 use crate::catalog::{Catalog, Gpu, Model};
-use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use crate::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     concurrency: Option<u64>,
     /// Compare with the KV caches that real engines reported
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["model", "gpu"])]
     check: bool,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
@@ -115,7 +115,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.concurrency == Some(0) {
         return Err("--concurrency 0: it must be at least 1".to_owned().into());
     }
-    let plan = memory::plan(model, gpu, &options).map_err(|e| e.to_string())?;
+    let plan = memory::plan(model, gpu, &options).map_err(refusal)?;
     let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency };
     match args.format {
         Format::Json => printer::json(&document(&account))?,
@@ -123,6 +123,17 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Markdown => printer::out(&memory_text::markdown(&account)),
     }
     Ok(())
+}
+
+/// A refusal in the words of this command's options; what would fit is its help.
+fn refusal(error: MemoryError) -> Exit {
+    match error {
+        MemoryError::DoesNotFit(short) => {
+            let diagnostic = miette::MietteDiagnostic::new(short.complaint()).with_help(short.advice.clone());
+            Exit::Mistake(miette::Report::new(diagnostic))
+        }
+        MemoryError::Options(text) => text.into(),
+    }
 }
 
 /// The parts of a GPU's memory in the order in which they are stacked: key, name, bytes.
@@ -184,9 +195,10 @@ fn document(a: &Account<'_>) -> serde_json::Value {
 /// Plans against what engines reported.
 fn check(format: Format) -> Result<(), Exit> {
     let catalog = Catalog::embedded();
-    let head = ["model", "GPUs", "engine", "utilization", "planned", "reported", "off %"];
-    let mut sheet =
-        Sheet::new("Tokens of KV: planned, and as real engines reported them, null block included", &head, 3);
+    let head = ["model", "GPUs", "share", "planned", "reported", "off %"];
+    let title = "Tokens of KV, null block included: planned, and as real engines reported them.\n\
+                 share: of memory that the engine was given; ? where the source does not say";
+    let mut sheet = Sheet::new(title, &head, 2);
     let mut rows = Vec::new();
     for row in &catalog.measured_pools {
         let model = catalog.model(&row.model).map_err(|e| e.to_string())?;
@@ -202,18 +214,17 @@ fn check(format: Format) -> Result<(), Exit> {
         let plan = memory::plan(model, gpu, &options).map_err(|e| e.to_string())?;
         let planned = plan.num_blocks * u64::from(plan.block_size);
         let off = planned as f64 / row.kv_tokens as f64 - 1.0;
-        let guess = if row.utilization_known { "" } else { " assumed" };
+        let guess = if row.utilization_known { "" } else { "?" };
         let note = row.note.as_ref().map_or_else(String::new, |n| format!("; {n}"));
         let cells = vec![
             row.model.clone(),
             format!("{} x {}", row.tensor_parallel, row.gpu),
-            row.engine.clone(),
-            format!("{:.2}{guess}", row.utilization),
+            format!("{guess}{:.2}", row.utilization),
             planned.to_string(),
             row.kv_tokens.to_string(),
             format!("{:+.2}", off * 100.0),
         ];
-        sheet.fact(cells, &row.date, &format!("{}{note}", row.source));
+        sheet.fact(cells, &row.date, &format!("{}: {}{note}", row.engine, row.source));
         rows.push(json!({ "row": row, "planned_kv_tokens": planned, "planned_blocks": plan.num_blocks, "off": off }));
     }
     match format {

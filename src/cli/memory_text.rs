@@ -5,19 +5,21 @@ use crate::memory::{assumptions, gib};
 use crate::report::{WIDTH, wrapped};
 
 /// Columns of the bars.
-const BAR: u64 = 44;
+const BAR: u64 = 43;
+/// A cell, filled by one to eight eighths.
+const EIGHTHS: [&str; 8] = ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 
 /// For a terminal.
 pub(super) fn terminal(a: &Account<'_>) -> String {
     let total = a.plan.per_gpu_total_bytes;
-    let mut out = wrapped(&format!("{}: one GPU's {:.2} GiB", title(a), gib(total)), WIDTH, 2);
+    let mut out = wrapped(&title(a), WIDTH, 2);
     let mut below = 0;
     for (_, name, bytes) in parts(&a.plan) {
         let bar = bar(below, bytes, total);
         out.push_str(&format!("{name:<14} {:>7.2} GiB {:>5.1} %  {bar}\n", gib(bytes), share(bytes, total)));
         below += bytes;
     }
-    out.push('\n');
+    out.push_str(&format!("{:<14} {:>7.2} GiB\n\n", "one GPU", gib(total)));
     for line in findings(a) {
         out.push_str(&wrapped(&line, WIDTH, 2));
     }
@@ -55,12 +57,14 @@ fn share(bytes: u64, total: u64) -> f64 {
     bytes as f64 * 100.0 / total as f64
 }
 
-/// A part of the stack, drawn where the parts below it end; never nothing.
+/// A part of the stack: as long as its share to an eighth of a column, and never nothing; it begins in the column where
+/// the part below it ends.
 fn bar(below: u64, bytes: u64, total: u64) -> String {
-    let column = |at: u64| (u128::from(at) * u128::from(BAR) + u128::from(total) / 2) / u128::from(total);
-    let (from, to) = (column(below) as usize, column(below + bytes) as usize);
-    let drawn = if from == to { "▏".to_owned() } else { "█".repeat(to - from) };
-    format!("{}{drawn}", " ".repeat(from))
+    let scaled = |n: u64, columns: u64| u128::from(n) * u128::from(columns) / u128::from(total);
+    let from = scaled(below, BAR) as usize;
+    let eighths = (scaled(bytes, 16 * BAR) as usize).div_ceil(2).max(1);
+    let rest = eighths.checked_rem(8).filter(|r| *r > 0).map_or("", |r| EIGHTHS[r - 1]);
+    format!("{}{}{rest}", " ".repeat(from), EIGHTHS[7].repeat(eighths / 8))
 }
 
 /// What follows, a sentence a line.
@@ -101,7 +105,7 @@ fn findings(a: &Account<'_>) -> Vec<String> {
     }
     let promised = p.weights_only_kv_tokens;
     let times = promised as f64 / p.kv_tokens.max(1) as f64;
-    let windows = if p.groups == 1 { "" } else { ", every layer kept in full" };
+    let windows = if a.model.window == 0 { "" } else { ", every layer kept in full" };
     out.push(format!(
         "Sizing by weights alone would promise {} tokens, {} such sequences{windows}: {times:.2} times what there is.",
         n(promised),
@@ -118,18 +122,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_stack_without_a_gap_or_an_overlap() {
+    fn bars_are_as_long_as_their_shares_and_stack() {
         let parts = [400, 3, 1, 1, 495, 100];
         let mut below = 0;
-        let mut end = 0;
         for bytes in parts {
             let drawn = bar(below, bytes, 1_000);
-            let from = drawn.chars().take_while(|c| *c == ' ').count();
-            assert_eq!(from, end, "a bar begins where the one below ends: {drawn}");
-            assert!(drawn.chars().count() <= BAR as usize + 1 && !drawn.trim().is_empty());
-            end = from + drawn.chars().filter(|c| *c == '█').count();
+            let from = drawn.chars().take_while(|c| *c == ' ').count() as u64;
+            assert_eq!(from, below * BAR / 1_000, "a bar begins where the one below ends: {drawn}");
+            assert!(drawn.chars().count() as u64 <= BAR + 1 && !drawn.trim().is_empty(), "{drawn}");
             below += bytes;
         }
-        assert_eq!(end, BAR as usize);
+        assert_eq!(bar(0, 500, 1_000), format!("{}▌", "█".repeat(21)), "half of 43 columns");
+        assert_eq!(bar(0, 1, 1_000), "▏");
     }
 }

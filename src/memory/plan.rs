@@ -116,10 +116,7 @@ pub enum MemoryError {
 
 /// By how much a model does not fit, and what would.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error(
-    "{model} does not fit {gpu} with tensor_parallel = {tensor_parallel}: {:.2} GiB a GPU short{what}; {advice}",
-    gib(*.short_bytes)
-)]
+#[error("{}; {advice}", self.complaint())]
 pub struct DoesNotFit {
     /// Id of the model.
     pub model: String,
@@ -135,6 +132,20 @@ pub struct DoesNotFit {
     pub what: String,
     /// What would fit, as the end of the sentence.
     pub advice: String,
+}
+
+impl DoesNotFit {
+    /// By how much it does not fit, without what would.
+    pub fn complaint(&self) -> String {
+        format!(
+            "{} does not fit {} with tensor_parallel = {}: {:.2} GiB a GPU short{}",
+            self.model,
+            self.gpu,
+            self.tensor_parallel,
+            gib(self.short_bytes),
+            self.what
+        )
+    }
 }
 
 /// Whole blocks of `block_bytes` in `pool_bytes`, the null block included (spec 1.9).
@@ -255,7 +266,7 @@ pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<Strin
     if options.weights_dtype != WeightsDtype::Bf16 {
         out.push(format!(
             "{} weights: embeddings, output head, norms, biases and routers stay BF16, as in vLLM",
-            options.weights_dtype.name()
+            options.weights_dtype.name().to_uppercase()
         ));
     }
     if options.weights_dtype == WeightsDtype::Fp8 && gpu.fp8_tflops_dense.is_none() {
