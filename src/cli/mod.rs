@@ -11,6 +11,7 @@ mod gate;
 mod list;
 mod memory;
 mod memory_text;
+mod perf;
 mod printer;
 mod run;
 mod schema;
@@ -20,7 +21,7 @@ mod trace;
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
-use textwrap::WordSplitter;
+use textwrap::{WordSeparator, WordSplitter};
 
 /// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
 #[derive(Debug, Parser)]
@@ -79,7 +80,10 @@ impl From<crate::experiment::FileError> for Exit {
 
 /// Messages of at most 80 columns that break at spaces only, so that paths and names can be copied.
 fn plain_words() {
-    let options = || MietteHandlerOpts::new().width(80).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    let words = (WordSeparator::AsciiSpace, WordSplitter::NoHyphenation);
+    let options = move || {
+        MietteHandlerOpts::new().width(80).break_words(false).word_separator(words.0).word_splitter(words.1.clone())
+    };
     // Only a second hook in one process fails, and the first one stands.
     let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
 }

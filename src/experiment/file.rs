@@ -254,6 +254,9 @@ pub struct VllmSection {
     pub block_size: u32,
     /// Reuse KV of equal prefixes (default: true).
     pub enable_prefix_caching: bool,
+    /// Compute a long prompt over several steps (default: true). Without, max_num_batched_tokens must be at least the
+    /// longest sequence.
+    pub enable_chunked_prefill: bool,
     /// Cap of a prefill chunk while others wait or run; 0 = none (default).
     pub long_prefill_token_threshold: u32,
     /// Share of blocks kept free when admitting (default: 0).
@@ -275,6 +278,7 @@ impl Default for VllmSection {
             scheduling_policy: SchedulingPolicy::default(),
             block_size: 16,
             enable_prefix_caching: true,
+            enable_chunked_prefill: true,
             long_prefill_token_threshold: 0,
             watermark: 0.0,
             scheduler_reserve_full_isl: true,

@@ -321,7 +321,7 @@ impl Resolver<'_> {
         }
         let v = vllm.clone().unwrap_or_default();
         let limit = |k: &str, value: Option<u32>| value.map(|x| at_least_one(&key(k), x)).transpose();
-        let limits = match fixed {
+        let mut limits = match fixed {
             Some(_) => STATIC_PROFILE_RUN,
             None => StepLimits::for_gpu(
                 gpu,
@@ -330,6 +330,16 @@ impl Resolver<'_> {
                 limit("engine.vllm.max_num_seqs", v.max_num_seqs)?,
             ),
         };
+        if fixed.is_none() && !v.enable_chunked_prefill && limits.max_num_batched_tokens < max_model_len {
+            if v.max_num_batched_tokens.is_some() {
+                return Err(format!(
+                    "{} is false, so max_num_batched_tokens must be at least the longest sequence, {max_model_len}; it is {}",
+                    key("engine.vllm.enable_chunked_prefill"),
+                    limits.max_num_batched_tokens
+                ));
+            }
+            limits.max_num_batched_tokens = max_model_len;
+        }
         if limits.max_num_batched_tokens < limits.max_num_seqs {
             self.warnings.push(format!(
                 "{} = {} is less than max_num_seqs = {}; a real vLLM refuses to start with that",
@@ -390,6 +400,7 @@ impl Resolver<'_> {
                     SchedulingPolicy::Fcfs => QueuePolicy::Fcfs,
                     SchedulingPolicy::Priority => QueuePolicy::Priority,
                 },
+                chunked_prefill: v.enable_chunked_prefill,
                 long_prefill_token_threshold: v.long_prefill_token_threshold,
                 watermark: share(&key("engine.vllm.watermark"), v.watermark)?,
                 reserve_full_isl: v.scheduler_reserve_full_isl,

@@ -24,6 +24,34 @@ pub struct RunOptions<'a> {
     pub stop: &'a AtomicBool,
     /// How engines are simulated.
     pub mode: EngineMode,
+    /// Told when a simulation begins and ends, on the thread that runs it. `&()` does not care.
+    pub watch: &'a dyn Watch,
+}
+
+/// Looks on from outside: this room has no clock, whoever measures one has.
+pub trait Watch: Sync {
+    /// A simulation begins on this thread.
+    fn begins(&self) {}
+    /// It ended, its source opened and its summary made.
+    fn ends(&self) {}
+}
+
+impl Watch for () {}
+
+/// Tells of the end when it goes, however the simulation ended.
+struct Watched<'a>(&'a dyn Watch);
+
+impl<'a> Watched<'a> {
+    fn new(watch: &'a dyn Watch) -> Watched<'a> {
+        watch.begins();
+        Watched(watch)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
 }
 
 /// Why a run ended without a summary.
@@ -80,8 +108,9 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
     let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
-        let each = exp.policies.par_iter();
+        let each = exp.policies.par_iter().with_max_len(1); // long simulations are stolen one by one
         each.map(|policy| {
+            let _watched = Watched::new(options.watch);
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len());

@@ -8,6 +8,9 @@ use super::{PlanOptions, WeightsDtype, fit};
 use crate::catalog::{Catalog, Gpu, Model};
 use serde::Serialize;
 
+/// What a CUDA context takes of a GPU before the engine looks, GiB. Assumption; only a warning depends on it.
+const CONTEXT_GIB: f64 = 0.6;
+
 /// Bytes in GiB, as people read them. Nothing is ever shown in GB.
 pub fn gib(bytes: u64) -> f64 {
     bytes as f64 / (1u64 << 30) as f64
@@ -284,6 +287,13 @@ pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<Strin
         out.push(format!(
             "{} of {} layers keep one state a sequence, and a block is as large as that state",
             model.window_layers, model.layers
+        ));
+    }
+    let unused_gib = gpu.memory_total_gib * (1.0 - options.utilization);
+    if unused_gib < CONTEXT_GIB {
+        out.push(format!(
+            "{unused_gib:.2} GiB unused may be too little for the CUDA context; vLLM starts only where the share it is \
+             given is free"
         ));
     }
     if gpu.memory_total_source.starts_with("estimated") {

@@ -183,6 +183,43 @@ fn the_gate_passes_the_same_and_refuses_the_worse() {
     assert!(update().ends_with(": 0 changes\n"));
 }
 
+#[test]
+fn messages_show_the_place_and_the_remedy() {
+    let folder = folder("cli-messages");
+    let quickstart = std::fs::read_to_string(root().join("experiments/quickstart.toml")).unwrap();
+    let quickstart = quickstart.replace("../traces", &root().join("traces").display().to_string());
+    let write = |name: &str, from: &str, to: &str| {
+        assert!(quickstart.contains(from), "{from}");
+        std::fs::write(folder.join(name), quickstart.replacen(from, to, 1)).unwrap();
+    };
+    write("typo.toml", "max_model_len", "max_model_length");
+    write("type.toml", "seed = 1", "seed = \"one\"");
+    write("name.toml", "haiku-4-5", "haiku-4.5");
+    write("size.toml", "llama-3.1-8b", "llama-3.1-70b");
+    write("good.toml", "seed = 1", "seed = 2");
+    std::fs::write(folder.join("torn.csv"), "arrival_s,prompt_tokens,output_tokens\n0,5,5\n1,5\n").unwrap();
+    let mut all = String::new();
+    for line in [
+        "run typo.toml",
+        "run type.toml",
+        "run name.toml",
+        "run size.toml",
+        "run good.toml --set slo.ttft=0s",
+        "run good.toml --jobs 0",
+        "run none.toml",
+        "trace info torn.csv",
+        "catalog gpu",
+    ] {
+        let ended = end_of(command().current_dir(&folder).args(line.split(' ')));
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{line}");
+        // Numbered lines are the file's own text.
+        let ours: Vec<&str> = ended.stderr.lines().filter(|l| !l.trim_start().starts_with(char::is_numeric)).collect();
+        fits(&ours.join("\n"), 80);
+        all.push_str(&format!("$ baseload {line}\n{}\n", ended.stderr));
+    }
+    snapshot("messages", &all);
+}
+
 const OWN_CSV: &str = "arrival_s,prompt_tokens,output_tokens\n0,512,40\n0.877,8,1200\n2,100,7\n";
 const OWN_JSONL: &str = "{\"arrival_s\":0,\"prompt_tokens\":900,\"output_tokens\":60,\"content\":[[17,0,512]]}\n\
     {\"arrival_s\":1.5,\"prompt_tokens\":600,\"output_tokens\":6,\"content\":[[17,0,512]]}\n";

@@ -232,6 +232,28 @@ fn a_bad_trace_names_its_line_and_leaves_no_folder() {
     }
 }
 
+/// A download that broke off: the bytes end in the middle of the compressed stream.
+#[test]
+fn a_torn_gzip_is_said_with_its_line() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(b"arrival_s,prompt_tokens,output_tokens\n").unwrap();
+    // Lengths that do not compress to nothing, so that half of the bytes is half of the rows.
+    for i in 0..2000u32 {
+        writeln!(zip, "{i},{},{}", i.wrapping_mul(2_654_435_761) % 4000 + 1, i.wrapping_mul(40_503) % 900 + 1).unwrap();
+    }
+    let bytes = zip.finish().unwrap();
+    let path = dir.path().join("t.csv.gz");
+    std::fs::write(&path, &bytes).unwrap();
+    end_of(command().args(["trace", "info"]).arg(&path)).well();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let ended = end_of(command().args(["trace", "info"]).arg(&path));
+    let line = ended.message().split("t.csv.gz:").nth(1).and_then(|m| m.split(':').next()?.parse::<u32>().ok());
+    assert!(ended.code == 2 && line.is_some_and(|l| l > 100), "{}", ended.stderr);
+    assert!(ended.message().contains("cannot be read"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_bad_generator_names_its_line() {
     let dir = tempfile::tempdir().unwrap();
@@ -269,6 +291,9 @@ fn bad_arguments_say_what_to_give() {
     assert!(says(&["trace", "info", "none.csv"]).contains("none.csv: No such file"));
     let gate = ["gate", "--baseline", "Cargo.toml", "--candidate", "experiments"];
     assert!(says(&gate).contains("Cargo.toml:1: ") && says(&gate).contains("a baseline is a summary.json"));
+    assert!(says(&["run", "experiments"]).contains("experiments: Is a directory"));
+    let seed = ["run", "experiments/quickstart.toml", "--seed", "18446744073709551615"];
+    assert!(says(&seed).contains("a seed is at most 9223372036854775807"));
     let run = ["run", "experiments/quickstart.toml", "--baseline", "none.json"];
     assert!(says(&run).contains("none.json: No such file"));
 }
