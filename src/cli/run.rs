@@ -196,10 +196,9 @@ fn simulate(
                 std::thread::park_timeout(Duration::from_millis(50));
             }
         });
+        let _end = AtEnd { done: &done, ticker: ticker.thread() };
         let result = experiment::run(exp, &options);
         meter.stop();
-        done.store(true, Ordering::Relaxed);
-        ticker.thread().unpark();
         result
     });
     bar.finish_and_clear();
@@ -208,6 +207,19 @@ fn simulate(
         RunError::Fault(message) => message.into(),
     })?;
     Ok((summary, meter.finish(counts, jobs)))
+}
+
+/// Ends the progress thread when it goes, in a panic too: that thread must not outlive the simulations.
+struct AtEnd<'a> {
+    done: &'a AtomicBool,
+    ticker: &'a std::thread::Thread,
+}
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.ticker.unpark();
+    }
 }
 
 fn bar(quiet: bool, total: Option<u64>) -> ProgressBar {

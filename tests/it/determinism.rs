@@ -24,7 +24,8 @@ fn looking_does_not_disturb() {
         let sets = [
             "trace.limit=3000".to_string(),
             "policy.overflow.pools={chat=8}".to_string(),
-            "policy.overflow.overflow={to=\"hosted\", waiting_per_replica=1000000, kv_use=1}".to_string(),
+            "policy.overflow.overflow.waiting_per_replica=1000000".to_string(),
+            "policy.overflow.overflow.kv_use=1".to_string(),
             format!("gateway.scrape.interval=\"{interval}\""),
         ];
         let mut command = modes::binary();

@@ -239,6 +239,8 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
             self.forget(slot);
         }
         lost[from..].sort_unstable();
+        // GPU memory is gone, and the prefix cache with it.
+        self.pool = P::new(self.config.num_blocks, self.config.block_size);
     }
     fn stride(&self) -> Option<Stride> {
         self.repeats()
