@@ -9,6 +9,8 @@ mod conformance;
 mod dry_run;
 mod gate;
 mod list;
+mod memory;
+mod memory_text;
 mod perf;
 mod printer;
 mod run;
@@ -37,6 +39,7 @@ enum Command {
     Baseline(baseline::Args),
     Trace(trace::Args),
     Catalog(catalog::Args),
+    Memory(memory::Args),
     Schema(schema::Args),
     Conformance(conformance::Args),
 }
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Baseline(args) => baseline::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
+        Command::Memory(args) => memory::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Conformance(args) => conformance::run(&args),
     };

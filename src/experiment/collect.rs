@@ -145,7 +145,7 @@ impl Collector {
                 .map(|(pool, replicas)| PoolUse {
                     name: exp.pools[*pool].name.clone(),
                     replicas: *replicas,
-                    blocks: exp.pools[*pool].plan.num_blocks,
+                    blocks: exp.pools[*pool].plan.uniform_blocks,
                 })
                 .collect(),
             bill: bill

@@ -1,6 +1,7 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
 use super::origin::Origin;
+use crate::memory::{KvDtype, WeightsDtype};
 use crate::types::{Capability, Privacy};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -168,6 +169,13 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
+    /// How the layers' weights are stored: `bf16` (default), `fp8` or `int4`. Embeddings, output head, norms and routers
+    /// stay BF16.
+    #[serde(default)]
+    pub weights_dtype: WeightsDtype,
+    /// How keys and values are cached: `bf16` (default) or `fp8`.
+    #[serde(default)]
+    pub kv_dtype: KvDtype,
     /// KV blocks of a replica; what the memory arithmetic finds unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,

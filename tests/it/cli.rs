@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 9] = [
+    let subcommands: [&[&str]; 10] = [
         &[],
         &["run"],
         &["gate"],
@@ -75,6 +75,7 @@ fn every_subcommand_has_help_with_an_example() {
         &["trace"],
         &["trace", "info"],
         &["catalog"],
+        &["memory"],
         &["schema"],
     ];
     let mut all = String::new();
@@ -282,6 +283,49 @@ fn the_catalogue_prints_every_kind_of_fact() {
         }
     }
     snapshot("catalog", &all);
+}
+
+#[test]
+fn memory_draws_the_stack_and_says_what_follows() {
+    let cases: [&[&str]; 5] = [
+        &["--model", "llama-3.1-70b", "--gpu", "h100-sxm", "--tp", "4", "--context", "8192", "--concurrency", "60"],
+        &["--model", "gemma-3-27b", "--gpu", "h100-sxm", "--weights-dtype", "fp8", "--kv-dtype", "fp8"],
+        &["--model", "deepseek-v3", "--gpu", "h200-sxm", "--tp", "8", "--weights-dtype", "fp8", "--max-num-seqs", "64"],
+        &["--model", "qwen3.5-35b-a3b", "--gpu", "b200-sxm", "--format", "markdown"],
+        &["--check"],
+    ];
+    let mut all = String::new();
+    for words in cases {
+        let shown = end_of(command().arg("memory").args(words)).well().stdout;
+        if !words.contains(&"markdown") {
+            // The sources below the table have the width of the catalogue's.
+            fits(&shown, if words == ["--check"] { 100 } else { 80 });
+        }
+        all.push_str(&format!("$ baseload memory {}\n{shown}\n", words.join(" ")));
+    }
+    snapshot("memory", &all);
+}
+
+#[test]
+fn memory_as_json_adds_up() {
+    let words = ["memory", "--model", "qwen3-14b", "--gpu", "h100-sxm", "--concurrency", "40", "--format", "json"];
+    let json: serde_json::Value = serde_json::from_str(&baseload(&words).well().stdout).unwrap();
+    let stack = json["per_gpu_gib"].as_object().unwrap();
+    let total = stack["total"].as_f64().unwrap();
+    let parts: f64 = stack.iter().filter(|(k, _)| *k != "total").map(|(_, v)| v.as_f64().unwrap()).sum();
+    assert!((parts - total).abs() < 1e-9 && stack.len() == 7, "{stack:?}");
+    let number = |key: &str| json[key].as_u64().unwrap();
+    assert_eq!((number("kv_bytes_per_token"), number("block_size")), (163_840, 16));
+    assert!((number("blocks") as f64 / 18_038.0 - 1.0).abs() < 0.05, "what vLLM 0.23 reported: {}", json["blocks"]);
+    assert_eq!(number("kv_tokens"), (number("blocks") - 1) * 16);
+    assert!(number("weights_only_kv_tokens") > number("kv_tokens"));
+    assert_eq!(number("preemption_starts_at"), number("sequences") + 1);
+    assert_eq!(json["at_concurrency"]["fits"], false);
+    let check: serde_json::Value =
+        serde_json::from_str(&baseload(&["memory", "--check", "--format", "json"]).well().stdout).unwrap();
+    for row in check.as_array().unwrap() {
+        assert!(row["off"].as_f64().unwrap().abs() < 0.05, "within 5 % of what was reported: {row}");
+    }
 }
 
 #[test]
