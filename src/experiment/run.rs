@@ -105,6 +105,7 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileEr
 /// A fault of the trace, of writing records, or an interruption.
 pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
     let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
+    let note = origin.note(&source_options).map_err(RunError::Fault)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
     let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
@@ -155,6 +156,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     let seconds = |t: Option<SimTime>| t.map(SimTime::as_secs_f64);
     let slo = SloSummary { ttft_s: seconds(exp.slo[0]), tpot_s: seconds(exp.slo[1]), e2e_s: seconds(exp.slo[2]) };
     let mut warnings = exp.warnings.clone();
+    warnings.extend(note);
     for policy in policies.iter().filter(|p| p.overloaded) {
         warnings.push(format!("{} is overloaded: its queue still grew when the trace ended", policy.name));
     }
