@@ -204,7 +204,8 @@ mod tests {
             c.gpu(&row.gpu).unwrap();
         }
         for row in &c.measured_pools {
-            (c.gpu(&row.gpu).unwrap(), c.model(&row.model).unwrap());
+            c.gpu(&row.gpu).unwrap();
+            c.model(&row.model).unwrap();
         }
         assert_eq!(c.model("llama-3.1-8b").unwrap().capability(), Capability::Small);
         assert_eq!(c.model("llama-3.1-70b").unwrap().capability(), Capability::Mid);

@@ -22,7 +22,7 @@ const OTHER_GIB: f64 = 0.5;
 /// NCCL's buffers with tensor parallelism, GiB. Assumption: two communicators (torch's and vLLM's own) of 32 channels,
 /// each with a buffer to send and one to receive, of about 8 MiB (4 for the simple protocol by NCCL's default, the
 /// rest for the low-latency ones); connected at first use, within the profile run.
-const COLLECTIVES_GIB: f64 = 2.0 * 32.0 * 2.0 * 8.0 / 1_024.0;
+const COLLECTIVES_GIB: f64 = (2 * 32 * 2 * 8) as f64 / 1_024.0;
 /// Tokens whose latents MLA unpacks at most at once (`mla_attention.py` `determine_chunked_prefill_workspace_size`).
 const MLA_WORKSPACE_TOKENS: u64 = 65_536;
 
