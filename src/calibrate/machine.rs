@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::engine::VllmConfig;
 use crate::latency::{GraphSizes, Roofline, RooflineOptions};
-use crate::memory::{self, PlanOptions};
+use crate::memory::{self, PlanOptions, WeightsDtype};
 use crate::types::StepTime;
 use std::sync::Arc;
 
@@ -55,28 +55,26 @@ pub fn gpu(name: &str) -> Option<&'static Gpu> {
     found.first().copied()
 }
 
-/// Bytes a parameter of a named type; `None` for a type that is not known.
-pub fn weight_bytes(dtype: &str) -> Option<f64> {
-    Some(match dtype.to_lowercase().as_str() {
-        "" | "bf16" | "bfloat16" | "fp16" | "float16" | "half" => 2.0,
-        "fp8" => 1.0,
-        // 4 bits and a scale of 8 bits for each 32.
-        "fp4" | "mxfp4" | "nvfp4" | "int4" => 0.5625,
-        "float32" | "fp32" => 4.0,
+/// How weights of a named type are stored; `None` for a type that is not known. 4-bit formats are taken for one another.
+pub fn weights_dtype(name: &str) -> Option<WeightsDtype> {
+    Some(match name.to_lowercase().as_str() {
+        "" | "bf16" | "bfloat16" | "fp16" | "float16" | "half" => WeightsDtype::Bf16,
+        "fp8" => WeightsDtype::Fp8,
+        "fp4" | "mxfp4" | "nvfp4" | "int4" => WeightsDtype::Int4,
         _ => return None,
     })
 }
 
 /// Seconds that reading a token's active weights once takes at peak bandwidth: what the trivial baseline scales by.
-pub fn weights_s(model: &Model, gpu: &Gpu, tensor_parallel: u32, weight_bytes: f64) -> f64 {
-    model.params_active as f64 * weight_bytes / f64::from(tensor_parallel) / (gpu.mem_bw_gbps * 1e9)
+pub fn weights_s(model: &Model, gpu: &Gpu, tensor_parallel: u32, weights: WeightsDtype) -> f64 {
+    model.params_active as f64 * weights.bytes_per_param() / f64::from(tensor_parallel) / (gpu.mem_bw_gbps * 1e9)
 }
 
 /// What the analytic step time is told of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct StepOptions {
-    /// Bytes a parameter.
-    pub weight_bytes: f64,
+    /// How weights are stored.
+    pub weights: WeightsDtype,
     /// Whether the engine schedules a step while one runs.
     pub async_scheduling: bool,
     /// Sequences in a step.
@@ -103,7 +101,7 @@ pub fn step_time_for(
         GraphSizes::default()
     };
     let roofline = RooflineOptions {
-        weight_bytes_per_param: options.weight_bytes,
+        weight_bytes_per_param: options.weights.bytes_per_param(),
         async_scheduling: options.async_scheduling,
         graph_sizes,
         ..RooflineOptions::default()
@@ -120,25 +118,25 @@ pub fn engine_for(
     model: &Model,
     gpu: &Gpu,
     tensor_parallel: u32,
-    weight_bytes: f64,
+    weights: WeightsDtype,
     utilization: f64,
 ) -> Result<VllmConfig, String> {
     let options = |longest: u32| PlanOptions {
         tensor_parallel,
-        weight_bytes_per_param: weight_bytes,
+        weights_dtype: weights,
         utilization,
         max_model_len: Some(model.max_context.min(longest)),
-        ..PlanOptions::for_gpu(gpu)
+        ..PlanOptions::default()
     };
     // Who measured a model on a GPU that hardly holds it shortened the longest sequence until it started.
     let fits = |longest: u32| memory::plan(model, gpu, &options(longest));
     let plan = fits(32_768).or_else(|e| fits(8_192).or_else(|_| fits(2_048)).map_err(|_| e.to_string()))?;
-    let options = options(0);
+    let limits = options(32_768).limits(model, gpu);
     Ok(VllmConfig {
-        block_size: options.block_size,
+        block_size: PlanOptions::default().block_size,
         num_blocks: u32::try_from(plan.num_blocks).unwrap_or(u32::MAX),
-        max_num_seqs: options.max_num_seqs,
-        max_num_batched_tokens: options.max_num_batched_tokens,
+        max_num_seqs: limits.max_num_seqs,
+        max_num_batched_tokens: limits.max_num_batched_tokens,
         max_model_len: model.max_context.min(u32::try_from(plan.kv_tokens).unwrap_or(u32::MAX)),
         ..VllmConfig::default()
     })
@@ -174,6 +172,6 @@ mod tests {
             assert_eq!(gpu(name).map(|g| g.id.as_str()), Some(id), "{name}");
         }
         assert!(gpu("TPU v5").is_none());
-        assert_eq!((weight_bytes("bfloat16"), weight_bytes("fp8"), weight_bytes("x")), (Some(2.0), Some(1.0), None));
+        assert_eq!((weights_dtype("bfloat16"), weights_dtype("x")), (Some(WeightsDtype::Bf16), None));
     }
 }

@@ -65,6 +65,11 @@ impl Gpu {
         (self.memory_total_gib * (1u64 << 30) as f64).round() as u64
     }
 
+    /// GPUs that may share a layer: those of a domain, or the eight of a server where the link is PCIe.
+    pub fn most_tensor_parallel(&self) -> u32 {
+        if self.scale_up_domain_gpus > 1 { self.scale_up_domain_gpus } else { 8 }
+    }
+
     /// Whether it is a data-centre Blackwell (compute capability 10.x: B200, B300 and their Grace kin, not the
     /// workstation and desktop cards), for which vLLM captures larger CUDA graphs.
     pub fn is_datacenter_blackwell(&self) -> bool {
@@ -88,6 +93,38 @@ pub struct Rent {
     /// What was read, such as the instance's price.
     pub basis: Option<String>,
     /// When.
+    pub date: String,
+    /// Where.
+    pub source: String,
+}
+
+/// A KV cache that a real engine reported at its start, with the conditions that are known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredPool {
+    /// Id of the model.
+    pub model: String,
+    /// Id of the GPU.
+    pub gpu: String,
+    /// GPUs a replica.
+    pub tensor_parallel: u32,
+    /// Engine, with its version where it is known.
+    pub engine: String,
+    /// Share of memory that the engine was given.
+    pub utilization: f64,
+    /// Whether that share is said by the source, not assumed.
+    pub utilization_known: bool,
+    /// Longest sequence, where it is known.
+    pub max_model_len: Option<u32>,
+    /// Tokens in a step, where they are known.
+    pub max_num_batched_tokens: Option<u32>,
+    /// Tokens of a block.
+    pub block_size: u32,
+    /// Tokens of KV a replica, as reported: every block, the null block too.
+    pub kv_tokens: u64,
+    /// Remarks.
+    pub note: Option<String>,
+    /// When it was read.
     pub date: String,
     /// Where.
     pub source: String,

@@ -1,7 +1,7 @@
 //! The catalogue as a whole: loading, overriding, looking up.
 //!
 //! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
-use super::{ApiCapability, ApiLatency, ApiPrice, Gpu, Model, OpsCost, RateLimit, Rent, nearest::hint};
+use super::{ApiCapability, ApiLatency, ApiPrice, Gpu, MeasuredPool, Model, OpsCost, RateLimit, Rent, nearest::hint};
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
@@ -28,6 +28,9 @@ pub struct Catalog {
     /// GPU rents.
     #[serde(rename = "gpu_price")]
     pub rents: Vec<Rent>,
+    /// KV caches that real engines reported.
+    #[serde(rename = "measured_pool")]
+    pub measured_pools: Vec<MeasuredPool>,
     /// People, power, space.
     #[serde(rename = "ops_cost")]
     pub ops_costs: Vec<OpsCost>,
@@ -54,12 +57,13 @@ pub enum CatalogError {
     Table(String),
 }
 
-const EMBEDDED: [&str; 7] = [
+const EMBEDDED: [&str; 8] = [
     include_str!("data/gpus.toml"),
     include_str!("data/models.toml"),
     include_str!("data/api_prices.toml"),
     include_str!("data/api_latency.toml"),
     include_str!("data/gpu_prices.toml"),
+    include_str!("data/measured_pools.toml"),
     include_str!("data/ops_costs.toml"),
     include_str!("data/rate_limits.toml"),
 ];
@@ -89,6 +93,9 @@ impl Catalog {
         merge(&mut all.api_latencies, new.api_latencies, |r| key(&r.provider, &r.model));
         merge(&mut all.api_capabilities, new.api_capabilities, |r| key(&r.provider, &r.model));
         merge(&mut all.rents, new.rents, |r| (r.gpu.clone(), r.provider.clone(), r.kind.clone()));
+        merge(&mut all.measured_pools, new.measured_pools, |r| {
+            (r.model.clone(), r.gpu.clone(), r.tensor_parallel, r.engine.clone(), r.utilization.to_bits())
+        });
         merge(&mut all.ops_costs, new.ops_costs, |r| r.key.clone());
         merge(&mut all.rate_limits, new.rate_limits, |r| (r.provider.clone(), r.tier.clone(), r.model_class.clone()));
         Ok(all)
@@ -195,6 +202,10 @@ mod tests {
         }
         for row in &c.rents {
             c.gpu(&row.gpu).unwrap();
+        }
+        for row in &c.measured_pools {
+            c.gpu(&row.gpu).unwrap();
+            c.model(&row.model).unwrap();
         }
         assert_eq!(c.model("llama-3.1-8b").unwrap().capability(), Capability::Small);
         assert_eq!(c.model("llama-3.1-70b").unwrap().capability(), Capability::Mid);

@@ -17,7 +17,7 @@ const SHEETS_READ: &str = "2026-11-23";
 
 pub use api::{ApiCapability, ApiLatency, ApiPrice, RateLimit};
 pub use date::{age_days, date_of_days};
-pub use hardware::{Gpu, OpsCost, Rent};
+pub use hardware::{Gpu, MeasuredPool, OpsCost, Rent};
 pub use lookup::{Catalog, CatalogError};
 pub use model::Model;
 pub use nearest::{nearest, unknown};

@@ -71,6 +71,12 @@ pub struct Model {
     pub full_attention_layers: u32,
     /// Longest context, tokens.
     pub max_context: u32,
+    /// State that one layer of linear attention keeps for a sequence, bytes; 0 without such layers.
+    #[serde(default)]
+    pub linear_state_bytes: u64,
+    /// What a sparse-attention indexer caches for a token and layer, bytes, on every GPU; 0 without one.
+    #[serde(default)]
+    pub indexer_bytes_per_token_layer: u32,
     /// All parameters.
     pub params_total: u64,
     /// Parameters that one token uses.
@@ -106,6 +112,12 @@ impl Model {
     /// Whether keys and values are cached as one latent (multi-head latent attention).
     pub fn is_mla(&self) -> bool {
         self.attention.starts_with("mla")
+    }
+    /// Whether `gpus` can share each layer: they divide the heads, and divide the KV heads or repeat them evenly.
+    pub fn divides_into(&self, gpus: u32) -> bool {
+        let whole = |a: u32, b: u32| b > 0 && a.is_multiple_of(b);
+        let kv = self.is_mla() || whole(self.kv_heads, gpus) || whole(gpus, self.kv_heads);
+        whole(self.heads, gpus) && kv
     }
     /// Layers that keep KV for each token (all but linear attention).
     pub fn kv_layers(&self) -> u32 {

@@ -2,19 +2,20 @@
 //!
 //! Imports nothing. Must keep true: ties go to the first name, so messages never vary.
 
-/// The name closest to `name`, if it is close enough to be a likely slip: at most a third of the longer one differs,
-/// or one contains the other. Case is ignored.
+/// The name closest to `name`, if it is close enough to be a likely slip: at most a third of the longer one differs.
+/// A name that contains what was asked for comes before any that does not. Case is ignored.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
-    let mut best: Option<(usize, &'a str)> = None;
+    let mut best: Option<((bool, usize), &'a str)> = None;
     for candidate in known {
         let lower = candidate.to_lowercase();
         let chars: Vec<char> = lower.chars().collect();
         let d = distance(&wanted, &chars);
         let contains = wanted.len() >= 3 && lower.contains(&name.to_lowercase());
         let close = contains || d <= wanted.len().max(chars.len()).div_ceil(3);
-        if close && best.is_none_or(|(b, _)| d < b) {
-            best = Some((d, candidate));
+        let rank = (!contains, d);
+        if close && best.is_none_or(|(b, _)| rank < b) {
+            best = Some((rank, candidate));
         }
     }
     best.map(|(_, n)| n)
@@ -66,6 +67,7 @@ mod tests {
         assert_eq!(nearest("h100-smx", &known), Some("h100-sxm"));
         assert_eq!(nearest("H200-SXM5", &known), Some("h200-sxm"));
         assert_eq!(nearest("h100", &known), Some("h100-sxm"));
+        assert_eq!(nearest("h100", &["a10g", "h100-sxm"]), Some("h100-sxm"), "a part of a name is no misspelling");
         assert_eq!(nearest("potato", &known), None);
         assert_eq!(nearest("x", &[]), None);
     }

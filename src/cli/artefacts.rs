@@ -1,19 +1,18 @@
-//! What lies in a result folder beside the records. The only place of the program that reads the host's clock.
+//! What lies in a result folder beside the records. With `perf.rs` the only place of the program that reads the host's clock.
 //!
 //! Must keep true: `manifest.json`, `summary.json` and `report.html` repeat byte for byte; what the host adds (clock,
 //! name, threads) stands in `perf.json` and `run.json` alone, which are never compared.
+use super::perf::PerfFile;
 use crate::catalog;
-use crate::experiment::Perf;
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::Summary;
 use crate::report;
 use serde::Serialize;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// When the run started.
 pub struct Clock {
-    instant: Instant,
     /// Since 1970.
     at: Duration,
 }
@@ -21,40 +20,17 @@ pub struct Clock {
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "perf.json and run.json are of the host; nothing compared uses them")]
     pub fn start() -> Clock {
-        Clock { instant: Instant::now(), at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+        Clock { at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
     /// Today's date: how old a price is depends on it; it is printed, never compared.
     pub fn today(&self) -> String {
         catalog::date_of_days((self.at.as_secs() / 86_400) as i64)
-    }
-    /// Seconds since then.
-    pub fn elapsed_s(&self) -> f64 {
-        self.instant.elapsed().as_secs_f64()
     }
     /// The start as RFC 3339, UTC.
     fn started(&self) -> String {
         let s = self.at.as_secs() % 86_400;
         format!("{}T{:02}:{:02}:{:02}Z", self.today(), s / 3600, s / 60 % 60, s % 60)
     }
-}
-
-/// How fast the simulations were.
-pub struct Speed {
-    /// Counts.
-    pub perf: Perf,
-    /// Simulations at a time.
-    pub jobs: usize,
-    /// Wall time of all of them.
-    pub wall_s: f64,
-}
-
-#[derive(Serialize)]
-struct PerfFile<'a> {
-    #[serde(flatten)]
-    perf: &'a Perf,
-    jobs: usize,
-    wall_s: f64,
-    requests_per_wall_s: f64,
 }
 
 /// Who ran it, where and how.
@@ -75,28 +51,25 @@ pub fn write(
     folder: &ResultFolder,
     manifest: &Manifest,
     summary: &Summary,
-    speed: &Speed,
+    perf: &PerfFile,
     clock: &Clock,
 ) -> Result<(), String> {
     fn text(value: &impl Serialize) -> Result<String, String> {
         serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| e.to_string())
     }
-    let Speed { perf, jobs, wall_s } = speed;
-    let perf =
-        PerfFile { perf, jobs: *jobs, wall_s: *wall_s, requests_per_wall_s: perf.requests as f64 / wall_s.max(1e-9) };
     let run = RunFile {
         started: clock.started(),
         host: host(),
         os: std::env::consts::OS,
         arch: std::env::consts::ARCH,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        threads: *jobs,
+        threads: perf.jobs,
         command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         folder: std::env::current_dir().map_or_else(|_| String::new(), |d| d.display().to_string()),
     };
     folder.write("summary.json", &text(summary)?)?;
     folder.write("manifest.json", &text(manifest)?)?;
-    folder.write("perf.json", &text(&perf)?)?;
+    folder.write("perf.json", &text(perf)?)?;
     folder.write("run.json", &text(&run)?)?;
     folder.write("report.html", &report::html(summary))
 }

@@ -23,7 +23,7 @@ pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
     Ok(())
 }
 
-/// How a pool's memory is divided, part by part: one replica, each of its GPUs.
+/// How a pool's memory is divided, part by part: one replica, each of its GPUs; and the blocks that are simulated.
 fn account(pool: &ResolvedPool) -> String {
     let p = &pool.plan;
     let mut out = format!("pool {}: {}, GiB a GPU\n", pool.name, pool.title);
@@ -40,10 +40,10 @@ fn account(pool: &ResolvedPool) -> String {
     }
     out.push_str(&format!(
         "  {} blocks of {} tokens = {} tokens = {} sequences of 8k",
-        thousands(p.num_blocks),
+        thousands(p.uniform_blocks),
         p.block_size,
-        thousands(p.kv_tokens),
-        p.sequences_of_8k
+        thousands(p.uniform_tokens()),
+        p.uniform_tokens() / 8_192
     ));
     out
 }

@@ -12,6 +12,9 @@ mod engine_settings;
 mod gate;
 mod list;
 mod measured;
+mod memory;
+mod memory_text;
+mod perf;
 mod printer;
 mod run;
 mod schema;
@@ -22,7 +25,7 @@ mod validate;
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
-use textwrap::WordSplitter;
+use textwrap::{WordSeparator, WordSplitter};
 
 /// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
 #[derive(Debug, Parser)]
@@ -40,6 +43,7 @@ enum Command {
     Baseline(baseline::Args),
     Trace(trace::Args),
     Catalog(catalog::Args),
+    Memory(memory::Args),
     Schema(schema::Args),
     Conformance(conformance::Args),
     Validate(validate::Args),
@@ -82,7 +86,10 @@ impl From<crate::experiment::FileError> for Exit {
 
 /// Messages of at most 80 columns that break at spaces only, so that paths and names can be copied.
 fn plain_words() {
-    let options = || MietteHandlerOpts::new().width(80).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    let words = (WordSeparator::AsciiSpace, WordSplitter::NoHyphenation);
+    let options = move || {
+        MietteHandlerOpts::new().width(80).break_words(false).word_separator(words.0).word_splitter(words.1.clone())
+    };
     // Only a second hook in one process fails, and the first one stands.
     let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
 }
@@ -96,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Baseline(args) => baseline::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
+        Command::Memory(args) => memory::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Validate(args) => validate::run(&args),

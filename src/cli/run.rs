@@ -1,13 +1,14 @@
 //! `baseload run`: the main job.
 use super::artefacts::Clock;
+use super::perf::{Meter, PerfFile};
 use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
 use crate::engine::EngineMode;
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::{Summary, thousands};
-use crate::experiment::{self, Experiment, Perf, RunError, RunOptions};
+use crate::experiment::{self, Experiment, RunError, RunOptions};
 use crate::{catalog, report};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -77,7 +78,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             .into());
     }
     let mut sets = args.sets.clone();
-    sets.extend(args.seed.map(|s| format!("seed={s}")));
+    if let Some(seed) = args.seed {
+        // TOML's integers end there, and the manifest must be able to repeat it.
+        let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
+        sets.push(format!("seed={seed}"));
+    }
     let exp = experiment::resolve(experiment::load(path, &sets)?, path)?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
@@ -93,10 +98,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let manifest = Manifest::of(&exp)?;
     let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.file.name));
     let folder = ResultFolder::create(&target)?;
-    let simulation = Clock::start();
     let (summary, perf) = simulate(&exp, args, jobs, per_policy, folder.path(), &stop)?;
-    let speed = artefacts::Speed { perf, jobs, wall_s: simulation.elapsed_s() };
-    artefacts::write(&folder, &manifest, &summary, &speed, &clock)?;
+    artefacts::write(&folder, &manifest, &summary, &perf, &clock)?;
     let target = folder.finish()?;
     match args.format {
         Format::Json => printer::json(&summary)?,
@@ -173,41 +176,60 @@ fn simulate(
     per_policy: Option<u64>,
     folder: &Path,
     stop: &AtomicBool,
-) -> Result<(Summary, Perf), Exit> {
+) -> Result<(Summary, PerfFile), Exit> {
     let progress = AtomicU64::new(0);
     let bar = bar(args.quiet, per_policy.map(|n| n * exp.policies.len() as u64));
+    let meter = Meter::start();
     let options = RunOptions {
         jobs,
         records: (!args.no_records).then_some(folder),
         progress: &progress,
         stop,
         mode: EngineMode { strides: !args.no_strides, reference_pool: args.kv_pool == KvPoolKind::Reference },
+        watch: &meter,
     };
     let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let ticker = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 bar.set_position(progress.load(Ordering::Relaxed));
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::park_timeout(Duration::from_millis(50));
             }
         });
+        let _end = AtEnd { done: &done, ticker: ticker.thread() };
         let result = experiment::run(exp, &options);
-        done.store(true, Ordering::Relaxed);
+        meter.stop();
         result
     });
     bar.finish_and_clear();
-    result.map_err(|e| match e {
+    let (summary, counts) = result.map_err(|e| match e {
         RunError::Interrupted => Exit::Interrupted,
         RunError::Fault(message) => message.into(),
-    })
+    })?;
+    Ok((summary, meter.finish(counts, jobs)))
+}
+
+/// Ends the progress thread when it goes, in a panic too: that thread must not outlive the simulations.
+struct AtEnd<'a> {
+    done: &'a AtomicBool,
+    ticker: &'a std::thread::Thread,
+}
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.ticker.unpark();
+    }
 }
 
 fn bar(quiet: bool, total: Option<u64>) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(total, target);
-    let template = "{bar:30} {human_pos}/{human_len} requests  {per_sec}  ETA {eta}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{}/s", thousands(state.per_sec() as u64));
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} requests  {rate}  ETA {eta}") {
+        bar.set_style(style.with_key("rate", rate));
     }
     bar
 }

@@ -69,6 +69,9 @@ fn sheets(kind: &str, s: &TraceStats) -> (Sheet, Sheet) {
     ] {
         facts.row(vec![name.into(), value]);
     }
+    if kind == trace::Format::Mooncake.name() {
+        facts.row(vec!["arrivals".into(), "published in 3-second buckets; spread over each, seed 1".into()]);
+    }
     let mut tokens = Sheet::new("", &["tokens", "mean", "p50", "p90", "p99", "max"], 1);
     let mut row = |what: &str, q: &Quantiles| {
         let mut cells = vec![what.to_string(), format!("{:.0}", q.mean)];

@@ -114,6 +114,7 @@ impl Case {
             max_model_len: c.max_model_len,
             prefix_caching: c.enable_prefix_caching,
             policy: if c.policy == "priority" { QueuePolicy::Priority } else { QueuePolicy::Fcfs },
+            chunked_prefill: true,
             long_prefill_token_threshold: c.long_prefill_token_threshold,
             watermark: c.watermark,
             reserve_full_isl: c.reserve_full_isl,

@@ -86,7 +86,12 @@ impl Ahead {
         }
         // Never more than what equal steps of the first one's length would be; from there, down by halves.
         let newest = self.known[self.depth as usize - 1];
-        let most = (t.0.saturating_sub(newest.0) / u128::from(self.first_fs)) as u64 + u64::from(self.depth) + 1;
+        let since = t.0.saturating_sub(newest.0);
+        let steps = match u64::try_from(since) {
+            Ok(since) => since / self.first_fs,
+            Err(_) => (since / u128::from(self.first_fs)) as u64,
+        };
+        let most = steps + u64::from(self.depth) + 1;
         let (mut done, mut not) = (0, (most.min(u64::from(self.cycles))) as u32);
         if not == 0 || self.update_of(not) < t {
             return not;

@@ -1,6 +1,7 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
 use super::origin::Origin;
+use crate::memory::{KvDtype, WeightsDtype};
 use crate::types::{Capability, Privacy};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -168,6 +169,13 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
+    /// How the layers' weights are stored: `bf16` (default), `fp8` or `int4`. Embeddings, output head, norms and routers
+    /// stay BF16.
+    #[serde(default)]
+    pub weights_dtype: WeightsDtype,
+    /// How keys and values are cached: `bf16` (default) or `fp8`.
+    #[serde(default)]
+    pub kv_dtype: KvDtype,
     /// KV blocks of a replica; what the memory arithmetic finds unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,
@@ -250,6 +258,9 @@ pub struct VllmSection {
     pub block_size: u32,
     /// Reuse KV of equal prefixes (default: true).
     pub enable_prefix_caching: bool,
+    /// Compute a long prompt over several steps (default: true). Without, max_num_batched_tokens must be at least the
+    /// longest sequence.
+    pub enable_chunked_prefill: bool,
     /// Cap of a prefill chunk while others wait or run; 0 = none (default).
     pub long_prefill_token_threshold: u32,
     /// Share of blocks kept free when admitting (default: 0).
@@ -271,6 +282,7 @@ impl Default for VllmSection {
             scheduling_policy: SchedulingPolicy::default(),
             block_size: 16,
             enable_prefix_caching: true,
+            enable_chunked_prefill: true,
             long_prefill_token_threshold: 0,
             watermark: 0.0,
             scheduler_reserve_full_isl: true,

@@ -2,6 +2,7 @@
 use super::file::ExperimentFile;
 use super::origin::{FileError, Origin, ReadFile, place};
 use crate::catalog::nearest;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// How deep `extends` may go.
@@ -39,7 +40,10 @@ fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::
         Some(extends) => {
             origin.fault(&format!("extends: {}: {e}; `{extends}` is relative to this file", path.display()))
         }
-        None => FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display())),
+        None if e.kind() == ErrorKind::NotFound => {
+            FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display()))
+        }
+        None => FileError::Plain(format!("{}: {e}; an experiment is a TOML file", path.display())),
     })?;
     let read = ReadFile { path: path.to_path_buf(), text };
     let mut own: toml::Table = toml::from_str(&read.text)

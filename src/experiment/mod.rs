@@ -19,7 +19,7 @@ pub mod summary;
 pub use load::load;
 pub use origin::{FileError, Origin, ReadFile};
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
-pub use run::{Perf, RunError, RunOptions, run, trace_of};
+pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use source::{DATA_VARIABLE, TraceOrigin, open_text};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.

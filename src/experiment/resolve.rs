@@ -10,7 +10,7 @@ use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticSchedul
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
 use crate::latency::{Fitted, GraphSizes, Roofline, RooflineOptions};
-use crate::memory::{self, MemoryPlan, PlanOptions, StepLimits};
+use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
@@ -136,6 +136,18 @@ fn at_least_one(key: &str, value: u32) -> Result<u32, String> {
 
 fn share(key: &str, value: f64) -> Result<f64, String> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(format!("{key} is {value}; it must lie between 0 and 1")) }
+}
+
+/// A pool for people; precisions where they are not the default.
+fn title(p: &PoolSection) -> String {
+    let mut title = format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu);
+    if p.weights_dtype != WeightsDtype::default() {
+        title.push_str(&format!(", {} weights", p.weights_dtype.name()));
+    }
+    if p.kv_dtype != KvDtype::default() {
+        title.push_str(&format!(", {} KV cache", p.kv_dtype.name()));
+    }
+    title
 }
 
 /// What a source says after it has said that it is an assumption.
@@ -310,7 +322,7 @@ impl Resolver<'_> {
         }
         let v = vllm.clone().unwrap_or_default();
         let limit = |k: &str, value: Option<u32>| value.map(|x| at_least_one(&key(k), x)).transpose();
-        let limits = match fixed {
+        let mut limits = match fixed {
             Some(_) => STATIC_PROFILE_RUN,
             None => StepLimits::for_gpu(
                 gpu,
@@ -319,6 +331,16 @@ impl Resolver<'_> {
                 limit("engine.vllm.max_num_seqs", v.max_num_seqs)?,
             ),
         };
+        if fixed.is_none() && !v.enable_chunked_prefill && limits.max_num_batched_tokens < max_model_len {
+            if v.max_num_batched_tokens.is_some() {
+                return Err(format!(
+                    "{} is false, so max_num_batched_tokens must be at least the longest sequence, {max_model_len}; it is {}",
+                    key("engine.vllm.enable_chunked_prefill"),
+                    limits.max_num_batched_tokens
+                ));
+            }
+            limits.max_num_batched_tokens = max_model_len;
+        }
         if limits.max_num_batched_tokens < limits.max_num_seqs {
             self.warnings.push(format!(
                 "{} = {} is less than max_num_seqs = {}; a real vLLM refuses to start with that",
@@ -333,24 +355,33 @@ impl Resolver<'_> {
             tensor_parallel: p.tensor_parallel,
             utilization: p.utilization,
             block_size,
-            max_num_batched_tokens: limits.max_num_batched_tokens,
-            max_num_seqs: limits.max_num_seqs,
+            max_num_batched_tokens: Some(limits.max_num_batched_tokens),
+            max_num_seqs: Some(limits.max_num_seqs),
             max_model_len: Some(max_model_len),
-            weight_bytes_per_param: 2.0,
-            kv_dtype_bytes: 2,
+            concurrent_batches: if fixed.is_none() && v.async_scheduling { 2 } else { 1 },
+            weights_dtype: p.weights_dtype,
+            kv_dtype: p.kv_dtype,
         };
         let mut plan = memory::plan(model, gpu, &options).map_err(|e| format!("pool.{name}: {e}"))?;
         if let Some(blocks) = p.num_blocks {
             if blocks < 2 {
                 return Err(format!("{} is {blocks}; one is the null block: at least 2", key("num_blocks")));
             }
-            plan.num_blocks = blocks.into();
-            plan.kv_tokens = u64::from(blocks - 1) * u64::from(block_size);
-            plan.sequences_of_8k = plan.kv_tokens / 8192;
+            plan = plan.with_uniform_blocks(blocks.into());
         }
-        let max_model_len = max_model_len.min(u32::try_from(plan.kv_tokens).unwrap_or(u32::MAX));
-        let num_blocks = u32::try_from(plan.num_blocks)
-            .map_err(|_| format!("{}: {} blocks are too many", key("engine.block_size"), plan.num_blocks))?;
+        // The engine knows no groups of layers; nor does a block of linear attention have the size that was asked for.
+        let block_size = plan.block_size;
+        let held = u32::try_from(plan.uniform_tokens()).unwrap_or(u32::MAX);
+        if held < max_model_len && plan.groups > 1 {
+            self.warnings.push(format!(
+                "pool {name}: sequences end at {held} tokens, not {max_model_len}: the simulated engine keeps all \
+                 layers of {} in full, windows too",
+                model.id
+            ));
+        }
+        let max_model_len = max_model_len.min(held);
+        let num_blocks = u32::try_from(plan.uniform_blocks)
+            .map_err(|_| format!("{}: {} blocks are too many", key("engine.block_size"), plan.uniform_blocks))?;
         let engine = match fixed {
             Some(s) => EngineSpec::Static(StaticConfig {
                 max_batch: at_least_one(&key("engine.static.max_batch"), s.max_batch)?,
@@ -370,6 +401,7 @@ impl Resolver<'_> {
                     SchedulingPolicy::Fcfs => QueuePolicy::Fcfs,
                     SchedulingPolicy::Priority => QueuePolicy::Priority,
                 },
+                chunked_prefill: v.enable_chunked_prefill,
                 long_prefill_token_threshold: v.long_prefill_token_threshold,
                 watermark: share(&key("engine.vllm.watermark"), v.watermark)?,
                 reserve_full_isl: v.scheduler_reserve_full_isl,
@@ -383,7 +415,13 @@ impl Resolver<'_> {
             None => GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, gpu.is_datacenter_blackwell()),
         };
         let async_scheduling = fixed.is_none() && v.async_scheduling;
-        let options = RooflineOptions { async_scheduling, graph_sizes, ..RooflineOptions::default() };
+        let options = RooflineOptions {
+            weight_bytes_per_param: p.weights_dtype.bytes_per_param(),
+            kv_dtype_bytes: p.kv_dtype.bytes(),
+            async_scheduling,
+            graph_sizes,
+            ..RooflineOptions::default()
+        };
         let analytic = Roofline::new(model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
         let step_time: Arc<dyn StepTime> = match &p.profile {
@@ -399,7 +437,7 @@ impl Resolver<'_> {
             tensor_parallel: p.tensor_parallel,
             replicas: p.replicas,
             rent,
-            title: format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu),
+            title: title(p),
             facts: BackendFacts { internal: true, capability: model.capability(), max_context_tokens: max_model_len },
             step_time,
             plan,

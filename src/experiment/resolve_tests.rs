@@ -98,3 +98,34 @@ fn classes_carry_a_priority_and_an_idle_one_is_warned_of() {
     assert!(idle(&exp), "{:?}", exp.warnings);
     assert!(!idle(&loaded(&["pool.chat.engine.vllm.scheduling_policy=priority"]).unwrap()));
 }
+
+#[test]
+fn precisions_reach_memory_and_step_time() {
+    let pool = |sets: &[&str]| loaded(sets).unwrap().pools.remove(0);
+    let plain = pool(&[]);
+    let small = pool(&["pool.chat.weights_dtype=fp8", "pool.chat.kv_dtype=fp8"]);
+    assert_eq!(plain.plan.kv_bytes_per_token, 2 * small.plan.kv_bytes_per_token);
+    assert!(small.plan.weights_bytes < plain.plan.weights_bytes && small.plan.kv_tokens > 2 * plain.plan.kv_tokens);
+    let step = |p: &ResolvedPool, ctx: u64| {
+        let law = p.step_time.decode(64, ctx);
+        law.base_fs + law.per_ctx_fs * ctx
+    };
+    assert!(step(&small, 0) < step(&plain, 0), "weights are half as much to read");
+    assert!(step(&small, 64_000) - step(&small, 0) < step(&plain, 64_000) - step(&plain, 0), "and so is the cache");
+    assert_eq!(small.title, "llama-3.1-8b on 1 x h100-sxm, fp8 weights, fp8 KV cache");
+    let e = loaded(&["pool.chat.kv_dtype=int4"]).err().unwrap();
+    assert!(e.contains("pool.chat.kv_dtype") && e.contains("`bf16` or `fp8`"), "{e}");
+}
+
+#[test]
+fn the_engine_is_not_promised_what_windows_save() {
+    let gemma = ["pool.chat.model=gemma-3-27b", "pool.chat.max_model_len=131072"];
+    let experiment = loaded(&gemma).unwrap();
+    let config = engine(&gemma);
+    let plan = &experiment.pools[0].plan;
+    assert!(u64::from(config.num_blocks) < plan.num_blocks && u64::from(config.num_blocks) == plan.uniform_blocks);
+    assert!(u64::from(config.max_model_len) == plan.uniform_tokens() && config.max_model_len < 131_072);
+    assert!(experiment.warnings.iter().any(|w| w.contains("windows too")), "{:?}", experiment.warnings);
+    let linear = engine(&["pool.chat.model=qwen3.5-35b-a3b", "pool.chat.gpu=b200-sxm", "pool.chat.kv_dtype=fp8"]);
+    assert_eq!(linear.block_size, 2_096, "a block holds the state of linear attention");
+}

@@ -24,6 +24,34 @@ pub struct RunOptions<'a> {
     pub stop: &'a AtomicBool,
     /// How engines are simulated.
     pub mode: EngineMode,
+    /// Told when a simulation begins and ends, on the thread that runs it. `&()` does not care.
+    pub watch: &'a dyn Watch,
+}
+
+/// Looks on from outside: this room has no clock, whoever measures one has.
+pub trait Watch: Sync {
+    /// A simulation begins on this thread.
+    fn begins(&self) {}
+    /// It ended, its source opened and its summary made.
+    fn ends(&self) {}
+}
+
+impl Watch for () {}
+
+/// Tells of the end when it goes, however the simulation ended.
+struct Watched<'a>(&'a dyn Watch);
+
+impl<'a> Watched<'a> {
+    fn new(watch: &'a dyn Watch) -> Watched<'a> {
+        watch.begins();
+        Watched(watch)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
 }
 
 /// Why a run ended without a summary.
@@ -77,11 +105,13 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileEr
 /// A fault of the trace, of writing records, or an interruption.
 pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
     let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
+    let note = origin.note(&source_options).map_err(RunError::Fault)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
     let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
-        let each = exp.policies.par_iter();
+        let each = exp.policies.par_iter().with_max_len(1); // long simulations are stolen one by one
         each.map(|policy| {
+            let _watched = Watched::new(options.watch);
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len());
@@ -126,6 +156,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     let seconds = |t: Option<SimTime>| t.map(SimTime::as_secs_f64);
     let slo = SloSummary { ttft_s: seconds(exp.slo[0]), tpot_s: seconds(exp.slo[1]), e2e_s: seconds(exp.slo[2]) };
     let mut warnings = exp.warnings.clone();
+    warnings.extend(note);
     for policy in policies.iter().filter(|p| p.overloaded) {
         warnings.push(format!("{} is overloaded: its queue still grew when the trace ended", policy.name));
     }

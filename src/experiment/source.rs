@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 /// Where published traces lie.
 pub const DATA_VARIABLE: &str = "BASELOAD_DATA";
 
+/// Said wherever buckets are spread.
+const SPREAD_NOTE: &str = "trace: arrivals stand in 3-second buckets and are spread over each by seed; \
+                           trace.spread_buckets = false replays them as published";
+
 /// A trace, found and checked, that every simulation opens anew.
 #[derive(Debug, Clone)]
 pub enum TraceOrigin {
@@ -103,6 +107,17 @@ impl TraceOrigin {
             TraceOrigin::Generate(_, path) => Some(("generator", path)),
             TraceOrigin::Users(_) => None,
         }
+    }
+
+    /// What a reader of results should know of how it is read, if there is something.
+    ///
+    /// # Errors
+    /// The reader's, with file and line.
+    pub fn note(&self, options: &SourceOptions) -> Result<Option<String>, String> {
+        let TraceOrigin::File(path) = self else { return Ok(None) };
+        let source = trace::open(open_text(path)?, &path.display().to_string(), &[], options)?;
+        let spreads = source.format() == trace::Format::Mooncake && options.spread_buckets;
+        Ok(spreads.then(|| SPREAD_NOTE.into()))
     }
 
     /// A fresh source.

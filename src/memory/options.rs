@@ -1,7 +1,8 @@
 //! What a memory plan depends on besides the model and the GPU, and what vLLM takes for a step's limits on a GPU.
 //!
 //! Imports `catalog`. Must keep true: defaults are vLLM's (spec 1.9 and 1.11).
-use crate::catalog::Gpu;
+use super::{KvDtype, WeightsDtype};
+use crate::catalog::{Gpu, Model};
 
 /// The limits of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,41 +30,98 @@ impl StepLimits {
     }
 }
 
-/// Options of a plan. Vary them from [`PlanOptions::for_gpu`].
+/// Options of a plan. `Default` is vLLM's for an API server: BF16, one GPU.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
     /// GPUs that share each layer.
     pub tensor_parallel: u32,
-    /// Share of a GPU's memory that the engine may use, 0 to 1. vLLM 0.92 (0.90 up to 2025).
+    /// Share of a GPU's memory that the engine may use, above 0 and up to 1. vLLM 0.92 (0.90 up to 2025).
     pub utilization: f64,
     /// Tokens in a block. vLLM 16.
     pub block_size: u32,
-    /// Tokens in a step (B).
-    pub max_num_batched_tokens: u32,
-    /// Sequences in a step (S).
-    pub max_num_seqs: u32,
+    /// Tokens in a step (B); `None` is vLLM's default for the GPU.
+    pub max_num_batched_tokens: Option<u32>,
+    /// Sequences in a step (S); `None` is vLLM's default for the GPU.
+    pub max_num_seqs: Option<u32>,
     /// Longest sequence, tokens; `None` is the model's longest context.
     pub max_model_len: Option<u32>,
-    /// Bytes a parameter: 2 for BF16, 1 for FP8, about 0.55 for 4 bits with scales.
-    pub weight_bytes_per_param: f64,
-    /// Bytes a cached element: 2 for BF16, 1 for FP8.
-    pub kv_dtype_bytes: u32,
+    /// Batches under way at once: 2 where the engine schedules asynchronously, as vLLM does by default, else 1.
+    pub concurrent_batches: u32,
+    /// How the layers' matrices are stored.
+    pub weights_dtype: WeightsDtype,
+    /// How keys and values are cached.
+    pub kv_dtype: KvDtype,
 }
 
-impl PlanOptions {
-    /// vLLM's defaults for an API server on this GPU, BF16, one GPU (spec 1.11).
-    pub fn for_gpu(gpu: &Gpu) -> PlanOptions {
-        let limits = StepLimits::for_gpu(gpu, u32::MAX, None, None);
+impl Default for PlanOptions {
+    fn default() -> PlanOptions {
         PlanOptions {
             tensor_parallel: 1,
             utilization: 0.92,
             block_size: 16,
-            max_num_batched_tokens: limits.max_num_batched_tokens,
-            max_num_seqs: limits.max_num_seqs,
+            max_num_batched_tokens: None,
+            max_num_seqs: None,
             max_model_len: None,
-            weight_bytes_per_param: 2.0,
-            kv_dtype_bytes: 2,
+            concurrent_batches: 2,
+            weights_dtype: WeightsDtype::Bf16,
+            kv_dtype: KvDtype::Bf16,
         }
+    }
+}
+
+impl PlanOptions {
+    /// The longest sequence.
+    pub fn longest(&self, model: &Model) -> u32 {
+        self.max_model_len.unwrap_or(model.max_context)
+    }
+    /// The limits of a step on this GPU.
+    pub fn limits(&self, model: &Model, gpu: &Gpu) -> StepLimits {
+        StepLimits::for_gpu(gpu, self.longest(model), self.max_num_batched_tokens, self.max_num_seqs)
+    }
+
+    /// Whether the options make sense for this model and GPU, whatever the memory.
+    ///
+    /// # Errors
+    /// The option, its value, and what would be right.
+    pub fn check(&self, model: &Model, gpu: &Gpu) -> Result<(), String> {
+        self.check_tensor_parallel(model, gpu)?;
+        if !(self.utilization > 0.0 && self.utilization <= 1.0) {
+            return Err(format!("utilization = {} is not a share above 0 and up to 1", self.utilization));
+        }
+        let given = [
+            ("block_size", Some(self.block_size)),
+            ("max_num_batched_tokens", self.max_num_batched_tokens),
+            ("max_num_seqs", self.max_num_seqs),
+            ("max_model_len", self.max_model_len),
+        ];
+        if let Some((name, _)) = given.iter().find(|(_, value)| *value == Some(0)) {
+            return Err(format!("{name} = 0; it must be at least 1"));
+        }
+        match self.max_model_len {
+            Some(len) if len > model.max_context => {
+                Err(format!("max_model_len = {len} is more than the {} of {}", model.max_context, model.id))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_tensor_parallel(&self, model: &Model, gpu: &Gpu) -> Result<(), String> {
+        let tp = self.tensor_parallel;
+        let most = gpu.most_tensor_parallel();
+        if tp > most && gpu.scale_up_domain_gpus > 1 {
+            return Err(format!("tensor_parallel = {tp} is more than the {most} GPUs {} links", gpu.id));
+        }
+        if model.divides_into(tp) {
+            return Ok(());
+        }
+        let right: Vec<String> = (1..=most).filter(|n| model.divides_into(*n)).map(|n| n.to_string()).collect();
+        let kv = if model.is_mla() { String::new() } else { format!(" and {} KV heads", model.kv_heads) };
+        Err(format!(
+            "tensor_parallel = {tp} does not divide the {} heads{kv} of {}; {} would",
+            model.heads,
+            model.id,
+            right.join(", ")
+        ))
     }
 }
 
@@ -91,6 +149,21 @@ mod tests {
         let h200 = Catalog::embedded().gpu("h200-sxm").unwrap();
         let gb10 = Gpu { id: "gb10".into(), ..h200.clone() };
         assert_eq!(StepLimits::for_gpu(&gb10, 131_072, None, None).max_num_batched_tokens, 2_048);
+    }
+
+    #[test]
+    fn heads_must_divide() {
+        let c = Catalog::embedded();
+        let says = |model: &str, tensor_parallel| {
+            let options = PlanOptions { tensor_parallel, ..PlanOptions::default() };
+            options.check(c.model(model).unwrap(), c.gpu("h100-sxm").unwrap()).err().unwrap_or_default()
+        };
+        assert_eq!(says("llama-3.1-8b", 8), "");
+        assert!(says("llama-3.1-8b", 0).ends_with("8 KV heads of llama-3.1-8b; 1, 2, 4, 8 would"));
+        assert!(says("llama-3.1-8b", 3).starts_with("tensor_parallel = 3 does not divide the 32 heads"));
+        // 40 heads divide by 4, but 10 KV heads neither divide by 4 nor are repeated evenly over it.
+        assert!(says("phi-4", 4).ends_with("10 KV heads of phi-4; 1, 2, 5 would"), "{}", says("phi-4", 4));
+        assert_eq!(says("llama-3.1-405b", 16), "tensor_parallel = 16 is more than the 8 GPUs h100-sxm links");
     }
 
     #[test]

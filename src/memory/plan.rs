@@ -1,22 +1,20 @@
 //! The account of one GPU of a replica.
 //!
-//! Imports `catalog`. Must keep true: budget = weights + activations + graphs + other + KV pool, in bytes.
-use super::PlanOptions;
+//! Imports `catalog`. Must keep true: total = weights + activations + graphs + other + KV pool + unused, in bytes.
+use super::layout::{KvLayout, kv_bytes_per_token};
+use super::profile::overheads;
+use super::weights::weights;
+use super::{PlanOptions, WeightsDtype, fit};
 use crate::catalog::{Catalog, Gpu, Model};
 use serde::Serialize;
 
-const GIB: f64 = (1u64 << 30) as f64;
-/// CUDA graphs, GiB. From the worked example of spec 1.9; grows with captured sizes, taken as constant here.
-const CUDA_GRAPHS_GIB: f64 = 0.6;
-/// CUDA context and allocator slack, GiB. Assumption.
-const OTHER_GIB: f64 = 0.5;
-/// NCCL and custom all-reduce buffers with tensor parallelism, GiB. Assumption, of the size that the one reference
-/// with TP = 4 (Llama-3.1-70B on H100) suggests.
-const COLLECTIVES_GIB: f64 = 1.0;
-/// Bytes of an activation: BF16.
-const ACTIVATION_BYTES: f64 = 2.0;
-/// Bytes of a logit: the sampler works in FP32.
-const LOGIT_BYTES: f64 = 4.0;
+/// What a CUDA context takes of a GPU before the engine looks, GiB. Assumption; only a warning depends on it.
+const CONTEXT_GIB: f64 = 0.6;
+
+/// Bytes in GiB, as people read them. Nothing is ever shown in GB.
+pub fn gib(bytes: u64) -> f64 {
+    bytes as f64 / (1u64 << 30) as f64
+}
 
 /// Where one GPU's memory goes. Bytes unless the name says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,24 +25,85 @@ pub struct MemoryPlan {
     pub budget_bytes: u64,
     /// This GPU's share of the weights.
     pub weights_bytes: u64,
+    /// Of these, what stays BF16 under quantisation.
+    pub weights_kept_bf16_bytes: u64,
     /// Peak activations (estimate).
     pub activations_bytes: u64,
     /// CUDA graphs (estimate).
     pub cuda_graphs_bytes: u64,
-    /// Context, NCCL (estimate).
+    /// NCCL, workspaces, slack (estimate).
     pub other_bytes: u64,
     /// What is left for KV blocks.
     pub kv_pool_bytes: u64,
-    /// KV of one token on this GPU.
+    /// What the engine may not use; the CUDA context lies here.
+    pub unused_bytes: u64,
+    /// KV of one token on this GPU, in all layers that cache tokens.
     pub kv_bytes_per_token: u64,
     /// Tokens in a block.
     pub block_size: u32,
+    /// Bytes of a block: the layers of one group.
+    pub block_bytes: u64,
+    /// Groups of layers: blocks that one position takes before any window is full.
+    pub groups: u32,
     /// Blocks, the null block included.
     pub num_blocks: u64,
-    /// Tokens that the usable blocks hold.
+    /// Blocks, the null block included, for an engine that knows no groups: each holds a position in all layers. As
+    /// many as `num_blocks` where there is one group; else too few for sequences that are longer than a window.
+    pub uniform_blocks: u64,
+    /// Longest sequence, tokens.
+    pub max_model_len: u32,
+    /// Tokens of context that the usable blocks hold: with groups, in sequences of the greatest length, as vLLM counts.
     pub kv_tokens: u64,
     /// Sequences of 8,192 tokens that fit at once.
     pub sequences_of_8k: u64,
+    /// Tokens that one would expect if weights were all that memory is for.
+    pub weights_only_kv_tokens: u64,
+    /// Sequences in a step.
+    pub max_num_seqs: u32,
+    /// Tokens in a step.
+    pub max_num_batched_tokens: u32,
+    #[serde(skip)]
+    layout: KvLayout,
+}
+
+impl MemoryPlan {
+    /// Blocks that are not the null block.
+    pub fn usable_blocks(&self) -> u64 {
+        self.num_blocks.saturating_sub(1)
+    }
+    /// Sequences of `len` tokens that fit at once while they decode.
+    pub fn sequences_of(&self, len: u32) -> u64 {
+        self.usable_blocks() / self.layout.blocks_decoding(len.into()).max(1)
+    }
+    /// Blocks that `sequences` of `len` tokens hold while they decode.
+    pub fn blocks_of(&self, sequences: u64, len: u32) -> u64 {
+        self.layout.blocks_decoding(len.into()).saturating_mul(sequences)
+    }
+    /// The least number of sequences of `len` tokens at which one is preempted; `None` where the engine's sequence
+    /// limit keeps so many from running.
+    pub fn preempts_at(&self, len: u32) -> Option<u64> {
+        let first = self.sequences_of(len) + 1;
+        (first <= u64::from(self.max_num_seqs)).then_some(first)
+    }
+    /// Tokens that an engine without groups may hold.
+    pub fn uniform_tokens(&self) -> u64 {
+        self.uniform_blocks.saturating_sub(1) * u64::from(self.block_size)
+    }
+    /// The same plan with blocks that somebody gives to an engine without groups.
+    #[must_use]
+    pub fn with_uniform_blocks(self, blocks: u64) -> MemoryPlan {
+        let groups = u64::from(self.groups.max(1));
+        self.with_blocks(blocks.saturating_sub(1).saturating_mul(groups) + 1)
+    }
+    /// The same plan with a number of blocks that somebody gives.
+    #[must_use]
+    pub fn with_blocks(mut self, blocks: u64) -> MemoryPlan {
+        self.num_blocks = blocks;
+        self.uniform_blocks = blocks.saturating_sub(1) / u64::from(self.groups.max(1)) + 1;
+        self.kv_tokens = kv_tokens(&self.layout, blocks, self.max_model_len);
+        self.sequences_of_8k = self.sequences_of(8_192);
+        self
+    }
 }
 
 /// Why there is no plan.
@@ -54,40 +113,57 @@ pub enum MemoryError {
     #[error("{0}")]
     Options(String),
     /// Weights and one longest sequence do not fit.
-    #[error(
-        "{model} does not fit {gpu} with tensor_parallel = {tensor_parallel}: {short_gib:.1} GiB a GPU short for \
-         weights, activations and one sequence of {max_model_len} tokens; {advice}"
-    )]
-    DoesNotFit {
-        /// Id of the model.
-        model: String,
-        /// Id of the GPU.
-        gpu: String,
-        /// GPUs a replica.
-        tensor_parallel: u32,
-        /// Missing on each GPU, GiB.
-        short_gib: f64,
-        /// The sequence that has to fit.
-        max_model_len: u32,
-        /// What would fit, as the end of the sentence.
-        advice: String,
-    },
+    #[error("{0}")]
+    DoesNotFit(Box<DoesNotFit>),
 }
 
-/// Bytes of KV that one token takes on each GPU. MLA latents are replicated on every GPU. Window layers count as if
-/// they kept the whole context (an upper bound); linear-attention layers count nothing (a small lower bound).
-pub fn kv_bytes_per_token(model: &Model, tensor_parallel: u32, kv_dtype_bytes: u32) -> u64 {
-    let per_layer = if model.is_mla() {
-        u64::from(model.kv_lora_rank + model.qk_rope_head_dim)
-    } else {
-        u64::from((model.kv_heads / tensor_parallel.max(1)).max(1)) * 2 * u64::from(model.head_dim)
-    };
-    per_layer * u64::from(model.kv_layers()) * u64::from(kv_dtype_bytes)
+/// By how much a model does not fit, and what would.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{}; {advice}", self.complaint())]
+pub struct DoesNotFit {
+    /// Id of the model.
+    pub model: String,
+    /// Id of the GPU.
+    pub gpu: String,
+    /// GPUs a replica.
+    pub tensor_parallel: u32,
+    /// Missing on each GPU.
+    pub short_bytes: u64,
+    /// The longest sequence that would fit, if any would.
+    pub longest: Option<u32>,
+    /// For what it is short.
+    pub what: String,
+    /// What would fit, as the end of the sentence.
+    pub advice: String,
+}
+
+impl DoesNotFit {
+    /// By how much it does not fit, without what would.
+    pub fn complaint(&self) -> String {
+        format!(
+            "{} does not fit {} with tensor_parallel = {}: {:.2} GiB a GPU short{}",
+            self.model,
+            self.gpu,
+            self.tensor_parallel,
+            gib(self.short_bytes),
+            self.what
+        )
+    }
 }
 
 /// Whole blocks of `block_bytes` in `pool_bytes`, the null block included (spec 1.9).
 pub fn blocks_in(pool_bytes: u64, block_bytes: u64) -> u64 {
     pool_bytes.checked_div(block_bytes).unwrap_or(0)
+}
+
+/// Tokens of context in `blocks`, of which one is the null block.
+fn kv_tokens(layout: &KvLayout, blocks: u64, max_model_len: u32) -> u64 {
+    let usable = blocks.saturating_sub(1);
+    if layout.groups() == 1 {
+        return usable * u64::from(layout.block_size);
+    }
+    let of_one = u128::from(layout.blocks_at_most(max_model_len.into()).max(1));
+    (u128::from(usable) * u128::from(max_model_len) / of_one) as u64
 }
 
 /// Plans one GPU of a replica of `model` on `gpu`.
@@ -96,186 +172,136 @@ pub fn blocks_in(pool_bytes: u64, block_bytes: u64) -> u64 {
 /// Options out of range, heads that do not divide by `tensor_parallel`, or a model that does not fit; the latter names
 /// what of the embedded catalogue would fit.
 pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPlan, MemoryError> {
-    check(model, gpu, options)?;
-    let (account, short_bytes) = account(model, gpu, options);
-    if short_bytes <= 0.0 {
-        return Ok(account);
+    options.check(model, gpu).map_err(MemoryError::Options)?;
+    let plan = account(model, gpu, options);
+    let used = plan.weights_bytes + plan.activations_bytes + plan.cuda_graphs_bytes + plan.other_bytes;
+    // vLLM's rule at its start: one sequence of the greatest length must fit, the null block not looked at.
+    let needed = plan.layout.blocks_at_most(plan.max_model_len.into()) * plan.block_bytes;
+    let short_bytes = (used + needed).saturating_sub(plan.budget_bytes);
+    if short_bytes == 0 {
+        return Ok(plan);
     }
-    Err(MemoryError::DoesNotFit {
+    let longest = plan.layout.longest(plan.num_blocks, plan.max_model_len);
+    let what = if used >= plan.budget_bytes {
+        format!(
+            " for {:.2} GiB of weights, {:.2} of activations, graphs and other, and {:.2} of KV cache for one sequence \
+             of {} tokens, in {:.2} GiB",
+            gib(plan.weights_bytes),
+            gib(used - plan.weights_bytes),
+            gib(needed),
+            plan.max_model_len,
+            gib(plan.budget_bytes)
+        )
+    } else {
+        format!(
+            " for one sequence of max_model_len = {} tokens, which takes {:.2} GiB of KV cache where {:.2} are left{}",
+            plan.max_model_len,
+            gib(needed),
+            gib(plan.budget_bytes - used),
+            longest.map_or_else(String::new, |len| format!("; max_model_len = {len} would fit"))
+        )
+    };
+    Err(MemoryError::DoesNotFit(Box::new(DoesNotFit {
         model: model.id.clone(),
         gpu: gpu.id.clone(),
         tensor_parallel: options.tensor_parallel,
-        short_gib: short_bytes / GIB,
-        max_model_len: options.max_model_len.unwrap_or(model.max_context),
-        advice: advice(model, gpu, options),
-    })
+        short_bytes,
+        longest,
+        what,
+        advice: fit::advice(Catalog::embedded(), model, gpu, options),
+    })))
 }
 
-fn check(model: &Model, gpu: &Gpu, o: &PlanOptions) -> Result<(), MemoryError> {
-    let refuse = |text: String| Err(MemoryError::Options(text));
-    if o.tensor_parallel == 0 || !model.heads.is_multiple_of(o.tensor_parallel) {
-        let (id, heads) = (&model.id, model.heads);
-        return refuse(format!("tensor_parallel = {} does not divide the {heads} heads of {id}", o.tensor_parallel));
+/// Whether [`plan`] would find one.
+pub(super) fn fits(model: &Model, gpu: &Gpu, options: &PlanOptions) -> bool {
+    if options.check(model, gpu).is_err() {
+        return false;
     }
-    if gpu.scale_up_domain_gpus > 1 && o.tensor_parallel > gpu.scale_up_domain_gpus {
-        let (id, most) = (&gpu.id, gpu.scale_up_domain_gpus);
-        return refuse(format!("tensor_parallel = {} is more than the {most} GPUs {id} links", o.tensor_parallel));
-    }
-    if !(o.utilization > 0.0 && o.utilization <= 1.0) {
-        return refuse(format!("utilization = {} is not a share above 0 and up to 1", o.utilization));
-    }
-    if o.block_size == 0 || o.max_num_batched_tokens == 0 || o.max_num_seqs == 0 || o.kv_dtype_bytes == 0 {
-        return refuse(
-            "block_size, max_num_batched_tokens, max_num_seqs and kv_dtype_bytes must be above 0".to_owned(),
-        );
-    }
-    if !(o.weight_bytes_per_param > 0.0 && o.weight_bytes_per_param <= 8.0) {
-        return refuse(format!("weight_bytes_per_param = {} is not above 0 and up to 8", o.weight_bytes_per_param));
-    }
-    match o.max_model_len {
-        Some(len) if len == 0 || len > model.max_context => {
-            refuse(format!("max_model_len = {len} is not between 1 and the {} of {}", model.max_context, model.id))
-        }
-        _ => Ok(()),
-    }
+    let plan = account(model, gpu, options);
+    plan.layout.blocks_at_most(plan.max_model_len.into()) <= plan.num_blocks
 }
 
-/// The plan, and the bytes that are missing (positive) for it to work.
-fn account(model: &Model, gpu: &Gpu, o: &PlanOptions) -> (MemoryPlan, f64) {
-    let tp = f64::from(o.tensor_parallel);
+/// The account, whether or not it works out.
+fn account(model: &Model, gpu: &Gpu, o: &PlanOptions) -> MemoryPlan {
     let total = gpu.memory_total_bytes();
-    let budget = (total as f64 * o.utilization).ceil() as u64;
-    let weights = (model.params_total as f64 * o.weight_bytes_per_param / tp).ceil() as u64;
-    let activations = activations(model, o).ceil() as u64;
-    let graphs = (CUDA_GRAPHS_GIB * GIB) as u64;
-    let collectives = if o.tensor_parallel > 1 { COLLECTIVES_GIB } else { 0.0 };
-    let other = ((OTHER_GIB + collectives) * GIB) as u64;
-    let used = weights + activations + graphs + other;
-    let pool = budget.saturating_sub(used);
-    let per_token = kv_bytes_per_token(model, o.tensor_parallel, o.kv_dtype_bytes);
-    let block_bytes = per_token * u64::from(o.block_size);
-    let num_blocks = blocks_in(pool, block_bytes);
-    let kv_tokens = num_blocks.saturating_sub(1) * u64::from(o.block_size);
-    let longest = u64::from(o.max_model_len.unwrap_or(model.max_context));
-    let needed = (longest.div_ceil(u64::from(o.block_size)) + 1) * block_bytes;
-    let plan = MemoryPlan {
+    let budget = ((total as f64 * o.utilization).ceil() as u64).min(total);
+    let limits = o.limits(model, gpu);
+    let weights = weights(model, o.tensor_parallel, o.weights_dtype);
+    let overheads = overheads(model, gpu, o);
+    let pool = budget.saturating_sub(weights.total + overheads.activations + overheads.graphs + overheads.other);
+    let layout = KvLayout::of(model, o, limits.max_num_batched_tokens);
+    let per_token = kv_bytes_per_token(model, o.tensor_parallel, o.kv_dtype.bytes());
+    let blank = MemoryPlan {
         per_gpu_total_bytes: total,
         budget_bytes: budget,
-        weights_bytes: weights,
-        activations_bytes: activations,
-        cuda_graphs_bytes: graphs,
-        other_bytes: other,
+        weights_bytes: weights.total,
+        weights_kept_bf16_bytes: weights.kept,
+        activations_bytes: overheads.activations,
+        cuda_graphs_bytes: overheads.graphs,
+        other_bytes: overheads.other,
         kv_pool_bytes: pool,
+        unused_bytes: total - budget,
         kv_bytes_per_token: per_token,
-        block_size: o.block_size,
-        num_blocks,
-        kv_tokens,
-        sequences_of_8k: kv_tokens / 8_192,
+        block_size: layout.block_size,
+        block_bytes: layout.block_bytes,
+        groups: layout.groups(),
+        num_blocks: 0,
+        uniform_blocks: 0,
+        max_model_len: o.longest(model),
+        kv_tokens: 0,
+        sequences_of_8k: 0,
+        weights_only_kv_tokens: blocks_in(total.saturating_sub(weights.total), per_token),
+        max_num_seqs: limits.max_num_seqs,
+        max_num_batched_tokens: limits.max_num_batched_tokens,
+        layout,
     };
-    (plan, (used + needed) as f64 - budget as f64)
+    let blocks = blocks_in(pool, blank.block_bytes);
+    blank.with_blocks(blocks)
 }
 
-/// Peak activations, bytes: an estimate in place of vLLM's profile run. The larger of the widest layer over B tokens
-/// (two residual streams, and gate, up and product of the FFN on this GPU; for MoE those of each token's experts) and
-/// the FP32 logits of S sequences; the two do not live at once.
-fn activations(model: &Model, o: &PlanOptions) -> f64 {
-    let tp = f64::from(o.tensor_parallel);
-    let moe = u64::from(model.moe_ffn) * u64::from(model.experts_per_token) + u64::from(model.shared_ffn);
-    let dense = if model.dense_layers > 0 { u64::from(model.ffn) } else { 0 };
-    let moe = if model.moe_layers > 0 { moe } else { 0 };
-    let inner = dense.max(moe) as f64 / tp;
-    let tokens = f64::from(o.max_num_batched_tokens);
-    let layer = tokens * ACTIVATION_BYTES * (2.0 * f64::from(model.hidden) + 3.0 * inner);
-    let rows = f64::from(o.max_num_seqs.min(o.max_num_batched_tokens));
-    layer.max(rows * f64::from(model.vocab) * LOGIT_BYTES)
-}
-
-/// The smallest tensor parallelism that fits on this GPU, else up to three other choices with the fewest GPUs.
-fn advice(model: &Model, gpu: &Gpu, o: &PlanOptions) -> String {
-    let smallest = |g: &Gpu| {
-        [1u32, 2, 4, 8].into_iter().find(|&tp| {
-            let with = PlanOptions { tensor_parallel: tp, ..o.clone() };
-            check(model, g, &with).is_ok() && account(model, g, &with).1 <= 0.0
-        })
-    };
-    if let Some(tp) = smallest(gpu) {
-        return format!("{} with tensor_parallel = {tp} would fit", gpu.id);
+/// What a plan takes for granted, in sentences.
+pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<String> {
+    let mut out = vec![
+        "activations, CUDA graphs, NCCL and other are estimates of what vLLM measures at its start; the CUDA context \
+         lies in the unused share"
+            .to_owned(),
+    ];
+    if options.weights_dtype != WeightsDtype::Bf16 {
+        out.push(format!(
+            "{} weights: embeddings, output head, norms, biases and routers stay BF16, as in vLLM",
+            options.weights_dtype.name().to_uppercase()
+        ));
     }
-    let mut fits: Vec<(u32, u64, &str)> = Catalog::embedded()
-        .gpus
-        .iter()
-        .filter_map(|g| smallest(g).map(|tp| (tp, g.memory_total_bytes(), g.id.as_str())))
-        .collect();
-    fits.sort_unstable();
-    if fits.is_empty() {
-        return "no GPU of the catalogue fits it with up to 8; lower max_model_len or quantise".to_owned();
+    if options.weights_dtype == WeightsDtype::Fp8 && gpu.fp8_tflops_dense.is_none() {
+        out.push(format!("{} has no FP8 units: FP8 saves memory, and computes in BF16", gpu.id));
     }
-    let names: Vec<String> =
-        fits.iter().take(3).map(|(tp, _, id)| format!("{id} with tensor_parallel = {tp}")).collect();
-    format!("would fit: {}", names.join(", "))
+    if model.moe_layers > 0 && options.tensor_parallel > 1 {
+        out.push("experts are cut over the GPUs; expert parallelism holds as many bytes".to_owned());
+    }
+    if model.window > 0 {
+        out.push(format!(
+            "{} of {} layers keep at most {} tokens and what is in flight",
+            model.window_layers, model.layers, model.window
+        ));
+    } else if model.window_layers > 0 {
+        out.push(format!(
+            "{} of {} layers keep one state a sequence, and a block is as large as that state",
+            model.window_layers, model.layers
+        ));
+    }
+    let unused_gib = gpu.memory_total_gib * (1.0 - options.utilization);
+    if unused_gib < CONTEXT_GIB {
+        out.push(format!(
+            "{unused_gib:.2} GiB unused may be too little for the CUDA context; vLLM starts only where the share it is \
+             given is free"
+        ));
+    }
+    if gpu.memory_total_source.starts_with("estimated") {
+        out.push(format!("the memory of {} is {}", gpu.id, gpu.memory_total_source));
+    }
+    out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parts(model: &str, gpu: &str) -> (&'static Model, &'static Gpu, PlanOptions) {
-        let c = Catalog::embedded();
-        let gpu = c.gpu(gpu).unwrap();
-        (c.model(model).unwrap(), gpu, PlanOptions::for_gpu(gpu))
-    }
-
-    #[test]
-    fn kv_bytes_are_those_of_the_spec() {
-        let c = Catalog::embedded();
-        for (id, bytes) in [("llama-3.1-8b", 131_072), ("llama-3.1-405b", 516_096), ("deepseek-v3", 70_272)] {
-            assert_eq!(kv_bytes_per_token(c.model(id).unwrap(), 1, 2), bytes);
-        }
-        assert_eq!(kv_bytes_per_token(c.model("llama-3.1-70b").unwrap(), 16, 2), 40_960);
-        assert_eq!(kv_bytes_per_token(c.model("deepseek-v3").unwrap(), 8, 1), 35_136);
-        for m in &c.models {
-            let expected =
-                if m.window > 0 { m.kv_bytes_per_token_bf16_all_layers } else { m.kv_bytes_per_token_bf16_full_layers };
-            assert_eq!(kv_bytes_per_token(m, 1, 2), expected, "{}", m.id);
-        }
-        assert_eq!(blocks_in(56 << 30, 2 << 20), 28_672);
-    }
-
-    #[test]
-    fn plans_come_within_five_percent_of_measured_pools() {
-        let (m, g, o) = parts("qwen3-14b", "h100-sxm");
-        let p = plan(m, g, &o).unwrap();
-        let off = p.num_blocks as f64 / 18_038.0 - 1.0;
-        assert!(off.abs() < 0.05, "{} blocks, {off:+.3}", p.num_blocks);
-        let (m, g, o) = parts("llama-3.1-70b", "h100-sxm");
-        let p = plan(m, g, &PlanOptions { tensor_parallel: 4, utilization: 0.90, ..o }).unwrap();
-        let off = p.kv_tokens as f64 / 461_376.0 - 1.0;
-        assert!(off.abs() < 0.05, "{} tokens, {off:+.3}", p.kv_tokens);
-    }
-
-    #[test]
-    fn parts_add_up_to_the_budget() {
-        for m in &Catalog::embedded().models {
-            for g in &Catalog::embedded().gpus {
-                if let Ok(p) = plan(m, g, &PlanOptions::for_gpu(g)) {
-                    let used = p.weights_bytes + p.activations_bytes + p.cuda_graphs_bytes + p.other_bytes;
-                    assert_eq!(used + p.kv_pool_bytes, p.budget_bytes);
-                    assert!(p.num_blocks * p.kv_bytes_per_token * u64::from(p.block_size) <= p.kv_pool_bytes);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_says_by_how_much_and_what_would() {
-        let (m, g, o) = parts("llama-3.1-70b", "h100-sxm");
-        let e = plan(m, g, &o).unwrap_err().to_string();
-        assert!(e.contains("GiB a GPU short") && e.contains("h100-sxm with tensor_parallel = 4 would fit"), "{e}");
-        let (m, g, o) = parts("llama-3.1-405b", "l4");
-        let e = plan(m, g, &o).unwrap_err().to_string();
-        assert!(e.contains("would fit: "), "{e}");
-        let (m, g, o) = parts("llama-3.1-8b", "h100-sxm");
-        assert!(plan(m, g, &PlanOptions { tensor_parallel: 3, ..o.clone() }).is_err());
-        assert!(plan(m, g, &PlanOptions { utilization: 1.5, ..o }).is_err());
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

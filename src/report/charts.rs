@@ -4,7 +4,7 @@
 //! each other nor leave the plot while there is room.
 use super::html::escape;
 use super::style::COLOURS;
-use crate::experiment::summary::{PolicySummary, thousands};
+use crate::experiment::summary::{PolicySummary, completed_enough, thousands};
 
 const W: f64 = 540.0;
 const H: f64 = 340.0;
@@ -28,7 +28,7 @@ impl Axis {
         let magnitude = libm::pow(10.0, libm::log10(high / 5.0).floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|s| high / s <= 6.0);
         let step = step.unwrap_or(10.0 * magnitude);
-        let count = (high * 1.02 / step).ceil() as u32;
+        let count = (high * 1.08 / step).ceil() as u32;
         let ticks: Vec<f64> = (0..=count).map(|i| f64::from(i) * step).collect();
         Axis { log: false, low: 0.0, high: f64::from(count) * step, ticks }
     }
@@ -196,8 +196,11 @@ pub fn scatter(policies: &[PolicySummary]) -> String {
     let mut out = String::new();
     frame(&mut out, "Monthly cost against p99 TTFT by policy", &x, &y, dollars, ["TTFT p99", "total US$ a month"]);
     let dots: Vec<(f64, f64)> = shown.iter().map(|(_, p, t)| (x.x(*t), y.y(p.total_usd_per_month))).collect();
-    let names: Vec<&str> = shown.iter().map(|(_, p, _)| p.name.as_str()).collect();
-    let labels = place(&dots, &names);
+    // A policy that drops work is cheap and quick for it: its dagger stands here too.
+    let enough = completed_enough(policies);
+    let name = |i: usize, p: &PolicySummary| if enough[i] { p.name.clone() } else { format!("{} †", p.name) };
+    let names: Vec<String> = shown.iter().map(|(i, p, _)| name(*i, p)).collect();
+    let labels = place(&dots, &names.iter().map(String::as_str).collect::<Vec<_>>());
     for ((dx, dy), r) in dots.iter().zip(&labels) {
         let (near_x, near_y) = (dx.clamp(r[0], r[2]), dy.clamp(r[1], r[3]));
         if (near_x - dx).abs() + (near_y - dy).abs() > 14.0 {

@@ -69,7 +69,7 @@ pub fn html(summary: &Summary) -> String {
     }
     out.push_str(
         "<div class=\"two\">\n<section><figure><h2>Cost against tail latency</h2>\
-         <figcaption>Lower left is better; a hollow dot is overloaded.</figcaption>\n",
+         <figcaption>Lower left is better; a hollow dot is overloaded, † dropped work.</figcaption>\n",
     );
     out.push_str(&scatter(&summary.policies));
     out.push_str(
@@ -79,6 +79,7 @@ pub fn html(summary: &Summary) -> String {
     out.push_str(&cdf(&summary.policies));
     out.push_str("</figure></section>\n</div>\n");
     push_bill(&mut out, summary);
+    push_inside(&mut out, summary);
     push_outcomes(&mut out, summary);
     push_definitions(&mut out);
     out.push_str("</main>\n</body>\n</html>\n");
@@ -88,7 +89,7 @@ pub fn html(summary: &Summary) -> String {
 fn span(seconds: f64) -> String {
     match seconds {
         s if s >= 2.0 * 86_400.0 => format!("{:.1} days", s / 86_400.0),
-        s if s >= 2.0 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
+        s if s >= 1.95 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
         s if s >= 120.0 => format!("{:.1} min", s / 60.0),
         s => seconds_text(s),
     }
@@ -98,7 +99,9 @@ fn slo(summary: &Summary) -> String {
     let s = &summary.slo;
     let parts: Vec<String> = [("TTFT", s.ttft_s), ("TPOT", s.tpot_s), ("end to end", s.e2e_s)]
         .into_iter()
-        .filter_map(|(name, limit)| limit.map(|l| format!("{name} ≤ {}", seconds_text(l))))
+        .filter_map(|(name, limit)| {
+            limit.map(|l| format!("{name} ≤ {}", seconds_text(l).replace(".00", "").replace(".0 ", " ")))
+        })
         .collect();
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
 }
@@ -116,11 +119,7 @@ fn push_table(out: &mut String, table: &Table, policies: &[Policy]) {
     for (i, (policy, row)) in policies.iter().zip(&table.rows).enumerate() {
         let dagger = if policy.dagger { " †" } else { "" };
         let over = if policy.overloaded { "<span class=\"tag\">overloaded</span>" } else { "" };
-        out.push_str(&format!(
-            "<tr><th scope=\"row\"><span class=\"dot\" style=\"background:{}\"></span>{}{dagger}{over}</th>",
-            colour(i),
-            escape(&policy.name)
-        ));
+        out.push_str(&format!("{}{dagger}{over}</th>", head(i, &policy.name)));
         for cell in row {
             let (class, star) = if cell.best { (" class=\"best\"", "*") } else { ("", "") };
             out.push_str(&format!("<td{class}>{}{star}</td>", cell.full));
@@ -130,35 +129,58 @@ fn push_table(out: &mut String, table: &Table, policies: &[Policy]) {
     out.push_str("</tbody></table></div></section>\n");
 }
 
+/// A row a policy, a column a line of any bill: what differs between policies stands in one column.
 fn push_bill(out: &mut String, summary: &Summary) {
+    let mut lines: Vec<(&str, &str)> = Vec::new();
+    for kind in ["gpu", "api", "people"] {
+        for row in summary.policies.iter().flat_map(|p| &p.bill).filter(|row| row.kind == kind) {
+            if row.usd_per_month != 0.0 && !lines.contains(&(kind, &row.name)) {
+                lines.push((kind, &row.name));
+            }
+        }
+    }
     out.push_str(
-        "<section><h2>The bill, line by line</h2><div class=\"scroll\"><table class=\"bill\">\n<thead><tr><th class=\"l\">policy</th>\
-         <th class=\"l\">line</th><th class=\"l\">kind</th><th>US$ a month</th><th>share</th></tr></thead>\n<tbody>\n",
+        "<section><h2>The bill, line by line</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>",
+    );
+    for (kind, name) in &lines {
+        out.push_str(&format!("<th>{}<small>{kind}</small></th>", escape(name)));
+    }
+    out.push_str("<th>total<small>US$ a month</small></th></tr></thead>\n<tbody>\n");
+    for (i, p) in summary.policies.iter().enumerate() {
+        out.push_str(&format!("{}</th>", head(i, &p.name)));
+        for (kind, name) in &lines {
+            let row = p.bill.iter().find(|row| row.kind == *kind && row.name == *name);
+            let text = row.filter(|r| r.usd_per_month != 0.0).map_or_else(|| "–".into(), |r| usd_text(r.usd_per_month));
+            out.push_str(&format!("<td>{text}</td>"));
+        }
+        out.push_str(&format!("<td class=\"sum\">{}</td></tr>\n", usd_text(p.total_usd_per_month)));
+    }
+    out.push_str("</tbody></table></div></section>\n");
+}
+
+/// The start of a policy's row, its heading still open: its dot and its name.
+fn head(i: usize, name: &str) -> String {
+    format!("<tr><th scope=\"row\"><span class=\"dot\" style=\"background:{}\"></span>{}", colour(i), escape(name))
+}
+
+/// What stands behind the latencies: tries, preemptions, failures, cache, and the work left at the end.
+fn push_inside(out: &mut String, summary: &Summary) {
+    out.push_str(
+        "<section><h2>What happened inside</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>\
+         <th>retries<small>&nbsp;</small></th><th>replicas failed<small>&nbsp;</small></th>\
+         <th>preemptions<small>&nbsp;</small></th><th>prompt from cache<small>%</small></th>\
+         <th>timed out<small>&nbsp;</small></th><th>drain<small>&nbsp;</small></th></tr></thead>\n<tbody>\n",
     );
     for (i, p) in summary.policies.iter().enumerate() {
-        let head = format!(
-            "<th scope=\"rowgroup\"><span class=\"dot\" style=\"background:{}\"></span>{}</th>",
-            colour(i),
-            escape(&p.name)
-        );
-        let total = p.total_usd_per_month;
-        for (line, row) in p.bill.iter().filter(|row| row.usd_per_month != 0.0).enumerate() {
-            let share = if total > 0.0 { format!("{} %", percent(row.usd_per_month / total)) } else { "–".into() };
-            out.push_str(&format!(
-                "<tr{}>{}<td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{share}</td></tr>\n",
-                if line == 0 { " class=\"top\"" } else { "" },
-                if line == 0 { &head } else { "<th></th>" },
-                escape(&row.name),
-                escape(&row.kind),
-                usd_text(row.usd_per_month)
-            ));
-        }
-        let lines = p.bill.iter().filter(|row| row.usd_per_month != 0.0).count();
         out.push_str(&format!(
-            "<tr class=\"{}\">{}<td class=\"l sum\">total</td><td></td><td class=\"sum\">{}</td><td></td></tr>\n",
-            if lines == 0 { "top end" } else { "end" },
-            if lines == 0 { &head } else { "<th></th>" },
-            usd_text(total)
+            "{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            head(i, &p.name),
+            thousands(p.retries),
+            thousands(p.replica_failures),
+            thousands(p.preemptions),
+            percent(p.cached_prompt_share),
+            thousands(p.timed_out),
+            seconds_text(p.drain_s)
         ));
     }
     out.push_str("</tbody></table></div></section>\n");
@@ -170,19 +192,37 @@ fn push_outcomes(out: &mut String, summary: &Summary) {
     }
     out.push_str(
         "<section><h2>Why requests did not complete</h2><div class=\"scroll\"><table>\n<thead><tr>\
-         <th class=\"l\">policy</th><th class=\"l\">cause</th><th>requests</th></tr></thead>\n<tbody>\n",
+         <th class=\"l\">policy</th><th class=\"l\">cause</th><th class=\"l\">that is</th><th>requests</th><th>share</th>\
+         </tr></thead>\n<tbody>\n",
     );
-    for p in &summary.policies {
+    for (i, p) in summary.policies.iter().enumerate() {
         for (cause, count) in p.outcomes.iter().filter(|(_, n)| *n > 0) {
             out.push_str(&format!(
-                "<tr><th scope=\"row\">{}</th><td class=\"l\">{}</td><td>{}</td></tr>\n",
-                escape(&p.name),
+                "{}</th><td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{} %</td></tr>\n",
+                head(i, &p.name),
                 escape(&cause.replace('_', " ")),
-                thousands(*count)
+                meaning(cause),
+                thousands(*count),
+                percent(*count as f64 / p.requests.max(1) as f64)
             ));
         }
     }
     out.push_str("</tbody></table></div></section>\n");
+}
+
+/// A cause in words; empty for one that this page does not know.
+fn meaning(cause: &str) -> &'static str {
+    match cause {
+        "constraint" => "no backend that the policy keeps may serve it: privacy, capability or context length",
+        "rate_limited" => "the endpoint's limits, to the last try (429)",
+        "server_error" => "the endpoint's errors, to the last try (5xx)",
+        "queue_full" => "the engine's queue was full, to the last try (503)",
+        "replica_lost" => "its replica died, to the last try",
+        "too_long" => "longer than what the backend takes",
+        "timeout" => "the gateway's patience ended",
+        "no_backend" => "no backend was up",
+        _ => "",
+    }
 }
 
 fn push_definitions(out: &mut String) {
@@ -204,6 +244,7 @@ fn push_definitions(out: &mut String) {
             "$ per million tokens",
             "The window's part of the whole bill / (prompt + output tokens of completed requests).",
         ),
+        ("Drain", "Work after the last arrival, until the last request ended."),
         ("Self-hosted", "Share of tokens served on own GPUs."),
     ];
     out.push_str("<section><h2>How the numbers are defined</h2><dl>\n");

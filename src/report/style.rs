@@ -35,9 +35,6 @@ tbody tr:last-child td,tbody tr:last-child th{border-bottom:0}\n\
 tbody th{color:var(--ink);font-size:14px}\n\
 td.best{color:var(--best);font-weight:650}\n\
 td.sum{font-weight:650}\n\
-.bill tbody td,.bill tbody th{padding:2px 7px;border-bottom:0}\n\
-.bill tbody tr.end>*{padding-bottom:8px;border-bottom:1px solid var(--line)}\n\
-.bill tbody tr.top>*{padding-top:8px}\n\
 .dot{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px}\n\
 .tag{margin-left:6px;padding:1px 6px;border-radius:9px;background:var(--warnbg);color:var(--warn);font-size:11.5px;font-weight:600}\n\
 .legend{margin:10px 0 0;padding:0;list-style:none;color:var(--soft);font-size:13px}\n\

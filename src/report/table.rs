@@ -71,6 +71,8 @@ struct Spec {
     long: &'static str,
     unit: &'static str,
     best: Option<Better>,
+    /// A time between tokens: 0 says that answers come whole, not that they stream fast.
+    streamed: bool,
     get: Get,
     full: Show,
     compact: Show,
@@ -104,6 +106,9 @@ pub fn tables(summary: &Summary) -> Tables {
             "overloaded: its queue still grew at the end, so a longer run would be worse; never marked best".into(),
         );
     }
+    if policies.iter().any(|p| p.tpot_p99_s == Some(0.0)) {
+        legend.push("TPOT 0: answers come whole, so nothing passes between their tokens; never marked best".into());
+    }
     Tables { policies: rows, service, money, legend }
 }
 
@@ -113,7 +118,8 @@ fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], elig
         let text = |p: &PolicySummary, show: Show| (spec.get)(p).map_or("–".to_owned(), show);
         let candidates = || policies.iter().zip(eligible).filter(|(_, ok)| **ok).map(|(p, _)| p);
         let best = spec.best.and_then(|better| {
-            candidates().filter_map(|p| (spec.get)(p).map(|v| (p, v))).reduce(|a, b| {
+            let values = candidates().filter_map(|p| (spec.get)(p).map(|v| (p, v)));
+            values.filter(|(_, v)| !(spec.streamed && *v == 0.0)).reduce(|a, b| {
                 let wins = if better == Better::Lower { b.1 < a.1 } else { b.1 > a.1 };
                 if wins { b } else { a }
             })
@@ -140,12 +146,14 @@ fn latency<const N: usize>(policies: &[PolicySummary], columns: [(&'static str, 
     columns.map(|(long, get)| {
         let (name, quantile) = long.split_once(' ').unwrap_or((long, ""));
         let unit = if in_ms { "ms" } else { "s" };
-        Spec { short: [name, quantile, unit], long, unit, best: Some(Better::Lower), get, full, compact }
+        let (best, streamed) = (Some(Better::Lower), name == "TPOT");
+        Spec { short: [name, quantile, unit], long, unit, best, streamed, get, full, compact }
     })
 }
 
 fn count(short: [&'static str; 3], long: &'static str, get: Get) -> Spec {
-    Spec { short, long, unit: "", best: None, get, full: |v| thousands(v as u64), compact: four_count }
+    let full = |v| thousands(v as u64);
+    Spec { short, long, unit: "", best: None, streamed: false, get, full, compact: four_count }
 }
 
 fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
@@ -154,6 +162,7 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
         long,
         unit: "/s",
         best: Some(Better::Higher),
+        streamed: false,
         get,
         full: wide_rate as Show,
         compact: four as Show,
@@ -173,6 +182,7 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
         long: "goodput",
         unit: "%",
         best: Some(Better::Higher),
+        streamed: false,
         get: |p| Some(p.goodput_share),
         full: percent,
         compact: percent,
@@ -181,13 +191,23 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
 }
 
 fn money_specs() -> Vec<Spec> {
-    let usd = |short, long, best, get| Spec { short, long, unit: "$/mo", best, get, full: usd_text, compact: usd_text };
+    let usd = |short, long, best, get| Spec {
+        short,
+        long,
+        unit: "$/mo",
+        best,
+        streamed: false,
+        get,
+        full: usd_text,
+        compact: usd_text,
+    };
     let own: Get = |p| Some(p.self_hosted_share);
     let own = Spec {
         short: ["own", "", "%"],
         long: "self-hosted",
         unit: "%",
         best: None,
+        streamed: false,
         get: own,
         full: percent,
         compact: percent,
@@ -204,6 +224,7 @@ fn money_specs() -> Vec<Spec> {
             long: "per million tokens",
             unit: "$",
             best: Some(Better::Lower),
+            streamed: false,
             get: |p| p.usd_per_million_tokens,
             full: per_million,
             compact: per_million,

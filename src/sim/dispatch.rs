@@ -158,7 +158,7 @@ impl<S: RecordSink> World<'_, S> {
                     self.agenda.arm(r, replica.engine.next_event());
                     self.mark_dirty(r);
                 } else {
-                    replica.lost.push(attempt);
+                    replica.lost.push((attempt, 0));
                 }
             }
             Target::Endpoint(e) => {

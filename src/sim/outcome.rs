@@ -104,8 +104,9 @@ impl<S: RecordSink> World<'_, S> {
             match sent.to {
                 Target::Replica(r) => {
                     let replica = &mut self.replicas[r as usize];
-                    replica.lost.retain(|a| *a != sent.attempt);
-                    if replica.up {
+                    if let Some(at) = replica.lost.iter().position(|lost| lost.0 == sent.attempt) {
+                        emitted = replica.lost.remove(at).1;
+                    } else if replica.up {
                         sample(&self.needs, replica, now);
                         emitted = replica.engine.cancel(sent.attempt, now, &mut self.out).unwrap_or(0);
                         self.agenda.arm(r, replica.engine.next_event());

@@ -29,8 +29,8 @@ pub(super) struct OwnReplica {
     failures: u32,
     pub unanswered: u64,
     pub scraped: ScrapedLoad,
-    /// Sent there while it was dead and nobody knew.
-    pub lost: Vec<AttemptId>,
+    /// What died with it, and what was sent there while it was dead and nobody knew, with the tokens that had left.
+    pub lost: Vec<(AttemptId, u32)>,
     dirty: bool,
 }
 
@@ -228,9 +228,9 @@ impl<'a, S: RecordSink> World<'a, S> {
                 replica.known_down = !replica.up;
                 self.ready.clear();
                 let mut lost = std::mem::take(&mut replica.lost);
-                for attempt in lost.drain(..) {
+                for (attempt, emitted) in lost.drain(..) {
                     let cause = FailureCause::ReplicaLost;
-                    self.effect(Effect::Failed { attempt, at: now, cause, emitted: 0 }, Usd::ZERO, source);
+                    self.effect(Effect::Failed { attempt, at: now, cause, emitted }, Usd::ZERO, source);
                 }
                 self.replicas[r as usize].lost = lost;
             }
@@ -294,8 +294,8 @@ impl<'a, S: RecordSink> World<'a, S> {
         let from = self.out.effects.len();
         replica.engine.kill(now, &mut self.out);
         for effect in self.out.effects.drain(from..) {
-            if let Effect::Failed { attempt, .. } = effect {
-                replica.lost.push(attempt);
+            if let Effect::Failed { attempt, emitted, .. } = effect {
+                replica.lost.push((attempt, emitted));
             }
         }
         replica.up = false;

@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 11] = [
+    let subcommands: [&[&str]; 12] = [
         &[],
         &["run"],
         &["gate"],
@@ -75,6 +75,7 @@ fn every_subcommand_has_help_with_an_example() {
         &["trace"],
         &["trace", "info"],
         &["catalog"],
+        &["memory"],
         &["schema"],
         &["validate"],
         &["calibrate"],
@@ -184,6 +185,43 @@ fn the_gate_passes_the_same_and_refuses_the_worse() {
     assert!(update().ends_with(": 0 changes\n"));
 }
 
+#[test]
+fn messages_show_the_place_and_the_remedy() {
+    let folder = folder("cli-messages");
+    let quickstart = std::fs::read_to_string(root().join("experiments/quickstart.toml")).unwrap();
+    let quickstart = quickstart.replace("../traces", &root().join("traces").display().to_string());
+    let write = |name: &str, from: &str, to: &str| {
+        assert!(quickstart.contains(from), "{from}");
+        std::fs::write(folder.join(name), quickstart.replacen(from, to, 1)).unwrap();
+    };
+    write("typo.toml", "max_model_len", "max_model_length");
+    write("type.toml", "seed = 1", "seed = \"one\"");
+    write("name.toml", "haiku-4-5", "haiku-4.5");
+    write("size.toml", "llama-3.1-8b", "llama-3.1-70b");
+    write("good.toml", "seed = 1", "seed = 2");
+    std::fs::write(folder.join("torn.csv"), "arrival_s,prompt_tokens,output_tokens\n0,5,5\n1,5\n").unwrap();
+    let mut all = String::new();
+    for line in [
+        "run typo.toml",
+        "run type.toml",
+        "run name.toml",
+        "run size.toml",
+        "run good.toml --set slo.ttft=0s",
+        "run good.toml --jobs 0",
+        "run none.toml",
+        "trace info torn.csv",
+        "catalog gpu",
+    ] {
+        let ended = end_of(command().current_dir(&folder).args(line.split(' ')));
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{line}");
+        // Numbered lines are the file's own text.
+        let ours: Vec<&str> = ended.stderr.lines().filter(|l| !l.trim_start().starts_with(char::is_numeric)).collect();
+        fits(&ours.join("\n"), 80);
+        all.push_str(&format!("$ baseload {line}\n{}\n", ended.stderr));
+    }
+    snapshot("messages", &all);
+}
+
 const OWN_CSV: &str = "arrival_s,prompt_tokens,output_tokens\n0,512,40\n0.877,8,1200\n2,100,7\n";
 const OWN_JSONL: &str = "{\"arrival_s\":0,\"prompt_tokens\":900,\"output_tokens\":60,\"content\":[[17,0,512]]}\n\
     {\"arrival_s\":1.5,\"prompt_tokens\":600,\"output_tokens\":6,\"content\":[[17,0,512]]}\n";
@@ -247,6 +285,49 @@ fn the_catalogue_prints_every_kind_of_fact() {
         }
     }
     snapshot("catalog", &all);
+}
+
+#[test]
+fn memory_draws_the_stack_and_says_what_follows() {
+    let cases: [&[&str]; 5] = [
+        &["--model", "llama-3.1-70b", "--gpu", "h100-sxm", "--tp", "4", "--context", "8192", "--concurrency", "60"],
+        &["--model", "gemma-3-27b", "--gpu", "h100-sxm", "--weights-dtype", "fp8", "--kv-dtype", "fp8"],
+        &["--model", "deepseek-v3", "--gpu", "h200-sxm", "--tp", "8", "--weights-dtype", "fp8", "--max-num-seqs", "64"],
+        &["--model", "qwen3.5-35b-a3b", "--gpu", "b200-sxm", "--format", "markdown"],
+        &["--check"],
+    ];
+    let mut all = String::new();
+    for words in cases {
+        let shown = end_of(command().arg("memory").args(words)).well().stdout;
+        if !words.contains(&"markdown") {
+            // The sources below the table have the width of the catalogue's.
+            fits(&shown, if words == ["--check"] { 100 } else { 80 });
+        }
+        all.push_str(&format!("$ baseload memory {}\n{shown}\n", words.join(" ")));
+    }
+    snapshot("memory", &all);
+}
+
+#[test]
+fn memory_as_json_adds_up() {
+    let words = ["memory", "--model", "qwen3-14b", "--gpu", "h100-sxm", "--concurrency", "40", "--format", "json"];
+    let json: serde_json::Value = serde_json::from_str(&baseload(&words).well().stdout).unwrap();
+    let stack = json["per_gpu_gib"].as_object().unwrap();
+    let total = stack["total"].as_f64().unwrap();
+    let parts: f64 = stack.iter().filter(|(k, _)| *k != "total").map(|(_, v)| v.as_f64().unwrap()).sum();
+    assert!((parts - total).abs() < 1e-9 && stack.len() == 7, "{stack:?}");
+    let number = |key: &str| json[key].as_u64().unwrap();
+    assert_eq!((number("kv_bytes_per_token"), number("block_size")), (163_840, 16));
+    assert!((number("blocks") as f64 / 18_038.0 - 1.0).abs() < 0.05, "what vLLM 0.23 reported: {}", json["blocks"]);
+    assert_eq!(number("kv_tokens"), (number("blocks") - 1) * 16);
+    assert!(number("weights_only_kv_tokens") > number("kv_tokens"));
+    assert_eq!(number("preemption_starts_at"), number("sequences") + 1);
+    assert_eq!(json["at_concurrency"]["fits"], false);
+    let check: serde_json::Value =
+        serde_json::from_str(&baseload(&["memory", "--check", "--format", "json"]).well().stdout).unwrap();
+    for row in check.as_array().unwrap() {
+        assert!(row["off"].as_f64().unwrap().abs() < 0.05, "within 5 % of what was reported: {row}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn every_experiment_runs() {
 
 /// A copy of what the commands name, in which they may write.
 fn playground(at: &Path) {
-    for folder in ["experiments", "experiments/baselines", "traces"] {
+    for folder in ["experiments", "experiments/baselines", "tests/golden", "traces"] {
         std::fs::create_dir_all(at.join(folder)).unwrap();
         for entry in std::fs::read_dir(root().join(folder)).unwrap().flatten().filter(|e| e.path().is_file()) {
             std::fs::copy(entry.path(), at.join(folder).join(entry.file_name())).unwrap();

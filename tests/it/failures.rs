@@ -150,6 +150,49 @@ fn an_impossible_value_says_what_would_be_right() {
 }
 
 #[test]
+fn memory_refuses_what_cannot_be_and_says_what_would() {
+    let says = |words: &str| {
+        let ended = end_of(command().arg("memory").args(words.split(' ')));
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{words}: {}", ended.stderr);
+        ended.message()
+    };
+    let cases: [(&str, &[&str]); 14] = [
+        ("--model llama-3.1-8 --gpu l4", &["--model: unknown model `llama-3.1-8`; did you mean `llama-3.1-8b`?"]),
+        ("--model llama-3.1-8b --gpu h100", &["--gpu: unknown GPU `h100`; did you mean `h100-sxm`?"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --tp 0", &["tensor_parallel = 0 does not divide", "1, 2, 4, 8 would"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --tp 3", &["does not divide the 32 heads", "1, 2, 4, 8 would"]),
+        ("--model llama-3.1-405b --gpu h100-sxm --tp 16", &["more than the 8 GPUs h100-sxm links"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --utilization 1.2", &["utilization = 1.2 is not a share above 0"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --utilization NaN", &["utilization = NaN is not a share above 0"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --block-size 0", &["block_size = 0; it must be at least 1"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --max-model-len 200000", &["more than the 131072 of llama-3.1-8b"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --context 200000", &["--context 200000: a sequence has 1 to 131072"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --concurrency 0", &["--concurrency 0: it must be at least 1"]),
+        ("--model llama-3.1-8b --gpu l4", &["11.97 GiB a GPU short", "max_model_len = 33024 would fit"]),
+        (
+            "--model llama-3.1-70b --gpu h100-sxm",
+            &[
+                "102.10 GiB a GPU short for 131.42 GiB of weights",
+                "tensor_parallel = 4 would fit",
+                "2 x mi300x at US$ 3.70",
+                "2026",
+            ],
+        ),
+        (
+            "--model kimi-k2 --gpu l4 --utilization 0.05",
+            &["GiB a GPU short", "no GPU of the catalogue would fit it; lower max_model_len"],
+        ),
+    ];
+    for (words, wanted) in cases {
+        let message = says(words);
+        for word in wanted {
+            assert!(message.contains(word), "{words}: `{word}` is not in: {message}");
+        }
+    }
+    assert!(says("--model llama-3.1-8b").contains("--gpu <GPU>"));
+}
+
+#[test]
 fn a_bad_set_says_how_to_write_one() {
     let says = |set: &str| {
         let ended = baseload(&["run", "experiments/quickstart.toml", "--dry-run", "--set", set]);
@@ -189,6 +232,28 @@ fn a_bad_trace_names_its_line_and_leaves_no_folder() {
     }
 }
 
+/// A download that broke off: the bytes end in the middle of the compressed stream.
+#[test]
+fn a_torn_gzip_is_said_with_its_line() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(b"arrival_s,prompt_tokens,output_tokens\n").unwrap();
+    // Lengths that do not compress to nothing, so that half of the bytes is half of the rows.
+    for i in 0..2000u32 {
+        writeln!(zip, "{i},{},{}", i.wrapping_mul(2_654_435_761) % 4000 + 1, i.wrapping_mul(40_503) % 900 + 1).unwrap();
+    }
+    let bytes = zip.finish().unwrap();
+    let path = dir.path().join("t.csv.gz");
+    std::fs::write(&path, &bytes).unwrap();
+    end_of(command().args(["trace", "info"]).arg(&path)).well();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let ended = end_of(command().args(["trace", "info"]).arg(&path));
+    let line = ended.message().split("t.csv.gz:").nth(1).and_then(|m| m.split(':').next()?.parse::<u32>().ok());
+    assert!(ended.code == 2 && line.is_some_and(|l| l > 100), "{}", ended.stderr);
+    assert!(ended.message().contains("cannot be read"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_bad_generator_names_its_line() {
     let dir = tempfile::tempdir().unwrap();
@@ -226,6 +291,9 @@ fn bad_arguments_say_what_to_give() {
     assert!(says(&["trace", "info", "none.csv"]).contains("none.csv: No such file"));
     let gate = ["gate", "--baseline", "Cargo.toml", "--candidate", "experiments"];
     assert!(says(&gate).contains("Cargo.toml:1: ") && says(&gate).contains("a baseline is a summary.json"));
+    assert!(says(&["run", "experiments"]).contains("experiments: Is a directory"));
+    let seed = ["run", "experiments/quickstart.toml", "--seed", "18446744073709551615"];
+    assert!(says(&seed).contains("a seed is at most 9223372036854775807"));
     let run = ["run", "experiments/quickstart.toml", "--baseline", "none.json"];
     assert!(says(&run).contains("none.json: No such file"));
 }

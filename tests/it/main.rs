@@ -5,8 +5,10 @@ mod conformance;
 mod determinism;
 mod examples;
 mod failures;
+mod instructions;
 mod interrupt;
 mod manifest;
+mod perf;
 mod program;
 #[cfg(feature = "frames")]
 mod support;

@@ -113,10 +113,11 @@ fn trial(p: &Point, engine: VllmConfig) -> Trial {
 fn predict(p: &Point) -> Result<(f64, f64, f64), String> {
     let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
     let gpu = machine::gpu(&p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
-    let bytes = machine::weight_bytes(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
-    let engine = machine::engine_for(model, gpu, p.tensor_parallel, bytes, 0.9)?;
+    let weights =
+        machine::weights_dtype(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
+    let engine = machine::engine_for(model, gpu, p.tensor_parallel, weights, 0.9)?;
     let options = StepOptions {
-        weight_bytes: bytes,
+        weights,
         async_scheduling: engine.async_scheduling,
         max_num_seqs: p.concurrency,
         max_num_batched_tokens: 8_192,
@@ -129,7 +130,7 @@ fn predict(p: &Point) -> Result<(f64, f64, f64), String> {
     let ttft: Vec<f64> = kept().map(|(t, _)| t.ttft_s()).collect();
     let tpot: Vec<f64> =
         kept().filter(|(_, r)| r.output > 1).map(|(t, r)| (t.e2e_s() - t.ttft_s()) / f64::from(r.output - 1)).collect();
-    let weights_s = machine::weights_s(model, gpu, p.tensor_parallel, bytes);
+    let weights_s = machine::weights_s(model, gpu, p.tensor_parallel, weights);
     Ok((mean(&ttft).unwrap_or(f64::NAN), mean(&tpot).unwrap_or(f64::NAN), weights_s))
 }
 

@@ -87,14 +87,15 @@ fn median_gap(gaps: &[GapRun]) -> f64 {
 fn predict(p: &Point) -> Result<(f64, f64), String> {
     let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
     let gpu = machine::gpu(&p.gpu).ok_or_else(|| format!("{} is not in the catalogue", p.gpu))?;
-    let bytes = machine::weight_bytes(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
+    let weights =
+        machine::weights_dtype(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
     let engine = VllmConfig {
         max_num_seqs: p.max_num_seqs,
         async_scheduling: false,
-        ..machine::engine_for(model, gpu, p.gpus, bytes, 0.9)?
+        ..machine::engine_for(model, gpu, p.gpus, weights, 0.9)?
     };
     let options = StepOptions {
-        weight_bytes: bytes,
+        weights,
         async_scheduling: false,
         max_num_seqs: engine.max_num_seqs,
         max_num_batched_tokens: engine.max_num_batched_tokens,
@@ -109,7 +110,7 @@ fn predict(p: &Point) -> Result<(f64, f64), String> {
     let trial = Trial { requests, sending: Loop::Closed(p.batch), engine, lags: Lags::default() };
     let played = play(&trial, machine::step_time_for(model, gpu, p.gpus, &options)?)?;
     let gaps = &played.gaps[played.gaps.len() / 5..];
-    Ok((median_gap(gaps), machine::weights_s(model, gpu, p.gpus, bytes)))
+    Ok((median_gap(gaps), machine::weights_s(model, gpu, p.gpus, weights)))
 }
 
 /// Scores the points.

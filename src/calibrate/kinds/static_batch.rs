@@ -11,6 +11,7 @@ use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
 use crate::engine::VllmConfig;
+use crate::memory::WeightsDtype;
 use crate::types::SimTime;
 use std::io::BufRead;
 
@@ -115,7 +116,7 @@ fn predict(b: &MeasuredBatch) -> Result<(f64, f64, f64, f64), String> {
         ..VllmConfig::default()
     };
     let options = StepOptions {
-        weight_bytes: 2.0,
+        weights: WeightsDtype::Bf16,
         async_scheduling: false,
         max_num_seqs: engine.max_num_seqs,
         max_num_batched_tokens: engine.max_num_batched_tokens,
@@ -128,7 +129,7 @@ fn predict(b: &MeasuredBatch) -> Result<(f64, f64, f64, f64), String> {
     let e2e = played.timings.iter().map(|t| t.e2e_s()).fold(0.0, f64::max);
     let ttft = mean(&ttft).unwrap_or(f64::NAN);
     let tpot = (e2e - ttft) / f64::from(b.output.max(2) - 1);
-    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, 2.0)))
+    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, WeightsDtype::Bf16)))
 }
 
 /// Scores the batches.

@@ -35,8 +35,9 @@ impl<P: KvPool> Driver<P> {
         Driver { s, flight: VecDeque::new(), result: StepResult::default(), batches: 0 }
     }
 
-    fn call(&mut self, arrivals: &[Job], leave: &[AttemptId]) -> Said {
-        let accepted = arrivals.iter().map(|job| self.s.enqueue(job.clone(), SimTime(0)).is_ok()).collect();
+    fn call(&mut self, arrivals: &[(Job, Option<Box<[Run]>>)], leave: &[AttemptId]) -> Said {
+        let accepted =
+            arrivals.iter().map(|(job, says)| self.s.enqueue_with_output(job.clone(), says.clone()).is_ok()).collect();
         let left = leave.iter().map(|&attempt| self.s.abort(attempt)).collect();
         let mut batch = Batch::default();
         self.s.schedule(SimTime(0), &mut batch);
@@ -174,7 +175,7 @@ proptest! {
             let mut arrivals = Vec::new();
             while next < workload.len() && due + workload[next].gap <= call {
                 due += workload[next].gap;
-                arrivals.push(job_of(&workload, next));
+                arrivals.push((job_of(&workload, next), output_of(&workload, next)));
                 arrived.push(call);
                 next += 1;
             }
@@ -217,7 +218,16 @@ fn a_waiting_head_meets_what_a_running_request_generates() {
     for async_scheduling in [false, true] {
         for (blocks, gap) in [(60, 0), (60, 9), (60, 40), (14, 3), (12, 20)] {
             let config = VllmConfig { block_size: 4, num_blocks: blocks, async_scheduling, ..VllmConfig::default() };
-            let talks = Draw { gap: 0, shared: (0, 0), own: 9, after: None, output: 30, priority: 0, leaves: None };
+            let talks = Draw {
+                gap: 0,
+                shared: (0, 0),
+                own: 9,
+                after: None,
+                again: false,
+                output: 30,
+                priority: 0,
+                leaves: None,
+            };
             let hears = Draw { gap, after: Some((0, 25)), own: 2, output: 3, ..talks.clone() };
             let workload = [talks, hears.clone(), Draw { gap: 2, ..hears }];
             let mut drivers = (Driver::<BlockPool>::new(&config, false), Driver::<SpanPool>::new(&config, true));
@@ -225,7 +235,7 @@ fn a_waiting_head_meets_what_a_running_request_generates() {
             for call in 0..200 {
                 let mut arrivals = Vec::new();
                 while next < 3 && workload[..=next].iter().map(|d| d.gap).sum::<u64>() <= call {
-                    arrivals.push(job_of(&workload, next));
+                    arrivals.push((job_of(&workload, next), None));
                     next += 1;
                 }
                 assert_eq!(

@@ -34,6 +34,10 @@ fn drive(config: &VllmConfig, workload: &[Draw]) {
         assert!(tokens <= config.max_num_batched_tokens, "budget: {tokens} tokens in a step");
         assert!(s.load().running <= config.max_num_seqs, "sequence-limit: {} run", s.load().running);
         assert!(batch.preempted.is_empty() || batch.admitted.is_empty(), "no-admission-in-a-preempting-step");
+        if config.policy == QueuePolicy::Fcfs && !config.async_scheduling {
+            // Asynchronous scheduling lets others pass one whose tokens from before its preemption are still in flight.
+            assert!(rows.is_sorted(), "fcfs: who came first is scheduled first, preempted or not: {rows:?}");
+        }
         let shape: u32 = batch.prefill.iter().map(|c| c.tokens).sum::<u32>() + batch.decode_rows;
         assert_eq!(shape, tokens, "shape-covers-batch");
         for &(attempt, hit) in &batch.admitted {

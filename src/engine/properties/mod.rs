@@ -18,12 +18,16 @@ fn cases() -> ProptestConfig {
 fn configs() -> impl Strategy<Value = VllmConfig> {
     let block_size = prop_oneof![Just(1u32), Just(4), Just(16)];
     let sizes = (block_size, 8u32..60, 1u32..8, prop_oneof![1u32..20, 20u32..200]);
-    (sizes, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![Just(0u32), Just(7)], 0.0..0.3f64)
-        .prop_map(|((block_size, num_blocks, seqs, budget), cache, priority, gate, two, cap, watermark)| VllmConfig {
+    let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.9));
+    (sizes, switches, prop_oneof![Just(0u32), Just(7)], 0.0..0.3f64).prop_map(|(sizes, switches, cap, watermark)| {
+        let ((block_size, num_blocks, seqs, budget), (cache, priority, gate, two, chunked)) = (sizes, switches);
+        VllmConfig {
             block_size,
             num_blocks,
             max_num_seqs: seqs,
-            max_num_batched_tokens: budget,
+            // What may not be cut must fit a step.
+            max_num_batched_tokens: if chunked { budget } else { 500 },
+            chunked_prefill: chunked,
             prefix_caching: cache,
             policy: if priority { QueuePolicy::Priority } else { QueuePolicy::Fcfs },
             reserve_full_isl: gate,
@@ -31,7 +35,8 @@ fn configs() -> impl Strategy<Value = VllmConfig> {
             long_prefill_token_threshold: cap,
             watermark: if watermark < 0.1 { 0.0 } else { watermark },
             ..VllmConfig::default()
-        })
+        }
+    })
 }
 
 /// One request of a drawn workload.
@@ -45,6 +50,8 @@ struct Draw {
     /// Goes on as this request before it does: its prompt holds the same text and then so many tokens of what the other
     /// generates, which may still be running.
     after: Option<(usize, u32)>,
+    /// Is that request over again: the same prompt, and as `output_of` says the same answer.
+    again: bool,
     output: u32,
     priority: i32,
     /// Its client leaves so long after its arrival.
@@ -55,12 +62,14 @@ fn draws() -> impl Strategy<Value = Vec<Draw>> {
     let leaves = prop_oneof![5 => Just(None), 1 => (0u64..60).prop_map(Some)];
     let after = prop_oneof![3 => Just(None), 1 => (0usize..25, 1u32..30).prop_map(Some)];
     let text = (prop_oneof![2 => 0u64..3, 1 => 3u64..40], (0u64..3, 0u32..40), 1u32..60);
+    let after = (after, prop::bool::weighted(0.3));
     let one = (text, after, prop_oneof![1u32..6, 1u32..60], -1i32..2, leaves).prop_map(
-        |((gap, shared, own), after, output, priority, leaves)| Draw {
+        |((gap, shared, own), (after, again), output, priority, leaves)| Draw {
             gap,
             shared,
             own,
             after,
+            again,
             output,
             priority,
             leaves,
@@ -75,6 +84,7 @@ fn job_of(workload: &[Draw], id: usize) -> Job {
     let named = |name, len| Run { id: ContentId::Named(name), start: 0, len };
     let text = |d: &Draw, of: usize| vec![named(d.shared.0, d.shared.1), named(100 + of as u64, d.own)];
     let mut runs = match draw.after {
+        Some((of, _)) if of < id && draw.again => text(&workload[of], of),
         Some((of, tokens)) if of < id => {
             let mut runs = text(&workload[of], of);
             let len = tokens.min(workload[of].output);
@@ -87,4 +97,11 @@ fn job_of(workload: &[Draw], id: usize) -> Job {
     runs.retain(|run| run.len > 0);
     let prompt = runs.iter().map(|r| r.len).sum();
     Job { priority: draw.priority, content: Content::from(runs), ..job(id as u64, prompt, draw.output) }
+}
+
+/// What request `id` says, where that is given: text that another request which is asked the same says too. Two requests that
+/// run side by side can so fill equal blocks, which no trace makes them do.
+fn output_of(workload: &[Draw], id: usize) -> Option<Box<[Run]>> {
+    let of = workload[id].after.filter(|&(of, _)| of < id && workload[id].again).map_or(id, |(of, _)| of);
+    Some(Box::from([Run { id: ContentId::Output(of as u64), start: 0, len: u32::MAX }]))
 }

@@ -45,6 +45,8 @@ pub struct VllmConfig {
     pub prefix_caching: bool,
     /// Order of the queue.
     pub policy: QueuePolicy,
+    /// Whether a prompt may be computed over several steps. Without, a request waits for a step with room for all of it.
+    pub chunked_prefill: bool,
     /// Most prefill tokens of one request a step while others are there; 0 = no such cap.
     pub long_prefill_token_threshold: u32,
     /// Share of blocks that an admission leaves free while something runs.
@@ -67,6 +69,7 @@ impl Default for VllmConfig {
             max_model_len: 8192,
             prefix_caching: true,
             policy: QueuePolicy::Fcfs,
+            chunked_prefill: true,
             long_prefill_token_threshold: 0,
             watermark: 0.0,
             reserve_full_isl: true,
@@ -236,6 +239,8 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
             self.forget(slot);
         }
         lost[from..].sort_unstable();
+        // GPU memory is gone, and the prefix cache with it.
+        self.pool = P::new(self.config.num_blocks, self.config.block_size);
     }
     fn stride(&self) -> Option<Stride> {
         self.repeats()

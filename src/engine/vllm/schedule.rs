@@ -84,7 +84,11 @@ impl<P: KvPool> VllmScheduler<P> {
             }
             let hits = self.look_up(slot, batch);
             let hit = hits.blocks * self.config.block_size;
-            let n = capped(self.slots[slot].tokens() - hit, cap).min(*budget);
+            let n = capped(self.slots[slot].tokens() - hit, cap);
+            if !self.config.chunked_prefill && n > *budget {
+                break;
+            }
+            let n = n.min(*budget);
             if !self.admit_blocks(slot, hits, n, batch) {
                 self.blocked = (at == 0).then_some(slot);
                 break;

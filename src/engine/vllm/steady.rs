@@ -265,7 +265,7 @@ impl<P: KvPool> VllmScheduler<P> {
 
     /// Makes ordinary rows of all steady ones. `batch` is the one that is being scheduled, if one is: its steady rows become
     /// its first rows.
-    pub(super) fn unfold(&mut self, mut batch: Option<&mut Batch>) {
+    pub(super) fn unfold(&mut self, batch: Option<&mut Batch>) {
         if self.steady.len() == 0 {
             return;
         }
@@ -314,7 +314,7 @@ impl<P: KvPool> VllmScheduler<P> {
             let registered = r.tokens() - u32::from(!fresh);
             self.write_down(slot, held, registered.min(held));
         }
-        if let Some(batch) = batch.as_deref_mut().filter(|_| scheduling) {
+        if let Some(batch) = batch.filter(|_| scheduling) {
             batch.decode_rows -= batch.steady;
             batch.decode_ctx_sum = 0;
             batch.steady = 0;

@@ -122,6 +122,42 @@ fn t3_fcfs_preemption_recompute_and_head_of_line_wait() {
 }
 
 #[test]
+fn t3_async_admits_one_schedule_later() {
+    let mut e = engine(64, 5, |c| c.async_scheduling = true);
+    e.add(job(0, 30, 20));
+    e.add(job(1, 30, 20));
+    let mut before = None;
+    // The plan of schedule k and what the update of schedule k - 1 finished.
+    let mut call = |e: &mut Driver| {
+        let plan = e.plan();
+        let next = (!plan.is_empty()).then(|| std::mem::take(&mut e.batch));
+        let preempted = next.as_ref().map_or_else(Vec::new, |b: &Batch| b.preempted.iter().map(|a| a.0).collect());
+        let finished = match std::mem::replace(&mut before, next) {
+            Some(batch) => {
+                e.batch = batch;
+                e.end()
+            }
+            None => Vec::new(),
+        };
+        (
+            plan,
+            preempted,
+            finished,
+            e.result.first_tokens.len() + e.result.gaps.iter().map(|g| g.tokens as usize).sum::<usize>(),
+        )
+    };
+    assert_eq!(call(&mut e).0, [(0, 30), (1, 30)]);
+    assert_eq!(call(&mut e).0, [(0, 1), (1, 1)]);
+    assert_eq!(call(&mut e).0, [(0, 1), (1, 1)]);
+    let (plan, preempted, _, emitted) = call(&mut e);
+    assert_eq!((plan, preempted, emitted), (vec![(0, 1)], vec![1], 2), "the victim's token in flight is delivered");
+    (5..=20).for_each(|_| assert_eq!(call(&mut e).0, [(0, 1)]));
+    let (plan, _, finished, _) = call(&mut e);
+    assert_eq!((plan, finished), (vec![], vec![0]));
+    assert_eq!(call(&mut e).0, [(1, 17)]);
+}
+
+#[test]
 fn t3_without_a_cache_recomputes_everything() {
     let mut e = t3(!ON);
     assert_eq!(e.queue(), [4, 5, 2, 1, 3]);
@@ -253,6 +289,15 @@ fn w1_watermark_holds_back_admissions_only_while_something_runs() {
     [(0, 60), (1, 60), (2, 8)].into_iter().for_each(|(id, prompt)| e.add(job(id, prompt, 4)));
     assert_eq!(e.step().0, [(0, 60)]);
     assert_eq!(e.step().0, [(0, 1)]);
+}
+
+#[test]
+fn c0_a_whole_prompt_waits_for_room_when_it_may_not_be_cut() {
+    let mut e = engine(64, 20, |c| c.chunked_prefill = false);
+    [(0, 40), (1, 40), (2, 10)].into_iter().for_each(|(id, prompt)| e.add(job(id, prompt, 5)));
+    assert_eq!(e.step().0, [(0, 40)]);
+    assert_eq!(e.step().0, [(0, 1), (1, 40), (2, 10)]);
+    assert_eq!(e.step().0, [(0, 1), (1, 1), (2, 1)]);
 }
 
 #[test]

@@ -16,9 +16,10 @@ impl Rows for Azure {
             }
             return Ok(None);
         }
-        let fields: Vec<&str> = line.split(',').collect();
-        let [at, prompt, output] = fields[..] else {
-            return Err(format!("the line is torn: {} fields; a row has 3", fields.len()));
+        let mut fields = line.split(',');
+        let (Some(at), Some(prompt), Some(output), None) = (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
+            return Err(format!("the line is torn: {} fields; a row has 3", line.split(',').count()));
         };
         let at_ns = timestamp(at.trim()).ok_or_else(|| {
             format!("`{at}` is no timestamp; it must be YYYY-MM-DD HH:MM:SS, with or without a fraction and +00:00")
@@ -54,9 +55,9 @@ fn timestamp(text: &str) -> Option<i128> {
     if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|d| d.is_ascii_digit()) {
         return None;
     }
-    let ns: i128 = format!("{fraction:0<9}").parse().ok()?;
+    let ns = (0..9).fold(0, |ns, i| ns * 10 + i64::from(fraction.as_bytes().get(i).map_or(0, |d| d - b'0')));
     let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    Some(i128::from(seconds) * 1_000_000_000 + ns)
+    Some(i128::from(seconds) * 1_000_000_000 + i128::from(ns))
 }
 
 /// Days since 1970-01-01 of a Gregorian date (years counted from March).
@@ -75,6 +76,10 @@ mod tests {
         assert_eq!(timestamp("1970-01-01 00:00:00"), Some(0));
         assert_eq!(timestamp("2023-11-16 18:15:46.6805900"), Some(1_700_158_546_680_590_000));
         assert_eq!(timestamp("2024-02-29 00:00:01+00:00"), Some(1_709_164_801_000_000_000));
+        assert_eq!(timestamp("1970-01-01 00:00:01.000000001"), Some(1_000_000_001));
+        for bad in ["1970-01-01 00:00:01.", "1970-01-01 00:00:01.0000000001", "1970-01-01 00:00:01.x"] {
+            assert_eq!(timestamp(bad), None, "{bad}");
+        }
         for bad in ["2023-02-29 00:00:00", "2023-11-16", "2023-11-16T18:15:46", "2023-13-01 00:00:00", ""] {
             assert_eq!(timestamp(bad), None, "{bad}");
         }

@@ -7,7 +7,7 @@ mod own_csv;
 mod own_jsonl;
 
 use super::{Format, SourceOptions, detect};
-use crate::random::{dist::uniform01, stream};
+use crate::random::{StreamFamily, StreamKey, dist::uniform01};
 use crate::types::{Content, ContentId, NO_SESSION, Outcome, Request, Run, SimTime, Source};
 use std::collections::VecDeque;
 use std::io::{BufRead, Cursor, Read};
@@ -61,7 +61,7 @@ pub fn open(reader: Reader, name: &str, classes: &[String], options: &SourceOpti
     let mut first = Vec::new();
     reader.read_until(b'\n', &mut first).map_err(|e| format!("{name}:1: cannot be read: {e}"))?;
     let format = detect(&String::from_utf8_lossy(&first), name)?;
-    let whole: Reader = Box::new(std::io::BufReader::new(Cursor::new(first).chain(reader)));
+    let whole: Reader = Box::new(Cursor::new(first).chain(reader));
     open_as(format, whole, name, classes, options)
 }
 
@@ -91,6 +91,7 @@ pub fn open_as(
         buffer: Vec::new(),
         rows,
         options: options.clone(),
+        spread: StreamKey { seed: options.seed, replicate: options.replicate, name: "trace.bucket" }.family(),
         bucket_ns: if options.spread_buckets { bucket_ns } else { 0 },
         first_ns: None,
         last_ns: 0,
@@ -110,6 +111,8 @@ pub struct FileSource {
     buffer: Vec<u8>,
     rows: Box<dyn Rows>,
     options: SourceOptions,
+    /// Where in its bucket a request falls.
+    spread: StreamFamily,
     bucket_ns: u64,
     first_ns: Option<i128>,
     last_ns: u64,
@@ -187,9 +190,14 @@ impl FileSource {
         self.made += 1;
         let mut runs = row.named;
         let named: u32 = runs.iter().map(|r| r.len).sum();
-        if named < row.prompt_tokens {
-            runs.push(Run { id: ContentId::Private(index), start: 0, len: row.prompt_tokens - named });
-        }
+        let content = if runs.is_empty() {
+            Content::private(index, row.prompt_tokens)
+        } else {
+            if named < row.prompt_tokens {
+                runs.push(Run { id: ContentId::Private(index), start: 0, len: row.prompt_tokens - named });
+            }
+            Content::from(runs)
+        };
         self.ready.push_back(Request {
             index,
             arrival: SimTime(self.options.scaled(at_ns)),
@@ -202,7 +210,7 @@ impl FileSource {
                 .max_output_tokens
                 .unwrap_or(self.options.default_max_output_tokens.max(row.output_tokens)),
             priority: row.priority,
-            content: Content::from(runs),
+            content,
         });
     }
 
@@ -230,8 +238,7 @@ impl FileSource {
             }
             bucket.push(row);
         }
-        let (seed, replicate) = (self.options.seed, self.options.replicate);
-        let offset = |i: u64| (uniform01(&mut stream(seed, replicate, "trace.bucket", i, 0)) * width as f64) as u64;
+        let offset = |i: u64| (uniform01(&mut self.spread.at(i, 0)) * width as f64) as u64;
         let mut offsets: Vec<u64> = (0..bucket.len() as u64).map(|i| offset(self.made + i)).collect();
         offsets.sort_unstable();
         for (offset, row) in offsets.into_iter().zip(bucket) {

@@ -52,7 +52,7 @@ const SYSTEM_PROMPTS: [u64; 8] = [5, 16, 33, 64, 130, 700, 1_300, 2_300];
 
 /// Draws the experiment of a seed. `schema` is the experiment's JSON schema: keys that it does not know are not drawn.
 pub fn draw(seed: u64, schema: &str) -> Drawn {
-    let mut d = Draw { luck: Luck::new(seed), toml: String::new(), files: Vec::new(), schema, longest: 0 };
+    let mut d = Draw { luck: Luck::new(seed), toml: String::new(), files: Vec::new(), schema, longest: 0, long: false };
     let l = &mut d.luck;
     let seed_in_file = l.range(0, 1 << 40);
     let _ = writeln!(d.toml, "version = 1\nname = \"swarm-{seed}\"\nseed = {seed_in_file}\n");
@@ -60,7 +60,7 @@ pub fn draw(seed: u64, schema: &str) -> Drawn {
     let pools: Vec<String> = (0..*d.luck.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2])).map(|i| d.pool(i)).collect();
     let least = u64::from(pools.is_empty());
     let endpoints: Vec<String> = (0..(*d.luck.pick(&[0, 0, 1, 1, 2, 3])).max(least)).map(|i| d.endpoint(i)).collect();
-    d.trace(&classes);
+    d.trace(&classes, !endpoints.is_empty());
     d.slo();
     d.gateway();
     d.failures();
@@ -77,6 +77,8 @@ struct Draw<'a> {
     schema: &'a str,
     /// Longest sequence of the largest pool, so that prompts come near to it.
     longest: u64,
+    /// Prompts long enough for an endpoint's prompt cache.
+    long: bool,
 }
 
 macro_rules! line {
@@ -186,8 +188,9 @@ impl Draw<'_> {
         name
     }
 
-    fn trace(&mut self, classes: &[String]) {
+    fn trace(&mut self, classes: &[String], bought: bool) {
         line!(self, "[trace]");
+        self.long = bought && self.luck.percent(40);
         let kind = self.luck.range(0, 9);
         let requests = self.luck.range(20, 300);
         match kind {
@@ -196,7 +199,7 @@ impl Draw<'_> {
             6 => self.azure(requests),
             7 => self.mooncake(requests),
             8 => self.generator(requests),
-            _ => return self.users(requests),
+            _ => return self.users(requests, bought),
         }
         line!(self, "rate_scale = {}", self.luck.pick(&["1.0", "1.0", "0.5", "3.7"]));
         line!(self, "default_max_output_tokens = {}", self.luck.pick(&[1, 9, 1024]));
@@ -209,6 +212,8 @@ impl Draw<'_> {
     /// Arrivals in ns, in order: bursts, equal instants, pauses. The second is later than the first.
     fn arrivals(&mut self, requests: u64) -> Vec<u64> {
         let mean = *self.luck.pick(&[200_000, 2_000_000, 5_000_000, 20_000_000, 200_000_000]);
+        // On a grid, arrivals meet timeouts, retries and scrapes at the very instant.
+        let grid = *self.luck.pick(&[1, 1, 1, 10_000_000, 100_000_000]);
         let (mut at, mut out) = (0, vec![0]);
         for i in 1..requests {
             at += match self.luck.range(0, 9) {
@@ -217,13 +222,16 @@ impl Draw<'_> {
                 6..=8 => 1 + self.luck.range(mean / 2, mean * 2),
                 _ => self.luck.range(1, mean * 20),
             };
-            out.push(at);
+            out.push(if i == 1 { at.next_multiple_of(grid) } else { at.max(out[1]) / grid * grid });
         }
         out
     }
 
     fn prompt(&mut self) -> u64 {
         let longest = if self.longest == 0 { 3_000 } else { self.longest };
+        if self.long && self.luck.percent(60) {
+            return self.luck.range(1_100, 3_000);
+        }
         match self.luck.range(0, 99) {
             0..=9 => 1,
             10..=74 => self.luck.skewed(1, longest.min(800)),
@@ -260,7 +268,8 @@ impl Draw<'_> {
     /// Prompts that begin with a part of a system prompt, cut into runs at random.
     fn content(&mut self, prompt: u64) -> String {
         let (mut runs, mut left) = (Vec::new(), prompt);
-        for id in [self.luck.range(0, 7), self.luck.range(100, 105)] {
+        let first = if self.long { self.luck.range(5, 7) } else { self.luck.range(0, 7) };
+        for id in [first, self.luck.range(100, 105)] {
             let whole = *SYSTEM_PROMPTS.get(id as usize).unwrap_or(&50);
             let take = if self.luck.percent(70) { whole } else { self.luck.range(0, whole) }.min(left);
             let cut = if self.luck.percent(30) && take > 1 { self.luck.range(1, take - 1) } else { take };
@@ -357,9 +366,11 @@ impl Draw<'_> {
         self.file("generator.toml", text, "generate");
     }
 
-    fn users(&mut self, requests: u64) {
+    fn users(&mut self, requests: u64, bought: bool) {
         let l = &mut self.luck;
-        let (users, think) = (l.range(1, 20.min(requests / 2)), *l.pick(&["1ms", "100ms", "2s"]));
+        let (users, think) = (l.range(1, 20.min(requests / 2)), *l.pick(&["0s", "1ms", "100ms", "2s"]));
+        // Users who do not think may send everything at one instant, whose spend cannot be scaled to a month.
+        let think = if bought && think == "0s" { "3ms" } else { think };
         let prompt = l.range(1, 1 + self.longest.min(1_000));
         line!(
             self,

@@ -6,7 +6,6 @@ use polars::prelude::{DataFrame, ParquetReader, SerReader};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A way of running that must change no compared byte.
@@ -36,16 +35,6 @@ const MODES: &[Mode] = &[
 /// Files that say how a run went, not what it found.
 const NEVER_COMPARED: [&str; 2] = ["perf.json", "run.json"];
 
-/// The modes that this binary knows. Flags that `run --help` does not list yet are left out.
-pub fn modes() -> impl Iterator<Item = &'static Mode> {
-    static HELP: OnceLock<String> = OnceLock::new();
-    let help = HELP.get_or_init(|| {
-        let output = binary().args(["run", "--help"]).output().expect("modes: `baseload run --help` runs");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    MODES.iter().filter(|m| m.args.iter().all(|a| !a.starts_with("--") || help.contains(a)))
-}
-
 pub fn binary() -> Command {
     let mut command = Command::cargo_bin("baseload").expect("modes: the binary is built with the tests");
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -61,7 +50,7 @@ pub fn run(mode: &Mode, experiment: &Path, more: &[&str], out: &Path, at_most: D
     command.env("POLARS_MAX_THREADS", mode.polars_threads).arg("run").arg(experiment).arg("--quiet").arg("--out");
     let output = command.arg(out).args(mode.args).args(more).timeout(at_most).output();
     let output = output.map_err(|e| format!("mode `{}`: {e}", mode.label))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
     match output.status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(format!("mode `{}`: exit status {code}: {said}", mode.label)),
@@ -75,7 +64,7 @@ pub fn run(mode: &Mode, experiment: &Path, more: &[&str], out: &Path, at_most: D
 /// The first fault or difference, named.
 pub fn one_hash(experiment: &Path, more: &[&str], into: &Path, at_most: Duration) -> Result<(PathBuf, String), String> {
     let mut first: Option<PathBuf> = None;
-    for (i, mode) in modes().enumerate() {
+    for (i, mode) in MODES.iter().enumerate() {
         let out = into.join(format!("mode-{i}"));
         run(mode, experiment, more, &out, at_most)?;
         match &first {
@@ -214,4 +203,12 @@ fn a_difference_is_named_by_row_and_column_or_by_key() {
     assert_eq!(key, "summary.json: policies[0].requests: 3 and 4");
     std::fs::write(a.join("extra.json"), "1").unwrap();
     assert!(difference(&a, &dir.path().join("b"), true).unwrap().contains("extra.json is in one"));
+}
+
+#[test]
+fn a_run_that_lasts_too_long_is_a_failure_of_liveness() {
+    let dir = tempfile::tempdir().unwrap();
+    let quickstart = Path::new("experiments/quickstart.toml");
+    let fault = run(&MODES[0], quickstart, &[], &dir.path().join("r"), Duration::from_millis(1)).unwrap_err();
+    assert!(fault.contains("mode `jobs 1`: liveness"), "{fault}");
 }

@@ -69,7 +69,7 @@ impl Case {
             }
             requests::each(&mut c, &self.facts, &asks, &lives);
             replay::replay(&mut c, &self.facts, policy, &asks, &lives, seen);
-            series::series(&mut c, &self.facts, policy, &lives, seen);
+            series::series(&mut c, &self.facts, policy, &asks, &lives, seen);
             summary::summary(&mut c, &self.facts, policy, &lives, seen);
             bill::bill(&mut c, policy, &self.facts, &lives, seen);
             if c.all.len() > before + 20 {

@@ -107,12 +107,6 @@ struct Answer {
     served: bool,
 }
 
-/// Faults that this audit found in rooms which are being rewritten: it looks away until each is mended, and then the
-/// constant goes. An attempt that dies with its replica says 0 output tokens, whatever it had streamed.
-const KNOWN_LOST_TOKENS_ARE_NOT_COUNTED: bool = true;
-/// A replica that comes back still has the prefix cache of before its death.
-const KNOWN_KV_OUTLIVES_ITS_REPLICA: bool = true;
-
 /// OpenAI's automatic cache (spec/apis.md 4.2): from 1,024 tokens in steps of 128, for 5 minutes after the last use.
 const CACHE_FROM: u32 = 1_024;
 const CACHE_STEP: u32 = 128;
@@ -428,7 +422,7 @@ impl Replay<'_> {
                 ));
             }
         }
-        self.tokens(&at, i, r, pool, a, dead || (lost_at != u64::MAX && a.ended >= fail));
+        self.tokens(&at, i, r, pool, a);
         if (a.outcome.as_str(), a.ended) == ("failed", a.sent) && a.cause != "replica_lost" {
             return self.failed(i, k, a.ended, 0);
         }
@@ -437,7 +431,7 @@ impl Replay<'_> {
     }
 
     /// What an engine may have computed.
-    fn tokens(&mut self, at: &str, i: usize, r: usize, pool: &Pool, a: &AttemptRow, died: bool) {
+    fn tokens(&mut self, at: &str, i: usize, r: usize, pool: &Pool, a: &AttemptRow) {
         let ask = &self.asks[i];
         if !pool.vllm {
             self.c.same(format!("{at}: cached, preempted in a static batch"), (a.cached_tokens, a.preemptions), (0, 0));
@@ -445,7 +439,7 @@ impl Replay<'_> {
                 self.c.same(format!("{at}: first token of a static batch, ns"), a.first_token, Some(a.ended));
             }
         }
-        if a.outcome != "completed" && !(died && KNOWN_LOST_TOKENS_ARE_NOT_COUNTED) {
+        if a.outcome != "completed" {
             let seen = (a.first_token.is_some(), a.output_tokens > 0);
             self.c.same(format!("{at}: tokens left, as the first token says"), seen.1, seen.0);
         }
@@ -454,16 +448,13 @@ impl Replay<'_> {
         }
         // KV dies with its replica: only what was sent since then can be cached.
         let since = self.replicas[r].downs.iter().map(|d| d.back).filter(|b| *b <= a.sent).max().unwrap_or(0);
-        let since = if KNOWN_KV_OUTLIVES_ITS_REPLICA { 0 } else { since };
         let before = self.lives.iter().enumerate().filter(|(j, _)| *j != i).filter(|(_, life)| {
             let there = |b: &&AttemptRow| b.replica == a.replica && b.sent >= since && Some(b.sent) < a.first_token;
-            life.attempts.iter().any(|b| there(&b))
+            life.attempts.iter().any(there)
         });
         let most = before.map(|(j, _)| shared(&ask.shared, &self.asks[j].shared)).max().unwrap_or(0);
-        let again = KNOWN_KV_OUTLIVES_ITS_REPLICA && self.lives[i].attempts.iter().any(|b| b.sent < a.sent);
-        let most = if again { ask.prompt } else { most };
         let most = most.min(ask.prompt - 1) / pool.block_size as u32 * pool.block_size as u32;
-        if !pool.prefix_caching || a.cached_tokens > most || a.cached_tokens % pool.block_size as u32 != 0 {
+        if !pool.prefix_caching || a.cached_tokens > most || !a.cached_tokens.is_multiple_of(pool.block_size as u32) {
             let (cached, size, on) = (a.cached_tokens, pool.block_size, pool.prefix_caching);
             self.c.say(format!(
                 "{at}: {cached} cached tokens; blocks of {size}, caching {on}, at most {most} were there"
