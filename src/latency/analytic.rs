@@ -1,14 +1,21 @@
-//! The analytic step time: each part of a step takes the longer of its compute and its memory traffic, and a step
-//! what its engine's host makes of it.
+//! The analytic step time: each kernel of a step by its operations and bytes, and a step what its engine's host makes
+//! of the kernels.
 //!
 //! Imports `catalog`, `memory`, `types`. Must keep true: pure decode is piecewise affine in the sum of contexts, and
 //! a window or the end of the host's reign ends a piece; each part is rounded to femtoseconds once, and parts are
 //! added and compared as integers.
 //!
-//! **A step.** The GPU path is a fixed part, the layers, the head and attention. The host path schedules, prepares,
-//! samples and updates. Synchronous engines add the two; asynchronous ones take the longer (spec/vllm.md 1.1). The
-//! host path of a step is priced by its own batch, though in a real asynchronous engine it is the next one's; and a
-//! first step after idleness, which has nothing to hide behind, is priced like all others.
+//! **A kernel.** A matrix product of m tokens takes `launch + sqrt(compute^2 + memory^2)`: the operations at a share of
+//! the peak, the weights, inputs and outputs at a share of the bandwidth, and a corner between the two that is as round
+//! as the measured ones (an exponent of 2 on H100, A100 and L40S alike). Attention of decode rows reads its keys and
+//! values; prefill attention computes its query-key pairs, each query with a few hundred more. Routed experts read what
+//! the batch touches. Element-wise kernels go by bytes, all-reduces by bytes of a ring; a layer has a fixed rest.
+//! `curves.rs` has the shares and fixed parts, fitted for each GPU and number format.
+//!
+//! **A step.** The GPU path is the layers, the head and attention. The host path schedules, prepares, samples and
+//! updates. Synchronous engines add the two; asynchronous ones take the longer (spec/vllm.md 1.1). The host path of a
+//! step is priced by its own batch, though in a real asynchronous engine it is the next one's; and a first step after
+//! idleness, which has nothing to hide behind, is priced like all others.
 //!
 //! **Padding.** Up to the largest captured CUDA graph, the layers (matrix products and all-reduces) run for the padded
 //! number of tokens; attention and the output head for the real ones: vLLM 0.32 computes logits outside the graph, on
@@ -17,96 +24,56 @@
 //!
 //! **Launches.** A pure decode step is one full graph. In a mixed step the host launches the pieces between graphs,
 //! and above the largest graph every kernel, layer by layer; the GPU runs behind, so a step takes no less than its
-//! launches, and they lengthen the host path of an asynchronous engine.
-use super::GraphSizes;
+//! launches, and they lengthen the host path of an asynchronous engine. An engine that captured no graph at all is
+//! taken for one that does not compile either, and launches more slowly.
+//!
+//! **Compiled.** Layers are a table: every number of tokens up to 1,024, then every 64th with straight lines between.
 use super::work;
+use super::{Curves, GraphSizes, ProductCurve, WeightDtype};
 use crate::catalog::{Gpu, Model};
 use crate::memory::kv_bytes_per_token;
 use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepTime};
 
-/// Share of peak compute that large matrix products reach. Assumption: 0.6 gives the 25-35 thousand prefill tokens a
-/// second that are commonly reported for 8B models on H100; not measured by us.
-const LINEAR_MFU: f64 = 0.60;
-/// Share of peak compute that prefill attention reaches. Assumption, below FlashAttention-3's published peak of
-/// about 0.75 on H100 because serving batches are ragged.
-const ATTENTION_MFU: f64 = 0.45;
-/// Share of peak memory bandwidth that weight and KV reads reach. Assumption: 0.8, the usual range is 0.75-0.9.
-const MEMORY_EFFICIENCY: f64 = 0.80;
-/// Share of peak link bandwidth that all-reduce reaches. Assumption.
-const LINK_EFFICIENCY: f64 = 0.70;
-/// Fixed part of a step on the GPU, seconds: gaps between kernels, embedding, sampling. Assumption, chosen so that
-/// Llama-3.1-8B decodes alone on H100 in 6.4 ms; with it Qwen3-14B alone takes 11.3 ms a token, where the fastest of
-/// 1,212 requests measured on one H100 (vLLM 0.23, 2 requests a second) took 11.1.
-const STEP_OVERHEAD_S: f64 = 0.0008;
-/// Host path of a step, seconds: schedule, prepare, update. Assumption. Median inter-token latencies of
-/// Llama-3.1-8B and Qwen3-8B on H100 with vLLM 0.11 (synchronous; ml-energy leaderboard, 8 to 128 rows) exceed this
-/// roofline's weights and KV reads by 1.0-1.6 ms + 60-80 us a row. That holds `STEP_OVERHEAD_S`, the host, sampling
-/// over the vocabulary and prefills in between; of the fixed part 0.5 ms is taken for the host.
-const HOST_STEP_S: f64 = 0.0005;
-/// Host path for each sequence of a step, seconds. Assumption: about half of the slope above.
-const HOST_SEQUENCE_S: f64 = 30e-6;
-/// Launching one layer of a mixed step between its graphs: attention and the graphs around it, seconds. Assumption
-/// (three or four launches of about 10 us from Python).
-const PIECEWISE_LAYER_S: f64 = 40e-6;
-/// Launching one layer without a graph, seconds. Assumption (about ten launches of about 10 us).
-const EAGER_LAYER_S: f64 = 100e-6;
-/// Latency of one all-reduce over NVLink or alike, seconds. Assumption (one-shot kernels: 5-10 us).
-const ALL_REDUCE_LATENCY_S: f64 = 8e-6;
-/// The same over PCIe, seconds. Assumption.
-const ALL_REDUCE_PCIE_LATENCY_S: f64 = 30e-6;
 /// All-reduces a layer: after attention and after the FFN.
 const ALL_REDUCES_PER_LAYER: f64 = 2.0;
 /// Bytes of an activation: BF16.
 const ACTIVATION_BYTES: f64 = 2.0;
+/// Bytes a logit is written and read with until a token is drawn: FP32, softmax.
+const LOGIT_TRAFFIC_BYTES: f64 = 12.0;
+/// Bytes of an 8-bit product's input: BF16 in, 8 bits out, beside the product's own read.
+const QUANTISE_BYTES: f64 = 3.0;
 /// Rows and tokens whose parts are computed once at construction: the largest sequence limit and the largest captured
 /// graph that vLLM has by default.
 const CACHED: u32 = 1_024;
+/// Tokens between two entries of the table above that, and its end; beyond it parts are computed.
+const STRIDE: u64 = 64;
+const TABLE_END: u64 = 65_536;
 
-/// What the roofline may be told. `Default` holds this file's constants, BF16, and vLLM's mode and graphs on H100.
+/// What the model may be told. `Default` is BF16 weights and KV, vLLM's mode and graphs on H100, and the catalogue's
+/// curves of the GPU.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RooflineOptions {
-    /// Bytes a parameter; above 0.75 and up to 1 uses the GPU's FP8 peak where it has one, else BF16's.
-    pub weight_bytes_per_param: f64,
+pub struct AnalyticOptions {
+    /// Number format of the weights.
+    pub weights: WeightDtype,
     /// Bytes a cached element.
     pub kv_dtype_bytes: u32,
-    /// Share of peak compute of matrix products, above 0 and up to 1.
-    pub linear_mfu: f64,
-    /// Share of peak compute of prefill attention, above 0 and up to 1.
-    pub attention_mfu: f64,
-    /// Share of peak memory bandwidth, above 0 and up to 1.
-    pub memory_efficiency: f64,
-    /// Share of peak link bandwidth, above 0 and up to 1.
-    pub link_efficiency: f64,
-    /// Fixed part of a step on the GPU, seconds.
-    pub step_overhead_s: f64,
-    /// Host path of a step, seconds.
-    pub host_step_s: f64,
-    /// Host path for each sequence of a step, seconds.
-    pub host_sequence_s: f64,
-    /// Launching one layer of a mixed step between its graphs, seconds.
-    pub piecewise_layer_s: f64,
-    /// Launching one layer without a graph, seconds.
-    pub eager_layer_s: f64,
+    /// Curves in place of the catalogue's.
+    pub curves: Option<Curves>,
+    /// Whether routed experts are spread whole over the GPUs instead of each cut into `tensor_parallel` parts.
+    pub expert_parallel: bool,
     /// Whether the host path runs beside the GPU path instead of around it.
     pub async_scheduling: bool,
     /// The captured CUDA graphs.
     pub graph_sizes: GraphSizes,
 }
 
-impl Default for RooflineOptions {
+impl Default for AnalyticOptions {
     fn default() -> Self {
-        RooflineOptions {
-            weight_bytes_per_param: 2.0,
+        AnalyticOptions {
+            weights: WeightDtype::Bf16,
             kv_dtype_bytes: 2,
-            linear_mfu: LINEAR_MFU,
-            attention_mfu: ATTENTION_MFU,
-            memory_efficiency: MEMORY_EFFICIENCY,
-            link_efficiency: LINK_EFFICIENCY,
-            step_overhead_s: STEP_OVERHEAD_S,
-            host_step_s: HOST_STEP_S,
-            host_sequence_s: HOST_SEQUENCE_S,
-            piecewise_layer_s: PIECEWISE_LAYER_S,
-            eager_layer_s: EAGER_LAYER_S,
+            curves: None,
+            expert_parallel: false,
             async_scheduling: true,
             graph_sizes: GraphSizes::new(1_024, 8_192, false),
         }
@@ -132,27 +99,61 @@ struct Host {
 /// A piece that does not exist ends at 0.
 type Pieces = [DecodeLaw; 3];
 
+/// A product's curve with the peaks put in.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    s_per_flop: f64,
+    s_per_byte: f64,
+    launch_s: f64,
+}
+
+impl Rates {
+    fn new(curve: ProductCurve, tflops: f64, bw_gbps: f64) -> Rates {
+        Rates {
+            s_per_flop: 1.0 / (tflops * 1e12 * curve.compute_share),
+            s_per_byte: 1.0 / (bw_gbps * 1e9 * curve.memory_share),
+            launch_s: curve.launch_s,
+        }
+    }
+
+    /// Seconds of a kernel with so many operations and bytes.
+    fn kernel_s(&self, flops: f64, bytes: f64) -> f64 {
+        let (compute, memory) = (flops * self.s_per_flop, bytes * self.s_per_byte);
+        self.launch_s + libm::sqrt(compute * compute + memory * memory)
+    }
+
+    /// Seconds of a product of `m` rows, `n` outputs, `k` inputs.
+    fn product_s(&self, m: f64, n: f64, k: f64, weight_bytes: f64, quantised: bool) -> f64 {
+        let input = if quantised { 1.0 + QUANTISE_BYTES } else { ACTIVATION_BYTES };
+        let bytes = n * k * weight_bytes + m * (n * ACTIVATION_BYTES + k * input);
+        self.kernel_s(2.0 * m * n * k, bytes)
+    }
+}
+
 /// Step times of one replica from the dimensions of its model, the peaks of its GPUs and the mode of its engine.
 #[derive(Debug, Clone)]
-pub struct Roofline {
+pub struct Analytic {
     model: Model,
-    weights: work::Weights,
-    tensor_parallel: u32,
-    /// Seconds an operation: matrix products, prefill attention.
-    s_per_flop: f64,
+    products: Vec<work::Product>,
+    tensor_parallel: f64,
+    weights: WeightDtype,
+    expert_parallel: bool,
+    quantised: bool,
+    bf16: Rates,
+    linear: Rates,
+    expert: Rates,
+    /// Seconds an operation of prefill attention, a byte over the link.
     s_per_attention_flop: f64,
-    /// Seconds a byte: memory, link.
-    s_per_byte: f64,
     s_per_link_byte: f64,
     all_reduce_latency_s: f64,
-    weight_bytes: f64,
-    /// Fixed part of the GPU path.
-    overhead_fs: u64,
-    /// Host path: a step, a sequence; launches of a mixed and of an eager step.
+    /// Fixed part of all layers beside the products: attention's launches and the rest.
+    layers_fixed_s: f64,
+    row_tokens: f64,
+    /// Host path: a step, a sequence; launches of a mixed step and of one without a graph.
     host_step_fs: u64,
     host_sequence_fs: u64,
     piecewise_fs: u64,
-    eager_fs: u64,
+    launched_fs: u64,
     async_scheduling: bool,
     graphs: GraphSizes,
     /// KV bytes a token on one GPU, one layer.
@@ -162,45 +163,51 @@ pub struct Roofline {
     /// Femtoseconds a token of decode context: layers that see all of it, and layers with a window.
     full_ctx_fs: u64,
     window_ctx_fs: u64,
-    /// Layers by tokens before padding; head by rows; pure decode by rows.
+    /// Layers by tokens before padding, then by every `STRIDE`th; head by rows; pure decode by rows.
     layers: Vec<u64>,
+    wide: Vec<u64>,
     head: Vec<u64>,
     decode: Vec<Pieces>,
 }
 
-impl Roofline {
+impl Analytic {
     /// Step times of `model` on `tensor_parallel` of `gpu`.
     ///
     /// # Errors
-    /// `tensor_parallel` that does not divide the heads or is more than the link joins; a share out of range.
+    /// `tensor_parallel` that does not divide the heads or is more than the link joins; curves out of range.
     pub fn new(
         model: &Model,
         gpu: &Gpu,
         tensor_parallel: u32,
-        options: &RooflineOptions,
-    ) -> Result<Roofline, LatencyError> {
+        options: &AnalyticOptions,
+    ) -> Result<Analytic, LatencyError> {
         check(model, gpu, tensor_parallel, options)?;
-        let fp8 = options.weight_bytes_per_param <= 1.0 && options.weight_bytes_per_param > 0.75;
-        let tflops = gpu.fp8_tflops_dense.filter(|_| fp8).unwrap_or(gpu.bf16_tflops_dense);
+        let curves = options.curves.map_or_else(|| Curves::of(gpu, options.weights), Ok)?;
+        curves.check()?;
+        let quantised = options.weights.eight_bit() && gpu.fp8_tflops_dense.is_some();
+        let tflops = gpu.fp8_tflops_dense.filter(|_| quantised).unwrap_or(gpu.bf16_tflops_dense);
         let kv = kv_bytes_per_token(model, tensor_parallel, options.kv_dtype_bytes);
         let layers = f64::from(model.layers);
-        let mut this = Roofline {
-            weights: work::weights(model, tensor_parallel),
-            tensor_parallel,
-            s_per_flop: 1.0 / (tflops * 1e12 * options.linear_mfu),
-            s_per_attention_flop: 1.0 / (gpu.bf16_tflops_dense * 1e12 * options.attention_mfu),
-            s_per_byte: 1.0 / (gpu.mem_bw_gbps * 1e9 * options.memory_efficiency),
-            s_per_link_byte: 1.0 / (gpu.scale_up_gbps_unidirectional * 1e9 * options.link_efficiency),
-            all_reduce_latency_s: match gpu.scale_up_tech.as_str() {
-                "PCIe" => ALL_REDUCE_PCIE_LATENCY_S,
-                _ => ALL_REDUCE_LATENCY_S,
-            },
-            weight_bytes: options.weight_bytes_per_param,
-            overhead_fs: to_fs(options.step_overhead_s),
-            host_step_fs: to_fs(options.host_step_s),
-            host_sequence_fs: to_fs(options.host_sequence_s),
-            piecewise_fs: to_fs(options.piecewise_layer_s * layers),
-            eager_fs: to_fs(options.eager_layer_s * layers),
+        let eager = options.graph_sizes == GraphSizes::default();
+        let launched = if eager { curves.eager_layer_s } else { curves.compiled_layer_s };
+        let mut this = Analytic {
+            products: work::products(model, tensor_parallel),
+            tensor_parallel: f64::from(tensor_parallel),
+            weights: options.weights,
+            expert_parallel: options.expert_parallel,
+            quantised,
+            bf16: Rates::new(curves.bf16, gpu.bf16_tflops_dense, gpu.mem_bw_gbps),
+            linear: Rates::new(curves.linear, tflops, gpu.mem_bw_gbps),
+            expert: Rates::new(curves.expert, tflops, gpu.mem_bw_gbps),
+            s_per_attention_flop: 1.0 / (gpu.bf16_tflops_dense * 1e12 * curves.attention_compute_share),
+            s_per_link_byte: 1.0 / (gpu.scale_up_gbps_unidirectional * 1e9 * curves.link_share),
+            all_reduce_latency_s: curves.all_reduce_latency_s,
+            layers_fixed_s: layers * (curves.attention_launch_s + curves.layer_overhead_s),
+            row_tokens: curves.attention_row_tokens,
+            host_step_fs: to_fs(curves.host_step_s),
+            host_sequence_fs: to_fs(curves.host_sequence_s),
+            piecewise_fs: to_fs(curves.piecewise_layer_s * layers),
+            launched_fs: to_fs(launched * layers),
             async_scheduling: options.async_scheduling,
             graphs: options.graph_sizes.clone(),
             kv_layer_bytes: kv as f64 / f64::from(model.kv_layers().max(1)),
@@ -208,24 +215,21 @@ impl Roofline {
             full_ctx_fs: 0,
             window_ctx_fs: 0,
             layers: Vec::new(),
+            wide: Vec::new(),
             head: Vec::new(),
             decode: Vec::new(),
             model: model.clone(),
         };
         let flops = work::attention_flops(model, tensor_parallel, true);
-        let layer_s = (this.kv_layer_bytes * this.s_per_byte).max(flops * this.s_per_attention_flop);
+        let layer_s = (this.kv_layer_bytes * this.bf16.s_per_byte).max(flops * this.s_per_attention_flop);
         let window_layers = if model.window > 0 { model.window_layers } else { 0 };
         this.full_ctx_fs = to_fs(layer_s * f64::from(model.full_attention_layers));
         this.window_ctx_fs = to_fs(layer_s * f64::from(window_layers));
         this.layers = (0..=CACHED).map(|n| this.layers_fs(n.into())).collect();
+        this.wide = (0..=TABLE_END / STRIDE).map(|i| to_fs(this.layers_s((i * STRIDE) as f64))).collect();
         this.head = (0..=CACHED).map(|n| this.head_fs(n.into())).collect();
         this.decode = (0..=CACHED).map(|n| this.pieces(n)).collect();
         Ok(this)
-    }
-
-    /// Seconds of matrix products with `params` weights, of which `read` are read, for `tokens`.
-    fn product_s(&self, params: f64, read: f64, tokens: f64) -> f64 {
-        (2.0 * params * tokens * self.s_per_flop).max(read * self.weight_bytes * self.s_per_byte)
     }
 
     /// The layers of a step but attention over the context, all-reduces included; `tokens` before padding.
@@ -233,34 +237,75 @@ impl Roofline {
         if let Some(&known) = self.layers.get(tokens as usize) {
             return known;
         }
-        if tokens == 0 {
-            return 0;
+        if let Some(size) = self.graphs.padded(tokens) {
+            return if tokens == 0 { 0 } else { to_fs(self.layers_s(size.into())) };
         }
-        let n = self.graphs.padded(tokens).map_or(tokens as f64, f64::from);
-        let w = &self.weights;
-        let mut s = self.product_s(w.attention, w.attention, n) + self.product_s(w.dense, w.dense, n);
-        if self.model.experts > 0 {
-            let active = w.experts * f64::from(self.model.experts_per_token) / f64::from(self.model.experts);
-            s += self.product_s(active, w.experts * work::touched_share(&self.model, n), n);
+        let below = (tokens / STRIDE) as usize;
+        match (self.wide.get(below), self.wide.get(below + 1)) {
+            (Some(&low), Some(&high)) => low + high.saturating_sub(low) * (tokens % STRIDE) / STRIDE,
+            _ => to_fs(self.layers_s(tokens as f64)),
         }
-        to_fs(s + self.all_reduce_s(n))
     }
 
-    /// The output head for `rows`, never padded.
-    fn head_fs(&self, rows: u64) -> u64 {
-        match self.head.get(rows as usize) {
-            Some(&known) => known,
-            None if rows == 0 => 0,
-            None => to_fs(self.product_s(self.weights.head, self.weights.head, rows as f64)),
+    /// Seconds of the layers for `n` tokens, padded or not.
+    fn layers_s(&self, n: f64) -> f64 {
+        if n < 1.0 {
+            return 0.0;
         }
+        let bytes = self.weights.linear_bytes();
+        let mut s = self.layers_fixed_s + self.all_reduces_s(n);
+        for p in &self.products {
+            let elementwise = n * p.elementwise * ACTIVATION_BYTES * self.linear.s_per_byte;
+            s += p.layers * (self.linear.product_s(n, p.n, p.k, bytes, self.quantised) + elementwise);
+        }
+        s + f64::from(self.model.moe_layers) * self.experts_s(n)
+    }
+
+    /// Seconds of the router and the routed experts of one layer.
+    fn experts_s(&self, n: f64) -> f64 {
+        if self.model.experts == 0 {
+            return 0.0;
+        }
+        let [hidden, inner, experts] = [self.model.hidden, self.model.moe_ffn, self.model.experts].map(f64::from);
+        let router = self.bf16.product_s(n, experts, hidden, ACTIVATION_BYTES, false);
+        let touched = work::touched_experts(&self.model, n);
+        let visits = n * f64::from(self.model.experts_per_token);
+        // Cut in parts, every GPU has a part of all; whole, the busiest has its share and more.
+        let (held, visits, inner) = if self.expert_parallel {
+            let share = work::busiest(experts, touched, self.tensor_parallel) / self.tensor_parallel;
+            (touched * share, visits * share, inner)
+        } else {
+            (touched, visits, inner / self.tensor_parallel)
+        };
+        let weights = held * 3.0 * hidden * inner * self.weights.expert_bytes();
+        let rows = visits * (hidden * 2.0 + inner * 4.0) * ACTIVATION_BYTES;
+        router + self.expert.kernel_s(6.0 * hidden * inner * visits, weights + rows)
+    }
+
+    /// The output head and the draw of a token for `rows`, never padded.
+    fn head_fs(&self, rows: u64) -> u64 {
+        if let Some(&known) = self.head.get(rows as usize) {
+            return known;
+        }
+        if rows == 0 {
+            return 0;
+        }
+        let (r, vocab) = (rows as f64, f64::from(self.model.vocab));
+        let n = libm::ceil(vocab / self.tensor_parallel);
+        let mut s = self.bf16.product_s(r, n, f64::from(self.model.hidden), ACTIVATION_BYTES, false);
+        s += r * vocab * LOGIT_TRAFFIC_BYTES * self.bf16.s_per_byte;
+        if self.tensor_parallel > 1.0 {
+            s += self.all_reduce_latency_s + r * vocab * ACTIVATION_BYTES * self.s_per_link_byte;
+        }
+        to_fs(s)
     }
 
     /// All-reduces of a step: a ring moves 2 (tp - 1) / tp of each GPU's data.
-    fn all_reduce_s(&self, tokens: f64) -> f64 {
-        if self.tensor_parallel < 2 {
+    fn all_reduces_s(&self, tokens: f64) -> f64 {
+        let tp = self.tensor_parallel;
+        if tp < 2.0 {
             return 0.0;
         }
-        let tp = f64::from(self.tensor_parallel);
         let bytes = tokens * f64::from(self.model.hidden) * ACTIVATION_BYTES * 2.0 * (tp - 1.0) / tp;
         let one = bytes * self.s_per_link_byte + self.all_reduce_latency_s;
         one * ALL_REDUCES_PER_LAYER * f64::from(self.model.layers)
@@ -272,7 +317,7 @@ impl Roofline {
         let launches = match self.graphs.padded(tokens) {
             Some(_) if mixed => self.piecewise_fs,
             Some(_) => 0,
-            None => self.eager_fs,
+            None => self.launched_fs,
         };
         if self.async_scheduling {
             Host { around_fs: 0, least_fs: path + launches }
@@ -283,13 +328,14 @@ impl Roofline {
 
     /// Attention of a prefill chunk: the longer of its operations and one read of its keys and values.
     fn prefill_attention_fs(&self, chunk: &PrefillChunk) -> u64 {
+        let extra = f64::from(chunk.tokens) * self.row_tokens;
         let layer_s = |window: u32| {
             let seen = chunk.context.saturating_add(chunk.tokens);
             let reach = window.saturating_add(chunk.tokens);
             let read = if window == 0 { seen } else { seen.min(reach) };
-            let compute =
-                work::pairs(chunk.context, chunk.tokens, window) * self.pair_flops * self.s_per_attention_flop;
-            compute.max(f64::from(read) * self.kv_layer_bytes * self.s_per_byte)
+            let pairs = work::pairs(chunk.context, chunk.tokens, window) + extra;
+            (pairs * self.pair_flops * self.s_per_attention_flop)
+                .max(f64::from(read) * self.kv_layer_bytes * self.bf16.s_per_byte)
         };
         let mut s = layer_s(0) * f64::from(self.model.full_attention_layers);
         if self.model.window > 0 {
@@ -317,7 +363,7 @@ impl Roofline {
     fn pieces(&self, rows: u32) -> Pieces {
         let n = u64::from(rows);
         let Host { around_fs, least_fs } = self.host(n, n, false);
-        let gpu_fs = self.overhead_fs + self.layers_fs(n) + self.head_fs(n);
+        let gpu_fs = self.layers_fs(n) + self.head_fs(n);
         let young = self.decode_attention(rows, 0);
         let old = self.decode_attention(rows, u64::MAX - 1);
         // Where `law` reaches what the host needs: the first context at which the GPU path is no shorter.
@@ -337,7 +383,7 @@ impl Roofline {
     }
 }
 
-impl StepTime for Roofline {
+impl StepTime for Analytic {
     fn batch(&self, shape: &BatchShape<'_>) -> Femtos {
         let (rows, ctx_sum) = (shape.decode_rows, shape.decode_ctx_sum);
         let context = |law: DecodeLaw| u128::from(law.base_fs) + u128::from(law.per_ctx_fs) * u128::from(ctx_sum);
@@ -352,7 +398,7 @@ impl StepTime for Roofline {
             tokens += u64::from(chunk.tokens);
             attention += u128::from(self.prefill_attention_fs(chunk));
         }
-        let gpu = u128::from(self.overhead_fs + self.layers_fs(tokens) + self.head_fs(sequences)) + attention;
+        let gpu = u128::from(self.layers_fs(tokens) + self.head_fs(sequences)) + attention;
         let host = self.host(sequences, tokens, true);
         Femtos(u128::from(host.around_fs) + gpu.max(host.least_fs.into()))
     }
@@ -370,7 +416,7 @@ fn to_fs(seconds: f64) -> u64 {
     (seconds * 1e15).round() as u64
 }
 
-fn check(model: &Model, gpu: &Gpu, tp: u32, o: &RooflineOptions) -> Result<(), LatencyError> {
+fn check(model: &Model, gpu: &Gpu, tp: u32, o: &AnalyticOptions) -> Result<(), LatencyError> {
     let refuse = |text: String| Err(LatencyError::Options(text));
     if tp == 0 || !model.heads.is_multiple_of(tp) {
         return refuse(format!("tensor_parallel = {tp} does not divide the {} heads of {}", model.heads, model.id));
@@ -381,27 +427,12 @@ fn check(model: &Model, gpu: &Gpu, tp: u32, o: &RooflineOptions) -> Result<(), L
             gpu.scale_up_domain_gpus, gpu.id
         ));
     }
-    let shares = [o.linear_mfu, o.attention_mfu, o.memory_efficiency, o.link_efficiency];
-    if shares.iter().any(|s| !(*s > 0.0 && *s <= 1.0)) {
-        return refuse("shares of peak must be above 0 and up to 1".to_owned());
-    }
-    if !(o.weight_bytes_per_param > 0.0 && o.weight_bytes_per_param <= 8.0) || o.kv_dtype_bytes == 0 {
-        return refuse("weight_bytes_per_param and kv_dtype_bytes must be above 0".to_owned());
-    }
-    for (name, seconds) in [
-        ("step_overhead_s", o.step_overhead_s),
-        ("host_step_s", o.host_step_s),
-        ("host_sequence_s", o.host_sequence_s),
-        ("piecewise_layer_s", o.piecewise_layer_s),
-        ("eager_layer_s", o.eager_layer_s),
-    ] {
-        if !(0.0..1.0).contains(&seconds) {
-            return refuse(format!("{name} = {seconds} is not between 0 and 1"));
-        }
+    if o.kv_dtype_bytes == 0 {
+        return refuse("kv_dtype_bytes must be above 0".to_owned());
     }
     Ok(())
 }
 
 #[cfg(test)]
-#[path = "roofline_tests.rs"]
+#[path = "analytic_tests.rs"]
 mod tests;
