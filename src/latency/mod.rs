@@ -8,9 +8,13 @@ mod analytic;
 mod constant;
 mod curves;
 mod graphs;
+mod kernels;
 mod work;
 
 pub use analytic::{Analytic, AnalyticOptions, LatencyError};
 pub use constant::Constant;
 pub use curves::{Curves, ProductCurve, WeightDtype};
 pub use graphs::GraphSizes;
+pub use kernels::{
+    AllReduceRow, AttentionRow, ExpertRow, KernelFit, KernelTables, PartError, ProductRow, fit_from_kernels,
+};

@@ -63,7 +63,11 @@ pub(super) fn products(m: &Model, tensor_parallel: u32) -> Vec<Product> {
 /// Popularity differs from expert to expert (geometrically in this formula), so that they are fewer than if each token
 /// picked at random; the kernel tables with power-law routing are matched by it.
 pub(super) fn touched_experts(m: &Model, tokens: f64) -> f64 {
-    let (e, k) = (f64::from(m.experts), f64::from(m.experts_per_token));
+    touched_of(m.experts.into(), m.experts_per_token.into(), tokens)
+}
+
+/// The same for `e` experts of which each token visits `k`.
+pub(super) fn touched_of(e: f64, k: f64, tokens: f64) -> f64 {
     if tokens < 1.0 { 0.0 } else { k * tokens * e / (e + k * (tokens - 1.0)) }
 }
 
