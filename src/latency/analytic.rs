@@ -146,8 +146,9 @@ pub struct Analytic {
     s_per_attention_flop: f64,
     s_per_link_byte: f64,
     all_reduce_latency_s: f64,
-    /// Fixed part of all layers beside the products: attention's launches and the rest.
-    layers_fixed_s: f64,
+    /// Fixed parts of all layers: attention's launches, and what is beside all kernels.
+    attention_launches_s: f64,
+    layer_overheads_s: f64,
     row_tokens: f64,
     /// Host path: a step, a sequence; launches of a mixed step and of one without a graph.
     host_step_fs: u64,
@@ -202,7 +203,8 @@ impl Analytic {
             s_per_attention_flop: 1.0 / (gpu.bf16_tflops_dense * 1e12 * curves.attention_compute_share),
             s_per_link_byte: 1.0 / (gpu.scale_up_gbps_unidirectional * 1e9 * curves.link_share),
             all_reduce_latency_s: curves.all_reduce_latency_s,
-            layers_fixed_s: layers * (curves.attention_launch_s + curves.layer_overhead_s),
+            attention_launches_s: layers * curves.attention_launch_s,
+            layer_overheads_s: layers * curves.layer_overhead_s,
             row_tokens: curves.attention_row_tokens,
             host_step_fs: to_fs(curves.host_step_s),
             host_sequence_fs: to_fs(curves.host_sequence_s),
@@ -253,10 +255,9 @@ impl Analytic {
             return 0.0;
         }
         let bytes = self.weights.linear_bytes();
-        let mut s = self.layers_fixed_s + self.all_reduces_s(n);
+        let mut s = self.attention_launches_s + self.all_reduces_s(n) + self.beside_products_s(n);
         for p in &self.products {
-            let elementwise = n * p.elementwise * ACTIVATION_BYTES * self.linear.s_per_byte;
-            s += p.layers * (self.linear.product_s(n, p.n, p.k, bytes, self.quantised) + elementwise);
+            s += p.layers * self.linear.product_s(n, p.n, p.k, bytes, self.quantised);
         }
         s + f64::from(self.model.moe_layers) * self.experts_s(n)
     }
@@ -292,12 +293,8 @@ impl Analytic {
         }
         let (r, vocab) = (rows as f64, f64::from(self.model.vocab));
         let n = libm::ceil(vocab / self.tensor_parallel);
-        let mut s = self.bf16.product_s(r, n, f64::from(self.model.hidden), ACTIVATION_BYTES, false);
-        s += r * vocab * LOGIT_TRAFFIC_BYTES * self.bf16.s_per_byte;
-        if self.tensor_parallel > 1.0 {
-            s += self.all_reduce_latency_s + r * vocab * ACTIVATION_BYTES * self.s_per_link_byte;
-        }
-        to_fs(s)
+        let product = self.bf16.product_s(r, n, f64::from(self.model.hidden), ACTIVATION_BYTES, false);
+        to_fs(product + self.draw_s(r))
     }
 
     /// All-reduces of a step: a ring moves 2 (tp - 1) / tp of each GPU's data.
@@ -306,9 +303,44 @@ impl Analytic {
         if tp < 2.0 {
             return 0.0;
         }
-        let bytes = tokens * f64::from(self.model.hidden) * ACTIVATION_BYTES * 2.0 * (tp - 1.0) / tp;
-        let one = bytes * self.s_per_link_byte + self.all_reduce_latency_s;
-        one * ALL_REDUCES_PER_LAYER * f64::from(self.model.layers)
+        let bytes = tokens * self.token_bytes() * 2.0 * (tp - 1.0) / tp;
+        self.all_reduces() * (bytes * self.s_per_link_byte + self.all_reduce_latency_s)
+    }
+
+    /// The products of the layers.
+    pub(super) fn products(&self) -> &[work::Product] {
+        &self.products
+    }
+    /// The captured graphs.
+    pub(super) fn graphs(&self) -> &GraphSizes {
+        &self.graphs
+    }
+    /// All-reduces of a step.
+    pub(super) fn all_reduces(&self) -> f64 {
+        ALL_REDUCES_PER_LAYER * f64::from(self.model.layers)
+    }
+    /// Bytes of a token's activation between layers.
+    pub(super) fn token_bytes(&self) -> f64 {
+        f64::from(self.model.hidden) * ACTIVATION_BYTES
+    }
+    /// Seconds of the layers for `n` tokens beside products, experts, attention and all-reduces.
+    pub(super) fn beside_products_s(&self, n: f64) -> f64 {
+        let elementwise: f64 = self.products.iter().map(|p| p.layers * p.elementwise).sum();
+        self.layer_overheads_s + n * elementwise * ACTIVATION_BYTES * self.linear.s_per_byte
+    }
+    /// Seconds of drawing tokens for `rows`, after the output head.
+    pub(super) fn draw_s(&self, rows: f64) -> f64 {
+        let vocab = f64::from(self.model.vocab);
+        let logits = rows * vocab * LOGIT_TRAFFIC_BYTES * self.bf16.s_per_byte;
+        if self.tensor_parallel < 2.0 {
+            return logits;
+        }
+        logits + self.all_reduce_latency_s + rows * vocab * ACTIVATION_BYTES * self.s_per_link_byte
+    }
+    /// What the host adds around a step, and the least it lets a step take, femtoseconds.
+    pub(super) fn host_fs(&self, sequences: u64, tokens: u64, mixed: bool) -> (u64, u64) {
+        let host = self.host(sequences, tokens, mixed);
+        (host.around_fs, host.least_fs)
     }
 
     /// What the host makes of a step of `sequences` and `tokens`; `mixed` = not all of them decode.

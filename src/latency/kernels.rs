@@ -384,8 +384,7 @@ fn freeze(normal: &mut [Vec<f64>], i: usize) {
 fn undecided(normal: &[Vec<f64>]) -> Option<usize> {
     let n = normal.len();
     let scale: Vec<f64> = (0..n).map(|i| 1.0 / libm::sqrt(normal[i][i].max(1e-300))).collect();
-    let mut a: Vec<Vec<f64>> =
-        (0..n).map(|i| (0..n).map(|j| normal[i][j] * scale[i] * scale[j]).collect()).collect();
+    let mut a: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| normal[i][j] * scale[i] * scale[j]).collect()).collect();
     for i in 0..n {
         if a[i][i] < LEAST_PIVOT {
             return Some(i);
@@ -401,18 +400,13 @@ fn undecided(normal: &[Vec<f64>]) -> Option<usize> {
 }
 
 /// J'WJ and J'Wr at `x`, derivatives by the logarithms of the numbers.
-fn normal_equations<R>(
-    x: &[f64],
-    rows: &[&R],
-    residual: &impl Fn(&[f64], &R) -> f64,
-) -> (Vec<Vec<f64>>, Vec<f64>) {
+fn normal_equations<R>(x: &[f64], rows: &[&R], residual: &impl Fn(&[f64], &R) -> f64) -> (Vec<Vec<f64>>, Vec<f64>) {
     const H: f64 = 1e-5;
     let n = x.len();
     let mut normal = vec![vec![0.0; n]; n];
     let mut gradient = vec![0.0; n];
-    let bumped: Vec<Vec<f64>> = (0..n)
-        .map(|i| x.iter().enumerate().map(|(j, v)| if i == j { v * (1.0 + H) } else { *v }).collect())
-        .collect();
+    let bumped: Vec<Vec<f64>> =
+        (0..n).map(|i| x.iter().enumerate().map(|(j, v)| if i == j { v * (1.0 + H) } else { *v }).collect()).collect();
     let mut slope = vec![0.0; n];
     for row in rows {
         let r = residual(x, row);
@@ -470,7 +464,7 @@ pub(super) mod tests {
         let p = Peaks::new(h100(), weights);
         let off = |i: usize| if i % 7 == 0 { 1.05 } else { 1.0 } * if i % 7 == 3 { 0.95 } else { 1.0 };
         let mut t = KernelTables::default();
-        let sides = [512u32, 1_024, 2_048, 4_096, 5_120, 8_192, 14_336, 28_672, 65_536];
+        let sides = [128u32, 512, 1_024, 2_048, 4_096, 5_120, 8_192, 14_336, 28_672, 65_536];
         for m in [1u32, 4, 16, 64, 256, 1_024, 4_096, 16_384] {
             for n in sides {
                 for k in sides {
@@ -495,7 +489,9 @@ pub(super) mod tests {
                 t.prefill.push(AttentionRow { batch: 1, tokens, heads, kv_heads, head_dim: 128, seconds });
             }
         }
-        for (hidden, inner, top_k, experts) in [(2_048u32, 768u32, 8u32, 128u32), (4_096, 14_336, 2, 8), (2_880, 2_880, 4, 128)] {
+        for (hidden, inner, top_k, experts) in
+            [(2_048u32, 768u32, 8u32, 128u32), (4_096, 14_336, 2, 8), (2_880, 2_880, 4, 128)]
+        {
             for tensor_parallel in [1u32, 2, 4] {
                 for tokens in [1u32, 8, 64, 512, 4_096, 16_384] {
                     let r = ExpertRow { tokens, hidden, inner, top_k, experts, tensor_parallel, seconds: 0.0 };

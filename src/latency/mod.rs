@@ -9,6 +9,7 @@ mod constant;
 mod curves;
 mod graphs;
 mod kernels;
+mod table;
 mod work;
 
 pub use analytic::{Analytic, AnalyticOptions, LatencyError};
@@ -18,3 +19,4 @@ pub use graphs::GraphSizes;
 pub use kernels::{
     AllReduceRow, AttentionRow, ExpertRow, KernelFit, KernelTables, PartError, ProductRow, fit_from_kernels,
 };
+pub use table::Table;
