@@ -299,7 +299,7 @@ fn figures_are_those_of_the_fitting_script() {
         (curves.piecewise_layer_s, curves.compiled_layer_s) = (0.0, 0.0);
         let options = AnalyticOptions { weights, expert_parallel, curves: Some(curves), ..Default::default() };
         let r = Analytic::new(m, g, tp, &options).unwrap();
-        let steps: [(&[(u32, u32)], u32, u64); 6] = [
+        let steps: [Step; 6] = [
             (&[], 1, 1_000),
             (&[], 64, 64_000),
             (&[], 200, 100_000),
@@ -315,6 +315,8 @@ fn figures_are_those_of_the_fitting_script() {
     }
 }
 
+/// Chunks (context, tokens), decode rows, sum of their contexts.
+type Step = (&'static [(u32, u32)], u32, u64);
 type Vector = (&'static str, &'static str, u32, bool, [f64; 6]);
 const VECTORS: [Vector; 7] = [
     ("llama-3.1-8b", "bf16", 1, false, [6.4440, 9.6951, 13.1567, 25.7357, 113.3313, 51.6481]),
@@ -325,3 +327,22 @@ const VECTORS: [Vector; 7] = [
     ("qwen3-30b-a3b", "bf16", 1, false, [5.2727, 22.4527, 26.8601, 31.6702, 95.3067, 45.4014]),
     ("qwen3-235b-a22b", "fp8-block", 8, true, [14.7994, 25.6739, 28.9893, 44.2539, 130.5441, 69.7127]),
 ];
+
+#[test]
+fn nothing_shrinks_with_more_tokens_on_any_gpu_in_any_format() {
+    let c = Catalog::embedded();
+    for g in &c.gpus {
+        for weights in WeightDtype::ALL {
+            for (model, expert_parallel) in [("llama-3.1-8b", false), ("qwen3-30b-a3b", true), ("deepseek-v3", false)] {
+                let options = AnalyticOptions { weights, expert_parallel, ..AnalyticOptions::default() };
+                let r = Analytic::new(c.model(model).unwrap(), g, g.scale_up_domain_gpus.min(8), &options).unwrap();
+                let mut last = 0;
+                for n in (0..2_000u64).chain((2_000..70_000).step_by(517)) {
+                    let (layers, head) = (r.layers_fs(n), r.head_fs(n));
+                    assert!(layers + head >= last, "{} {} {model}: {n} tokens", g.id, weights.name());
+                    last = layers + head;
+                }
+            }
+        }
+    }
+}

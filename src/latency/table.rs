@@ -314,10 +314,6 @@ impl Table {
         let seconds = if chunk.context == 0 { 0.0 } else { whole(context + tokens) - whole(context) };
         to_fs(self.attention_layers * seconds.max(whole(tokens)))
     }
-
-    fn on<'a>(cached: &'a [Vec<DecodeLaw>], rows: u32) -> Option<&'a Vec<DecodeLaw>> {
-        cached.get(rows as usize)
-    }
 }
 
 /// The law of `laws` that holds at `ctx_sum`.
@@ -384,7 +380,7 @@ impl StepTime for Table {
             return Femtos(context(self.decode(rows, ctx_sum)));
         }
         let cached = rows.min(CACHED as u32);
-        let mut attention = Table::on(&self.attention, cached).map_or(0, |laws| context(pick(laws, ctx_sum)));
+        let mut attention = context(pick(&self.attention[cached as usize], ctx_sum));
         let sequences = u64::from(rows) + shape.prefill.len() as u64;
         let mut tokens = u64::from(rows);
         for chunk in shape.prefill {
@@ -397,7 +393,7 @@ impl StepTime for Table {
     }
 
     fn decode(&self, rows: u32, ctx_sum: u64) -> DecodeLaw {
-        match Table::on(&self.decode, rows) {
+        match self.decode.get(rows as usize) {
             Some(laws) => pick(laws, ctx_sum),
             // More rows than any engine runs by default: the attention of the last, priced by its sum of contexts.
             None => pick(&self.laws(rows.into(), &self.attention[CACHED as usize]), ctx_sum),
