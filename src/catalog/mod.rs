@@ -10,6 +10,7 @@ mod hardware;
 mod lookup;
 mod model;
 mod nearest;
+mod step_time;
 
 /// When the tables of GPUs and models were compiled; a row of an override may say its own date.
 const SHEETS_READ: &str = "2026-11-23";
@@ -20,3 +21,4 @@ pub use hardware::{Gpu, MeasuredPool, OpsCost, Rent};
 pub use lookup::{Catalog, CatalogError};
 pub use model::Model;
 pub use nearest::{nearest, unknown};
+pub use step_time::StepTimeRow;
