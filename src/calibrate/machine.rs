@@ -2,7 +2,7 @@
 //! time where no profile is for it.
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::engine::VllmConfig;
-use crate::latency::{GraphSizes, Roofline, RooflineOptions};
+use crate::latency::{Analytic, AnalyticOptions, GraphSizes, WeightDtype};
 use crate::memory::{self, PlanOptions, WeightsDtype};
 use crate::types::StepTime;
 use std::sync::Arc;
@@ -55,26 +55,33 @@ pub fn gpu(name: &str) -> Option<&'static Gpu> {
     found.first().copied()
 }
 
-/// How weights of a named type are stored; `None` for a type that is not known. 4-bit formats are taken for one another.
-pub fn weights_dtype(name: &str) -> Option<WeightsDtype> {
+/// How weights of a named type are stored, for their size and for their products; `None` for a type that is not known.
+/// Names do not tell scales a channel from scales a block: FP8 is taken for the former.
+pub fn weights_dtype(name: &str) -> Option<(WeightsDtype, WeightDtype)> {
     Some(match name.to_lowercase().as_str() {
-        "" | "bf16" | "bfloat16" | "fp16" | "float16" | "half" => WeightsDtype::Bf16,
-        "fp8" => WeightsDtype::Fp8,
-        "fp4" | "mxfp4" | "nvfp4" | "int4" => WeightsDtype::Int4,
+        "" | "bf16" | "bfloat16" | "fp16" | "float16" | "half" => BF16,
+        "fp8" => (WeightsDtype::Fp8, WeightDtype::Fp8),
+        "fp4" | "mxfp4" | "nvfp4" => (WeightsDtype::Int4, WeightDtype::Mxfp4),
+        "int4" => (WeightsDtype::Int4, WeightDtype::Int4),
         _ => return None,
     })
 }
 
+/// Weights of 16 bits.
+pub const BF16: (WeightsDtype, WeightDtype) = (WeightsDtype::Bf16, WeightDtype::Bf16);
+
 /// Seconds that reading a token's active weights once takes at peak bandwidth: what the trivial baseline scales by.
-pub fn weights_s(model: &Model, gpu: &Gpu, tensor_parallel: u32, weights: WeightsDtype) -> f64 {
-    model.params_active as f64 * weights.bytes_per_param() / f64::from(tensor_parallel) / (gpu.mem_bw_gbps * 1e9)
+pub fn weights_s(model: &Model, gpu: &Gpu, tensor_parallel: u32, weights: (WeightsDtype, WeightDtype)) -> f64 {
+    model.params_active as f64 * weights.0.bytes_per_param() / f64::from(tensor_parallel) / (gpu.mem_bw_gbps * 1e9)
 }
 
 /// What the analytic step time is told of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct StepOptions {
     /// How weights are stored.
-    pub weights: WeightsDtype,
+    pub weights: (WeightsDtype, WeightDtype),
+    /// Whether routed experts are spread whole over the GPUs.
+    pub expert_parallel: bool,
     /// Whether the engine schedules a step while one runs.
     pub async_scheduling: bool,
     /// Sequences in a step.
@@ -100,13 +107,14 @@ pub fn step_time_for(
     } else {
         GraphSizes::default()
     };
-    let roofline = RooflineOptions {
-        weight_bytes_per_param: options.weights.bytes_per_param(),
+    let analytic = AnalyticOptions {
+        weights: options.weights.1,
+        expert_parallel: options.expert_parallel,
         async_scheduling: options.async_scheduling,
         graph_sizes,
-        ..RooflineOptions::default()
+        ..AnalyticOptions::default()
     };
-    let step_time = Roofline::new(model, gpu, tensor_parallel, &roofline).map_err(|e| e.to_string())?;
+    let step_time = Analytic::new(model, gpu, tensor_parallel, &analytic).map_err(|e| e.to_string())?;
     Ok(Arc::new(step_time))
 }
 
@@ -118,12 +126,12 @@ pub fn engine_for(
     model: &Model,
     gpu: &Gpu,
     tensor_parallel: u32,
-    weights: WeightsDtype,
+    weights: (WeightsDtype, WeightDtype),
     utilization: f64,
 ) -> Result<VllmConfig, String> {
     let options = |longest: u32| PlanOptions {
         tensor_parallel,
-        weights_dtype: weights,
+        weights_dtype: weights.0,
         utilization,
         max_model_len: Some(model.max_context.min(longest)),
         ..PlanOptions::default()
@@ -172,6 +180,6 @@ mod tests {
             assert_eq!(gpu(name).map(|g| g.id.as_str()), Some(id), "{name}");
         }
         assert!(gpu("TPU v5").is_none());
-        assert_eq!((weights_dtype("bfloat16"), weights_dtype("x")), (Some(WeightsDtype::Bf16), None));
+        assert_eq!((weights_dtype("bfloat16"), weights_dtype("x")), (Some(BF16), None));
     }
 }

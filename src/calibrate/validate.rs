@@ -10,7 +10,6 @@ use super::trial::Lags;
 use crate::catalog::{MeasuredEngine, Profile};
 use crate::engine::VllmConfig;
 use crate::latency::Fitted;
-use crate::memory::WeightsDtype;
 use crate::types::StepTime;
 use std::io::BufRead;
 use std::sync::Arc;
@@ -240,9 +239,10 @@ pub(super) fn served_by(
         format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
     })?;
     let tp = run.tensor_parallel.unwrap_or(1);
-    let config = config(&settings, machine::engine_for(model, gpu, tp, WeightsDtype::Bf16, 0.92)?);
+    let config = config(&settings, machine::engine_for(model, gpu, tp, machine::BF16, 0.92)?);
     let options = StepOptions {
-        weights: WeightsDtype::Bf16,
+        weights: machine::BF16,
+        expert_parallel: false,
         async_scheduling: config.async_scheduling,
         max_num_seqs: config.max_num_seqs,
         max_num_batched_tokens: config.max_num_batched_tokens,

@@ -1,7 +1,9 @@
 //! The catalogue as a whole: loading, overriding, looking up.
 //!
 //! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
-use super::{ApiCapability, ApiLatency, ApiPrice, Gpu, MeasuredPool, Model, OpsCost, RateLimit, Rent, nearest::hint};
+use super::{
+    ApiCapability, ApiLatency, ApiPrice, Gpu, MeasuredPool, Model, OpsCost, RateLimit, Rent, StepTimeRow, nearest::hint,
+};
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
@@ -37,6 +39,9 @@ pub struct Catalog {
     /// Published rate limits.
     #[serde(rename = "rate_limit")]
     pub rate_limits: Vec<RateLimit>,
+    /// Fitted numbers of the analytic step time.
+    #[serde(rename = "step_time")]
+    pub step_times: Vec<StepTimeRow>,
 }
 
 /// What may go wrong.
@@ -57,7 +62,7 @@ pub enum CatalogError {
     Table(String),
 }
 
-const EMBEDDED: [&str; 8] = [
+const EMBEDDED: [&str; 9] = [
     include_str!("data/gpus.toml"),
     include_str!("data/models.toml"),
     include_str!("data/api_prices.toml"),
@@ -66,6 +71,7 @@ const EMBEDDED: [&str; 8] = [
     include_str!("data/measured_pools.toml"),
     include_str!("data/ops_costs.toml"),
     include_str!("data/rate_limits.toml"),
+    include_str!("data/step_times.toml"),
 ];
 
 impl Catalog {
@@ -98,6 +104,7 @@ impl Catalog {
         });
         merge(&mut all.ops_costs, new.ops_costs, |r| r.key.clone());
         merge(&mut all.rate_limits, new.rate_limits, |r| (r.provider.clone(), r.tier.clone(), r.model_class.clone()));
+        merge(&mut all.step_times, new.step_times, |r| (r.gpu.clone(), r.dtype.clone()));
         Ok(all)
     }
 
@@ -145,6 +152,11 @@ impl Catalog {
         let name = format!("{gpu}, {provider}, {kind}");
         find("rent", "baseload catalog rents", &name, &self.rents, |r| format!("{}, {}, {}", r.gpu, r.provider, r.kind))
     }
+    /// The fitted numbers of `gpu` for weights of `dtype`: its own row, else that of the GPU it borrows from.
+    pub fn step_time(&self, gpu: &str, dtype: &str) -> Option<&StepTimeRow> {
+        let rows = || self.step_times.iter().filter(|r| r.dtype == dtype);
+        rows().find(|r| r.gpu == gpu).or_else(|| rows().find(|r| r.speaks_for(gpu)))
+    }
     /// The cost `key` of people, power or space.
     ///
     /// # Errors
@@ -190,7 +202,7 @@ mod tests {
     #[test]
     fn embedded_tables_load_and_join() {
         let c = Catalog::embedded();
-        assert_eq!((c.gpus.len(), c.models.len(), c.api_prices.len(), c.rents.len()), (17, 34, 40, 45));
+        assert_eq!((c.gpus.len(), c.models.len(), c.api_prices.len(), c.rents.len()), (18, 34, 40, 45));
         assert_eq!(c.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour, Usd::parse("6.88").unwrap());
         assert_eq!(c.api("openai/gpt-4o").unwrap().input, TokenPrice(2_500_000));
         assert_eq!(c.ops("on_call_stipend_us").unwrap().typical, 12_000.0);
@@ -206,6 +218,13 @@ mod tests {
         for row in &c.measured_pools {
             c.gpu(&row.gpu).unwrap();
             c.model(&row.model).unwrap();
+        }
+        for g in &c.gpus {
+            assert!(c.step_time(&g.id, "bf16").is_some(), "{} is new: say whose step times it borrows", g.id);
+        }
+        for row in &c.step_times {
+            c.gpu(&row.gpu).unwrap();
+            row.borrowed_by.iter().for_each(|id| assert!(c.gpu(id).is_ok(), "{id}"));
         }
         assert_eq!(c.model("llama-3.1-8b").unwrap().capability(), Capability::Small);
         assert_eq!(c.model("llama-3.1-70b").unwrap().capability(), Capability::Mid);

@@ -11,6 +11,7 @@ mod lookup;
 mod model;
 mod nearest;
 mod profile;
+mod step_time;
 
 /// When the tables of GPUs and models were compiled; a row of an override may say its own date.
 const SHEETS_READ: &str = "2026-11-23";
@@ -22,3 +23,4 @@ pub use lookup::{Catalog, CatalogError};
 pub use model::Model;
 pub use nearest::{nearest, unknown};
 pub use profile::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+pub use step_time::StepTimeRow;

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, Profile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::{Fitted, GraphSizes, Roofline, RooflineOptions};
+use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
@@ -415,14 +415,14 @@ impl Resolver<'_> {
             None => GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, gpu.is_datacenter_blackwell()),
         };
         let async_scheduling = fixed.is_none() && v.async_scheduling;
-        let options = RooflineOptions {
-            weight_bytes_per_param: p.weights_dtype.bytes_per_param(),
+        let options = AnalyticOptions {
+            weights: p.weights_dtype.into(),
             kv_dtype_bytes: p.kv_dtype.bytes(),
             async_scheduling,
             graph_sizes,
-            ..RooflineOptions::default()
+            ..AnalyticOptions::default()
         };
-        let analytic = Roofline::new(model, gpu, p.tensor_parallel, &options)
+        let analytic = Analytic::new(model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
         let step_time: Arc<dyn StepTime> = match &p.profile {
             Some(named) => {

@@ -2,13 +2,22 @@
 //!
 //! Imports `catalog`, `memory` and `types`. Must keep true: `batch` equals the decode law to the femtosecond on pure
 //! decode; floats are rounded to femtoseconds once for each part of a step, never added up.
-//! Read first: `roofline.rs`; `work.rs` counts what it prices, `memory/graphs.rs` what it is padded to.
+//! Read first: `analytic.rs`; `curves.rs` has what it is fitted by, `work.rs` what it prices, `memory/graphs.rs` what a step
+//! is padded to, `table.rs` the model that interpolates measured kernels.
+mod analytic;
 mod constant;
+mod curves;
 mod fitted;
-mod roofline;
+mod kernels;
+mod table;
 mod work;
 
 pub use crate::memory::GraphSizes;
+pub use analytic::{Analytic, AnalyticOptions, LatencyError};
 pub use constant::Constant;
+pub use curves::{Curves, ProductCurve, WeightDtype};
 pub use fitted::{FIRST_ROWS, Features, Fitted};
-pub use roofline::{LatencyError, Roofline, RooflineOptions};
+pub use kernels::{
+    AllReduceRow, AttentionRow, ExpertRow, KernelFit, KernelTables, PartError, ProductRow, fit_from_kernels,
+};
+pub use table::Table;

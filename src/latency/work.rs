@@ -1,53 +1,85 @@
-//! Counts of a model's work on one GPU: weights read, operations, KV bytes.
+//! Counts of a model's work on one GPU: matrix products, experts touched, operations of attention.
 //!
-//! Imports `catalog`, `memory`. Must keep true: at tensor parallelism 1 the weights add up to the model's parameters.
+//! Imports `catalog`. Must keep true: at tensor parallelism 1 the weights add up to the model's parameters.
 use crate::catalog::Model;
 
-/// Weights of one GPU, in parameters. Norms and biases are ignored.
+/// A matrix product of one GPU: `k` inputs to `n` outputs, so often in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Weights {
-    /// Attention projections of all layers.
-    pub attention: f64,
-    /// Dense FFNs of all layers, shared experts and routers.
-    pub dense: f64,
-    /// All routed experts of all MoE layers.
-    pub experts: f64,
-    /// Output head.
-    pub head: f64,
+pub(super) struct Product {
+    /// Outputs.
+    pub n: f64,
+    /// Inputs.
+    pub k: f64,
+    /// Layers that have it.
+    pub layers: f64,
+    /// Outputs that an element-wise kernel reads again, with what it writes and reads beside them, in elements a token.
+    pub elementwise: f64,
 }
 
-/// Counts the weights. A GPU holds at least one KV head; MLA's down projections and routers are on every GPU.
-pub(super) fn weights(m: &Model, tensor_parallel: u32) -> Weights {
+/// The products of all layers but routers and routed experts. A GPU holds at least one KV head; MLA's down projections
+/// are on every GPU. Norms and biases are ignored.
+pub(super) fn products(m: &Model, tensor_parallel: u32) -> Vec<Product> {
     let tp = f64::from(tensor_parallel);
     let [hidden, heads, head_dim] = [m.hidden, m.heads, m.head_dim].map(f64::from);
-    let attention = if m.is_mla() {
+    let heads = heads / tp;
+    let layers = f64::from(m.layers);
+    let mut all = Vec::new();
+    let mut add = |n: f64, k: f64, layers: f64, elementwise: f64| {
+        if layers > 0.0 && n > 0.0 {
+            all.push(Product { n, k, layers, elementwise });
+        }
+    };
+    // Two norms with their residuals read and write four streams each.
+    let norms = 8.0 * hidden;
+    if m.is_mla() {
         let [q_rank, kv_rank, rope, nope, v] =
             [m.q_lora_rank, m.kv_lora_rank, m.qk_rope_head_dim, m.qk_nope_head_dim, m.v_head_dim].map(f64::from);
-        let query_in = if m.q_lora_rank > 0 { q_rank } else { hidden };
-        let replicated = hidden * q_rank + hidden * (kv_rank + rope);
-        replicated + heads / tp * (query_in * (nope + rope) + kv_rank * (nope + v) + v * hidden)
+        let query = heads * (nope + rope);
+        if m.q_lora_rank > 0 {
+            add(q_rank + kv_rank + rope, hidden, layers, norms);
+            add(query, q_rank, layers, 3.0 * query);
+        } else {
+            add(query + kv_rank + rope, hidden, layers, norms + 3.0 * query);
+        }
+        add(heads * (nope + v), kv_rank, layers, 0.0);
+        add(hidden, heads * v, layers, 0.0);
     } else {
         let kv = f64::from((m.kv_heads / tensor_parallel).max(1));
-        hidden * head_dim * (2.0 * heads / tp + 2.0 * kv)
-    };
-    let moe_layers = f64::from(m.moe_layers);
-    let gated = |inner: u32| 3.0 * hidden * f64::from(inner) / tp;
-    let router = hidden * f64::from(m.experts);
-    Weights {
-        attention: attention * f64::from(m.layers),
-        dense: gated(m.ffn) * f64::from(m.dense_layers) + (gated(m.shared_ffn) + router) * moe_layers,
-        experts: gated(m.moe_ffn) * f64::from(m.experts) * moe_layers,
-        head: hidden * f64::from(m.vocab) / tp,
+        let rows = (heads + 2.0 * kv) * head_dim;
+        add(rows, hidden, layers, norms + 3.0 * rows);
+        add(hidden, heads * head_dim, layers, 0.0);
     }
+    let mut gated = |inner: u32, layers: u32| {
+        let inner = f64::from(inner) / tp;
+        add(2.0 * inner, hidden, layers.into(), 3.0 * inner);
+        add(hidden, inner, if inner > 0.0 { layers.into() } else { 0.0 }, 0.0);
+    };
+    gated(m.ffn, m.dense_layers);
+    gated(m.shared_ffn, m.moe_layers);
+    all
 }
 
-/// Share of the routed experts that `tokens` tokens touch if each picks `k` of `e` at random: 1 - (1 - k/e)^n.
-pub(super) fn touched_share(m: &Model, tokens: f64) -> f64 {
-    if m.experts == 0 {
-        return 0.0;
+/// Routed experts that a step of `tokens` touches, of all `e`, where each token visits `k`: k T e / (e + k (T - 1)).
+/// Popularity differs from expert to expert (geometrically in this formula), so that they are fewer than if each token
+/// picked at random; the kernel tables with power-law routing are matched by it.
+pub(super) fn touched_experts(m: &Model, tokens: f64) -> f64 {
+    touched_of(m.experts.into(), m.experts_per_token.into(), tokens)
+}
+
+/// The same for `e` experts of which each token visits `k`.
+pub(super) fn touched_of(e: f64, k: f64, tokens: f64) -> f64 {
+    if tokens < 1.0 { 0.0 } else { k * tokens * e / (e + k * (tokens - 1.0)) }
+}
+
+/// How much more work the busiest of `ranks` GPUs has than the mean, where whole experts are spread over them and
+/// `touched` of `e` are in use: the expected largest of `ranks` draws is about sqrt(2 ln ranks) deviations up.
+pub(super) fn busiest(e: f64, touched: f64, ranks: f64) -> f64 {
+    let mean = touched / ranks;
+    if ranks < 2.0 || mean <= 0.0 {
+        return 1.0;
     }
-    let miss = 1.0 - f64::from(m.experts_per_token) / f64::from(m.experts);
-    1.0 - libm::pow(miss, tokens)
+    let spread = libm::sqrt(2.0 * mean * (1.0 - mean * ranks / e).max(0.0) * libm::log(ranks));
+    (mean + spread).min(e / ranks) / mean
 }
 
 /// Operations of attention for one query token and one token of context, one layer, one GPU. Decoding with MLA works
@@ -81,12 +113,31 @@ mod tests {
     #[test]
     fn weights_add_up_to_the_parameters_of_every_model() {
         for m in &Catalog::embedded().models {
-            let w = weights(m, 1);
-            let embedding = if m.tied_embeddings { 0.0 } else { w.head };
-            let sum = w.attention + w.dense + w.experts + w.head + embedding;
+            let products: f64 = products(m, 1).iter().map(|p| p.n * p.k * p.layers).sum();
+            let hidden = f64::from(m.hidden);
+            let expert = hidden * (3.0 * f64::from(m.moe_ffn) + 1.0);
+            let experts = expert * f64::from(m.experts) * f64::from(m.moe_layers);
+            let head = hidden * f64::from(m.vocab);
+            let sum = products + experts + if m.tied_embeddings { head } else { 2.0 * head };
             let off = sum / m.params_total as f64 - 1.0;
             assert!(off.abs() < 0.001, "{}: {off:+.5}", m.id);
         }
+    }
+
+    #[test]
+    fn experts_touched_start_at_k_grow_and_end_at_all() {
+        let c = Catalog::embedded();
+        let m = c.model("qwen3-30b-a3b").unwrap();
+        assert_eq!((touched_experts(m, 0.0), touched_experts(m, 1.0)), (0.0, 8.0));
+        let mut last = 0.0;
+        for tokens in 1..2_000 {
+            let touched = touched_experts(m, f64::from(tokens));
+            assert!(touched > last && touched <= 128.0);
+            last = touched;
+        }
+        assert!(last > 126.0);
+        assert_eq!(busiest(128.0, 40.0, 1.0), 1.0);
+        assert!(busiest(128.0, 40.0, 8.0) > 1.5 && busiest(128.0, 127.9, 8.0) < 1.01);
     }
 
     #[test]

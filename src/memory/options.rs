@@ -139,7 +139,7 @@ mod tests {
     fn every_gpu_has_the_row_of_spec_1_11() {
         let row = |gpu: &str| match gpu {
             "b200-sxm" | "gb200-nvl72" | "b300-sxm" | "gb300-nvl72" | "mi300x" | "mi325x" | "mi355x" => (16_384, 1_024),
-            "h100-sxm" | "h100-pcie" | "h200-sxm" => (8_192, 1_024),
+            "h100-sxm" | "h100-pcie" | "h200-sxm" | "rtx-pro-6000" => (8_192, 1_024),
             "a100-40-sxm" | "a100-80-sxm" | "a100-80-pcie" | "l4" | "l40s" | "a10g" | "rtx-4090" => (2_048, 256),
             _ => panic!("{gpu} is new in the catalogue: say here which row of spec 1.11 it has"),
         };

@@ -65,13 +65,16 @@ pub struct Tables {
 type Show = fn(f64) -> String;
 type Get = fn(&PolicySummary) -> Option<f64>;
 
+/// A time between tokens below this says that answers come whole; histograms hold no 0.
+const WHOLE_S: f64 = 1e-6;
+
 /// How one column is filled.
 struct Spec {
     short: [&'static str; 3],
     long: &'static str,
     unit: &'static str,
     best: Option<Better>,
-    /// A time between tokens: 0 says that answers come whole, not that they stream fast.
+    /// A time between tokens: none says that answers come whole, not that they stream fast.
     streamed: bool,
     get: Get,
     full: Show,
@@ -106,7 +109,7 @@ pub fn tables(summary: &Summary) -> Tables {
             "overloaded: its queue still grew at the end, so a longer run would be worse; never marked best".into(),
         );
     }
-    if policies.iter().any(|p| p.tpot_p99_s == Some(0.0)) {
+    if policies.iter().any(|p| p.tpot_p99_s.is_some_and(|v| v < WHOLE_S)) {
         legend.push("TPOT 0: answers come whole, so nothing passes between their tokens; never marked best".into());
     }
     Tables { policies: rows, service, money, legend }
@@ -119,7 +122,7 @@ fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], elig
         let candidates = || policies.iter().zip(eligible).filter(|(_, ok)| **ok).map(|(p, _)| p);
         let best = spec.best.and_then(|better| {
             let values = candidates().filter_map(|p| (spec.get)(p).map(|v| (p, v)));
-            values.filter(|(_, v)| !(spec.streamed && *v == 0.0)).reduce(|a, b| {
+            values.filter(|(_, v)| !(spec.streamed && *v < WHOLE_S)).reduce(|a, b| {
                 let wins = if better == Better::Lower { b.1 < a.1 } else { b.1 > a.1 };
                 if wins { b } else { a }
             })
@@ -298,6 +301,17 @@ mod tests {
         let mut one = sample();
         one.policies.truncate(1);
         assert!(tables(&one).legend.is_empty(), "nothing to be best of");
+    }
+
+    #[test]
+    fn answers_that_come_whole_are_not_the_best_streamed() {
+        let mut s = sample();
+        s.policies.truncate(2);
+        (s.policies[0].tpot_p50_s, s.policies[0].tpot_p99_s) = (Some(1e-9), Some(1e-9));
+        (s.policies[1].tpot_p50_s, s.policies[1].tpot_p99_s) = (Some(0.02), Some(0.05));
+        let t = tables(&s);
+        assert_eq!((best_in(&t.service, "TPOT p50"), best_in(&t.service, "TPOT p99")), (vec![1], vec![1]));
+        assert!(t.legend.iter().any(|line| line.starts_with("TPOT 0")), "{:?}", t.legend);
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn predict(p: &Point) -> Result<(f64, f64, f64), String> {
     let engine = machine::engine_for(model, gpu, p.tensor_parallel, weights, 0.9)?;
     let options = StepOptions {
         weights,
+        expert_parallel: false,
         async_scheduling: engine.async_scheduling,
         max_num_seqs: p.concurrency,
         max_num_batched_tokens: 8_192,

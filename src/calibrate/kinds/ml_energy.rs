@@ -22,6 +22,7 @@ pub struct Point {
     gpu: String,
     precision: String,
     gpus: u32,
+    expert_parallel: bool,
     batch: u32,
     output: u32,
     max_num_seqs: u32,
@@ -54,6 +55,7 @@ pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
             gpu: row.text("gpu").into(),
             precision: row.text("precision").into(),
             gpus: row.count("num_gpus")?,
+            expert_parallel: row.maybe("ep")?.is_some_and(|n| n > 1.0),
             batch: (row.positive("avg_batch_size")?.round() as u32).max(1),
             output: (row.positive("avg_output_len")?.round() as u32).max(2),
             max_num_seqs: row.count("max_num_seqs")?,
@@ -96,6 +98,7 @@ fn predict(p: &Point) -> Result<(f64, f64), String> {
     };
     let options = StepOptions {
         weights,
+        expert_parallel: p.expert_parallel,
         async_scheduling: false,
         max_num_seqs: engine.max_num_seqs,
         max_num_batched_tokens: engine.max_num_batched_tokens,

@@ -11,7 +11,6 @@ use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
 use crate::engine::VllmConfig;
-use crate::memory::WeightsDtype;
 use crate::random::{self, dist};
 use crate::types::{Content, ContentId, Run, SimTime};
 use std::io::BufRead;
@@ -128,10 +127,11 @@ fn predict(s: &Stage) -> Result<(Vec<f64>, f64), String> {
         max_num_seqs: s.max_num_seqs,
         max_num_batched_tokens: s.max_num_batched_tokens,
         max_model_len: s.max_model_len,
-        ..machine::engine_for(model, gpu, s.tensor_parallel, WeightsDtype::Bf16, 0.9)?
+        ..machine::engine_for(model, gpu, s.tensor_parallel, machine::BF16, 0.9)?
     };
     let options = StepOptions {
-        weights: WeightsDtype::Bf16,
+        weights: machine::BF16,
+        expert_parallel: false,
         async_scheduling: engine.async_scheduling,
         max_num_seqs: s.max_num_seqs,
         max_num_batched_tokens: s.max_num_batched_tokens,
@@ -144,7 +144,7 @@ fn predict(s: &Stage) -> Result<(Vec<f64>, f64), String> {
         let values = if name.starts_with("ttft") { &ttft } else { &e2e };
         q.map_or_else(|| mean(values), |q| quantile(values, q)).unwrap_or(f64::NAN)
     };
-    Ok((METRICS.iter().map(value).collect(), machine::weights_s(model, gpu, s.tensor_parallel, WeightsDtype::Bf16)))
+    Ok((METRICS.iter().map(value).collect(), machine::weights_s(model, gpu, s.tensor_parallel, machine::BF16)))
 }
 
 /// Scores the stages.
