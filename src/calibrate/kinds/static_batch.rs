@@ -5,7 +5,8 @@
 //! Rows that took less time than reading the weights for each token takes are printed apart: some of Argonne's did not
 //! generate what they say.
 //! Protocol: all requests of the batch at time 0, on an engine wide enough to take them at once (it did), synchronous,
-//! BF16.
+//! BF16. Argonne's A100 is the 40 GB card of its Polaris nodes (assumption: the file does not say). Splitwise measured in
+//! 2023, before vLLM captured CUDA graphs (0.2.7, January 2024).
 use super::super::hash;
 use super::super::machine::{self, StepOptions};
 use super::super::score::{Scores, mean};
@@ -29,6 +30,8 @@ pub struct MeasuredBatch {
     ttft_s: Option<f64>,
     tpot_s: Option<f64>,
     e2e_s: f64,
+    /// Whether its engine captured CUDA graphs.
+    graphs: bool,
     /// Hash of the row.
     pub hash: String,
 }
@@ -70,10 +73,11 @@ pub fn read(mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, St
 fn argonne(r: &Row<'_>) -> Result<MeasuredBatch, String> {
     let (model, hardware, gpus) = (r.text("Model"), r.text("Hardware"), r.count("Num of Hardware")?);
     let length = r.count("Input Output Length")?;
+    let card = if hardware.contains("A100") { "a100-40-sxm" } else { hardware };
     Ok(MeasuredBatch {
         group: format!("{hardware} x{gpus} {} {model}", r.text("Framework")),
         model: model.into(),
-        hardware: hardware.into(),
+        hardware: card.into(),
         tensor_parallel: gpus,
         rows: r.count("Batch Size")?,
         prompt: length,
@@ -81,6 +85,7 @@ fn argonne(r: &Row<'_>) -> Result<MeasuredBatch, String> {
         ttft_s: None,
         tpot_s: None,
         e2e_s: r.positive("Latency")?,
+        graphs: true,
         hash: hash::of(&r.whole()),
     })
 }
@@ -98,6 +103,7 @@ fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
         ttft_s: Some(r.positive("prompt_time")? / 1e3),
         tpot_s: Some(r.positive("token_time")? / 1e3),
         e2e_s: r.positive("e2e_time")? / 1e3,
+        graphs: false,
         hash: hash::of(&r.whole()),
     })
 }
@@ -122,7 +128,7 @@ fn predict(b: &MeasuredBatch) -> Result<(f64, f64, f64, f64), String> {
         async_scheduling: false,
         max_num_seqs: engine.max_num_seqs,
         max_num_batched_tokens: engine.max_num_batched_tokens,
-        graphs: true,
+        graphs: b.graphs,
     };
     let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
     let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, engine, lags: Lags::default() };
