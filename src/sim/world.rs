@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Events of one instant before the loop is called stuck.
 const MAX_EVENTS_AT_AN_INSTANT: u32 = 1_000;
+/// Events after which the wish to stop is asked for, arrivals or not.
+const EVENTS_A_LOOK: u64 = 1 << 16;
 /// Arrivals after which progress is told and the wish to stop is asked for.
 const ARRIVALS_A_REPORT: u64 = 256;
 
@@ -106,6 +108,10 @@ pub fn simulate(
         while let Some(event) = world.agenda.pop_at(due) {
             at_this_instant += 1;
             world.stats.events += 1;
+            // Long after the last arrival a queue may still drain.
+            if world.stats.events.is_multiple_of(EVENTS_A_LOOK) && stop.load(Ordering::Relaxed) {
+                return Err(SimError::Interrupted);
+            }
             if at_this_instant > MAX_EVENTS_AT_AN_INSTANT + 4 * world.slots.live() as u32 {
                 let at_s = format!("{:.9}", due.as_secs_f64());
                 return Err(SimError::Livelock { at_s, event: format!("{event:?}") });
