@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 fn replay_file(path: &Path, report: &mut Report) -> Result<(), String> {
+    let before = report.cases;
     for (number, line) in open_text(path)?.lines().enumerate() {
         let place = format!("{}:{}", path.display(), number + 1);
         let line = line.map_err(|e| format!("{place}: {e}"))?;
@@ -53,6 +54,7 @@ fn replay_file(path: &Path, report: &mut Report) -> Result<(), String> {
         }
         let case: Case = serde_json::from_str(&line)
             .map_err(|e| format!("{place}: {e}; a line is one recorded case (see tests/golden/README.md)"))?;
+        case.check().map_err(|e| format!("{place}: {e}"))?;
         let check = |result: Result<(), Box<Mismatch>>, report: &mut Report| match result {
             Ok(()) => case.steps.len(),
             Err(mismatch) => {
@@ -68,6 +70,12 @@ fn replay_file(path: &Path, report: &mut Report) -> Result<(), String> {
         report.steps_exact += exact;
         report.cases_exact += usize::from(exact == case.steps.len());
         report.strided_cases_exact += usize::from(strided == case.steps.len());
+    }
+    if report.cases == before {
+        return Err(format!(
+            "{}: it holds no case, so it would prove nothing (see tests/golden/README.md)",
+            path.display()
+        ));
     }
     Ok(())
 }

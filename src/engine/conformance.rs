@@ -103,6 +103,48 @@ pub struct Mismatch {
 }
 
 impl Case {
+    /// Whether the case can be replayed at all.
+    ///
+    /// # Errors
+    /// The field that no engine can have, and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        let c = &self.config;
+        let wrong = |what: String| Err(format!("case {}: {what}", self.case));
+        let least = [
+            ("block_size", c.block_size, 1),
+            ("num_gpu_blocks", c.num_gpu_blocks, 2),
+            ("max_num_seqs", c.max_num_seqs, 1),
+            ("max_num_batched_tokens", c.max_num_batched_tokens, 1),
+        ];
+        if let Some((key, got, least)) = least.into_iter().find(|(_, got, least)| got < least) {
+            return wrong(format!("config.{key} is {got}; it must be at least {least}"));
+        }
+        if !["fcfs", "priority"].contains(&c.policy.as_str()) {
+            return wrong(format!("config.policy is `{}`; it must be fcfs or priority", c.policy));
+        }
+        if !(0.0..=1.0).contains(&c.watermark) {
+            return wrong(format!("config.watermark is {}; it must be a share, 0 to 1", c.watermark));
+        }
+        for r in &self.requests {
+            let total = u64::from(r.prompt_len) + u64::from(r.output_len);
+            if r.prompt_len == 0 || r.output_len == 0 || total > u64::from(u32::MAX) {
+                let (prompt, output) = (r.prompt_len, r.output_len);
+                return wrong(format!(
+                    "request {}: prompt_len {prompt} and output_len {output}; each is at least 1",
+                    r.id
+                ));
+            }
+            if r.block_ids.len() as u64 * u64::from(c.block_size) > total {
+                return wrong(format!(
+                    "request {}: {} block_ids are more than its {total} tokens fill",
+                    r.id,
+                    r.block_ids.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The scheduler's knobs.
     pub fn vllm_config(&self) -> VllmConfig {
         let c = &self.config;

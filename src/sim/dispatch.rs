@@ -1,5 +1,6 @@
 //! Sending a request: its class, who may serve it, the policy's decision, the attempt.
 use super::attempts::{Sent, Slots, Target};
+use super::outcome::Ending;
 use super::world::{OwnReplica, Ready, World, sample};
 use crate::gateway::{Candidates, Decision, EndpointView, PrefillRate, Signals, allowed};
 use crate::random;
@@ -115,7 +116,9 @@ impl<S: RecordSink> World<'_, S> {
             Decision::Replica(r) => Target::Replica(r),
             Decision::Endpoint(e) => Target::Endpoint(e),
             Decision::Reject => {
-                self.finish(slot, now, Outcome::Rejected, OutcomeCause::Constraint, 0, 0, source);
+                let (outcome, cause) = (Outcome::Rejected, OutcomeCause::Constraint);
+                let ending = Ending { at: now, outcome, cause, output_tokens: 0, cached_tokens: 0 };
+                self.finish(slot, ending, source);
                 return;
             }
             Decision::Wait => {

@@ -18,6 +18,18 @@ fn cause_of(cause: FailureCause) -> OutcomeCause {
     }
 }
 
+/// How an attempt or a request ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub at: SimTime,
+    pub outcome: Outcome,
+    pub cause: OutcomeCause,
+    /// Output tokens that had left.
+    pub output_tokens: u32,
+    /// Prompt tokens read from a prefix cache.
+    pub cached_tokens: u32,
+}
+
 impl<S: RecordSink> World<'_, S> {
     /// Takes what backends have put into the outbox.
     pub(super) fn deliver(&mut self, source: &mut dyn Source) {
@@ -68,14 +80,17 @@ impl<S: RecordSink> World<'_, S> {
                 }
                 self.outputs_seen.0 += 1;
                 self.outputs_seen.1 += u64::from(output);
-                let (done, none) = (Outcome::Completed, OutcomeCause::None);
-                self.close_attempt(slot, at, done, none, output, cached_tokens, preemptions, cost);
-                self.finish(slot, at, done, none, output, cached_tokens, source);
+                let (outcome, cause) = (Outcome::Completed, OutcomeCause::None);
+                let ending = Ending { at, outcome, cause, output_tokens: output, cached_tokens };
+                self.close_attempt(slot, ending, preemptions, cost);
+                self.finish(slot, ending, source);
             }
             Effect::Failed { attempt, at, cause, emitted } => {
                 let Some(slot) = self.slots.resolve(attempt) else { return };
                 let why = cause_of(cause);
-                self.close_attempt(slot, at, Outcome::Failed, why, emitted, 0, 0, cost);
+                let ending =
+                    Ending { at, outcome: Outcome::Failed, cause: why, output_tokens: emitted, cached_tokens: 0 };
+                self.close_attempt(slot, ending, 0, cost);
                 let flight = self.slots.get(slot);
                 let next = flight.tries;
                 let index = flight.request.index;
@@ -90,55 +105,47 @@ impl<S: RecordSink> World<'_, S> {
                             self.agenda.retry(at + wait, slot, generation);
                         }
                     }
-                    None => self.finish(slot, at, Outcome::Failed, why, emitted, 0, source),
+                    None => self.finish(slot, ending, source),
                 }
             }
         }
     }
 
     pub(super) fn time_out(&mut self, slot: u32, now: SimTime, source: &mut dyn Source) {
-        let mut emitted = 0;
+        let (outcome, cause) = (Outcome::TimedOut, OutcomeCause::Timeout);
+        let mut ending = Ending { at: now, outcome, cause, output_tokens: 0, cached_tokens: 0 };
         if let Some(sent) = self.slots.get(slot).current {
             let mut cost = Usd::ZERO;
-            let mut cached = 0;
             match sent.to {
                 Target::Replica(r) => {
                     let replica = &mut self.replicas[r as usize];
                     if let Some(at) = replica.lost.iter().position(|lost| lost.0 == sent.attempt) {
-                        emitted = replica.lost.remove(at).1;
+                        ending.output_tokens = replica.lost.remove(at).1;
                     } else if replica.up {
                         sample(&self.needs, replica, now);
-                        emitted = replica.engine.cancel(sent.attempt, now, &mut self.out).unwrap_or(0);
+                        ending.output_tokens = replica.engine.cancel(sent.attempt, now, &mut self.out).unwrap_or(0);
                         self.agenda.arm(r, replica.engine.next_event());
                         self.mark_dirty(r);
                     }
                 }
                 Target::Endpoint(e) => {
-                    (emitted, cached, cost) = self.bought[e as usize].endpoint.cancel(sent.attempt, now);
+                    (ending.output_tokens, ending.cached_tokens, cost) =
+                        self.bought[e as usize].endpoint.cancel(sent.attempt, now);
                     self.arm_endpoint(e);
                 }
             }
-            self.close_attempt(slot, now, Outcome::TimedOut, OutcomeCause::Timeout, emitted, cached, 0, cost);
+            self.close_attempt(slot, ending, 0, cost);
         }
         if self.slots.get(slot).parked {
             self.parked.retain(|s| *s != slot);
         }
-        self.finish(slot, now, Outcome::TimedOut, OutcomeCause::Timeout, emitted, 0, source);
+        // A request that was given up was answered from no cache.
+        self.finish(slot, Ending { cached_tokens: 0, ..ending }, source);
         self.deliver(source);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one record's fields, named at the three places that end an attempt")]
-    fn close_attempt(
-        &mut self,
-        slot: u32,
-        at: SimTime,
-        outcome: Outcome,
-        cause: OutcomeCause,
-        output_tokens: u32,
-        cached_tokens: u32,
-        preemptions: u32,
-        cost: Usd,
-    ) {
+    fn close_attempt(&mut self, slot: u32, ending: Ending, preemptions: u32, cost: Usd) {
+        let Ending { at, outcome, cause, output_tokens, cached_tokens } = ending;
         let flight = self.slots.get(slot);
         let sent = flight.current.take().expect("nothing-lost: an attempt ended that was not sent");
         flight.cost += cost;
@@ -176,17 +183,8 @@ impl<S: RecordSink> World<'_, S> {
         });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one record's fields, named at the four places that end a request")]
-    pub(super) fn finish(
-        &mut self,
-        slot: u32,
-        at: SimTime,
-        outcome: Outcome,
-        cause: OutcomeCause,
-        output_tokens: u32,
-        cached_tokens: u32,
-        source: &mut dyn Source,
-    ) {
+    pub(super) fn finish(&mut self, slot: u32, ending: Ending, source: &mut dyn Source) {
+        let Ending { at, outcome, cause, output_tokens, cached_tokens } = ending;
         let flight = self.slots.retire(slot);
         let request = &flight.request;
         let ttft = flight.first_token.filter(|_| outcome == Outcome::Completed).map(|t| t.since(request.arrival));

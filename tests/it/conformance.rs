@@ -43,9 +43,35 @@ fn a_recording_that_differs_is_named_and_fails() {
     assert_eq!((&report["strided_cases_exact"], &report["steps_exact"]), (&0.into(), &7.into()));
     let first = &report["first_mismatch"];
     assert_eq!((&first["field"], &first["step"], &first["case"]), (&"free_blocks".into(), &call, &case["case"]));
+}
 
-    std::fs::write(&path, "{\"case\": 1}\n").unwrap();
-    let out = Command::cargo_bin("baseload").unwrap().arg("conformance").arg(&path).output().unwrap();
-    let message = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.code() == Some(2) && message.contains("wrong.jsonl:1"), "{message}");
+#[test]
+fn what_is_no_recording_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wrong.jsonl");
+    let refused = |text: &str, words: &str| {
+        std::fs::write(&path, text).unwrap();
+        let out = Command::cargo_bin("baseload").unwrap().arg("conformance").arg(&path).output().unwrap();
+        let message = String::from_utf8_lossy(&out.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(out.status.code() == Some(2) && message.replace("│ ", "").contains(words), "{text}: {message}");
+    };
+    refused("{\"case\": 1}\n", "wrong.jsonl:1");
+    refused("", "it holds no case");
+    refused("\n\n", "it holds no case");
+    let mut text = String::new();
+    let packed = std::fs::File::open(golden("vllm-0.32-sync.jsonl.gz")).unwrap();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    let case: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let with = |at: &str, value: serde_json::Value| {
+        let mut case = case.clone();
+        *case.pointer_mut(at).unwrap() = value;
+        case.to_string()
+    };
+    refused(&with("/config/block_size", 0.into()), "config.block_size is 0");
+    refused(&with("/config/num_gpu_blocks", 1.into()), "config.num_gpu_blocks is 1");
+    refused(&with("/config/policy", "sjf".into()), "config.policy is `sjf`");
+    refused(&with("/config/watermark", (-0.1).into()), "config.watermark is -0.1");
+    refused(&with("/requests/0/prompt_len", 0.into()), "prompt_len 0");
+    refused(&with("/requests/0/output_len", 0.into()), "output_len 0");
+    refused(&with("/requests/0/block_ids", vec![1; 100_000].into()), "100000 block_ids");
 }
