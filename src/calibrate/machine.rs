@@ -1,8 +1,9 @@
 //! Which model, GPU and engine a measurement is of: names of data sets to rows of the catalogue, and the analytic step
 //! time where no profile is for it.
+use super::supply::Supply;
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::engine::VllmConfig;
-use crate::latency::{Analytic, AnalyticOptions, GraphSizes, WeightDtype};
+use crate::latency::WeightDtype;
 use crate::memory::{self, PlanOptions, WeightsDtype};
 use crate::types::StepTime;
 use std::sync::Arc;
@@ -92,30 +93,17 @@ pub struct StepOptions {
     pub graphs: bool,
 }
 
-/// The analytic step time of a model on `tensor_parallel` GPUs: the one place that chooses it.
+/// The step time of a model on `tensor_parallel` GPUs, the catalogue's analytic one unless a [`Supply`] is in force.
 ///
 /// # Errors
-/// Options that make no sense for this model or GPU.
+/// Options that make no sense for this model or GPU; what the supply refuses.
 pub fn step_time_for(
     model: &Model,
     gpu: &Gpu,
     tensor_parallel: u32,
     options: &StepOptions,
 ) -> Result<Arc<dyn StepTime>, String> {
-    let graph_sizes = if options.graphs {
-        GraphSizes::new(options.max_num_seqs, options.max_num_batched_tokens, gpu.is_datacenter_blackwell())
-    } else {
-        GraphSizes::default()
-    };
-    let analytic = AnalyticOptions {
-        weights: options.weights.1,
-        expert_parallel: options.expert_parallel,
-        async_scheduling: options.async_scheduling,
-        graph_sizes,
-        ..AnalyticOptions::default()
-    };
-    let step_time = Analytic::new(model, gpu, tensor_parallel, &analytic).map_err(|e| e.to_string())?;
-    Ok(Arc::new(step_time))
+    Supply::now().step_time(model, gpu, tensor_parallel, options)
 }
 
 /// The engine of a model on a GPU with vLLM's defaults and the KV blocks that the memory plan says.

@@ -6,6 +6,7 @@ use super::kinds::{
 };
 use super::machine::{self, StepOptions};
 use super::score::{Group, Scores};
+use super::supply::{Supply, curves};
 use super::trial::Lags;
 use crate::catalog::{MeasuredEngine, Profile};
 use crate::engine::VllmConfig;
@@ -70,6 +71,8 @@ pub struct Options {
     pub profile: Option<Profile>,
     /// The analytic step time of this GPU is asked for: an id of the catalogue.
     pub analytic: Option<String>,
+    /// Rows or kernel tables that step times are to come from in place of the catalogue's.
+    pub supply: Supply,
     /// Score rows that the profile was fitted on.
     pub seen: bool,
     /// Model, where the files do not say it.
@@ -86,7 +89,29 @@ pub struct Options {
 /// A file that does not read; no profile or machine for it; a profile for something else; rows that the profile was
 /// fitted on.
 pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
-    let mut scores = match kind {
+    let mut scores = o.supply.within(|| predicted(kind, inputs, o))?;
+    scores.kind = kind.name();
+    if scores.groups.is_empty() && scores.apart.is_empty() {
+        return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
+    }
+    scores.notes.extend(borrowed(&o.supply));
+    Ok(scores)
+}
+
+/// What rows do not say, for each number format that they have.
+fn borrowed(supply: &Supply) -> Vec<String> {
+    let Supply::Rows(rows) = supply else { return Vec::new() };
+    let of = |row: &crate::catalog::StepTimeRow| {
+        let gpu = machine::gpu(&row.gpu)?;
+        curves(&rows.0, &rows.1, gpu, crate::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+    };
+    let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
+    notes.dedup();
+    notes
+}
+
+fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    Ok(match kind {
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
         Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
@@ -107,12 +132,7 @@ pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, S
         Kind::VllmStages => {
             vllm_stages::score(&all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
         }
-    };
-    scores.kind = kind.name();
-    if scores.groups.is_empty() && scores.apart.is_empty() {
-        return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
-    }
-    Ok(scores)
+    })
 }
 
 /// All rows of all files of a kind that only the analytic step time predicts.
@@ -167,6 +187,13 @@ fn refuse(profile: &Profile, name: &str, of: &str) -> String {
 fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
     let mut scores = Scores::default();
     for input in inputs {
+        if let Some(what) = o.supply.what() {
+            return Err(format!(
+                "{what} price kernels of a GPU of the catalogue; {} is of a model that has none: give a profile of \
+                 `baseload calibrate --kind engine-steps`",
+                input.name
+            ));
+        }
         let run = engine_steps::read(input.text, &input.name)?;
         let fits = |p: &Profile| p.model == run.model && p.dtype == run.dtype;
         let of = format!("{} in {}", run.model, run.dtype);
@@ -214,7 +241,11 @@ pub(super) fn served_by(
         }
         // A profile is found without being asked for only where the file itself names its model and no GPU of the
         // catalogue: measurements on those are the analytic step time's.
-        None if o.analytic.is_none() && !run.model.is_empty() && machine::model(&run.model).is_none() => {
+        None if o.analytic.is_none()
+            && o.supply.what().is_none()
+            && !run.model.is_empty()
+            && machine::model(&run.model).is_none() =>
+        {
             Profile::embedded().iter().find(|p| named(p))
         }
         None => None,
@@ -248,8 +279,9 @@ pub(super) fn served_by(
         max_num_batched_tokens: config.max_num_batched_tokens,
         graphs: true,
     };
-    let step_time = machine::step_time_for(model, gpu, tp, &options)?;
-    Ok((config, Lags::default(), step_time, format!("analytic, {} on {tp} x {}", model.id, gpu.id)))
+    let step_time = o.supply.step_time(model, gpu, tp, &options).map_err(|e| format!("{}: {e}", run.name))?;
+    let by = o.supply.what().unwrap_or_else(|| "analytic".to_owned());
+    Ok((config, Lags::default(), step_time, format!("{by}, {} on {tp} x {}", model.id, gpu.id)))
 }
 
 /// vLLM's defaults; a machine that is no GPU of the catalogue schedules synchronously, the only mode there is on CPUs,

@@ -23,4 +23,4 @@ pub use lookup::{Catalog, CatalogError};
 pub use model::Model;
 pub use nearest::{nearest, unknown};
 pub use profile::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
-pub use step_time::StepTimeRow;
+pub use step_time::{NUMBERS, StepTimeFile, StepTimeRow};

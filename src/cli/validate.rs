@@ -1,10 +1,11 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, measured, printer};
-use crate::calibrate::{self, Errors, Kind, Metrics, Options, Scores, Targets};
-use crate::catalog::{Catalog, Profile};
-use crate::report;
+use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Supply, Targets};
+use crate::catalog::{Catalog, Profile, StepTimeFile};
+use crate::{frames, report};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Predict measurements by simulating how they were taken, and print the errors
 ///
@@ -25,6 +26,9 @@ pub struct Args {
     /// profile that the file's model and type say, else the analytic step time
     #[arg(long)]
     profile: Option<String>,
+    /// Kernel tables to interpolate step times in: a folder or Parquet files; repeatable
+    #[arg(long, value_name = "PATH", conflicts_with = "profile")]
+    kernels: Vec<PathBuf>,
     /// Score data that the profile was fitted on
     #[arg(long)]
     seen: bool,
@@ -51,8 +55,15 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Exit> {
     let targets = args.require.as_deref().map(targets).transpose()?;
     let analytic = args.profile.clone().filter(|name| Catalog::embedded().gpu(name).is_ok());
+    let (mut named, mut supply) = (None, Supply::Catalogue);
+    if !args.kernels.is_empty() {
+        supply = Supply::Kernels(Arc::new(Kernels::new(frames::read_kernels(&args.kernels)?)));
+    } else if let Some(name) = args.profile.as_deref().filter(|_| analytic.is_none()) {
+        (named, supply) = profile(name)?;
+    }
     let options = Options {
-        profile: args.profile.as_deref().filter(|_| analytic.is_none()).map(profile).transpose()?,
+        profile: named,
+        supply,
         analytic,
         seen: args.seen,
         model: args.model.clone(),
@@ -77,14 +88,18 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Err(Exit::Worse)
 }
 
-/// A profile by file or by name.
-pub fn profile(name: &str) -> Result<Profile, String> {
+/// A profile by file or by name: of one model, or rows of the catalogue's form.
+fn profile(name: &str) -> Result<(Option<Profile>, Supply), String> {
     let path = Path::new(name);
     if !path.is_file() && !name.ends_with(".toml") {
-        return Profile::named(name).cloned().map_err(|e| e.to_string());
+        return Profile::named(name).cloned().map(|p| (Some(p), Supply::Catalogue)).map_err(|e| e.to_string());
     }
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    Profile::parse(&text, name)
+    if StepTimeFile::is(&text) {
+        let rows = StepTimeFile::parse(&text, name)?;
+        return Ok((None, Supply::Rows(Arc::new((name.to_owned(), rows)))));
+    }
+    Ok((Some(Profile::parse(&text, name)?), Supply::Catalogue))
 }
 
 fn targets(path: &Path) -> Result<Targets, String> {
