@@ -12,13 +12,17 @@ use super::machine;
 use crate::catalog::{Gpu, StepTimeFile, StepTimeRow};
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
 use crate::latency::{
-    AllReduceRow, AttentionRow, ExpertRow, KernelTables, PartError, ProductRow, WeightDtype, fit_from_kernels,
+    AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, WeightDtype, fit_from_kernels,
 };
 use crate::memory::KvDtype;
 use std::collections::BTreeMap;
 
 /// What engine runs make of the compute share of kernels in BF16: 0.720 / 0.84 on H100.
 const SUSTAINED: f64 = 0.86;
+/// A kernel that starts sooner was not measured from memory: small ones stay in a GPU's cache from run to run.
+const LEAST_LAUNCH_US: f64 = 0.5;
+/// Products beside those of the weights' format.
+const BF16_PRODUCTS: &str = "products in bf16";
 /// Bytes of an element of an all-reduce: BF16 or FP16.
 const ELEMENT_BYTES: f64 = 2.0;
 /// How tokens are spread over experts in the rows that are taken: what trained routers do (aiconfigurator's name).
@@ -29,10 +33,19 @@ const ROUTING: &str = "power_law_1.01";
 pub struct ChosenKernels {
     /// The tables.
     pub tables: KernelTables,
-    /// Indices of the files that they are from, in order.
-    pub files: Vec<usize>,
-    /// Part and version of what was taken, and what was left out.
-    pub notes: Vec<String>,
+    /// What was taken, in order.
+    pub taken: Vec<Taken>,
+}
+
+/// Rows of one part that were taken, and the file that they are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Which part, in words.
+    pub what: &'static str,
+    /// Index of the file.
+    pub file: usize,
+    /// Rows of it, before shapes become medians.
+    pub rows: usize,
 }
 
 /// A row of the catalogue's form from kernel tables.
@@ -97,23 +110,27 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// The rows of the newest version that has any that `fits`; a note says which.
-    fn newest(&mut self, part: KernelPart, what: &str, fits: impl Fn(&KernelTime) -> bool) -> Vec<&'a KernelTime> {
+    /// The rows of the newest version that has any that `fits`.
+    fn newest(
+        &mut self,
+        part: KernelPart,
+        what: &'static str,
+        fits: impl Fn(&KernelTime) -> bool,
+    ) -> Vec<&'a KernelTime> {
         let rows: Vec<&KernelTime> = self.times.of(part).filter(|r| fits(r)).collect();
         let version_of = |r: &KernelTime| version(&self.times.files[r.file].version);
         let Some(newest) = rows.iter().map(|r| version_of(r)).max() else { return Vec::new() };
         let kept: Vec<&KernelTime> = rows.into_iter().filter(|r| version_of(r) == newest).collect();
         for r in &kept {
-            if !self.chosen.files.contains(&r.file) {
-                self.chosen.files.push(r.file);
+            match self.chosen.taken.iter_mut().find(|t| t.file == r.file && t.what == what) {
+                Some(taken) => taken.rows += 1,
+                None => self.chosen.taken.push(Taken { what, file: r.file, rows: 1 }),
             }
         }
-        let file = &self.times.files[kept[0].file];
-        self.chosen.notes.push(format!("{what}: version {}, {} rows", file.version, kept.len()));
         kept
     }
 
-    fn products(&mut self, what: &str, formats: &[&str]) -> Result<Vec<ProductRow>, String> {
+    fn products(&mut self, what: &'static str, formats: &[&str]) -> Result<Vec<ProductRow>, String> {
         let times = self.times;
         let rows = self.newest(KernelPart::Products, what, |r| formats.contains(&times.text(r, "gemm_dtype")));
         medians(times, &rows, ["m", "n", "k"], |[m, n, k], seconds| ProductRow { m, n, k, seconds })
@@ -161,8 +178,8 @@ impl<'a> Choice<'a> {
     /// so many of 8 bits take half as long as of 16.
     fn all_reduce(&mut self) -> Result<Vec<AllReduceRow>, String> {
         let times = self.times;
-        for backend in ["vllm_graph", "nccl"] {
-            let rows = self.newest(KernelPart::AllReduce, &format!("all-reduces ({backend})"), |r| {
+        for (backend, what) in [("vllm_graph", "all-reduces (vLLM's, in graphs)"), ("nccl", "all-reduces (NCCL's)")] {
+            let rows = self.newest(KernelPart::AllReduce, what, |r| {
                 let of = times.text(r, "op_name") == "all_reduce" && times.text(r, "backend") == backend;
                 of && is_bf16(times.text(r, "dtype"))
             });
@@ -226,7 +243,7 @@ pub fn choose_kernels(
     let (products, experts) = names(weights);
     let mut tables = KernelTables { products: choice.products("products", products)?, ..KernelTables::default() };
     if weights != WeightDtype::Bf16 && products != names(WeightDtype::Bf16).0 {
-        tables.bf16_products = choice.products("products in bf16", names(WeightDtype::Bf16).0)?;
+        tables.bf16_products = choice.products(BF16_PRODUCTS, names(WeightDtype::Bf16).0)?;
     }
     tables.experts = choice.experts(experts)?;
     if tables.products.is_empty() && tables.experts.is_empty() {
@@ -256,10 +273,6 @@ pub fn choose_kernels(
     tables.prefill = choice.attention(KernelPart::Prefill, kv)?;
     tables.decode = choice.attention(KernelPart::Decode, kv)?;
     tables.all_reduce = choice.all_reduce()?;
-    let latent = times.files.iter().filter(|f| f.part == KernelPart::Latent).count();
-    if latent > 0 {
-        choice.chosen.notes.push(format!("{latent} files of latent attention (MLA) are not read"));
-    }
     choice.chosen.tables = tables;
     Ok(choice.chosen)
 }
@@ -278,14 +291,24 @@ pub fn kernel_profile(
     let mut chosen = choose_kernels(times, gpu, weights, KvDtype::Bf16)?;
     if weights != WeightDtype::Bf16 {
         // Attention and all-reduces are BF16's, and a row of another format says only what differs.
-        let KernelTables { products, experts, .. } = chosen.tables;
-        chosen.tables = KernelTables { products, experts, ..KernelTables::default() };
+        let KernelTables { mut products, experts, .. } = chosen.tables;
+        chosen.taken.retain(|t| t.what == "products" || t.what == "experts");
         if weights == WeightDtype::Mxfp4 {
-            chosen.tables.products.clear();
+            products.clear();
+            chosen.taken.retain(|t| t.what == "experts");
         }
+        chosen.tables = KernelTables { products, experts, ..KernelTables::default() };
     }
     let mut fit = fit_from_kernels(gpu, weights, &chosen.tables).map_err(|e| e.to_string())?;
-    let mut notes = chosen.notes;
+    let mut notes = Vec::new();
+    for t in &chosen.taken {
+        let file = &times.files[t.file];
+        notes.push(format!("{}: version {}, {} rows of {}", t.what, file.version, t.rows, file_name(&file.path)));
+    }
+    let latent = times.files.iter().filter(|f| f.part == KernelPart::Latent).count();
+    if latent > 0 {
+        notes.push(format!("files of latent attention (MLA) are not read: {latent}"));
+    }
     let row = &mut fit.row;
     if let (WeightDtype::Bf16, Some(share)) = (weights, &mut row.linear_compute_share) {
         notes.push(format!(
@@ -299,9 +322,22 @@ pub fn kernel_profile(
             "all_reduce_latency_us is {us:.1} in kernels, and left out: in an engine ranks wait for each other"
         ));
     }
+    for (name, us) in [
+        ("linear_launch_us", &mut row.linear_launch_us),
+        ("expert_launch_us", &mut row.expert_launch_us),
+        ("attention_launch_us", &mut row.attention_launch_us),
+    ] {
+        if let Some(nil) = us.take_if(|us| *us < LEAST_LAUNCH_US) {
+            notes.push(format!(
+                "{name} is {nil:.4} in kernels, and left out: no kernel starts so soon; small ones stayed in the GPU's \
+                 cache from one run to the next"
+            ));
+        }
+    }
     row.numbers_mut().into_iter().flatten().for_each(|v| *v = significant(*v));
-    let files = chosen.files.iter().map(|i| &times.files[*i]);
-    let mut versions: Vec<String> = files.clone().map(|f| format!("{} {}", f.part.name(), f.version)).collect();
+    let files = chosen.taken.iter().map(|t| &times.files[t.file]);
+    let mut versions: Vec<String> =
+        chosen.taken.iter().map(|t| format!("{} {}", t.what, times.files[t.file].version)).collect();
     versions.dedup();
     row.fitted = format!("kernels: {}", versions.join(", "));
     let first = fit.errors.first();
@@ -312,7 +348,17 @@ pub fn kernel_profile(
     let mut devices: Vec<&str> = files.map(|f| f.device.as_str()).collect();
     devices.dedup();
     row.source = format!("{name}: kernel tables of {}", devices.join(", "));
+    Curves::under(gpu, weights, std::slice::from_ref(row)).map_err(|e| {
+        format!(
+            "the tables say that {e}: are their times in ms, and of {} (bandwidth and peaks by its data sheet)?",
+            gpu.id
+        )
+    })?;
     Ok(KernelProfile { row: fit.row, errors: fit.errors, notes })
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
 /// Four significant digits.

@@ -47,8 +47,8 @@ fn the_newest_version_that_has_the_format_is_taken_and_shapes_become_medians() {
     let c = choose_kernels(&t, gpu("h100-sxm"), WeightDtype::Fp8, KvDtype::Bf16).unwrap();
     assert_eq!(c.tables.products, [ProductRow { m: 1, n: 512, k: 512, seconds: 2e-3 }], "0.19 is newer than 0.9");
     assert_eq!(c.tables.bf16_products[0].seconds, 3e-3, "output heads and routers are BF16");
-    assert_eq!(c.files, [1, 2]);
-    assert!(c.notes.contains(&"products: version 0.19.0, 3 rows".to_owned()), "{:?}", c.notes);
+    let taken = |what, file, rows| Taken { what, file, rows };
+    assert_eq!(c.taken, [taken("products", 1, 3), taken(BF16_PRODUCTS, 2, 1)]);
     let e = choose_kernels(&t, gpu("h100-sxm"), WeightDtype::Int4, KvDtype::Bf16).unwrap_err();
     assert_eq!(
         e,
@@ -94,7 +94,6 @@ fn attention_is_of_full_windows_and_the_cache_s_format_and_all_reduces_count_ele
     let expert =
         ExpertRow { tokens: 8, hidden: 2_048, inner: 768, top_k: 8, experts: 128, tensor_parallel: 2, seconds: 2e-3 };
     assert_eq!(bf16.tables.experts, [expert], "as trained routers spread tokens, and cut, not spread");
-    assert!(bf16.notes.iter().any(|n| n == "1 files of latent attention (MLA) are not read"), "{:?}", bf16.notes);
     add(&mut t, 0, &["bfloat16"], &[0, 512, 512], 1.0);
     let e = choose_kernels(&t, gpu("h100-sxm"), WeightDtype::Bf16, KvDtype::Bf16).unwrap_err();
     assert_eq!(e, "products.parquet: row 2: m is 0; it must be from 1");
@@ -138,7 +137,7 @@ fn a_fitted_row_says_its_numbers_its_data_and_what_it_leaves_to_engine_runs() {
     let read = StepTimeFile::parse(&text, "t").unwrap().step_time.remove(0);
     assert_eq!(read, p.row);
     assert_eq!((read.data_sha256.len(), read.date.as_str(), read.dtype.as_str()), (2, "2026-11-24", "bf16"));
-    assert_eq!(read.fitted, "kernels: products 0.24.0, all-reduces 0.24.0");
+    assert_eq!(read.fitted, "kernels: products 0.24.0, all-reduces (vLLM's, in graphs) 0.24.0");
     t.rows.truncate(3);
     let e = kernel_profile(&t, g, WeightDtype::Bf16, "mine", "2026-11-24").unwrap_err();
     assert!(e.contains("products: ") && e.contains("cannot tell 3 numbers (linear_compute_share"), "{e}");

@@ -21,7 +21,7 @@ mod validate;
 
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 #[cfg(feature = "frames")]
-pub use kernels::{ChosenKernels, KernelProfile, choose_kernels, kernel_profile};
+pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
 pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;

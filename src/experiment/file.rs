@@ -180,9 +180,14 @@ pub struct PoolSection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,
     /// A fitted step-time profile: a file (relative to this one) that `baseload calibrate` wrote, or a name of the
-    /// catalog; it must be of this pool's model, GPU and parallelism. The analytic step time unless given.
+    /// catalog; it must be of this pool's model, GPU and parallelism, or (from kernel tables) of its GPU and type of
+    /// weights. The analytic step time unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// Measured kernels of this pool's GPU to interpolate step times in, in place of a profile: a folder of Parquet
+    /// tables (relative to this file), or one of them. The profile's or the analytic step time unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
     /// The engine.
     #[serde(default)]
     pub engine: EngineSection,

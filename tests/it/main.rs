@@ -7,6 +7,8 @@ mod examples;
 mod failures;
 mod instructions;
 mod interrupt;
+#[cfg(feature = "frames")]
+mod kernels;
 mod manifest;
 mod perf;
 mod program;
