@@ -12,6 +12,7 @@ pub mod kinds;
 mod machine;
 mod make;
 mod nnls;
+mod refit;
 mod score;
 mod supply;
 mod table;
@@ -25,6 +26,7 @@ pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_pr
 pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
+pub use refit::{Split, cross_validate};
 pub use score::{Errors, Group, Metrics, Pair, Scores, errors, quantile, whole};
 pub use supply::{Kernels, Supply, curves};
 pub use targets::Targets;

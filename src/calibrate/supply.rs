@@ -166,7 +166,7 @@ pub fn curves(
     weights: WeightDtype,
 ) -> Result<(Curves, Option<String>), String> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
-    let fits = |r: &crate::catalog::StepTimeRow| r.gpu == gpu.id;
+    let fits = |r: &crate::catalog::StepTimeRow| r.speaks_for(&gpu.id);
     if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
         return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
     }

@@ -5,6 +5,7 @@ use super::kinds::{
     bench_serve, config, engine_steps, inferencex, llmservingsim, ml_energy, static_batch, vllm_requests, vllm_stages,
 };
 use super::machine::{self, StepOptions};
+use super::refit::{Split, cross_validate};
 use super::score::{Group, Scores};
 use super::supply::{Supply, curves};
 use super::trial::Lags;
@@ -73,6 +74,8 @@ pub struct Options {
     pub analytic: Option<String>,
     /// Rows or kernel tables that step times are to come from in place of the catalogue's.
     pub supply: Supply,
+    /// Fit what engine runs say again, without the rows that are scored.
+    pub split: Option<Split>,
     /// Score rows that the profile was fitted on.
     pub seen: bool,
     /// Model, where the files do not say it.
@@ -111,6 +114,12 @@ fn borrowed(supply: &Supply) -> Vec<String> {
 }
 
 fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    if o.split.is_some() && kind != Kind::Inferencex {
+        return Err(format!(
+            "--folds and --leave-out fit on rows of inferencex; files of {} are scored whole: leave them out",
+            kind.name()
+        ));
+    }
     Ok(match kind {
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
         Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
@@ -121,7 +130,11 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
             request_scores(kind, inputs, o, |i| llmservingsim::read(i.text, &i.name, i.beside.as_deref()))?
         }
         Kind::Inferencex => {
-            inferencex::score(&all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+            let points = all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
+            match &o.split {
+                Some(split) => cross_validate(&points, split)?,
+                None => inferencex::score(&points),
+            }
         }
         Kind::MlEnergy => {
             ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)

@@ -1,7 +1,7 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, measured, printer};
-use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Supply, Targets};
+use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
 use crate::catalog::{Catalog, Profile, StepTimeFile};
 use crate::{frames, report};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,12 @@ pub struct Args {
     /// Kernel tables to interpolate step times in: a folder or Parquet files; repeatable
     #[arg(long, value_name = "PATH", conflicts_with = "profile")]
     kernels: Vec<PathBuf>,
+    /// Fit again without each of so many parts of the groups, and score that part (inferencex)
+    #[arg(long, value_name = "N", conflicts_with_all = ["profile", "kernels", "leave_out"])]
+    folds: Option<u32>,
+    /// Fit again without the rows of a model, and score those; `each`: every model in turn (inferencex)
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["profile", "kernels"])]
+    leave_out: Option<String>,
     /// Score data that the profile was fitted on
     #[arg(long)]
     seen: bool,
@@ -61,9 +67,14 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     } else if let Some(name) = args.profile.as_deref().filter(|_| analytic.is_none()) {
         (named, supply) = profile(name)?;
     }
+    let leave_out = args.leave_out.as_deref().map(|model| match model {
+        "each" => Split::EachModel,
+        model => Split::Model(model.to_owned()),
+    });
     let options = Options {
         profile: named,
         supply,
+        split: args.folds.map(Split::Folds).or(leave_out),
         analytic,
         seen: args.seen,
         model: args.model.clone(),

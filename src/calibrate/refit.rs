@@ -1,0 +1,432 @@
+//! Cross-validation: what engine runs say of the analytic step time is fitted again without the rows that are scored.
+//!
+//! The catalogue's numbers are of two kinds (`catalog/data/step_times.toml`): those of kernel tables, which no row of
+//! InferenceX has seen, stay; those of engine runs (`NUMBERS` below) are fitted here on the TPOT of the rows that are
+//! left, through the simulator, from a start that no row has seen either. TTFT is scored and not fitted: what lies
+//! before the engine is not part of a step. Rows go in and out by whole groups, or by whole models.
+//!
+//! Method: damped least squares of the logarithm of predicted over measured, outliers weighted down (soft L1 from 5 %
+//! on), derivatives by differences of 3 %. Must keep true: nothing of the rows that are scored reaches the fit; the same
+//! rows give the same numbers whatever the number of threads.
+use super::kinds::inferencex::{Point, score};
+use super::score::{Group, Scores};
+use super::supply::Supply;
+use super::{hash, machine};
+use crate::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// A number that engine runs say.
+struct Number {
+    dtype: &'static str,
+    name: &'static str,
+    /// Where the search starts: a guess from kernels and data sheets, made before any fit.
+    start: f64,
+    least: f64,
+    most: f64,
+    /// Size of a step that matters.
+    scale: f64,
+}
+
+const fn number(dtype: &'static str, name: &'static str, [start, least, most, scale]: [f64; 4]) -> Number {
+    Number { dtype, name, start, least, most, scale }
+}
+
+/// What is fitted. Shares of the experts in MXFP4 start where kernels alone are, those of FP8 where BF16's are.
+const NUMBERS: [Number; 10] = [
+    number("bf16", "linear_compute_share", [0.75, 0.4, 1.0, 0.1]),
+    number("bf16", "link_share", [0.55, 0.1, 3.0, 0.3]),
+    number("bf16", "all_reduce_latency_us", [6.0, 0.0, 40.0, 3.0]),
+    number("bf16", "layer_overhead_us", [25.0, 0.0, 100.0, 10.0]),
+    number("bf16", "host_step_us", [500.0, 0.0, 5_000.0, 300.0]),
+    number("bf16", "host_sequence_us", [30.0, 0.0, 100.0, 10.0]),
+    number("fp8", "linear_compute_share", [0.75, 0.3, 1.0, 0.1]),
+    number("fp8", "memory_share", [0.85, 0.4, 1.1, 0.1]),
+    number("mxfp4", "expert_compute_share", [0.29, 0.05, 0.8, 0.1]),
+    number("mxfp4", "expert_memory_share", [0.61, 0.2, 1.4, 0.2]),
+];
+type Values = [f64; NUMBERS.len()];
+
+/// From this residual on a row counts less.
+const SOFT: f64 = 0.05;
+/// Difference that a derivative is taken over, a share of the value.
+const DIFFERENCE: f64 = 0.03;
+/// How much one scale away from the start counts, in residuals: so little that it decides only what rows leave open.
+const PRIOR: f64 = 0.005;
+/// Rounds of the fit at most; six or seven are usual.
+const ROUNDS: usize = 12;
+
+/// Which rows are left out of the fit that they are scored with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Split {
+    /// Groups, in so many parts by hash of their names.
+    Folds(u32),
+    /// The rows of a model, by any name that `calibrate::model` knows.
+    Model(String),
+    /// Each model in turn.
+    EachModel,
+}
+
+/// Points of one group.
+struct Rows {
+    name: String,
+    model: String,
+    points: Vec<Point>,
+}
+
+/// Fits without each part of the rows, and scores that part.
+///
+/// # Errors
+/// Rows of several GPUs; a model that no row is of; a part without which nothing is left to fit; more parts than groups.
+pub fn cross_validate(points: &[Point], split: &Split) -> Result<Scores, String> {
+    let gpu = one_gpu(points)?;
+    let (groups, notes) = by_group(points);
+    if groups.is_empty() {
+        return Err(format!("no row can be predicted: {}", notes.join("; ")));
+    }
+    let mut scores = Scores { kind: "inferencex", notes, ..Scores::default() };
+    for (what, is_out) in parts(&groups, split)? {
+        let (out, left): (Vec<&Rows>, Vec<&Rows>) = groups.iter().partition(|g| is_out(g));
+        let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
+        let fit = fit(&train, &gpu).map_err(|e| format!("{what}: {e}"))?;
+        let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
+        let part = supply(&gpu, &fit.values).within(|| score(&test));
+        scores.groups.extend(part.groups);
+        scores.apart.extend(part.apart);
+        scores.trivial.extend(trivial(&out, &train));
+        scores.notes.push(format!("{what}: {}", fit.text()));
+    }
+    Ok(scores)
+}
+
+fn one_gpu(points: &[Point]) -> Result<String, String> {
+    let mut ids: Vec<&str> = points.iter().filter_map(|p| machine::gpu(p.gpu())).map(|g| g.id.as_str()).collect();
+    ids.dedup();
+    match ids.as_slice() {
+        [] => Err("no row is of a GPU of the catalogue".into()),
+        [one] => Ok((*one).to_owned()),
+        [one, other, ..] => {
+            Err(format!("rows are of several GPUs, {one} and {other}: a fit is of one; give a file each"))
+        }
+    }
+}
+
+/// The points by the group that they are scored in, and why others are not.
+fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
+    let scored: Vec<Scores> = points.par_iter().map(|p| score(std::slice::from_ref(p))).collect();
+    let mut groups: Vec<Rows> = Vec::new();
+    for (p, s) in points.iter().zip(&scored) {
+        let Some(name) = s.groups.iter().chain(s.apart.iter().map(|a| &a.0)).map(|g| &g.name).next() else { continue };
+        match groups.iter_mut().find(|g| g.name == *name) {
+            Some(group) => group.points.push(p.clone()),
+            None => {
+                let named = name.rsplit_once(" tp").map_or(name.as_str(), |(model, _)| model);
+                let model = machine::model(named).map_or_else(|| named.to_owned(), |m| m.id.clone());
+                groups.push(Rows { name: name.clone(), model, points: vec![p.clone()] });
+            }
+        }
+    }
+    let unpredictable: Vec<Point> = points
+        .iter()
+        .zip(&scored)
+        .filter(|(_, s)| s.groups.is_empty() && s.apart.is_empty())
+        .map(|(p, _)| p.clone())
+        .collect();
+    (groups, score(&unpredictable).notes)
+}
+
+type Part = (String, Box<dyn Fn(&Rows) -> bool>);
+
+/// What is left out in turn: its name, and which groups are in it.
+fn parts(groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
+    let without = |model: String| -> Part { (format!("without {model}"), Box::new(move |g: &Rows| g.model == model)) };
+    let mut models: Vec<String> = groups.iter().map(|g| g.model.clone()).collect();
+    models.sort();
+    models.dedup();
+    let parts: Vec<Part> = match split {
+        Split::Folds(n) => {
+            let n = *n;
+            if n < 2 || n as usize > groups.len() {
+                return Err(format!("--folds {n}: give 2 to {}, the number of groups", groups.len()));
+            }
+            let fold = move |g: &Rows| u64::from_str_radix(&hash::of(&g.name)[..8], 16).unwrap_or(0) % u64::from(n);
+            let part = |f: u32| -> Part {
+                (format!("without fold {}", f + 1), Box::new(move |g: &Rows| fold(g) == u64::from(f)))
+            };
+            (0..n).map(part).filter(|(_, is_out)| groups.iter().any(is_out)).collect()
+        }
+        Split::Model(name) => {
+            let id = machine::model(name).map_or(name.as_str(), |m| m.id.as_str());
+            if !models.iter().any(|m| m == id) {
+                return Err(format!("--leave-out {name}: no row is of it; there are rows of {}", models.join(", ")));
+            }
+            vec![without(id.to_owned())]
+        }
+        Split::EachModel => models.iter().cloned().map(without).collect(),
+    };
+    match parts.iter().find(|(_, is_out)| groups.iter().all(is_out)) {
+        Some((what, _)) => Err(format!("{what} no row is left to fit")),
+        None => Ok(parts),
+    }
+}
+
+/// The trivial baseline of groups that are out: the nearest row of those that are left, scaled.
+fn trivial(out: &[&Rows], train: &[Point]) -> Vec<Group> {
+    let of = |rows: &&Rows| {
+        let near = score(&[train, &rows.points].concat());
+        near.trivial.into_iter().find(|g| g.name == rows.name)
+    };
+    out.par_iter().map(of).collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+/// Rows of the catalogue's form that say these numbers; what they do not say is the catalogue's.
+fn supply(gpu: &str, values: &Values) -> Supply {
+    let mut file = StepTimeFile::default();
+    for (n, value) in NUMBERS.iter().zip(values) {
+        let at = file.step_time.iter().position(|r| r.dtype == n.dtype).unwrap_or_else(|| {
+            let row = StepTimeRow { gpu: gpu.to_owned(), dtype: n.dtype.to_owned(), ..StepTimeRow::default() };
+            file.step_time.push(row);
+            file.step_time.len() - 1
+        });
+        for (name, slot) in NAMES.iter().zip(file.step_time[at].numbers_mut()) {
+            if *name == n.name {
+                *slot = Some(*value);
+            }
+        }
+    }
+    // Formats of which nothing is fitted keep the catalogue's rows.
+    let rest = Catalog::embedded().step_times.iter().filter(|r| r.speaks_for(gpu));
+    for row in rest {
+        if !file.step_time.iter().any(|r| r.dtype == row.dtype) {
+            file.step_time.push(StepTimeRow { gpu: gpu.to_owned(), ..row.clone() });
+        }
+    }
+    Supply::Rows(Arc::new(("refitted".into(), file)))
+}
+
+/// Logarithms of predicted over measured TPOT.
+fn residuals(points: &[Point], gpu: &str, values: &Values) -> Vec<f64> {
+    let scored = supply(gpu, values).within(|| score(points));
+    let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
+    pairs.map(|p| libm::log(p.predicted / p.measured)).collect()
+}
+
+struct Fit {
+    values: Values,
+    rows: usize,
+    /// Numbers that the rows say nothing of.
+    open: Vec<usize>,
+}
+
+impl Fit {
+    fn text(&self) -> String {
+        let shown = |i: usize| {
+            let (n, v) = (&NUMBERS[i], self.values[i]);
+            let kept = if self.open.contains(&i) { " (no row says it)" } else { "" };
+            format!("{} {} {:.3}{kept}", n.dtype, n.name, v)
+        };
+        let all: Vec<String> = (0..NUMBERS.len()).map(shown).collect();
+        format!("fitted on {} rows: {}", self.rows, all.join(", "))
+    }
+}
+
+fn fit(points: &[Point], gpu: &str) -> Result<Fit, String> {
+    let mut values: Values = std::array::from_fn(|i| NUMBERS[i].start);
+    let mut now = residuals(points, gpu, &values);
+    let rows = now.len();
+    if rows <= NUMBERS.len() {
+        return Err(format!("{rows} rows cannot tell {} numbers; give more", NUMBERS.len()));
+    }
+    let mut damping = 1e-2;
+    let mut open = Vec::new();
+    for round in 0..ROUNDS {
+        let bumped: Vec<(f64, Vec<f64>)> = (0..NUMBERS.len())
+            .into_par_iter()
+            .map(|i| {
+                let n = &NUMBERS[i];
+                let by = DIFFERENCE * values[i].abs().max(n.scale);
+                let by = if values[i] + by > n.most { -by } else { by };
+                let mut at = values;
+                at[i] += by;
+                (by / n.scale, residuals(points, gpu, &at))
+            })
+            .collect();
+        let slopes: Vec<Vec<f64>> =
+            bumped.iter().map(|(by, r)| r.iter().zip(&now).map(|(b, a)| (b - a) / by).collect()).collect();
+        if round == 0 {
+            open = (0..NUMBERS.len()).filter(|&i| slopes[i].iter().all(|s| *s == 0.0)).collect();
+        }
+        let Some((next, then)) = step(points, gpu, &values, &now, &slopes, &mut damping) else { break };
+        let gain = (cost(&values, &now) - cost(&next, &then)) / cost(&values, &now);
+        (values, now) = (next, then);
+        if gain < 1e-3 {
+            break;
+        }
+    }
+    // FP8 has no rows: products come as near to twice the peak and half the bytes as they do in BF16.
+    for (i, n) in NUMBERS.iter().enumerate().filter(|(i, n)| open.contains(i) && n.dtype == "fp8") {
+        let bf16 = NUMBERS.iter().position(|b| b.dtype == "bf16" && b.name == n.name);
+        let of_catalog = Catalog::embedded().step_time(gpu, "bf16").and_then(|r| r.memory_share);
+        values[i] = bf16.map(|b| values[b]).or(of_catalog).unwrap_or(n.start);
+    }
+    Ok(Fit { values, rows, open })
+}
+
+fn distance(values: &Values, i: usize) -> f64 {
+    PRIOR * (values[i] - NUMBERS[i].start) / NUMBERS[i].scale
+}
+
+fn cost(values: &Values, residuals: &[f64]) -> f64 {
+    let rows: f64 = residuals.iter().map(|r| libm::sqrt(1.0 + r / SOFT * (r / SOFT)) - 1.0).sum();
+    let prior: f64 = (0..NUMBERS.len()).map(|i| distance(values, i)).map(|d| d * d / (2.0 * SOFT * SOFT)).sum();
+    rows + prior
+}
+
+/// A step downhill, with less and less daring; `None` where there is none.
+fn step(
+    points: &[Point],
+    gpu: &str,
+    values: &Values,
+    now: &[f64],
+    slopes: &[Vec<f64>],
+    damping: &mut f64,
+) -> Option<(Values, Vec<f64>)> {
+    const N: usize = NUMBERS.len();
+    let (mut normal, mut gradient) = ([[0.0; N]; N], [0.0; N]);
+    for (row, r) in now.iter().enumerate() {
+        let weight = 1.0 / libm::sqrt(1.0 + r / SOFT * (r / SOFT));
+        for i in 0..N {
+            gradient[i] += weight * slopes[i][row] * r;
+            for j in 0..N {
+                normal[i][j] += weight * slopes[i][row] * slopes[j][row];
+            }
+        }
+    }
+    for i in 0..N {
+        normal[i][i] += PRIOR * PRIOR;
+        gradient[i] += PRIOR * distance(values, i);
+    }
+    while *damping < 1e6 {
+        let mut damped = normal;
+        (0..N).for_each(|i| damped[i][i] *= 1.0 + *damping);
+        let by = solve(damped, gradient);
+        let next: Values = std::array::from_fn(|i| {
+            let n = &NUMBERS[i];
+            (values[i] - by[i].clamp(-2.0, 2.0) * n.scale).clamp(n.least, n.most)
+        });
+        let then = residuals(points, gpu, &next);
+        if then.len() == now.len() && cost(&next, &then) < cost(values, now) {
+            *damping = (*damping / 5.0).max(1e-6);
+            return Some((next, then));
+        }
+        *damping *= 8.0;
+    }
+    None
+}
+
+/// Cholesky; the prior makes the matrix positive definite.
+fn solve<const N: usize>(mut a: [[f64; N]; N], b: [f64; N]) -> [f64; N] {
+    for i in 0..N {
+        for j in 0..=i {
+            let sum: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
+            a[i][j] = if i == j { libm::sqrt((a[i][i] - sum).max(1e-300)) } else { (a[i][j] - sum) / a[j][j] };
+        }
+    }
+    let mut x = b;
+    for i in 0..N {
+        let sum: f64 = (0..i).map(|k| a[i][k] * x[k]).sum();
+        x[i] = (x[i] - sum) / a[i][i];
+    }
+    for i in (0..N).rev() {
+        let sum: f64 = (i + 1..N).map(|k| a[k][i] * x[k]).sum();
+        x[i] = (x[i] - sum) / a[i][i];
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kinds::inferencex::read;
+    use super::*;
+    use std::fmt::Write;
+
+    const HEAD: &str =
+        "concurrency,backend,model_path,system,precision,isl,osl,tp_size,silicon_ttft_ms,silicon_tpot_ms\n";
+
+    /// Rows whose TPOT is what engines with `values` would take.
+    fn made(values: &Values) -> Vec<Point> {
+        let mut shapes = Vec::new();
+        for (model, precision) in [("Qwen/Qwen3-32B", ""), ("meta-llama/Llama-3.1-70B", "fp8")] {
+            for tp in [2, 4, 8] {
+                for (isl, osl) in [(512, 64), (2_048, 32)] {
+                    shapes.extend([2u32, 16, 48].map(|users| (model, precision, tp, isl, osl, users)));
+                }
+            }
+        }
+        let text = |tpot: &dyn Fn(usize) -> f64| {
+            let mut out = HEAD.to_owned();
+            for (i, (model, precision, tp, isl, osl, users)) in shapes.iter().enumerate() {
+                writeln!(out, "{users},vllm,{model},h100_sxm,{precision},{isl},{osl},{tp}.0,100,{}", tpot(i)).unwrap();
+            }
+            read(out.as_bytes(), "made").unwrap()
+        };
+        let blank = text(&|_| 1.0);
+        let tpot: Vec<f64> = blank
+            .par_iter()
+            .map(|p| supply("h100-sxm", values).within(|| score(std::slice::from_ref(p))))
+            .map(|s| s.groups[0].pairs.iter().find(|p| p.metric == "tpot_s").unwrap().predicted * 1e3)
+            .collect();
+        text(&|i| tpot[i])
+    }
+
+    #[test]
+    fn groups_and_models_that_are_out_are_predicted_from_the_rest() {
+        let truth = [0.6, 0.8, 10.0, 12.0, 800.0, 20.0, 0.5, 0.7, 0.29, 0.61];
+        let points = made(&truth);
+        let folds = cross_validate(&points, &Split::Folds(3)).unwrap();
+        let (n, errors) = folds.overall();
+        assert_eq!(n, points.len() as u64, "each row is scored once");
+        assert!(errors["tpot_s"].median_ape < 0.01 && errors["tpot_s"].p90_ape < 0.03, "{errors:?} {:?}", folds.notes);
+        assert_eq!(folds.trivial.len(), folds.groups.len());
+        let before: Vec<f64> = residuals(&points, "h100-sxm", &std::array::from_fn(|i| NUMBERS[i].start));
+        assert!(before.iter().map(|r| r.abs()).fold(0.0, f64::max) > 0.1, "the start is not the truth");
+        let out = cross_validate(&points, &Split::Model("llama-3.1-70b".into())).unwrap();
+        assert_eq!(out.groups.len(), 6);
+        let note = out.notes.iter().find(|n| n.starts_with("without llama-3.1-70b: fitted on 18 rows")).unwrap();
+        assert!(note.contains("fp8 memory_share 0.876 (no row says it)"), "{note}");
+        assert!(note.contains("mxfp4 expert_memory_share 0.610 (no row says it)"), "{note}");
+        let again = cross_validate(&points, &Split::Model("meta-llama/Llama-3.1-70B".into())).unwrap();
+        assert_eq!(out.groups, again.groups, "a fit repeats");
+    }
+
+    #[test]
+    fn what_cannot_be_split_or_fitted_is_refused() {
+        let row = |users: u32, gpu: &str| format!("{users},vllm,Qwen/Qwen3-32B,{gpu},,64,16,2.0,100,20\n");
+        let says = |rows: &str, split: Split| {
+            cross_validate(&read(format!("{HEAD}{rows}").as_bytes(), "i").unwrap(), &split).unwrap_err()
+        };
+        let few = row(2, "h100_sxm") + &row(4, "h100_sxm").replace(",64,", ",128,");
+        assert_eq!(says(&few, Split::Folds(3)), "--folds 3: give 2 to 2, the number of groups");
+        assert!(
+            says(&few, Split::Folds(2)).ends_with("rows cannot tell 10 numbers; give more")
+                || says(&few, Split::Folds(2)).ends_with("no row is left to fit")
+        );
+        assert_eq!(says(&few, Split::EachModel), "without qwen3-32b no row is left to fit");
+        let other = says(&few, Split::Model("gpt-oss-120b".into()));
+        assert_eq!(other, "--leave-out gpt-oss-120b: no row is of it; there are rows of qwen3-32b");
+        let mixed = row(2, "h100_sxm") + &row(4, "a100_sxm");
+        assert!(says(&mixed, Split::Folds(2)).starts_with("rows are of several GPUs, h100-sxm and a100-80-sxm"));
+        let unknown = few.replace("Qwen/Qwen3-32B", "no/such");
+        assert!(says(&unknown, Split::Folds(2)).contains("no/such is not in the catalogue"));
+    }
+
+    #[test]
+    fn linear_equations_are_solved() {
+        let a = [[4.0, 2.0, 0.4], [2.0, 5.0, 1.0], [0.4, 1.0, 3.0]];
+        let x = solve(a, [1.0, -2.0, 0.5]);
+        for (row, b) in a.iter().zip([1.0, -2.0, 0.5]) {
+            let sum: f64 = row.iter().zip(x).map(|(a, x)| a * x).sum();
+            assert!((sum - b).abs() < 1e-12);
+        }
+    }
+}
