@@ -286,7 +286,7 @@ def kernels():
             d = pd.read_parquet(comm)
             d = d[(d.op_name == "all_reduce") & (d.message_size >= 4096) & (d.message_size <= 2.7e8)]
             d = d[d.backend == "vllm_graph"] if "backend" in d else d[d.nccl_dtype == "half"]
-            n, s = d.num_gpus.values.astype(float), d.message_size.values.astype(float)
+            n, s = d.num_gpus.values.astype(float), 2 * d.message_size.values.astype(float)  # elements of 16 bits
             ring = lambda x: x[1] * 1e-6 + s * 2 * (n - 1) / n / (g["scale_up_gbps_unidirectional"] * 1e9 * x[0])
             solve(["link_share", "all_reduce_latency_us"], ring, d.latency.values * 1e-3, np.log2(s).astype(int) % 5 != 0, [0.4, 10])
         name = {"bf16": "bfloat16", "fp8-block": "fp8_block", "mxfp4": "w4a16_mxfp4"}.get(dtype)

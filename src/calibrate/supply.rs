@@ -83,7 +83,7 @@ impl Drop for Restore {
 }
 
 impl Supply {
-    /// Calls `f`; what it asks `machine::step_time_for` comes from here.
+    /// Calls `f`; what it asks `machine::step_time_for` comes from here. `f` must ask on the thread that it is called on.
     pub fn within<T>(&self, f: impl FnOnce() -> T) -> T {
         let _restore = Restore(NOW.with(|now| now.replace(self.clone())));
         f()

@@ -271,3 +271,32 @@ fn published_tables_of_all_three_gpus_read() {
         }
     }
 }
+
+#[test]
+fn a_model_that_is_left_out_is_predicted_from_the_others_and_what_cannot_be_split_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.csv");
+    let head = "concurrency,backend,model_path,system,precision,isl,osl,tp_size,silicon_ttft_ms,silicon_tpot_ms";
+    std::fs::write(&rows, format!("{head}\n2,vllm,Qwen/Qwen3-32B,h100_sxm,,64,16,2.0,100,20\n")).unwrap();
+    let split = |more: &[&str]| {
+        let mut c = command();
+        c.args(["validate", "--kind", "inferencex"]).arg(&rows).args(more);
+        end_of(&mut c)
+    };
+    refused(&split(&["--folds", "5"]), &["--folds 5: give 2 to 1, the number of groups"]);
+    refused(&split(&["--leave-out", "each"]), &["without qwen3-32b no row is left to fit"]);
+    refused(&split(&["--leave-out", "gpt-oss-120b"]), &["no row is of it; there are rows of qwen3-32b"]);
+    refused(&split(&["--folds", "5", "--profile", "h100-sxm"]), &["--folds <N>' cannot be used with '--profile"]);
+    let mut other = command();
+    other.args(["validate", "--kind", "ml-energy", "--folds", "5"]).arg(&rows);
+    refused(&end_of(&mut other), &["--folds and --leave-out fit on rows of inferencex"]);
+
+    let Some(folder) = data("a_model_that_is_left_out_is_predicted_from_the_others") else { return };
+    let silicon = [folder.join("calibration/inferencex_silicon.csv")];
+    // Its experts are priced by numbers of kernel tables alone.
+    let scores = validate("inferencex", &silicon, &["--leave-out", "gpt-oss-120b"]);
+    median(&scores, "tpot_s", 0.20);
+    let groups = scores["groups"].as_array().unwrap();
+    assert!(groups.iter().all(|g| g["group"].as_str().unwrap().starts_with("openai/gpt-oss-120b ")), "{scores}");
+    assert!(scores["notes"].to_string().contains("mxfp4 expert_memory_share 0.610 (no row says it)"), "{scores}");
+}
