@@ -27,12 +27,15 @@ pub enum Supply {
     Kernels(Arc<Kernels>),
 }
 
-/// Kernel tables by what they are asked for.
+/// Tables, or why there are none.
+type Made = Result<Arc<KernelTables>, String>;
+
+/// Kernel tables by what they are asked for: GPU, format of the weights and of the cache.
 #[derive(Debug)]
 pub struct Kernels {
     #[cfg(feature = "frames")]
     times: KernelTimes,
-    made: Mutex<BTreeMap<(String, &'static str, &'static str), Result<Arc<KernelTables>, String>>>,
+    made: Mutex<BTreeMap<(String, &'static str, &'static str), Made>>,
 }
 
 impl Kernels {
@@ -52,19 +55,19 @@ impl Kernels {
     ///
     /// # Errors
     /// What `choose_kernels` refuses.
-    pub fn tables(&self, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Result<Arc<KernelTables>, String> {
+    pub fn tables(&self, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
         let mut made = self.made.lock().map_err(|_| "a thread broke off while it made kernel tables".to_owned())?;
         let key = (gpu.id.clone(), weights.name(), kv.name());
         made.entry(key).or_insert_with(|| self.make(gpu, weights, kv)).clone()
     }
 
     #[cfg(feature = "frames")]
-    fn make(&self, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Result<Arc<KernelTables>, String> {
+    fn make(&self, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
         super::kernels::choose_kernels(&self.times, gpu, weights, kv).map(|c| Arc::new(c.tables))
     }
 
     #[cfg(not(feature = "frames"))]
-    fn make(&self, _gpu: &Gpu, _weights: WeightDtype, _kv: KvDtype) -> Result<Arc<KernelTables>, String> {
+    fn make(&self, _gpu: &Gpu, _weights: WeightDtype, _kv: KvDtype) -> Made {
         Err("this build cannot read Parquet: build with the feature `frames`".to_owned())
     }
 }

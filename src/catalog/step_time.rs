@@ -198,7 +198,7 @@ mod tests {
         let row = Catalog::embedded().step_time("l40s", "bf16").unwrap().clone();
         let text = toml::to_string(&StepTimeFile { step_time: vec![row.clone()] }).unwrap();
         assert!(StepTimeFile::is(&text) && !StepTimeFile::is("[step]\nstep_s = 1.0\n"));
-        assert_eq!(StepTimeFile::parse(&text, "k").unwrap().step_time, [row.clone()]);
+        assert_eq!(StepTimeFile::parse(&text, "k").unwrap().step_time, std::slice::from_ref(&row));
         let says = |text: &str| StepTimeFile::parse(text, "k").unwrap_err();
         assert_eq!(
             says(&format!("{text}{text}")),

@@ -93,6 +93,9 @@ pub struct ProductCurve {
     pub launch_s: f64,
 }
 
+/// The name of a number that a user's rows do not say, and the GPU whose row in the catalogue it is from.
+pub type Borrowed = (&'static str, String);
+
 /// All that the analytic step time is fitted by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Curves {
@@ -144,11 +147,7 @@ impl Curves {
     ///
     /// # Errors
     /// A number that makes no sense, by its name.
-    pub fn under(
-        gpu: &Gpu,
-        dtype: WeightDtype,
-        rows: &[StepTimeRow],
-    ) -> Result<(Curves, Vec<(&'static str, String)>), LatencyError> {
+    pub fn under(gpu: &Gpu, dtype: WeightDtype, rows: &[StepTimeRow]) -> Result<(Curves, Vec<Borrowed>), LatencyError> {
         let catalog = Catalog::embedded();
         let base = catalog.step_time(&gpu.id, "bf16").or_else(|| catalog.step_time("h100-sxm", "bf16"));
         let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;

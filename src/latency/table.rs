@@ -348,9 +348,15 @@ fn shaped(rows: &[AttentionRow], m: &Model, tp: u32, what: &str) -> Result<Vec<A
         format!("{least} to {most}")
     };
     let (h, kv, d) = (range(|r| r.heads), range(|r| r.kv_heads), range(|r| r.head_dim));
+    let near = rows.iter().filter(|r| r.kv_heads == kv_heads && r.head_dim == m.head_dim && r.batch == 1);
+    let mut near: Vec<u32> = near.map(|r| r.heads).collect();
+    near.sort_unstable();
+    near.dedup();
+    let near: Vec<String> = near.iter().map(u32::to_string).collect();
+    let near = if near.is_empty() { String::new() } else { format!("; with these KV heads {} heads", near.join(", ")) };
     Err(missing(format!(
         "{what}: no rows of one sequence with {heads} heads, {kv_heads} KV heads of width {}; the table has {h} heads, \
-         {kv} KV heads, widths {d}",
+         {kv} KV heads, widths {d}{near}",
         m.head_dim
     )))
 }
@@ -501,6 +507,7 @@ mod tests {
             text.contains("no rows of one sequence with 28 heads, 4 KV heads of width 128; the table has 4 to 64"),
             "{text}"
         );
+        assert!(text.ends_with("widths 128 to 128; with these KV heads 16 heads"), "{text}");
         let mut narrow = full.clone();
         narrow.products.retain(|r| r.k >= 4_096);
         let text = refused("llama-3.1-8b", 4, &narrow);

@@ -290,6 +290,10 @@ fn a_model_that_is_left_out_is_predicted_from_the_others_and_what_cannot_be_spli
     let mut other = command();
     other.args(["validate", "--kind", "ml-energy", "--folds", "5"]).arg(&rows);
     refused(&end_of(&mut other), &["--folds and --leave-out fit on rows of inferencex"]);
+    tables(&dir.path().join("h100"), 700.0);
+    let mut steps = command();
+    steps.args(["validate", "--kind", "engine-steps"]).arg(&rows).arg("--kernels").arg(dir.path().join("h100"));
+    refused(&end_of(&mut steps), &["kernel tables price kernels of a GPU of the catalogue", "give a profile of"]);
 
     let Some(folder) = data("a_model_that_is_left_out_is_predicted_from_the_others") else { return };
     let silicon = [folder.join("calibration/inferencex_silicon.csv")];
