@@ -1,7 +1,7 @@
 //! Tests of `refit.rs`: numbers that made the rows are found without the rows that are scored; what cannot be split is
 //! refused.
-use super::super::kinds::inferencex::read;
 use super::*;
+use crate::calibrate::kinds::inferencex::read;
 use std::fmt::Write;
 
 const HEAD: &str = "concurrency,backend,model_path,system,precision,isl,osl,tp_size,silicon_ttft_ms,silicon_tpot_ms\n";
