@@ -5,6 +5,7 @@
 //! is not scored unawares; data that cannot tell a coefficient are refused by its name.
 //! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
 mod fit;
+mod frontend;
 mod hash;
 #[cfg(feature = "frames")]
 mod kernels;
@@ -21,6 +22,7 @@ mod trial;
 mod validate;
 
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
+pub use frontend::{FrontendFit, fit_frontend};
 #[cfg(feature = "frames")]
 pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
 pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};

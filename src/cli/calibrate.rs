@@ -45,7 +45,7 @@ impl ValueEnum for From {
 #[command(
     after_help = "Examples:\n  baseload calibrate --kind vllm-bench-serve rate1.json conc4.json --out mine.toml\n  \
 baseload calibrate --kind kernels tables/h100_sxm --gpu h100-sxm --dtype bf16 --out kernels.toml\n\n\
-Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend."
+Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend,\nfrontend-token."
 )]
 pub struct Args {
     /// What the files hold
@@ -88,6 +88,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let kind = match args.kind {
+        From::Measured(Kind::Inferencex) => return frontend(args),
         From::Measured(kind) => kind,
         From::Kernels => {
             let other = [
@@ -134,6 +135,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         ("prefill-token", s.prefill_token_s, "prefill token"),
         ("prefill-pair", s.prefill_pair_s_per_million, "million token pairs"),
         ("frontend", f.arrival_s + f.token_s, "request, outside steps"),
+        ("frontend-token", f.arrival_s_per_1000_prompt_tokens / 1e3, "prompt token, outside steps"),
     ] {
         numbers.row(vec![name.into(), format!("{:.4} ms", seconds * 1e3), each.into()]);
     }
@@ -146,5 +148,25 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     notes.iter().for_each(|n| out.push_str(&format!("note: {n}\n")));
     out.push_str(&format!("\nProfile: {}\n", args.out.display()));
     printer::out(&out);
+    Ok(())
+}
+
+/// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
+fn frontend(args: &Args) -> Result<(), Exit> {
+    let fit = calibrate::fit_frontend(measured::open(&args.files)?, &Clock::start().today())?;
+    let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
+    for (name, e) in &fit.held_out {
+        let percent = |v: f64| format!("{:.1} %", v * 100.0);
+        errors.row(vec![name.clone(), e.n.to_string(), percent(e.median_ape), percent(e.p90_ape), percent(e.bias)]);
+    }
+    let (ms, us) = (fit.row.arrival_s * 1e3, fit.row.arrival_s_per_1000_prompt_tokens * 1e3);
+    let rows = std::collections::BTreeMap::from([("frontend", vec![fit.row])]);
+    let text = toml::to_string(&rows).map_err(|e| e.to_string())?;
+    std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
+    printer::out(&format!(
+        "before the engine: {ms:.2} ms a request and {us:.2} us a prompt token\n\n{}\nRow of the catalogue: {}\n",
+        errors.text(),
+        args.out.display()
+    ));
     Ok(())
 }
