@@ -2,15 +2,18 @@
 //!
 //! The catalogue's numbers are of two kinds (`catalog/data/step_times.toml`): those of kernel tables, which no row of
 //! InferenceX has seen, stay; those of engine runs (`NUMBERS` below) are fitted here on the TPOT of the rows that are
-//! left, through the simulator, from a start that no row has seen either. TTFT is scored and not fitted: what lies
+//! left (and on E2E of runs that are known request by request, where such are given), through the simulator, from a start
+//! that no row has seen either. TTFT is scored and not fitted: what lies
 //! before the engine is not part of a step. Rows go in and out by whole groups, or by whole models.
 //!
 //! Method: damped least squares of the logarithm of predicted over measured, outliers weighted down (soft L1 from 5 %
 //! on), derivatives by differences of 3 %. Must keep true: nothing of the rows that are scored reaches the fit; the same
 //! rows give the same numbers whatever the number of threads.
 use super::kinds::inferencex::{Point, score};
+use super::kinds::requests::RequestRun;
 use super::score::{Group, Scores};
 use super::supply::Supply;
+use super::validate::{Kind, Options, served_by};
 use super::{hash, machine};
 use crate::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use rayon::prelude::*;
@@ -53,6 +56,9 @@ const SOFT: f64 = 0.05;
 const DIFFERENCE: f64 = 0.03;
 /// How much one scale away from the start counts, in residuals: so little that it decides only what rows leave open.
 const PRIOR: f64 = 0.005;
+/// What is fitted of runs that are known request by request, and how much one counts: it stands for thousands of requests.
+const RUN_METRICS: [&str; 3] = ["e2e_p50_s", "e2e_p90_s", "e2e_p99_s"];
+const RUN_WEIGHT: f64 = 4.0;
 /// Rounds of the fit at most; six or seven are usual.
 const ROUNDS: usize = 12;
 
@@ -78,8 +84,15 @@ struct Rows {
 ///
 /// # Errors
 /// Rows of several GPUs; a model that no row is of; a part without which nothing is left to fit; more parts than groups.
-pub fn cross_validate(points: &[Point], split: &Split) -> Result<Scores, String> {
+pub fn cross_validate(points: &[Point], runs: &[RequestRun], split: &Split) -> Result<Scores, String> {
     let gpu = one_gpu(points)?;
+    for run in runs {
+        // Said before any fit: a run without a model or on another GPU.
+        let (.., by) = served_by(Kind::VllmRequests, run, &Options::default())?;
+        if machine::gpu(&run.name).is_some_and(|g| g.id != gpu) {
+            return Err(format!("{}: {by}, and the rows are of {gpu}: leave it out", run.name));
+        }
+    }
     let (groups, notes) = by_group(points);
     if groups.is_empty() {
         return Err(format!("no row can be predicted: {}", notes.join("; ")));
@@ -88,7 +101,7 @@ pub fn cross_validate(points: &[Point], split: &Split) -> Result<Scores, String>
     for (what, is_out) in parts(&groups, split)? {
         let (out, left): (Vec<&Rows>, Vec<&Rows>) = groups.iter().partition(|g| is_out(g));
         let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
-        let fit = fit(&train, &gpu).map_err(|e| format!("{what}: {e}"))?;
+        let fit = fit(&train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
         let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
         let part = supply(&gpu, &fit.values).within(|| score(&test));
         scores.groups.extend(part.groups);
@@ -204,11 +217,24 @@ fn supply(gpu: &str, values: &Values) -> Supply {
     Supply::Rows(Arc::new(("refitted".into(), file)))
 }
 
-/// Logarithms of predicted over measured TPOT.
-fn residuals(points: &[Point], gpu: &str, values: &Values) -> Vec<f64> {
-    let scored = supply(gpu, values).within(|| score(points));
+/// Logarithms of predicted over measured TPOT, and of quantiles of runs beside them. What a run cannot be predicted by is
+/// no number, which no step downhill has.
+fn residuals(points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
+    let supply = supply(gpu, values);
+    let scored = supply.within(|| score(points));
     let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
-    pairs.map(|p| libm::log(p.predicted / p.measured)).collect()
+    let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
+    let options = Options { supply, ..Options::default() };
+    for run in runs {
+        let group = served_by(Kind::VllmRequests, run, &options)
+            .and_then(|(config, lags, step_time, _)| run.score(config, lags, step_time))
+            .unwrap_or_default();
+        for metric in RUN_METRICS {
+            let pair = group.pairs.iter().find(|p| p.metric == metric);
+            all.push(pair.map_or(f64::NAN, |p| RUN_WEIGHT * libm::log(p.predicted / p.measured)));
+        }
+    }
+    all
 }
 
 struct Fit {
@@ -223,6 +249,7 @@ impl Fit {
         let shown = |i: usize| {
             let (n, v) = (&NUMBERS[i], self.values[i]);
             let kept = if self.open.contains(&i) { " (no row says it)" } else { "" };
+            let kept = if v == n.least || v == n.most { " (its bound)" } else { kept };
             format!("{} {} {:.3}{kept}", n.dtype, n.name, v)
         };
         let all: Vec<String> = (0..NUMBERS.len()).map(shown).collect();
@@ -230,12 +257,15 @@ impl Fit {
     }
 }
 
-fn fit(points: &[Point], gpu: &str) -> Result<Fit, String> {
+fn fit(points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> {
     let mut values: Values = std::array::from_fn(|i| NUMBERS[i].start);
-    let mut now = residuals(points, gpu, &values);
-    let rows = now.len();
+    let mut now = residuals(points, runs, gpu, &values);
+    let rows = now.len() - runs.len() * RUN_METRICS.len();
     if rows <= NUMBERS.len() {
         return Err(format!("{rows} rows cannot tell {} numbers; give more", NUMBERS.len()));
+    }
+    if now.iter().any(|r| !r.is_finite()) {
+        return Err(format!("a run beside the rows cannot be predicted on {gpu}; leave it out"));
     }
     let mut damping = 1e-2;
     let mut open = Vec::new();
@@ -248,7 +278,7 @@ fn fit(points: &[Point], gpu: &str) -> Result<Fit, String> {
                 let by = if values[i] + by > n.most { -by } else { by };
                 let mut at = values;
                 at[i] += by;
-                (by / n.scale, residuals(points, gpu, &at))
+                (by / n.scale, residuals(points, runs, gpu, &at))
             })
             .collect();
         let slopes: Vec<Vec<f64>> =
@@ -256,7 +286,7 @@ fn fit(points: &[Point], gpu: &str) -> Result<Fit, String> {
         if round == 0 {
             open = (0..NUMBERS.len()).filter(|&i| slopes[i].iter().all(|s| *s == 0.0)).collect();
         }
-        let Some((next, then)) = step(points, gpu, &values, &now, &slopes, &mut damping) else { break };
+        let Some((next, then)) = step((points, runs), gpu, &values, &now, &slopes, &mut damping) else { break };
         let gain = (cost(&values, &now) - cost(&next, &then)) / cost(&values, &now);
         (values, now) = (next, then);
         if gain < 1e-3 {
@@ -284,7 +314,7 @@ fn cost(values: &Values, residuals: &[f64]) -> f64 {
 
 /// A step downhill, with less and less daring; `None` where there is none.
 fn step(
-    points: &[Point],
+    (points, runs): (&[Point], &[RequestRun]),
     gpu: &str,
     values: &Values,
     now: &[f64],
@@ -314,7 +344,7 @@ fn step(
             let n = &NUMBERS[i];
             (values[i] - by[i].clamp(-2.0, 2.0) * n.scale).clamp(n.least, n.most)
         });
-        let then = residuals(points, gpu, &next);
+        let then = residuals(points, runs, gpu, &next);
         if then.len() == now.len() && cost(&next, &then) < cost(values, now) {
             *damping = (*damping / 5.0).max(1e-6);
             return Some((next, then));

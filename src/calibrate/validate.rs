@@ -76,6 +76,8 @@ pub struct Options {
     pub supply: Supply,
     /// Fit what engine runs say again, without the rows that are scored.
     pub split: Option<Split>,
+    /// Runs of `vllm-requests` that join such a fit.
+    pub also: Vec<RequestRun>,
     /// Score rows that the profile was fitted on.
     pub seen: bool,
     /// Model, where the files do not say it.
@@ -132,7 +134,7 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
         Kind::Inferencex => {
             let points = all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
             match &o.split {
-                Some(split) => cross_validate(&points, split)?,
+                Some(split) => cross_validate(&points, &o.also, split)?,
                 None => inferencex::score(&points),
             }
         }

@@ -1,6 +1,8 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, measured, printer};
+use crate::calibrate::kinds::requests::RequestRun;
+use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
 use crate::catalog::{Catalog, Profile, StepTimeFile};
 use crate::{frames, report};
@@ -35,6 +37,9 @@ pub struct Args {
     /// Fit again without the rows of a model, and score those; `each`: every model in turn (inferencex)
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["profile", "kernels"])]
     leave_out: Option<String>,
+    /// A run of vllm-requests that joins what --folds and --leave-out fit; repeatable
+    #[arg(long, value_name = "FILE")]
+    also: Vec<PathBuf>,
     /// Score data that the profile was fitted on
     #[arg(long)]
     seen: bool,
@@ -74,6 +79,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let options = Options {
         profile: named,
         supply,
+        also: also(args)?,
         split: args.folds.map(Split::Folds).or(leave_out),
         analytic,
         seen: args.seen,
@@ -97,6 +103,15 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     missed.iter().for_each(|m| printer::error(&format!("missed: {m}")));
     Err(Exit::Worse)
+}
+
+/// The runs that join a fit.
+fn also(args: &Args) -> Result<Vec<RequestRun>, String> {
+    if !args.also.is_empty() && args.folds.is_none() && args.leave_out.is_none() {
+        return Err("--also: nothing is fitted without --folds or --leave-out; leave it out".into());
+    }
+    let read = |i: calibrate::Input| vllm_requests::read(i.text, &i.name, i.beside.as_deref());
+    measured::open(&args.also)?.into_iter().map(read).collect()
 }
 
 /// A profile by file or by name: of one model, or rows of the catalogue's form.

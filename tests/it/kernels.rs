@@ -286,6 +286,7 @@ fn a_model_that_is_left_out_is_predicted_from_the_others_and_what_cannot_be_spli
     refused(&split(&["--folds", "5"]), &["--folds 5: give 2 to 1, the number of groups"]);
     refused(&split(&["--leave-out", "each"]), &["without qwen3-32b no row is left to fit"]);
     refused(&split(&["--leave-out", "gpt-oss-120b"]), &["no row is of it; there are rows of qwen3-32b"]);
+    refused(&split(&["--also", "runs.csv"]), &["--also: nothing is fitted without --folds or --leave-out"]);
     refused(&split(&["--folds", "5", "--profile", "h100-sxm"]), &["--folds <N>' cannot be used with '--profile"]);
     let mut other = command();
     other.args(["validate", "--kind", "ml-energy", "--folds", "5"]).arg(&rows);
