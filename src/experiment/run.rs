@@ -93,6 +93,7 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileEr
         limit: t.limit,
         default_max_output_tokens: t.default_max_output_tokens,
         spread_buckets: t.spread_buckets,
+        ..SourceOptions::default()
     };
     let fault = |e: String| exp.file.origin.fault(&e);
     options.check().map_err(|e| fault(format!("trace.{e}")))?;

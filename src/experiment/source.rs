@@ -1,6 +1,8 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::file::TraceSection;
-use crate::trace::{self, ClosedLoop, ClosedLoopSpec, GenerateSpec, Generator, LengthSpec, SourceOptions, Think};
+use crate::trace::{
+    self, ClosedLoop, ClosedLoopSpec, Format, GenerateSpec, Generator, LengthSpec, Opened, SourceOptions, Think,
+};
 use crate::types::{SimTime, Source, parse_duration};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -33,6 +35,30 @@ pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
     let mut file = BufReader::new(File::open(path).map_err(fault)?);
     let gzip = file.fill_buf().map_err(fault)?.starts_with(&[0x1f, 0x8b]);
     if gzip { Ok(Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))) } else { Ok(Box::new(file)) }
+}
+
+/// Opens a trace of any form: a text in a known format, plain or compressed, or a generator's specification (`.toml`).
+/// `format` is what it is said to be; else its content says it. `classes` are the experiment's, in order.
+///
+/// # Errors
+/// With the path, the line and what would be right.
+pub fn open_trace(
+    path: &Path,
+    format: Option<Format>,
+    classes: &[String],
+    options: &SourceOptions,
+) -> Result<Opened, String> {
+    let name = path.display().to_string();
+    if format == Some(Format::Generator) || format.is_none() && path.extension().is_some_and(|e| e == "toml") {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+        let spec = GenerateSpec::parse(&text, &name)?;
+        return Ok(Opened { format: Format::Generator, entries: Box::new(Generator::new(&spec, options)?) });
+    }
+    let reader = open_text(path)?;
+    match format {
+        Some(format) => Ok(trace::open_as(format, reader, &name, classes)),
+        None => trace::open(reader, &name, classes),
+    }
 }
 
 impl TraceOrigin {
@@ -115,8 +141,8 @@ impl TraceOrigin {
     /// The reader's, with file and line.
     pub fn note(&self, options: &SourceOptions) -> Result<Option<String>, String> {
         let TraceOrigin::File(path) = self else { return Ok(None) };
-        let source = trace::open(open_text(path)?, &path.display().to_string(), &[], options)?;
-        let spreads = source.format() == trace::Format::Mooncake && options.spread_buckets;
+        let source = open_trace(path, None, &[], options)?;
+        let spreads = source.format.bucket_ns() > 0 && options.spread_buckets;
         Ok(spreads.then(|| SPREAD_NOTE.into()))
     }
 
@@ -127,9 +153,10 @@ impl TraceOrigin {
     pub fn open(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, String> {
         Ok(match self {
             TraceOrigin::File(path) => {
-                Box::new(trace::open(open_text(path)?, &path.display().to_string(), classes, options)?)
+                let opened = open_trace(path, None, classes, options)?;
+                trace::play(trace::prepare(opened, options), options)?
             }
-            TraceOrigin::Generate(spec, _) => Box::new(Generator::new(spec, options)?),
+            TraceOrigin::Generate(spec, _) => trace::play(Box::new(Generator::new(spec, options)?), options)?,
             TraceOrigin::Users(spec) => Box::new(ClosedLoop::new(spec, options)?),
         })
     }

@@ -210,7 +210,6 @@ fn a_bad_trace_names_its_line_and_leaves_no_folder() {
     let cases = [
         (format!("{HEAD}0,1,1\n1,2"), "t.csv:3: the line is torn"),
         (format!("{HEAD}0,-5,1\n"), "t.csv:2: prompt_tokens is -5, a negative number; it must be at least 1"),
-        (format!("{HEAD}0,5,0\n"), "t.csv:2: the request has 0 output tokens"),
         (format!("{HEAD}5,1,1\n1,1,1\n"), "t.csv:3: time goes back by 4 s"),
         (format!("{HEAD}0,1,1,1\n"), "t.csv:2: the line is torn: 4 fields"),
         (format!("{HEAD}0,many,1\n"), "t.csv:2: prompt_tokens is `many`"),
