@@ -63,7 +63,7 @@ fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::
 /// Paths of a base file are relative to the base; `folder` leads from the file that extends it to there.
 fn rebase(table: &mut toml::Table, folder: &Path) {
     let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) else { return };
-    for key in ["path", "generate"] {
+    for key in ["path", "generate", "arrivals", "columns"] {
         if let Some(toml::Value::String(path)) = trace.get_mut(key) {
             *path = folder.join(&*path).display().to_string();
         }

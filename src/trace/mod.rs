@@ -12,10 +12,12 @@ mod generate;
 mod profile;
 pub mod read;
 mod replay;
+mod retime;
 mod sessions;
 mod sort;
 mod spec;
 mod stats;
+pub mod transform;
 mod write;
 
 pub use arrivals::ArrivalTimes;
@@ -25,10 +27,12 @@ pub use detect::{Format, detect};
 pub use generate::Generator;
 pub use read::{Opened, open, open_as};
 pub use replay::{NO_ARRIVALS, Replay};
+pub use retime::Retimed;
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
 pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
 pub use stats::{Quantiles, TraceStats};
+pub use transform::Transform;
 pub use write::write_csv;
 
 use crate::types::{Entries, Source};
