@@ -15,3 +15,5 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+#[cfg(feature = "frames")]
+mod traces;
