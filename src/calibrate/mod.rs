@@ -5,6 +5,7 @@
 //! is not scored unawares; data that cannot tell a coefficient are refused by its name.
 //! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
 mod fit;
+mod frontend;
 mod hash;
 pub mod kinds;
 mod machine;
@@ -17,6 +18,7 @@ mod trial;
 mod validate;
 
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
+pub use frontend::{FrontendFit, fit_frontend};
 pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;

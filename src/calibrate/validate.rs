@@ -7,7 +7,7 @@ use super::kinds::{
 use super::machine::{self, StepOptions};
 use super::score::{Group, Scores};
 use super::trial::Lags;
-use crate::catalog::{MeasuredEngine, Profile};
+use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
 use crate::engine::VllmConfig;
 use crate::latency::Fitted;
 use crate::types::StepTime;
@@ -194,6 +194,7 @@ fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String>
 
 /// The engine and the step time of a run of requests.
 pub(super) fn served_by(
+    kind: Kind,
     run: &RequestRun,
     o: &Options,
 ) -> Result<(VllmConfig, Lags, Arc<dyn StepTime>, String), String> {
@@ -249,7 +250,10 @@ pub(super) fn served_by(
         graphs: true,
     };
     let step_time = machine::step_time_for(model, gpu, tp, &options)?;
-    Ok((config, Lags::default(), step_time, format!("analytic, {} on {tp} x {}", model.id, gpu.id)))
+    let frontend = Catalog::embedded().frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
+    let ms = (frontend.arrival_s + frontend.token_s) * 1e3;
+    let by = format!("analytic, {} on {tp} x {}, {ms:.1} ms before the engine", model.id, gpu.id);
+    Ok((config, lags(&frontend), step_time, by))
 }
 
 /// vLLM's defaults; a machine that is no GPU of the catalogue schedules synchronously, the only mode there is on CPUs,
@@ -274,7 +278,7 @@ fn request_scores(
         if let Some(p) = &o.profile {
             unseen(p, &run.hash, &run.name, o.seen)?;
         }
-        let (config, lags, step_time, by) = served_by(run, o)?;
+        let (config, lags, step_time, by) = served_by(kind, run, o)?;
         scores.groups.push(run.score(config, lags, step_time)?);
         scores.notes.push(format!("{}: {by}", run.name));
     }

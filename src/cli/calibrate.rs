@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  baseload calibrate --kind vllm-bench-serve rate1.json conc4.json --out mine.toml\n\n\
-Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend."
+Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend,\nfrontend-token."
 )]
 pub struct Args {
     /// What the files hold
@@ -55,6 +55,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    if args.kind == Kind::Inferencex {
+        return frontend(args);
+    }
     let stem = args.out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let mut engine = engine_settings::parse(&args.engine)?;
     engine.version = args.engine_version.clone().unwrap_or_default();
@@ -84,6 +87,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         ("prefill-token", s.prefill_token_s, "prefill token"),
         ("prefill-pair", s.prefill_pair_s_per_million, "million token pairs"),
         ("frontend", f.arrival_s + f.token_s, "request, outside steps"),
+        ("frontend-token", f.arrival_s_per_1000_prompt_tokens / 1e3, "prompt token, outside steps"),
     ] {
         numbers.row(vec![name.into(), format!("{:.4} ms", seconds * 1e3), each.into()]);
     }
@@ -96,5 +100,25 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     notes.iter().for_each(|n| out.push_str(&format!("note: {n}\n")));
     out.push_str(&format!("\nProfile: {}\n", args.out.display()));
     printer::out(&out);
+    Ok(())
+}
+
+/// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
+fn frontend(args: &Args) -> Result<(), Exit> {
+    let fit = calibrate::fit_frontend(measured::open(&args.files)?, &Clock::start().today())?;
+    let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
+    for (name, e) in &fit.held_out {
+        let percent = |v: f64| format!("{:.1} %", v * 100.0);
+        errors.row(vec![name.clone(), e.n.to_string(), percent(e.median_ape), percent(e.p90_ape), percent(e.bias)]);
+    }
+    let (ms, us) = (fit.row.arrival_s * 1e3, fit.row.arrival_s_per_1000_prompt_tokens * 1e3);
+    let rows = std::collections::BTreeMap::from([("frontend", vec![fit.row])]);
+    let text = toml::to_string(&rows).map_err(|e| e.to_string())?;
+    std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
+    printer::out(&format!(
+        "before the engine: {ms:.2} ms a request and {us:.2} us a prompt token\n\n{}\nRow of the catalogue: {}\n",
+        errors.text(),
+        args.out.display()
+    ));
     Ok(())
 }
