@@ -1,7 +1,7 @@
 //! Sources alone: what a simulation pays before the first step. Published traces are read from memory, so the disk is out.
 //!
 //! Reads `BASELOAD_DATA`; where it is unset, the readers are measured on rows of the same shape made here.
-use baseload::trace::{GenerateSpec, Generator, SourceOptions, open};
+use baseload::trace::{GenerateSpec, Generator, Replay, SourceOptions, open, prepare};
 use baseload::types::Source;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::fmt::Write;
@@ -63,7 +63,9 @@ fn readers(c: &mut Criterion) {
         group.bench_function(format!("{name} {rows} rows, {origin}"), |b| {
             b.iter(|| {
                 let reader = Box::new(Cursor::new(text.clone().into_bytes()));
-                let mut source = open(reader, file, &[], &SourceOptions::default()).expect("a known format");
+                let opened = open(reader, file, &[]).expect("a known format");
+                let options = SourceOptions::default();
+                let mut source = Replay::new(prepare(opened, &options), &options).expect("sound options");
                 let (requests, tokens) = drain(&mut source);
                 assert_eq!(requests, rows, "{name}: rows were lost");
                 tokens
@@ -84,7 +86,7 @@ fn generators(c: &mut Criterion) {
         let options = SourceOptions { limit: Some(REQUESTS), ..SourceOptions::default() };
         group.bench_function(name, |b| {
             b.iter(|| {
-                let (requests, tokens) = drain(&mut Generator::new(&spec, &options).expect("sound options"));
+                let (requests, tokens) = drain(&mut Generator::source(&spec, &options).expect("sound options"));
                 assert_eq!(requests, REQUESTS, "{name}: it ran dry");
                 tokens
             });

@@ -101,7 +101,7 @@ fn run(w: &Workload) -> Result<Digest, String> {
         return Err(format!("{}: {} has no policy `{}`", w.name, w.experiment, w.policy));
     }
     let options = SourceOptions { limit: Some(w.requests), ..SourceOptions::default() };
-    let mut source = Generator::new(&GenerateSpec::parse(w.traffic, w.name)?, &options)?;
+    let mut source = Generator::source(&GenerateSpec::parse(w.traffic, w.name)?, &options)?;
     let mut digest = Digest::default();
     counted_workload(&exp, &mut source, &mut digest);
     if digest.requests != w.requests || digest.attempts < w.requests {

@@ -96,9 +96,9 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
         });
     }
     let (origin, _) = trace_of(exp)?;
-    if let Some((role, path)) = origin.file() {
-        let (bytes, sha256) = hash(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        out.push(Input { role, file: name_of(path), bytes, sha256 });
+    for (role, path) in origin.files()? {
+        let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        out.push(Input { role, file: name_of(&path), bytes, sha256 });
     }
     for pool in exp.file.pool.values() {
         if let Some(path) = pool.profile.as_deref().and_then(|named| profile_file(named, &exp.folder)) {

@@ -11,11 +11,23 @@ pub enum Format {
     OwnCsv,
     /// Our own schema as JSON lines.
     OwnJsonl,
+    /// A generator's specification, TOML: recognised by its file's ending, drawn with the options' seed.
+    Generator,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 4] = [Format::Azure, Format::Mooncake, Format::OwnCsv, Format::OwnJsonl];
+    pub const ALL: [Format; 5] = [Format::Azure, Format::Mooncake, Format::OwnCsv, Format::OwnJsonl, Format::Generator];
+
+    /// The format of a name.
+    ///
+    /// # Errors
+    /// Lists the names.
+    pub fn named(name: &str) -> Result<Format, String> {
+        let known: Vec<&str> = Format::ALL.iter().map(|f| f.name()).collect();
+        let found = Format::ALL.into_iter().find(|f| f.name() == name);
+        found.ok_or_else(|| format!("`{name}` is no trace format; known are {}", known.join(", ")))
+    }
 
     /// The name in messages and on the command line.
     pub fn name(self) -> &'static str {
@@ -24,6 +36,15 @@ impl Format {
             Format::Mooncake => "mooncake",
             Format::OwnCsv => "baseload-csv",
             Format::OwnJsonl => "baseload-jsonl",
+            Format::Generator => "generator",
+        }
+    }
+
+    /// Width of the buckets that its published times stand in, ns; 0 where they are exact.
+    pub fn bucket_ns(self) -> u64 {
+        match self {
+            Format::Mooncake => 3_000_000_000,
+            _ => 0,
         }
     }
 
@@ -34,6 +55,7 @@ impl Format {
             Format::Mooncake => "JSON with timestamp, input_length, hash_ids",
             Format::OwnCsv => "header with arrival_s, prompt_tokens, output_tokens",
             Format::OwnJsonl => "JSON with arrival_s, prompt_tokens, output_tokens",
+            Format::Generator => "a .toml file with arrivals, prompt, output",
         }
     }
 }

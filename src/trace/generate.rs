@@ -2,32 +2,24 @@
 //!
 //! Must hold: what request i looks like depends on (seed, replicate, i) alone; arrival i on the gaps up to i.
 //! A stream is made only for what is drawn: constant lengths take none. It streams: nothing is held but the next request.
-//! Arrivals by time-rescaling: a unit-rate renewal process through the inverse of the cumulative rate.
-use super::profile::Profile;
-use super::{GenerateSpec, Length, Process, SourceOptions};
+use super::arrivals::ArrivalTimes;
+use super::{GenerateSpec, Length, Replay, SourceOptions};
 use crate::random::{StreamFamily, StreamKey, dist};
-use crate::types::{Content, ContentId, NO_SESSION, Outcome, Request, Run, SimTime, Source};
+use crate::types::{Clock, ContentId, Entries, Entry, Run};
 
-/// A generator as a source. Times count from the start of the rate profile, not from the first arrival.
+/// A generator of entries. Times count from the start of the rate profile, not from the first arrival.
 pub struct Generator {
     spec: GenerateSpec,
-    options: SourceOptions,
-    profile: Profile,
+    arrivals: ArrivalTimes,
     prompt: Length,
     output: Length,
     zipf: Option<dist::Zipf>,
     streams: Streams,
-    most: Option<u64>,
     made: u64,
-    mass: f64,
-    last_ns: u64,
-    pending: Option<Request>,
-    dry: bool,
 }
 
 /// What is drawn for a request, each from streams of its own.
 struct Streams {
-    arrival: StreamFamily,
     prompt: StreamFamily,
     output: StreamFamily,
     prefix: StreamFamily,
@@ -38,7 +30,6 @@ impl Streams {
         let (seed, replicate) = (options.seed, options.replicate);
         let family = |name| StreamKey { seed, replicate, name }.family();
         Streams {
-            arrival: family("generate.arrival"),
             prompt: family("generate.prompt"),
             output: family("generate.output"),
             prefix: family("generate.prefix"),
@@ -47,6 +38,14 @@ impl Streams {
 }
 
 impl Generator {
+    /// A generator as a source.
+    ///
+    /// # Errors
+    /// As [`Generator::new`].
+    pub fn source(spec: &GenerateSpec, options: &SourceOptions) -> Result<Replay, String> {
+        Replay::new(Box::new(Generator::new(spec, options)?), options)
+    }
+
     /// A generator that follows a checked spec.
     ///
     /// # Errors
@@ -57,85 +56,59 @@ impl Generator {
         let output = spec.output.length("output").map_err(|(_, what)| what)?;
         Ok(Generator {
             spec: spec.clone(),
-            options: options.clone(),
-            profile: Profile::new(&spec.arrivals),
+            arrivals: ArrivalTimes::new(&spec.arrivals, options, "generate.arrival"),
             prompt,
             output,
             streams: Streams::new(options),
-            most: [spec.requests, options.limit].into_iter().flatten().min(),
             zipf: spec.prefixes.map(|p| dist::Zipf::new(p.count, p.zipf_s)),
             made: 0,
-            mass: 0.0,
-            last_ns: 0,
-            pending: None,
-            dry: false,
         })
     }
 
-    fn draw(&mut self) -> Option<Request> {
+    fn draw(&mut self, entry: &mut Entry) -> bool {
         let index = self.made;
-        if self.most.is_some_and(|most| index >= most) {
-            return None;
+        if self.spec.requests.is_some_and(|most| index >= most) {
+            return false;
         }
-        let mut rng = self.streams.arrival.at(index, 0);
-        self.mass += match self.spec.arrivals.process {
-            Process::Poisson => dist::exponential(&mut rng, 1.0),
-            Process::Gamma { cv } => dist::gamma(&mut rng, 1.0 / (cv * cv), cv * cv),
-        };
-        let at_ns = SimTime::from_secs_f64(self.profile.inverse(self.mass)?).0.max(self.last_ns);
-        if at_ns == u64::MAX || self.spec.duration.is_some_and(|end| at_ns >= end.0) {
-            return None;
+        let Some(at_ns) = self.arrivals.next_ns() else { return false };
+        if self.spec.duration.is_some_and(|end| at_ns as u64 >= end.0) {
+            return false;
         }
-        self.last_ns = at_ns;
         self.made += 1;
-        let prompt_tokens = self.prompt.draw(|| self.streams.prompt.at(index, 0));
-        let output_tokens = self.output.draw(|| self.streams.output.at(index, 0));
-        let most_output = self.spec.max_output_tokens.unwrap_or(self.options.default_max_output_tokens);
-        Some(Request {
-            index,
-            arrival: SimTime(self.options.scaled(at_ns)),
-            tenant: 0,
-            session: NO_SESSION,
-            class: u16::MAX,
-            prompt_tokens,
-            output_tokens,
-            max_output_tokens: most_output.max(output_tokens),
-            priority: 0,
-            content: self.content(index, prompt_tokens),
-        })
+        (entry.id, entry.at_ns) = (index, at_ns);
+        entry.prompt_tokens = self.prompt.draw(|| self.streams.prompt.at(index, 0));
+        entry.output_tokens = self.output.draw(|| self.streams.output.at(index, 0));
+        entry.max_output_tokens = self.spec.max_output_tokens.map_or(0, |most| most.max(entry.output_tokens));
+        self.share(entry);
+        true
     }
 
-    /// A shared prefix, if it has one, then text of its own (at least one token).
-    fn content(&self, index: u64, prompt: u32) -> Content {
-        let (Some(prefixes), Some(zipf)) = (&self.spec.prefixes, &self.zipf) else {
-            return Content::private(index, prompt);
-        };
-        let mut rng = self.streams.prefix.at(index, 0);
+    /// A shared prefix, if it has one; at least one token is its own.
+    fn share(&self, entry: &mut Entry) {
+        let (Some(prefixes), Some(zipf)) = (&self.spec.prefixes, &self.zipf) else { return };
+        let mut rng = self.streams.prefix.at(entry.id, 0);
         let has = dist::uniform01(&mut rng) < prefixes.share;
         let which = zipf.sample(&mut rng);
-        let shared = prefixes.tokens_of(which).min(prompt - 1);
-        if !has || shared == 0 {
-            return Content::private(index, prompt);
+        let shared = prefixes.tokens_of(which).min(entry.prompt_tokens - 1);
+        if has && shared > 0 {
+            entry.content.push(Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared });
         }
-        let own = Run { id: ContentId::Private(index), start: 0, len: prompt - shared };
-        Content::from([Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared }, own])
     }
 }
 
-impl Source for Generator {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
-        if self.pending.is_none() && !self.dry {
-            self.pending = self.draw();
-            self.dry = self.pending.is_none();
-        }
-        Ok(self.pending.as_ref().map(|r| r.arrival))
+impl Entries for Generator {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+        entry.clear();
+        Ok(self.draw(entry))
     }
-    fn next(&mut self) -> Request {
-        self.pending.take().expect("source-peeked: next is called only after peek said there is a request")
+    fn clock(&self) -> Clock {
+        Clock::Zero
     }
-    fn finished(&mut self, _session: u64, _at: SimTime, _outcome: Outcome) {}
+    fn place(&self) -> String {
+        format!("generated request {}", self.made)
+    }
     fn total(&self) -> Option<u64> {
-        if self.spec.duration.is_some() { None } else { self.most }
+        if self.spec.duration.is_some() { None } else { self.spec.requests }
     }
 }
 
@@ -143,6 +116,7 @@ impl Source for Generator {
 mod tests {
     use super::*;
     use crate::trace::TraceStats;
+    use crate::types::Source;
 
     const SPEC: &str = "duration = \"2h\"\nprompt = { median = 100, p95 = 400, max = 4000 }\n\
         output = { median = 50, sigma = 0.5, max = 500 }\n[arrivals]\nprocess.gamma.cv = 2.0\n\
@@ -152,7 +126,7 @@ mod tests {
     #[test]
     fn the_rate_is_followed_through_ramp_and_burst() {
         let spec = GenerateSpec::parse(SPEC, "s.toml").unwrap();
-        let mut source = Generator::new(&spec, &SourceOptions::default()).unwrap();
+        let mut source = Generator::source(&spec, &SourceOptions::default()).unwrap();
         let mut counts = [0u32; 12];
         while let Some(at) = source.peek().unwrap() {
             counts[(at.0 / 600_000_000_000) as usize] += 1;
@@ -172,7 +146,7 @@ mod tests {
     fn the_support_desk_is_what_its_file_says() {
         let text = include_str!("../../traces/support-desk.toml");
         let spec = GenerateSpec::parse(text, "support-desk.toml").unwrap();
-        let mut source = Generator::new(&spec, &SourceOptions::default()).unwrap();
+        let mut source = Generator::source(&spec, &SourceOptions::default()).unwrap();
         let stats = TraceStats::of(&mut source).unwrap();
         assert!((19_000..21_000).contains(&stats.count), "{stats:?}");
         assert!((6_900.0..7_200.0).contains(&stats.span_s), "{stats:?}");
@@ -207,7 +181,7 @@ mod tests {
         let take = |text: &str| {
             let spec = GenerateSpec::parse(text, "s.toml").unwrap();
             let options = SourceOptions { limit: Some(200), ..Default::default() };
-            let mut source = Generator::new(&spec, &options).unwrap();
+            let mut source = Generator::source(&spec, &options).unwrap();
             std::iter::from_fn(|| source.peek().unwrap().map(|_| source.next())).collect::<Vec<_>>()
         };
         let drawn = take(SPEC);
@@ -223,7 +197,7 @@ mod tests {
     fn scale_and_limit_apply_and_draws_depend_on_the_index_alone() {
         let spec = GenerateSpec::parse(SPEC, "s.toml").unwrap();
         let take = |options: SourceOptions| {
-            let mut source = Generator::new(&spec, &options).unwrap();
+            let mut source = Generator::source(&spec, &options).unwrap();
             let mut all = Vec::new();
             while source.peek().unwrap().is_some() {
                 all.push(source.next());

@@ -4,22 +4,48 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `read/mod.rs`, then `generate.rs`.
+mod arrivals;
+mod buckets;
 mod closed_loop;
 mod detect;
 mod generate;
 mod profile;
 pub mod read;
+mod replay;
+mod retime;
+mod sessions;
+mod sort;
 mod spec;
 mod stats;
+pub mod transform;
 mod write;
 
+pub use arrivals::ArrivalTimes;
+pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use detect::{Format, detect};
 pub use generate::Generator;
-pub use read::open;
+pub use read::{Opened, open, open_as};
+pub use replay::{NO_ARRIVALS, Replay};
+pub use retime::Retimed;
+pub use sessions::{Closed, ClosedPlay};
+pub use sort::{Sorted, collect};
 pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
 pub use stats::{Quantiles, TraceStats};
+pub use transform::Transform;
 pub use write::write_csv;
+
+use crate::types::{Entries, Source};
+
+/// How the requests of a trace leave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Play {
+    /// When the trace says, whatever becomes of them.
+    #[default]
+    Open,
+    /// As answers come.
+    Closed(ClosedPlay),
+}
 
 /// What every source needs to know of the experiment.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +62,10 @@ pub struct SourceOptions {
     pub default_max_output_tokens: u32,
     /// Spread Mooncake's 3-second buckets uniformly inside each bucket, order kept.
     pub spread_buckets: bool,
+    /// Put entries in order of arrival first, instead of refusing those that are not. Holds the whole trace.
+    pub sort: bool,
+    /// How requests leave.
+    pub play: Play,
 }
 
 impl Default for SourceOptions {
@@ -47,6 +77,8 @@ impl Default for SourceOptions {
             limit: None,
             default_max_output_tokens: 1024,
             spread_buckets: true,
+            sort: false,
+            play: Play::Open,
         }
     }
 }
@@ -70,4 +102,27 @@ impl SourceOptions {
     fn scaled(&self, ns: u64) -> u64 {
         if self.rate_scale == 1.0 { ns } else { (ns as f64 / self.rate_scale).round() as u64 }
     }
+}
+
+/// A trace as what the options make of it: sorted, spread, transformed; not yet played.
+pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
+    let Opened { format, mut entries } = opened;
+    if options.sort {
+        entries = Box::new(Sorted::new(entries));
+    }
+    if format.bucket_ns() > 0 && options.spread_buckets {
+        entries = Box::new(Buckets::new(entries, format.bucket_ns(), options));
+    }
+    entries
+}
+
+/// Prepared entries as a source.
+///
+/// # Errors
+/// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
+pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, String> {
+    Ok(match &options.play {
+        Play::Open => Box::new(Replay::new(entries, options)?),
+        Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),
+    })
 }

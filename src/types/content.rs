@@ -50,6 +50,15 @@ impl From<Vec<Run>> for Content {
     }
 }
 
+impl From<&[Run]> for Content {
+    fn from(runs: &[Run]) -> Content {
+        match *runs {
+            [run] => Content(Runs::One([run])),
+            _ => Content(Runs::Many(runs.into())),
+        }
+    }
+}
+
 impl<const N: usize> From<[Run; N]> for Content {
     fn from(runs: [Run; N]) -> Content {
         match runs[..] {

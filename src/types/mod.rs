@@ -6,6 +6,7 @@
 mod content;
 mod duration;
 mod effect;
+mod entry;
 mod money;
 mod record;
 mod request;
@@ -13,8 +14,9 @@ mod seams;
 mod time;
 
 pub use content::{Content, ContentId, Run};
-pub use duration::parse_duration;
+pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
+pub use entry::{Clock, Entries, Entry, Measured, Status};
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
 pub use record::{AttemptRecord, BackendKind, GapRun, Outcome, OutcomeCause, RequestRecord, SeriesRow};
 pub use request::{Capability, ClassSpec, NO_SESSION, Privacy, Request, RequestView};

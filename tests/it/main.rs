@@ -17,3 +17,5 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+#[cfg(feature = "frames")]
+mod traces;

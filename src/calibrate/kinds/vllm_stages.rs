@@ -4,7 +4,7 @@
 //! Its TPOT and ITL columns are half the truth and are not used. The GPU is not said: H100 SXM.
 //! Protocol: open loop, Poisson at the stage's rate for its duration. `sp` says the texts: so many system prompts, each
 //! with so many users, and every user has one question that is asked again and again in turn: `in_mean` is the same to
-//! two decimals in every stage of an experiment, and 196 tokens more lengthen CodeLlama-34B's TTFT by 1 ms, where to
+//! two decimals in every stage of an experiment, and 193 tokens more lengthen CodeLlama-34B's TTFT by 1 ms, where to
 //! prefill them would take ten. So but for the first round a prompt is cached to its last block. Stages run one after
 //! another on one server: a later stage finds the prompts cached.
 //! An answer has `output_len` tokens. `out_mean`, counted anew from the text, is not what was generated: its quotient

@@ -1,5 +1,6 @@
 //! Azure LLM inference 2023 and 2024 (Azure/AzurePublicDataset, CC-BY-4.0): times are UTC where no zone is written.
-use super::{Row, Rows, tokens};
+use super::{Rows, tokens};
+use crate::types::Entry;
 
 /// Reads `TIMESTAMP,ContextTokens,GeneratedTokens`.
 #[derive(Default)]
@@ -8,28 +9,30 @@ pub(super) struct Azure {
 }
 
 impl Rows for Azure {
-    fn row(&mut self, line: &str) -> Result<Option<Row>, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
         if !self.header_seen {
             self.header_seen = true;
             if line.trim() != "TIMESTAMP,ContextTokens,GeneratedTokens" {
                 return Err("the header is wrong; it must be TIMESTAMP,ContextTokens,GeneratedTokens".into());
             }
-            return Ok(None);
+            return Ok(false);
         }
         let mut fields = line.split(',');
         let (Some(at), Some(prompt), Some(output), None) = (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             return Err(format!("the line is torn: {} fields; a row has 3", line.split(',').count()));
         };
-        let at_ns = timestamp(at.trim()).ok_or_else(|| {
+        entry.at_ns = timestamp(at.trim()).ok_or_else(|| {
             format!("`{at}` is no timestamp; it must be YYYY-MM-DD HH:MM:SS, with or without a fraction and +00:00")
         })?;
-        Ok(Some(Row::new(at_ns, tokens(prompt, "ContextTokens")?, tokens(output, "GeneratedTokens")?)))
+        entry.prompt_tokens = tokens(prompt, "ContextTokens")?;
+        entry.output_tokens = tokens(output, "GeneratedTokens")?;
+        Ok(true)
     }
 }
 
 /// Nanoseconds since 1970 of `YYYY-MM-DD HH:MM:SS[.fraction][+00:00]`.
-fn timestamp(text: &str) -> Option<i128> {
+fn timestamp(text: &str) -> Option<i64> {
     let text = text.strip_suffix("+00:00").unwrap_or(text);
     let (main, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let b = main.as_bytes();
@@ -55,9 +58,10 @@ fn timestamp(text: &str) -> Option<i128> {
     if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|d| d.is_ascii_digit()) {
         return None;
     }
-    let ns = (0..9).fold(0, |ns, i| ns * 10 + i64::from(fraction.as_bytes().get(i).map_or(0, |d| d - b'0')));
+    let ns = (0..9).fold(0i64, |ns, i| ns * 10 + i64::from(fraction.as_bytes().get(i).map_or(0, |d| d - b'0')));
     let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    Some(i128::from(seconds) * 1_000_000_000 + i128::from(ns))
+    // Years past 2262 do not fit.
+    seconds.checked_mul(1_000_000_000)?.checked_add(ns)
 }
 
 /// Days since 1970-01-01 of a Gregorian date (years counted from March).

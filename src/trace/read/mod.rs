@@ -1,274 +1,125 @@
-//! Reads trace files line by line. `Rows` understands one line of a format; `FileSource` does what all formats share.
+//! Reads trace files: one file a format, each yielding entries (`types::Entries`).
 //!
-//! Must hold: times never go backwards, tokens are at least 1, and only one line (one bucket when spreading) is held.
+//! Formats of one line an entry implement [`Rows`] and are read by [`RowReader`]; the others read [`Lines`] themselves.
+//! Must hold: nothing is guessed; a fault is `NAME:LINE: what is wrong; what would be right`; only one line (or one
+//! session, where a line is one) is held.
 mod azure;
+mod lines;
 mod mooncake;
 mod own_csv;
 mod own_jsonl;
 
-use super::{Format, SourceOptions, detect};
-use crate::random::{StreamFamily, StreamKey, dist::uniform01};
-use crate::types::{Content, ContentId, NO_SESSION, Outcome, Request, Run, SimTime, Source};
-use std::collections::VecDeque;
+use super::{Format, detect};
+use crate::types::{Entries, Entry};
+pub use lines::Lines;
 use std::io::{BufRead, Cursor, Read};
 
 /// A trace's bytes.
 pub type Reader = Box<dyn BufRead + Send>;
 
-/// One line of a trace, before what all formats share is applied.
-struct Row {
-    /// Nanoseconds on the trace's own clock.
-    at_ns: i128,
-    prompt_tokens: u32,
-    output_tokens: u32,
-    tenant: u32,
-    session: u64,
-    class: u16,
-    max_output_tokens: Option<u32>,
-    priority: i32,
-    /// Leading named runs; the rest of the prompt is private.
-    named: Vec<Run>,
-}
-
-impl Row {
-    fn new(at_ns: i128, prompt_tokens: u32, output_tokens: u32) -> Row {
-        Row {
-            at_ns,
-            prompt_tokens,
-            output_tokens,
-            tenant: 0,
-            session: NO_SESSION,
-            class: u16::MAX,
-            max_output_tokens: None,
-            priority: 0,
-            named: Vec::new(),
-        }
-    }
-}
-
 /// Understands the lines of one format. Errors are `what is wrong; what would be right`.
 trait Rows: Send {
-    /// A line without its end, not blank. `None`: a header.
-    fn row(&mut self, line: &str) -> Result<Option<Row>, String>;
+    /// Fills a blank `entry` from a line without its end, not blank. `false`: a header.
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String>;
 }
 
-/// Opens a trace of any known format. `name` is for messages; `classes` are the experiment's, in order.
+/// An opened trace.
+pub struct Opened {
+    /// The format it is read as.
+    pub format: Format,
+    /// Its entries.
+    pub entries: Box<dyn Entries>,
+}
+
+/// Opens a trace of any known format that is one text. `name` is for messages; `classes` are the experiment's, in order.
 ///
 /// # Errors
 /// `NAME:LINE: what is wrong; what would be right`.
-pub fn open(reader: Reader, name: &str, classes: &[String], options: &SourceOptions) -> Result<FileSource, String> {
+pub fn open(reader: Reader, name: &str, classes: &[String]) -> Result<Opened, String> {
     let mut reader = reader;
     let mut first = Vec::new();
     reader.read_until(b'\n', &mut first).map_err(|e| format!("{name}:1: cannot be read: {e}"))?;
     let format = detect(&String::from_utf8_lossy(&first), name)?;
     let whole: Reader = Box::new(Cursor::new(first).chain(reader));
-    open_as(format, whole, name, classes, options)
+    Ok(open_as(format, whole, name, classes))
 }
 
 /// Opens a trace whose format is said.
-///
-/// # Errors
-/// As [`open`].
-pub fn open_as(
-    format: Format,
-    reader: Reader,
-    name: &str,
-    classes: &[String],
-    options: &SourceOptions,
-) -> Result<FileSource, String> {
-    options.check().map_err(|e| format!("{name}: {e}"))?;
-    let (rows, bucket_ns): (Box<dyn Rows>, u64) = match format {
-        Format::Azure => (Box::new(azure::Azure::default()), 0),
-        Format::Mooncake => (Box::new(mooncake::Mooncake), mooncake::BUCKET_NS),
-        Format::OwnCsv => (Box::new(own_csv::OwnCsv::new(classes)), 0),
-        Format::OwnJsonl => (Box::new(own_jsonl::OwnJsonl::new(classes)), 0),
+pub fn open_as(format: Format, reader: Reader, name: &str, classes: &[String]) -> Opened {
+    let rows: Box<dyn Rows> = match format {
+        Format::Azure => Box::new(azure::Azure::default()),
+        Format::Mooncake => Box::new(mooncake::Mooncake),
+        Format::OwnCsv => Box::new(own_csv::OwnCsv::new(classes)),
+        Format::OwnJsonl => Box::new(own_jsonl::OwnJsonl::new(classes)),
+        Format::Generator => panic!("generator-is-no-text: a specification is parsed whole, by GenerateSpec"),
     };
-    Ok(FileSource {
-        reader,
-        name: name.into(),
-        format,
-        line: 0,
-        buffer: Vec::new(),
-        rows,
-        options: options.clone(),
-        spread: StreamKey { seed: options.seed, replicate: options.replicate, name: "trace.bucket" }.family(),
-        bucket_ns: if options.spread_buckets { bucket_ns } else { 0 },
-        first_ns: None,
-        last_ns: 0,
-        ahead: None,
-        ready: VecDeque::new(),
-        made: 0,
-        failed: None,
-    })
+    Opened { format, entries: Box::new(RowReader::new(Lines::new(reader, name), rows)) }
 }
 
-/// A trace file as a source.
-pub struct FileSource {
-    reader: Reader,
-    name: String,
-    format: Format,
-    line: u64,
-    buffer: Vec<u8>,
+/// Entries of a text that has one a line, numbered from 0.
+struct RowReader {
+    lines: Lines,
     rows: Box<dyn Rows>,
-    options: SourceOptions,
-    /// Where in its bucket a request falls.
-    spread: StreamFamily,
-    bucket_ns: u64,
-    first_ns: Option<i128>,
-    last_ns: u64,
-    /// The first row of the next bucket, with its time since the first.
-    ahead: Option<(u64, Row)>,
-    ready: VecDeque<Request>,
     made: u64,
-    failed: Option<String>,
+    /// Requests whose output is 0 tokens.
+    empty: u64,
 }
 
-impl FileSource {
-    /// The format it is read as.
-    pub fn format(&self) -> Format {
-        self.format
+impl RowReader {
+    fn new(lines: Lines, rows: Box<dyn Rows>) -> RowReader {
+        RowReader { lines, rows, made: 0, empty: 0 }
     }
+}
 
-    fn at_line(&self, what: impl std::fmt::Display) -> String {
-        format!("{}:{}: {what}", self.name, self.line.max(1))
-    }
-
-    /// The next row and its nanoseconds since the first.
-    fn row(&mut self) -> Result<Option<(u64, Row)>, String> {
+impl Entries for RowReader {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
         loop {
-            self.buffer.clear();
-            let read = self.reader.read_until(b'\n', &mut self.buffer);
-            self.line += 1;
-            if read.map_err(|e| self.at_line(format!("cannot be read: {e}")))? == 0 {
-                if self.first_ns.is_none() {
-                    return Err(self.at_line("the trace has no requests; it needs at least one"));
+            if !self.lines.advance()? {
+                if self.made == 0 {
+                    return Err(self.lines.fault("the trace has no requests; it needs at least one"));
                 }
-                return Ok(None);
+                return Ok(false);
             }
-            let Ok(text) = std::str::from_utf8(&self.buffer) else {
-                return Err(self.at_line("the line is not UTF-8 text; traces are plain text"));
-            };
-            let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
-            let text = text.trim_end_matches(['\n', '\r']);
-            if text.trim().is_empty() {
+            entry.clear();
+            if !self.rows.row(self.lines.text(), entry).map_err(|e| self.lines.fault(e))? {
                 continue;
             }
-            let parsed = self.rows.row(text);
-            let Some(row) = parsed.map_err(|e| self.at_line(e))? else { continue };
-            return self.placed(row).map(Some).map_err(|e| self.at_line(e));
+            checked(entry).map_err(|e| self.lines.fault(e))?;
+            entry.id = self.made;
+            self.made += 1;
+            self.empty += u64::from(entry.output_tokens == 0);
+            return Ok(true);
         }
     }
-
-    /// Checks what every format must keep and finds the row's time since the first.
-    fn placed(&mut self, row: Row) -> Result<(u64, Row), String> {
-        for (what, tokens) in [("prompt", row.prompt_tokens), ("output", row.output_tokens)] {
-            if tokens == 0 {
-                return Err(format!("the request has 0 {what} tokens; it needs at least 1"));
-            }
-        }
-        let named: u64 = row.named.iter().map(|r| u64::from(r.len)).sum();
-        if named > u64::from(row.prompt_tokens) {
-            return Err(format!(
-                "its content is {named} tokens but its prompt {}; the content may not be longer",
-                row.prompt_tokens
-            ));
-        }
-        let first = *self.first_ns.get_or_insert(row.at_ns);
-        let since = row.at_ns - first;
-        if since < i128::from(self.last_ns) {
-            let back = (i128::from(self.last_ns) - since) as f64 / 1e9;
-            return Err(format!(
-                "time goes back by {back} s from the request before; requests must be in order of arrival"
-            ));
-        }
-        self.last_ns = u64::try_from(since).map_err(|_| "it arrives over 584 years after the first".to_string())?;
-        Ok((self.last_ns, row))
+    fn place(&self) -> String {
+        self.lines.place()
     }
-
-    fn push(&mut self, at_ns: u64, row: Row) {
-        let index = self.made;
-        self.made += 1;
-        let mut runs = row.named;
-        let named: u32 = runs.iter().map(|r| r.len).sum();
-        let content = if runs.is_empty() {
-            Content::private(index, row.prompt_tokens)
-        } else {
-            if named < row.prompt_tokens {
-                runs.push(Run { id: ContentId::Private(index), start: 0, len: row.prompt_tokens - named });
-            }
-            Content::from(runs)
-        };
-        self.ready.push_back(Request {
-            index,
-            arrival: SimTime(self.options.scaled(at_ns)),
-            tenant: row.tenant,
-            session: row.session,
-            class: row.class,
-            prompt_tokens: row.prompt_tokens,
-            output_tokens: row.output_tokens,
-            max_output_tokens: row
-                .max_output_tokens
-                .unwrap_or(self.options.default_max_output_tokens.max(row.output_tokens)),
-            priority: row.priority,
-            content,
-        });
-    }
-
-    fn fill(&mut self) -> Result<(), String> {
-        if !self.ready.is_empty() || self.options.limit.is_some_and(|limit| self.made >= limit) {
-            return Ok(());
-        }
-        let Some((start, row)) = (match self.ahead.take() {
-            Some(row) => Some(row),
-            None => self.row()?,
-        }) else {
-            return Ok(());
-        };
-        if self.bucket_ns == 0 {
-            self.push(start, row);
-            return Ok(());
-        }
-        let mut bucket = vec![row];
-        let mut width = self.bucket_ns;
-        while let Some((at, row)) = self.row()? {
-            if at != start {
-                width = width.min(at - start);
-                self.ahead = Some((at, row));
-                break;
-            }
-            bucket.push(row);
-        }
-        let offset = |i: u64| (uniform01(&mut self.spread.at(i, 0)) * width as f64) as u64;
-        let mut offsets: Vec<u64> = (0..bucket.len() as u64).map(|i| offset(self.made + i)).collect();
-        offsets.sort_unstable();
-        for (offset, row) in offsets.into_iter().zip(bucket) {
-            self.push(start + offset, row);
-        }
-        Ok(())
+    fn notes(&self) -> Vec<String> {
+        zero_outputs(self.empty).into_iter().collect()
     }
 }
 
-impl Source for FileSource {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        if let Err(error) = self.fill() {
-            self.failed = Some(error.clone());
-            return Err(error);
-        }
-        if self.options.limit.is_some_and(|limit| self.ready.front().is_some_and(|r| r.index >= limit)) {
-            self.ready.clear();
-        }
-        Ok(self.ready.front().map(|r| r.arrival))
+/// Says how many answers were empty, where any were.
+fn zero_outputs(count: u64) -> Option<String> {
+    (count > 0).then(|| format!("{count} requests have 0 output tokens; they are kept and replayed with 1"))
+}
+
+/// What every format must keep.
+///
+/// # Errors
+/// What is wrong; what would be right.
+fn checked(entry: &Entry) -> Result<(), String> {
+    if entry.prompt_tokens == 0 {
+        return Err("the request has 0 prompt tokens; it needs at least 1".into());
     }
-    fn next(&mut self) -> Request {
-        self.ready.pop_front().expect("source-peeked: next is called only after peek said there is a request")
+    let content: u64 = entry.content.iter().map(|r| u64::from(r.len)).sum();
+    if content > u64::from(entry.prompt_tokens) {
+        return Err(format!(
+            "its content is {content} tokens but its prompt {}; the content may not be longer",
+            entry.prompt_tokens
+        ));
     }
-    fn finished(&mut self, _session: u64, _at: SimTime, _outcome: Outcome) {}
-    fn total(&self) -> Option<u64> {
-        None
-    }
+    Ok(())
 }
 
 /// A whole number of tokens, or what is wrong with it.
@@ -278,6 +129,14 @@ fn tokens(text: &str, column: &str) -> Result<u32, String> {
         return Err(format!("{column} is {text}, a negative number; it must be at least 1"));
     }
     text.parse().map_err(|_| format!("{column} is `{text}`; it must be a whole number of tokens"))
+}
+
+/// A count of tokens that JSON gave as any whole number.
+fn count(value: i64, key: &str) -> Result<u32, String> {
+    if value < 0 {
+        return Err(format!("{key} is {value}, a negative number; it must be at least 1"));
+    }
+    u32::try_from(value).map_err(|_| format!("{key} is {value}; it must be under 2^32"))
 }
 
 /// Index of a class name.

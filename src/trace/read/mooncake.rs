@@ -1,13 +1,11 @@
 //! Mooncake (kvcache-ai/Mooncake, Apache-2.0): times in ms, 512-token blocks named by `hash_ids`.
 //!
-//! Published times stand in 3-second buckets (some a few ms early or late). `FileSource` spreads each bucket
+//! Published times stand in 3-second buckets (some a few ms early or late). `trace::Buckets` spreads each bucket
 //! over [its time, the earlier of 3 s later and the next bucket), order kept, keyed by seed and request.
-use super::{Row, Rows};
-use crate::types::{ContentId, Run};
+use super::{Rows, count};
+use crate::types::{ContentId, Entry, Run};
 use serde::Deserialize;
 
-/// Width of a bucket, ns.
-pub(super) const BUCKET_NS: u64 = 3_000_000_000;
 /// Tokens a hash id stands for.
 const BLOCK: u32 = 512;
 
@@ -23,7 +21,7 @@ struct Line {
 pub(super) struct Mooncake;
 
 impl Rows for Mooncake {
-    fn row(&mut self, line: &str) -> Result<Option<Row>, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
         let line: Line = serde_json::from_str(line).map_err(|e| {
             format!(
                 "the line is torn or wrong ({e}); it must be JSON with timestamp, input_length, output_length, hash_ids"
@@ -41,22 +39,11 @@ impl Rows for Mooncake {
         if !(0.0..1e15).contains(&line.timestamp) {
             return Err(format!("timestamp is {}; it must be milliseconds from 0", line.timestamp));
         }
-        let mut row = Row::new((line.timestamp * 1e6).round() as i128, prompt, output);
+        (entry.at_ns, entry.prompt_tokens, entry.output_tokens) =
+            ((line.timestamp * 1e6).round() as i64, prompt, output);
         let len = |i: usize| BLOCK.min(prompt - i as u32 * BLOCK);
-        row.named = line
-            .hash_ids
-            .iter()
-            .enumerate()
-            .map(|(i, &id)| Run { id: ContentId::Named(id), start: 0, len: len(i) })
-            .collect();
-        Ok(Some(row))
+        let run = |(i, &id): (usize, &u64)| Run { id: ContentId::Named(id), start: 0, len: len(i) };
+        entry.content.extend(line.hash_ids.iter().enumerate().map(run));
+        Ok(true)
     }
-}
-
-/// A count of tokens that JSON gave as any whole number.
-pub(super) fn count(value: i64, key: &str) -> Result<u32, String> {
-    if value < 0 {
-        return Err(format!("{key} is {value}, a negative number; it must be at least 1"));
-    }
-    u32::try_from(value).map_err(|_| format!("{key} is {value}; it must be under 2^32"))
 }

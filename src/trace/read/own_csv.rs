@@ -1,6 +1,6 @@
 //! Our own schema as CSV: see `traces/README.md`. Fields are plain: no quotes, no commas inside.
-use super::{Row, Rows, class_of, tokens};
-use crate::types::parse_duration;
+use super::{Rows, class_of, tokens};
+use crate::types::{Entry, parse_duration};
 
 /// Columns it knows; the first three are needed.
 const COLUMNS: [&str; 8] =
@@ -36,9 +36,9 @@ impl OwnCsv {
 }
 
 impl Rows for OwnCsv {
-    fn row(&mut self, line: &str) -> Result<Option<Row>, String> {
+    fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, String> {
         if self.columns.is_empty() {
-            return self.header(line).map(|()| None);
+            return self.header(line).map(|()| false);
         }
         if line.contains('"') {
             return Err("the line has a quote; fields are plain text without quotes".into());
@@ -47,7 +47,6 @@ impl Rows for OwnCsv {
         if fields.len() != self.columns.len() {
             return Err(format!("the line is torn: {} fields; the header has {}", fields.len(), self.columns.len()));
         }
-        let mut row = Row::new(0, 0, 0);
         for (&column, &text) in self.columns.iter().zip(&fields) {
             if text.is_empty() && column >= 3 {
                 continue;
@@ -60,16 +59,16 @@ impl Rows for OwnCsv {
                 3 => row.tenant = text.parse().map_err(|_| wrong("a whole number under 2^32"))?,
                 4 => row.session = text.parse().map_err(|_| wrong("a whole number under 2^64"))?,
                 5 => row.class = class_of(text, &self.classes)?,
-                6 => row.max_output_tokens = Some(tokens(text, COLUMNS[6])?),
+                6 => row.max_output_tokens = tokens(text, COLUMNS[6])?,
                 _ => row.priority = text.parse().map_err(|_| wrong("a whole number, lower is more urgent"))?,
             }
         }
-        Ok(Some(row))
+        Ok(true)
     }
 }
 
 /// Exact nanoseconds of decimal seconds; digits past the ninth decimal are cut.
-fn seconds(text: &str) -> Option<i128> {
+fn seconds(text: &str) -> Option<i64> {
     let cut = text.split_once('.').map_or(text.len(), |(whole, _)| (whole.len() + 10).min(text.len()));
-    parse_duration(&format!("{}s", text.get(..cut)?)).ok().map(|t| i128::from(t.0))
+    parse_duration(&format!("{}s", text.get(..cut)?)).ok().and_then(|t| i64::try_from(t.0).ok())
 }

@@ -1,6 +1,6 @@
 //! Our own schema as JSON lines: the CSV's keys, and `content`, the leading named runs of the prompt.
-use super::{Row, Rows, class_of, mooncake::count};
-use crate::types::{ContentId, NO_SESSION, Run};
+use super::{Rows, class_of, count};
+use crate::types::{ContentId, Entry, NO_SESSION, Run};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -33,29 +33,28 @@ impl OwnJsonl {
 }
 
 impl Rows for OwnJsonl {
-    fn row(&mut self, line: &str) -> Result<Option<Row>, String> {
+    fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, String> {
         let line: Line = serde_json::from_str(line).map_err(|e| {
             format!("the line is torn or wrong ({e}); it must be JSON with arrival_s, prompt_tokens, output_tokens")
         })?;
-        if !(0.0..1e10).contains(&line.arrival_s) {
+        if !(0.0..9e9).contains(&line.arrival_s) {
             return Err(format!("arrival_s is {}; it must be seconds from 0", line.arrival_s));
         }
-        let mut row = Row::new(
-            (line.arrival_s * 1e9).round() as i128,
-            count(line.prompt_tokens, "prompt_tokens")?,
-            count(line.output_tokens, "output_tokens")?,
-        );
+        row.at_ns = (line.arrival_s * 1e9).round() as i64;
+        row.prompt_tokens = count(line.prompt_tokens, "prompt_tokens")?;
+        row.output_tokens = count(line.output_tokens, "output_tokens")?;
         row.tenant = line.tenant;
         row.session = line.session.unwrap_or(NO_SESSION);
         row.class = class_of(&line.class, &self.classes)?;
-        row.max_output_tokens = line.max_output_tokens.map(|m| count(m, "max_output_tokens")).transpose()?;
+        row.max_output_tokens = line.max_output_tokens.map_or(Ok(0), |m| count(m, "max_output_tokens"))?;
         row.priority = line.priority;
         if line.content.iter().any(|&(_, start, len)| len == 0 || start.checked_add(len).is_none()) {
             return Err(
                 "content has a run of 0 tokens or past 2^32; a run is [id, start, len] with len at least 1".into()
             );
         }
-        row.named = line.content.iter().map(|&(id, start, len)| Run { id: ContentId::Named(id), start, len }).collect();
-        Ok(Some(row))
+        let run = |&(id, start, len): &(u64, u32, u32)| Run { id: ContentId::Named(id), start, len };
+        row.content.extend(line.content.iter().map(run));
+        Ok(true)
     }
 }

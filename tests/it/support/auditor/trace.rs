@@ -286,7 +286,7 @@ impl Trace {
 }
 
 fn generated(facts: &Facts, spec: &GenerateSpec, options: &SourceOptions) -> Vec<Ask> {
-    let mut source = Generator::new(spec, options).expect("options that the run took");
+    let mut source = Generator::source(spec, options).expect("options that the run took");
     let mut asks = Vec::new();
     while source.peek().expect("a generator has no faults").is_some() {
         let r = source.next();

@@ -1,51 +1,34 @@
-//! `baseload trace info`: what a trace file holds.
-use super::sheet::Sheet;
-use super::{Exit, Format, printer};
-use crate::experiment::open_text;
+//! `baseload trace info`: what a trace holds.
+use crate::cli::sheet::Sheet;
+use crate::cli::{Exit, Format, printer};
+use crate::experiment::open_trace;
 use crate::experiment::summary::thousands;
-use crate::trace::{self, GenerateSpec, Generator, Quantiles, SourceOptions, TraceStats};
+use crate::trace::{self, Quantiles, Replay, SourceOptions, TraceStats};
 use std::path::PathBuf;
 
-/// Look at traces
+/// Count, span, rate, burstiness, token quantiles and prefix sharing of a trace
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  baseload trace info traces/support-desk.toml")]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// Count, span, rate, burstiness, token quantiles and prefix sharing of a trace file
-    #[command(
-        after_help = "Example:\n  baseload trace info my-trace.csv\n\nRecognises Azure 2023 CSV, Mooncake JSONL and \
+#[command(
+    after_help = "Example:\n  baseload trace info my-trace.csv\n\nRecognises Azure 2023 CSV, Mooncake JSONL and \
 this project's own CSV and JSONL (traces/README.md), each also gzipped; \
             and a generator's spec (.toml), which it draws with seed 1."
-    )]
-    Info {
-        /// The file
-        file: PathBuf,
-        /// Form of the output
-        #[arg(long, value_enum, default_value = "table")]
-        format: Format,
-    },
+)]
+pub struct Args {
+    /// The file
+    file: PathBuf,
+    /// Form of the output
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let Command::Info { file, format } = &args.command;
-    let name = file.display().to_string();
     let options = SourceOptions::default();
-    let (kind, stats) = if file.extension().is_some_and(|e| e == "toml") {
-        let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
-        let spec = GenerateSpec::parse(&text, &name)?;
-        let stats = TraceStats::of(&mut Generator::new(&spec, &options)?).map_err(|e| format!("{name}: {e}"))?;
-        ("generated, seed 1", stats)
-    } else {
-        let mut source = trace::open(open_text(file)?, &name, &[], &options)?;
-        (source.format().name(), TraceStats::of(&mut source)?)
-    };
+    let opened = open_trace(&args.file, None, &[], &options)?;
+    let kind = opened.format.name();
+    let mut source = Replay::new(trace::prepare(opened, &options), &options)?;
+    let stats = TraceStats::of(&mut source)?;
     let (facts, tokens) = sheets(kind, &stats);
-    match format {
+    match args.format {
         Format::Json => printer::json(&serde_json::json!({ "format": kind, "stats": stats }))?,
         Format::Table => printer::out(&format!("{}\n{}", facts.text(), tokens.text())),
         Format::Markdown => printer::out(&format!("{}\n{}", facts.markdown(), tokens.markdown())),
@@ -68,6 +51,9 @@ fn sheets(kind: &str, s: &TraceStats) -> (Sheet, Sheet) {
         ("prefix sharing", shared),
     ] {
         facts.row(vec![name.into(), value]);
+    }
+    if kind == trace::Format::Generator.name() {
+        facts.row(vec!["drawn with".into(), "seed 1".into()]);
     }
     if kind == trace::Format::Mooncake.name() {
         facts.row(vec!["arrivals".into(), "published in 3-second buckets; spread over each, seed 1".into()]);
