@@ -1,12 +1,9 @@
 //! Which model, GPU and engine a measurement is of: names of data sets to rows of the catalogue, and the analytic step
 //! time where no profile is for it.
-use super::supply::Supply;
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::engine::VllmConfig;
 use crate::latency::WeightDtype;
 use crate::memory::{self, PlanOptions, WeightsDtype};
-use crate::types::StepTime;
-use std::sync::Arc;
 
 /// Ends of names at Hugging Face that do not change a model's shape.
 const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
@@ -110,19 +107,6 @@ pub struct StepOptions {
     pub max_num_batched_tokens: u32,
     /// Whether it captures CUDA graphs.
     pub graphs: bool,
-}
-
-/// The step time of a model on `tensor_parallel` GPUs, the catalogue's analytic one unless a [`Supply`] is in force.
-///
-/// # Errors
-/// Options that make no sense for this model or GPU; what the supply refuses.
-pub fn step_time_for(
-    model: &Model,
-    gpu: &Gpu,
-    tensor_parallel: u32,
-    options: &StepOptions,
-) -> Result<Arc<dyn StepTime>, String> {
-    Supply::now().step_time(model, gpu, tensor_parallel, options)
 }
 
 /// The engine of a model on a GPU with vLLM's defaults and the KV blocks that the memory plan says.

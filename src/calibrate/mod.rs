@@ -25,7 +25,7 @@ pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 pub use frontend::{FrontendFit, fit_frontend};
 #[cfg(feature = "frames")]
 pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
-pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};
+pub use machine::{StepOptions, engine_for, gpu, model};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
 pub use refit::{Split, cross_validate};

@@ -103,7 +103,7 @@ pub fn cross_validate(points: &[Point], runs: &[RequestRun], split: &Split) -> R
         let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
         let fit = fit(&train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
         let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
-        let part = supply(&gpu, &fit.values).within(|| score(&test));
+        let part = score(&test, &supply(&gpu, &fit.values));
         scores.groups.extend(part.groups);
         scores.apart.extend(part.apart);
         scores.trivial.extend(trivial(&out, &train));
@@ -126,7 +126,7 @@ fn one_gpu(points: &[Point]) -> Result<String, String> {
 
 /// The points by the group that they are scored in, and why others are not.
 fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
-    let scored: Vec<Scores> = points.par_iter().map(|p| score(std::slice::from_ref(p))).collect();
+    let scored: Vec<Scores> = points.par_iter().map(|p| score(std::slice::from_ref(p), &Supply::Catalogue)).collect();
     let mut groups: Vec<Rows> = Vec::new();
     for (p, s) in points.iter().zip(&scored) {
         let Some(name) = s.groups.iter().chain(s.apart.iter().map(|a| &a.0)).map(|g| &g.name).next() else { continue };
@@ -145,7 +145,7 @@ fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
         .filter(|(_, s)| s.groups.is_empty() && s.apart.is_empty())
         .map(|(p, _)| p.clone())
         .collect();
-    (groups, score(&unpredictable).notes)
+    (groups, score(&unpredictable, &Supply::Catalogue).notes)
 }
 
 type Part = (String, Box<dyn Fn(&Rows) -> bool>);
@@ -186,7 +186,7 @@ fn parts(groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
 /// The trivial baseline of groups that are out: the nearest row of those that are left, scaled.
 fn trivial(out: &[&Rows], train: &[Point]) -> Vec<Group> {
     let of = |rows: &&Rows| {
-        let near = score(&[train, &rows.points].concat());
+        let near = score(&[train, &rows.points].concat(), &Supply::Catalogue);
         near.trivial.into_iter().find(|g| g.name == rows.name)
     };
     out.par_iter().map(of).collect::<Vec<_>>().into_iter().flatten().collect()
@@ -221,7 +221,7 @@ fn supply(gpu: &str, values: &Values) -> Supply {
 /// no number, which no step downhill has.
 fn residuals(points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
     let supply = supply(gpu, values);
-    let scored = supply.within(|| score(points));
+    let scored = score(points, &supply);
     let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
     let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
     let options = Options { supply, ..Options::default() };

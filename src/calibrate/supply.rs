@@ -1,7 +1,5 @@
 //! Where the step time of a measurement comes from in place of the catalogue: rows of a user's own, or kernel tables.
 //!
-//! The kinds of one figure a row ask `machine::step_time_for`, which knows the model, GPU and engine but not what the
-//! user gave. `Supply::within` says it for the length of a call, on this thread alone; nothing outlives the call.
 //! Must keep true: a supply speaks only for its own GPU and number format; a row that it cannot speak for is refused
 //! by a reason, never predicted by the catalogue instead.
 use super::machine::StepOptions;
@@ -11,7 +9,6 @@ use crate::frames::KernelTimes;
 use crate::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
 use crate::memory::KvDtype;
 use crate::types::StepTime;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -72,26 +69,7 @@ impl Kernels {
     }
 }
 
-thread_local! {
-    static NOW: RefCell<Supply> = const { RefCell::new(Supply::Catalogue) };
-}
-
-/// Puts back what was there, also when the call panics.
-struct Restore(Supply);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        NOW.with(|now| now.replace(std::mem::take(&mut self.0)));
-    }
-}
-
 impl Supply {
-    /// Calls `f`; what it asks `machine::step_time_for` comes from here. `f` must ask on the thread that it is called on.
-    pub fn within<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _restore = Restore(NOW.with(|now| now.replace(self.clone())));
-        f()
-    }
-
     /// What it is, in words; `None` for the catalogue.
     pub fn what(&self) -> Option<String> {
         match self {
@@ -99,11 +77,6 @@ impl Supply {
             Supply::Rows(rows) => Some(format!("profile {}", rows.0)),
             Supply::Kernels(_) => Some("kernel tables".to_owned()),
         }
-    }
-
-    /// What is in force on this thread.
-    pub(super) fn now() -> Supply {
-        NOW.with(|now| now.borrow().clone())
     }
 
     /// The step time of a model on `tensor_parallel` GPUs.
@@ -216,20 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn a_supply_is_in_force_within_a_call_and_no_longer() {
+    fn a_supply_speaks_for_its_own_gpu_and_format_alone() {
         let c = Catalog::embedded();
         let (m, g) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
-        let step = || {
+        let step = |s: &Supply| {
             let shape = BatchShape { prefill: &[], decode_rows: 8, decode_ctx_sum: 8_000 };
-            machine::step_time_for(m, g, 1, &OPTIONS).map(|s| s.batch(&shape).as_secs_f64())
+            s.step_time(m, g, 1, &OPTIONS).map(|s| s.batch(&shape).as_secs_f64())
         };
-        let plain = step().unwrap();
-        let slow = rows("h100-sxm", "bf16").within(step).unwrap();
-        assert!(slow > 1.8 * plain, "half the bandwidth: {slow} s, {plain} s");
-        let panicked = std::panic::catch_unwind(|| rows("h100-sxm", "bf16").within(|| panic!("as one may")));
-        assert!(panicked.is_err());
-        assert_eq!(step().unwrap(), plain);
-        let refused = |s: Supply| s.within(step).unwrap_err();
+        let plain = step(&Supply::Catalogue).unwrap();
+        let slow = step(&rows("h100-sxm", "bf16")).unwrap();
+        assert!(slow > 1.8 * plain, "half the bandwidth takes longer: {slow} {plain}");
+        let refused = |s: Supply| step(&s).unwrap_err();
         assert_eq!(refused(rows("l4", "bf16")), "profile mine is of l4; this is h100-sxm: give a profile for that");
         assert_eq!(
             refused(rows("h100-sxm", "fp8")),

@@ -94,7 +94,7 @@ pub struct Options {
 /// A file that does not read; no profile or machine for it; a profile for something else; rows that the profile was
 /// fitted on.
 pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
-    let mut scores = o.supply.within(|| predicted(kind, inputs, o))?;
+    let mut scores = predicted(kind, inputs, o)?;
     scores.kind = kind.name();
     if scores.groups.is_empty() && scores.apart.is_empty() {
         return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
@@ -135,18 +135,20 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
             let points = all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
             match &o.split {
                 Some(split) => cross_validate(&points, &o.also, split)?,
-                None => inferencex::score(&points),
+                None => inferencex::score(&points, &o.supply),
             }
         }
         Kind::MlEnergy => {
-            ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+            ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?, &o.supply)
         }
-        Kind::StaticBatch => {
-            static_batch::score(&all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
-        }
-        Kind::VllmStages => {
-            vllm_stages::score(&all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
-        }
+        Kind::StaticBatch => static_batch::score(
+            &all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &o.supply,
+        ),
+        Kind::VllmStages => vllm_stages::score(
+            &all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &o.supply,
+        ),
     })
 }
 

@@ -102,6 +102,9 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileEr
     Ok((TraceOrigin::find(t, &exp.folder).map_err(fault)?, options))
 }
 
+/// A policy's results, what was counted, and what its source has to say.
+type Simulated = (PolicySummary, SimStats, Vec<String>);
+
 /// Replays the trace under every policy.
 ///
 /// # Errors
@@ -110,7 +113,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
-    let results: Vec<Result<(PolicySummary, SimStats, Vec<String>), RunError>> = pool.install(|| {
+    let results: Vec<Result<Simulated, RunError>> = pool.install(|| {
         let each = exp.policies.par_iter().with_max_len(1); // long simulations are stolen one by one
         each.map(|policy| {
             let _watched = Watched::new(options.watch);

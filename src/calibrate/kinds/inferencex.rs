@@ -13,6 +13,7 @@ use super::super::fit::lags;
 use super::super::hash;
 use super::super::machine::{self, StepOptions};
 use super::super::score::{Scores, mean};
+use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
@@ -138,7 +139,7 @@ pub struct Predicted {
 ///
 /// # Errors
 /// A model, GPU or precision that is not known; the simulation's.
-pub fn predict(p: &Point, lags: Lags) -> Result<Predicted, String> {
+pub fn predict(p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, String> {
     let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
     let gpu = machine::gpu(&p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
     let weights = machine::checkpoint_dtype(&p.model, &p.precision)
@@ -152,7 +153,7 @@ pub fn predict(p: &Point, lags: Lags) -> Result<Predicted, String> {
         max_num_batched_tokens: trial.engine.max_num_batched_tokens,
         graphs: true,
     };
-    let step_time = machine::step_time_for(model, gpu, p.tensor_parallel, &options)?;
+    let step_time = supply.step_time(model, gpu, p.tensor_parallel, &options)?;
     let played = play(&trial, step_time)?;
     let kept = || played.timings.iter().zip(&trial.requests);
     let ttft: Vec<f64> = kept().map(|(t, _)| t.ttft_s()).collect();
@@ -176,7 +177,7 @@ pub fn apart(p: &Point, all: &[Point]) -> Option<&'static str> {
 }
 
 /// Scores the points.
-pub fn score(points: &[Point]) -> Scores {
+pub fn score(points: &[Point], supply: &Supply) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let frontend = Catalog::embedded().frontend("inferencex");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
@@ -185,7 +186,7 @@ pub fn score(points: &[Point]) -> Scores {
         if apart == Some(ANOTHER_ENGINE) {
             continue;
         }
-        match predict(p, lags) {
+        match predict(p, lags, supply) {
             Err(why) => super::note(&mut notes, &why),
             Ok(predicted) => rows.push(Scored {
                 group: p.group(),
@@ -216,7 +217,7 @@ mod tests {
     fn saturated_rows_stand_apart_and_unknown_models_are_named() {
         let points = read(ROWS.as_bytes(), "i").unwrap();
         assert_eq!(points.len(), 4);
-        let s = score(&points);
+        let s = score(&points, &Supply::Catalogue);
         assert_eq!((s.groups[0].n, s.apart[0].1), (1, "KV-saturated"));
         assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
         assert!(s.notes.iter().any(|n| n.contains("no/such is not in the catalogue")), "{:?}", s.notes);

@@ -15,6 +15,7 @@ use super::super::fit::lags;
 use super::super::hash;
 use super::super::machine::{self, StepOptions};
 use super::super::score::{Scores, mean, quantile};
+use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
@@ -151,7 +152,7 @@ fn trial(s: &Stage, engine: VllmConfig, lags: Lags) -> (Trial, usize) {
     (Trial { requests, sending: Loop::Open, engine, lags }, before as usize)
 }
 
-fn predict(s: &Stage, lags: Lags) -> Result<(Vec<f64>, f64), String> {
+fn predict(s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), String> {
     let model = machine::model(&s.model).ok_or_else(|| format!("{} is not in the catalogue", s.model))?;
     let gpu = machine::gpu("h100-sxm").ok_or("h100-sxm is not in the catalogue")?;
     let engine = VllmConfig {
@@ -169,7 +170,7 @@ fn predict(s: &Stage, lags: Lags) -> Result<(Vec<f64>, f64), String> {
         graphs: true,
     };
     let (trial, before) = trial(s, engine, lags);
-    let played = play(&trial, machine::step_time_for(model, gpu, s.tensor_parallel, &options)?)?;
+    let played = play(&trial, supply.step_time(model, gpu, s.tensor_parallel, &options)?)?;
     let ttft: Vec<f64> = played.timings[before..].iter().map(|t| t.ttft_s()).collect();
     let e2e: Vec<f64> = played.timings[before..].iter().map(|t| t.e2e_s()).collect();
     let value = |(name, _, q): &(&str, &str, Option<f64>)| {
@@ -180,12 +181,12 @@ fn predict(s: &Stage, lags: Lags) -> Result<(Vec<f64>, f64), String> {
 }
 
 /// Scores the stages.
-pub fn score(stages: &[Stage]) -> Scores {
+pub fn score(stages: &[Stage], supply: &Supply) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let frontend = Catalog::embedded().frontend("vllm-stages");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for s in stages {
-        match predict(s, lags) {
+        match predict(s, lags, supply) {
             Err(why) => super::note(&mut notes, &why),
             Ok((predicted, weights_s)) => rows.push(Scored {
                 group: s.group.clone(),
@@ -224,7 +225,7 @@ mod tests {
         let (warm, before) = trial(&stages[1], VllmConfig::default(), Lags::default());
         assert_eq!((warm.requests.len(), before), (46, 6));
         assert!(trial(&stages[2], VllmConfig::default(), Lags::default()).0.requests[0].content.is_none());
-        assert_eq!(score(&stages).groups[1].pairs.len(), METRICS.len());
+        assert_eq!(score(&stages, &Supply::Catalogue).groups[1].pairs.len(), METRICS.len());
         let e = read(format!("{}{}", head.replace("ttft_p90_ms", "p90"), row(0, sp)).as_bytes(), "s").unwrap_err();
         assert!(e.contains("column `ttft_p90_ms` is missing"), "{e}");
     }

@@ -289,6 +289,9 @@ mod optional {
     }
 }
 
+/// Opens a trace by the name that a transform gives it.
+pub type Open<'a> = &'a mut dyn FnMut(&str) -> Result<Box<dyn Entries>, String>;
+
 /// What transforms need besides themselves.
 pub struct Context<'a> {
     /// Seed of the experiment.
@@ -298,7 +301,7 @@ pub struct Context<'a> {
     /// Names of the experiment's classes, in order.
     pub classes: &'a [String],
     /// Opens the trace that another one is laid over with.
-    pub open: &'a mut dyn FnMut(&str) -> Result<Box<dyn Entries>, String>,
+    pub open: Open<'a>,
 }
 
 /// `entries` as `transforms` make them, in order.

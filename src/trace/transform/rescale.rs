@@ -79,20 +79,20 @@ pub(super) struct Rescaled {
 
 impl Rescaled {
     pub(super) fn constant(inner: Box<dyn Entries>, times: f64, luck: Luck) -> Box<dyn Entries> {
-        Rescaled::new(inner, Curve::Constant(times), luck)
+        Rescaled::over(inner, Curve::Constant(times), luck)
     }
 
     pub(super) fn spike(inner: Box<dyn Entries>, what: &Spike, luck: Luck) -> Box<dyn Entries> {
         let from = what.at.0 as i64;
-        Rescaled::new(inner, Curve::Spike(from, from.saturating_add(what.duration.0 as i64), what.times), luck)
+        Rescaled::over(inner, Curve::Spike(from, from.saturating_add(what.duration.0 as i64), what.times), luck)
     }
 
     pub(super) fn diurnal(inner: Box<dyn Entries>, what: &Diurnal, luck: Luck) -> Box<dyn Entries> {
         let curve = Curve::Diurnal(what.amplitude, what.peak_at.0 as i64, what.period.0 as i64);
-        Rescaled::new(inner, curve, luck)
+        Rescaled::over(inner, curve, luck)
     }
 
-    fn new(inner: Box<dyn Entries>, curve: Curve, luck: Luck) -> Box<dyn Entries> {
+    fn over(inner: Box<dyn Entries>, curve: Curve, luck: Luck) -> Box<dyn Entries> {
         let origin_ns = (inner.clock() == Clock::Zero).then_some(0);
         Box::new(Rescaled {
             inner,
