@@ -1,5 +1,6 @@
 //! `baseload trace`: look at traces, change them, get them. One file a subcommand.
 mod info;
+mod info_text;
 
 use super::Exit;
 
