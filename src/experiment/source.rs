@@ -1,5 +1,6 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::file::TraceSection;
+use super::published;
 use crate::trace::{
     self, ClosedLoop, ClosedLoopSpec, Format, GenerateSpec, Generator, LengthSpec, Opened, SourceOptions, Think,
 };
@@ -7,9 +8,6 @@ use crate::types::{SimTime, Source, parse_duration};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-
-/// Where published traces lie.
-pub const DATA_VARIABLE: &str = "BASELOAD_DATA";
 
 /// Said wherever buckets are spread.
 const SPREAD_NOTE: &str = "trace: arrivals stand in 3-second buckets and are spread over each by seed; \
@@ -68,7 +66,7 @@ impl TraceOrigin {
     /// With the key, and what to do.
     pub fn find(section: &TraceSection, folder: &Path) -> Result<TraceOrigin, String> {
         match (&section.source, &section.path, &section.generate, &section.users) {
-            (Some(name), None, None, None) => published(name).map(TraceOrigin::File),
+            (Some(name), None, None, None) => published::find(name).map(TraceOrigin::File),
             (None, Some(path), None, None) => {
                 let path = folder.join(path);
                 if path.is_file() {
@@ -159,32 +157,5 @@ impl TraceOrigin {
             TraceOrigin::Generate(spec, _) => trace::play(Box::new(Generator::new(spec, options)?), options)?,
             TraceOrigin::Users(spec) => Box::new(ClosedLoop::new(spec, options)?),
         })
-    }
-}
-
-/// A published trace's file below `$BASELOAD_DATA/traces`.
-fn published(name: &str) -> Result<PathBuf, String> {
-    let file = match name {
-        "azure-2023-conv" => "AzureLLMInferenceTrace_conv.csv",
-        "mooncake-conversation" => "mooncake_conversation_trace.jsonl",
-        _ => {
-            let known = ["azure-2023-conv", "mooncake-conversation"];
-            return Err(format!(
-                "trace.source: {}",
-                crate::catalog::unknown("trace", name, known.into_iter(), "traces/README.md")
-            ));
-        }
-    };
-    let folder = std::env::var_os(DATA_VARIABLE).ok_or_else(|| {
-        format!("trace.source: `{name}` is a published trace that is not part of this repository: download it and set {DATA_VARIABLE} to the folder that holds traces/{file}")
-    })?;
-    let path = PathBuf::from(folder).join("traces").join(file);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(format!(
-            "trace.source: {} is not there; {DATA_VARIABLE} names the folder that holds traces/{file}",
-            path.display()
-        ))
     }
 }
