@@ -260,6 +260,8 @@ fn trace_info_reads_every_format() {
     let spec = baseload(&["trace", "info", "traces/support-desk.toml"]).well().stdout;
     assert!(spec.contains("seed 1") && spec.contains("19,751"), "{spec}");
     fits(&spec, 80);
+    let rates = spec.lines().find(|l| l.contains('█')).unwrap();
+    assert!((50..=72).contains(&rates.chars().count()), "{rates}");
     let page = folder.join("page.html");
     let said = end_of(command().args(["trace", "info", "traces/support-desk.toml", "--html"]).arg(&page)).well().stdout;
     assert!(said.starts_with(spec.trim_end()) && std::fs::read_to_string(&page).unwrap().contains("</html>"), "{said}");

@@ -5,6 +5,7 @@ mod conformance;
 mod determinism;
 mod examples;
 mod failures;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod instructions;
 mod interrupt;

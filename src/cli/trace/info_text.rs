@@ -9,29 +9,39 @@ const COLUMNS: usize = 72;
 /// Rows of the prefix table at most, the one without limit not counted.
 const SIZES: usize = 10;
 
-/// Sections in their order: a sheet, and lines that stand above it.
-fn sections(kind: &str, s: &TraceStats) -> Vec<(Vec<String>, Option<Sheet>)> {
-    let mut all = vec![(vec![], Some(facts(kind, s)))];
-    if let Some(a) = &s.arrivals {
-        all.push((rate(a), None));
+/// A part of the output: words and a drawing above a sheet, each where there is one.
+#[derive(Default)]
+struct Section {
+    words: String,
+    drawing: String,
+    sheet: Option<Sheet>,
+}
+
+impl From<Sheet> for Section {
+    fn from(sheet: Sheet) -> Section {
+        Section { sheet: Some(sheet), ..Section::default() }
     }
-    all.push((vec![], Some(counts(s))));
-    all.extend(times(s).map(|sheet| (vec![], Some(sheet))));
-    all.extend(tenants(s).map(|sheet| (vec![], Some(sheet))));
-    all.extend(s.prefix.as_ref().map(|curve| {
-        let (lines, sheet) = prefix(curve);
-        (lines, Some(sheet))
-    }));
+}
+
+/// The parts in their order.
+fn sections(kind: &str, s: &TraceStats) -> Vec<Section> {
+    let mut all = vec![facts(kind, s).into()];
+    all.extend(s.arrivals.as_ref().map(rate));
+    all.push(counts(s).into());
+    all.extend(times(s).map(Section::from));
+    all.extend(tenants(s).map(Section::from));
+    all.extend(s.prefix.as_ref().map(prefix));
     all
 }
 
 /// For people.
 pub fn table(kind: &str, s: &TraceStats) -> String {
-    let parts = sections(kind, s).into_iter().map(|(lines, sheet)| {
-        let lines: String = lines.iter().map(|l| report::wrapped(l, report::WIDTH, 2)).collect();
-        format!("{lines}{}", sheet.map_or_else(String::new, |s| s.text()))
-    });
-    let mut out = parts.collect::<Vec<_>>().join("\n");
+    let part = |x: Section| {
+        let words = if x.words.is_empty() { String::new() } else { report::wrapped(&x.words, report::WIDTH, 2) };
+        let drawing = if x.drawing.is_empty() { String::new() } else { format!("{}\n", x.drawing.trim_end()) };
+        format!("{words}{drawing}{}", x.sheet.map_or_else(String::new, |s| s.text()))
+    };
+    let mut out = sections(kind, s).into_iter().map(part).collect::<Vec<_>>().join("\n");
     if !s.notes.is_empty() {
         out.push('\n');
         s.notes.iter().for_each(|n| out.push_str(&report::wrapped(&format!("note: {n}"), report::WIDTH, 2)));
@@ -41,11 +51,14 @@ pub fn table(kind: &str, s: &TraceStats) -> String {
 
 /// For pull requests.
 pub fn markdown(kind: &str, s: &TraceStats) -> String {
-    let parts = sections(kind, s).into_iter().map(|(lines, sheet)| {
-        let lines: String = lines.iter().map(|l| format!("{l}\n\n")).collect();
-        format!("{lines}{}", sheet.map_or_else(String::new, |s| s.markdown()))
-    });
-    let mut out = parts.collect::<Vec<_>>().join("\n");
+    let part = |x: Section| {
+        let words = if x.words.is_empty() { String::new() } else { format!("{}\n\n", x.words) };
+        let drawing = if x.drawing.is_empty() { String::new() } else { format!("`{}`\n\n", x.drawing) };
+        format!("{words}{drawing}{}", x.sheet.map_or_else(String::new, |s| s.markdown()))
+    };
+    let parts: Vec<String> = sections(kind, s).into_iter().map(part).collect();
+    let mut out = parts.iter().map(|p| p.trim_end()).collect::<Vec<_>>().join("\n\n");
+    out.push('\n');
     s.notes.iter().for_each(|n| out.push_str(&format!("\n- {n}")));
     out
 }
@@ -109,19 +122,15 @@ fn facts(kind: &str, s: &TraceStats) -> Sheet {
 }
 
 /// The rate over time, drawn.
-fn rate(a: &ArrivalStats) -> Vec<String> {
+fn rate(a: &ArrivalStats) -> Section {
     let series = a.rate.coarser(COLUMNS);
     if series.per_s.len() < 2 {
-        return vec!["Rate over time: all in one bin".into()];
+        return Section { words: "Requests/s over time: too few requests to draw".into(), ..Section::default() };
     }
     let high = series.per_s.iter().copied().fold(0.0, f64::max);
     let low = series.per_s.iter().copied().fold(high, f64::min);
-    let text = sparkline(&series.per_s, high);
-    vec![
-        format!("Requests/s over time, {low:.2} to {high:.2}; a column is {}", seconds(series.bin_s)),
-        // Spaces are part of the drawing.
-        text.replace(' ', "\u{2007}"),
-    ]
+    let words = format!("Requests/s over time, {low:.2} to {high:.2}; a column is {}", seconds(series.bin_s));
+    Section { words, drawing: sparkline(&series.per_s, high), sheet: None }
 }
 
 fn seconds(s: f64) -> String {
@@ -175,24 +184,22 @@ fn tenants(s: &TraceStats) -> Option<Sheet> {
 }
 
 /// Prefix hits by cache size: drawn at every size, and in numbers at some.
-fn prefix(curve: &PrefixCurve) -> (Vec<String>, Sheet) {
+fn prefix(curve: &PrefixCurve) -> Section {
     let estimate = match curve.sampled_one_in {
         1 => String::new(),
         n => format!(", an estimate from one block in {n}"),
     };
-    let mut lines = vec![format!(
-        "Prefix hits by cache size: LRU, blocks of {} tokens, {} distinct{estimate}",
+    let drawn = curve
+        .points
+        .last()
+        .map_or_else(String::new, |last| format!("; drawn from 1 block to {}, doubling", thousands(last.blocks)));
+    let words = format!(
+        "Prefix hits by cache size: LRU, blocks of {} tokens, {} distinct{estimate}{drawn}",
         curve.block_tokens,
         thousands(curve.distinct_blocks)
-    )];
+    );
     let shares: Vec<f64> = curve.points.iter().map(|p| p.hit_share).collect();
-    if let Some(last) = curve.points.last() {
-        lines.push(format!(
-            "{} from 1 block to {}, doubling",
-            sparkline(&shares, curve.unlimited).replace(' ', "\u{2007}"),
-            thousands(last.blocks)
-        ));
-    }
+    let drawing = sparkline(&shares, curve.unlimited);
     let mut sheet = Sheet::new("", &["cache, blocks", "tokens", "prompt tokens that it has"], 0);
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     // From the first size that has a thousandth on, every one or every second or ..., counted from the last.
@@ -202,5 +209,5 @@ fn prefix(curve: &PrefixCurve) -> (Vec<String>, Sheet) {
     let shown = curve.points.iter().enumerate().skip(from).filter(|(i, _)| (curve.points.len() - 1 - i) % every == 0);
     shown.for_each(|(_, p)| sheet.row(vec![thousands(p.blocks), thousands(p.tokens), percent(p.hit_share)]));
     sheet.row(vec!["no limit".into(), String::new(), percent(curve.unlimited)]);
-    (lines, sheet)
+    Section { words, drawing, sheet: Some(sheet) }
 }

@@ -7,8 +7,10 @@ const WINDOWS_S: [u64; 3] = [1, 10, 60];
 const MOST_BINS: usize = 4096;
 /// Width of a bin at first, ns.
 const FIRST_BIN_NS: u64 = 1_000_000;
-/// Points of the rate over time that are given away at most.
-const POINTS: usize = 240;
+/// Points of the rate over time that are given away at most,
+const POINTS: u64 = 240;
+/// and requests that a point has in the mean at least: fewer draw luck, not a rate.
+const EACH: u64 = 8;
 /// Windows that an index of dispersion needs.
 const LEAST_WINDOWS: u64 = 10;
 
@@ -43,7 +45,7 @@ pub struct Dispersion {
 pub struct RateSeries {
     /// A bin's width, s.
     pub bin_s: f64,
-    /// Requests a second in each bin from the first arrival on, at most 240 of them.
+    /// Requests a second in each bin from the first arrival on: at most 240, and one for 8 requests.
     pub per_s: Vec<f64>,
 }
 
@@ -145,7 +147,8 @@ impl Arrivals {
     }
 
     fn rate(&self) -> RateSeries {
-        let group = self.bins.len().div_ceil(POINTS).max(1);
+        let points = (self.count / EACH).clamp(1, POINTS) as usize;
+        let group = self.bins.len().div_ceil(points).max(1);
         let width_ns = self.bin_ns * group as u64;
         let bin_s = width_ns as f64 / 1e9;
         let mut counts: Vec<u64> = self.bins.chunks(group).map(|g| g.iter().sum()).collect();
