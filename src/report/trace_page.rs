@@ -7,6 +7,9 @@ use super::style::CSS;
 use crate::experiment::summary::thousands;
 use crate::trace::{ArrivalStats, PrefixCurve, Quantiles, RateSeries, TenantStats, TimeQuantiles, TraceStats};
 
+/// Heading of the prefix curve.
+const PREFIX: &str = "Prompt tokens that a prefix cache has";
+
 /// Renders the page; `name` is the trace's file and `format` how it was read.
 pub fn trace_page(name: &str, format: &str, s: &TraceStats) -> String {
     let title = format!("Trace {name}");
@@ -35,14 +38,8 @@ pub fn trace_page(name: &str, format: &str, s: &TraceStats) -> String {
         Some(a) => figure(&mut out, "Rate over time", &rate_caption(a), &rate(&a.rate)),
         None => figure(&mut out, "Rate over time", "The trace does not say when its requests arrive.", ""),
     }
-    match &s.prefix {
-        Some(curve) => figure(&mut out, "Prompt tokens that a prefix cache has", &curve_caption(curve), &hits(curve)),
-        None => figure(
-            &mut out,
-            "Prompt tokens that a prefix cache has",
-            "Unknown: the trace says nothing of what its prompts have in common.",
-            "",
-        ),
+    if let Some(curve) = &s.prefix {
+        figure(&mut out, PREFIX, &curve_caption(curve), &hits(curve));
     }
     let zeros = match s.zero_outputs {
         0 => String::new(),
@@ -58,6 +55,9 @@ pub fn trace_page(name: &str, format: &str, s: &TraceStats) -> String {
             sessions.share * 100.0
         );
         figure(&mut out, "Requests a session", &caption, &bars(&sessions.depth, "Requests a session"));
+    }
+    if s.prefix.is_none() {
+        figure(&mut out, PREFIX, "Unknown: the trace says nothing of what its prompts have in common.", "");
     }
     out.push_str("</div>\n");
     counts(&mut out, s);

@@ -206,7 +206,8 @@ fn prefix(curve: &PrefixCurve) -> Section {
     let worth = curve.points.iter().filter(|p| p.hit_share >= 0.001).count();
     let every = worth.div_ceil(SIZES).max(1);
     let from = curve.points.len() - worth;
-    let shown = curve.points.iter().enumerate().skip(from).filter(|(i, _)| (curve.points.len() - 1 - i) % every == 0);
+    let shown =
+        curve.points.iter().enumerate().skip(from).filter(|(i, _)| (curve.points.len() - 1 - i).is_multiple_of(every));
     shown.for_each(|(_, p)| sheet.row(vec![thousands(p.blocks), thousands(p.tokens), percent(p.hit_share)]));
     sheet.row(vec!["no limit".into(), String::new(), percent(curve.unlimited)]);
     Section { words, drawing, sheet: Some(sheet) }
