@@ -72,7 +72,7 @@ pub struct ExperimentFile {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSection {
-    /// A published trace below `$BASELOAD_DATA/traces`: `azure-2023-conv` or `mooncake-conversation`.
+    /// A published trace that `baseload trace fetch --list` names: below `$BASELOAD_DATA/traces`, else fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// A trace file, relative to the experiment file.

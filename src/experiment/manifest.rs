@@ -116,7 +116,7 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
 }
 
 /// Size and SHA-256 of a file.
-fn hash(path: &Path) -> std::io::Result<(u64, String)> {
+pub(super) fn hash(path: &Path) -> std::io::Result<(u64, String)> {
     let mut file = std::fs::File::open(path)?;
     let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {

@@ -11,6 +11,7 @@ pub mod gate;
 mod load;
 pub mod manifest;
 mod origin;
+pub mod published;
 mod resolve;
 mod run;
 mod source;
@@ -18,9 +19,10 @@ pub mod summary;
 
 pub use load::load;
 pub use origin::{FileError, Origin, ReadFile};
+pub use published::DATA_VARIABLE;
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
-pub use source::{DATA_VARIABLE, TraceOrigin, open_text, open_trace, open_transformed};
+pub use source::{TraceOrigin, open_text, open_trace, open_transformed};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

@@ -1,5 +1,6 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::file::{TraceSection, UsersSection};
+use super::published;
 use crate::trace::{
     self, Arrivals, ClosedLoop, ClosedLoopSpec, ClosedPlay, Format, GenerateSpec, Generator, LengthSpec, Opened, Play,
     Retimed, SourceOptions, Think, Transform, transform,
@@ -8,9 +9,6 @@ use crate::types::{Entries, SimTime, Source, parse_duration};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-
-/// Where published traces lie.
-pub const DATA_VARIABLE: &str = "BASELOAD_DATA";
 
 /// A trace, found and checked, that every simulation opens anew.
 #[derive(Debug, Clone)]
@@ -197,7 +195,7 @@ impl Kind {
         let format = section.input_format.as_deref().map(Format::named).transpose();
         let format = format.map_err(|e| format!("trace.input_format: {e}"))?;
         match (&section.source, &section.path, &section.generate, &section.users) {
-            (Some(name), None, None, _) => published(name).map(|path| Kind::File(path, format)),
+            (Some(name), None, None, _) => published::find(name).map(|path| Kind::File(path, format)),
             (None, Some(path), None, _) => {
                 let path = folder.join(path);
                 if path.exists() {
@@ -291,32 +289,5 @@ pub fn play_of(section: &TraceSection) -> Result<Play, String> {
             }
             Ok(Play::Closed(ClosedPlay::Users { users: u.concurrency, think: time("users.think", &u.think)? }))
         }
-    }
-}
-
-/// A published trace's file below `$BASELOAD_DATA/traces`.
-fn published(name: &str) -> Result<PathBuf, String> {
-    let file = match name {
-        "azure-2023-conv" => "AzureLLMInferenceTrace_conv.csv",
-        "mooncake-conversation" => "mooncake_conversation_trace.jsonl",
-        _ => {
-            let known = ["azure-2023-conv", "mooncake-conversation"];
-            return Err(format!(
-                "trace.source: {}",
-                crate::catalog::unknown("trace", name, known.into_iter(), "traces/README.md")
-            ));
-        }
-    };
-    let folder = std::env::var_os(DATA_VARIABLE).ok_or_else(|| {
-        format!("trace.source: `{name}` is a published trace that is not part of this repository: download it and set {DATA_VARIABLE} to the folder that holds traces/{file}")
-    })?;
-    let path = PathBuf::from(folder).join("traces").join(file);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(format!(
-            "trace.source: {} is not there; {DATA_VARIABLE} names the folder that holds traces/{file}",
-            path.display()
-        ))
     }
 }

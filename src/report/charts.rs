@@ -22,8 +22,28 @@ pub(super) struct Axis {
 }
 
 impl Axis {
+    /// Linear from zero to `high` itself.
+    pub(super) fn up_to(high: f64) -> Axis {
+        let axis = Axis::linear(high);
+        let high = if high > 0.0 { high } else { axis.high };
+        Axis { high, ticks: axis.ticks.into_iter().filter(|t| *t <= high).collect(), ..axis }
+    }
+
+    /// Logarithmic over `low..=high` (both above 0), marked at powers of ten and, where these are few, at 2 and 5 times.
+    pub(super) fn log(low: f64, high: f64) -> Axis {
+        let steps: &[f64] = if high / low > 1e3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let decades = libm::log10(low).floor() as i32..=libm::log10(high).ceil() as i32;
+        let ticks = decades.flat_map(|d| steps.iter().map(move |m| m * libm::pow(10.0, f64::from(d))));
+        Axis { log: true, low, high, ticks: ticks.filter(|t| (low..=high).contains(t)).collect() }
+    }
+
+    /// 0 to 100 %.
+    pub(super) fn percent() -> Axis {
+        Axis { log: false, low: 0.0, high: 100.0, ticks: (0..=5).map(|i| f64::from(i) * 20.0).collect() }
+    }
+
     /// Linear from zero.
-    fn linear(high: f64) -> Axis {
+    pub(super) fn linear(high: f64) -> Axis {
         let high = if high > 0.0 { high } else { 1.0 };
         let magnitude = libm::pow(10.0, libm::log10(high / 5.0).floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|s| high / s <= 6.0);
@@ -74,7 +94,7 @@ pub(super) fn seconds(v: f64) -> String {
     }
 }
 
-fn trim(v: f64) -> String {
+pub(super) fn trim(v: f64) -> String {
     let text = if v < 9.995 { format!("{v:.2}") } else { format!("{v:.0}") };
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
@@ -88,8 +108,19 @@ fn dollars(v: f64) -> String {
     }
 }
 
-/// Opens an SVG with axes, grid and titles.
+/// Opens an SVG with axes, grid and titles; x is a time.
 pub(super) fn frame(out: &mut String, label: &str, x: &Axis, y: &Axis, y_text: fn(f64) -> String, titles: [&str; 2]) {
+    frame_of(out, label, [x, y], [seconds, y_text], titles);
+}
+
+/// Opens an SVG with axes (x, y), what their ticks say, grid and titles.
+pub(super) fn frame_of(
+    out: &mut String,
+    label: &str,
+    [x, y]: [&Axis; 2],
+    [x_text, y_text]: [fn(f64) -> String; 2],
+    titles: [&str; 2],
+) {
     out.push_str(&format!(
         "<svg class=\"chart\" viewBox=\"0 0 {W} {H}\" role=\"img\" aria-label=\"{}\">\n",
         escape(label)
@@ -106,7 +137,7 @@ pub(super) fn frame(out: &mut String, label: &str, x: &Axis, y: &Axis, y_text: f
     let mut free_from = LEFT - 20.0;
     for t in &x.ticks {
         let at = x.x(*t);
-        let text = seconds(*t);
+        let text = x_text(*t);
         let half = text_width(&text) / 2.0;
         out.push_str(&format!("<path class=\"g\" d=\"M{at:.1} {TOP}V{BOTTOM}\"/>"));
         if at - half > free_from && at + half < W {
@@ -237,7 +268,7 @@ pub fn cdf(policies: &[PolicySummary]) -> String {
         return "<p>No policy completed a request.</p>\n".into();
     }
     let x = Axis::of(&all);
-    let y = Axis { log: false, low: 0.0, high: 100.0, ticks: (0..=5).map(|i| f64::from(i) * 20.0).collect() };
+    let y = Axis::percent();
     let mut out = String::new();
     let percent = |v: f64| format!("{v:.0} %");
     frame(&mut out, "End-to-end latency distribution by policy", &x, &y, percent, ["end to end", "completed requests"]);

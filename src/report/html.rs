@@ -86,7 +86,8 @@ pub fn html(summary: &Summary) -> String {
     out
 }
 
-fn span(seconds: f64) -> String {
+/// A stretch of time in words.
+pub(super) fn span(seconds: f64) -> String {
     match seconds {
         s if s >= 2.0 * 86_400.0 => format!("{:.1} days", s / 86_400.0),
         s if s >= 1.95 * 3_600.0 => format!("{:.1} h", s / 3_600.0),

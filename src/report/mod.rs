@@ -1,20 +1,24 @@
 //! Reports of a summary: terminal, Markdown and HTML. `summary.json` is the summary itself.
 //!
-//! May import: types, experiment, calibrate. Must keep true: the same summary gives the same bytes; what is shown and what is
+//! May import: types, trace, experiment, calibrate. Must keep true: the same summary gives the same bytes; what is shown and what is
 //! marked best is decided once, in `table.rs`; the terminal never needs more than 80 columns; HTML needs no network.
 //! Read first: `table.rs`.
 mod charts;
 mod html;
 mod markdown;
+mod spark;
 mod style;
 mod table;
 mod terminal;
+mod trace_page;
 mod validation;
 
 pub use html::html;
 pub use markdown::markdown;
+pub use spark::sparkline;
 pub use table::{Cell, Column, Table, Tables, tables};
 pub use terminal::{WIDTH, terminal, warnings, wrapped};
+pub use trace_page::trace_page;
 pub use validation::validation_page;
 
 #[cfg(test)]

@@ -146,12 +146,12 @@ mod tests {
     fn the_support_desk_is_what_its_file_says() {
         let text = include_str!("../../traces/support-desk.toml");
         let spec = GenerateSpec::parse(text, "support-desk.toml").unwrap();
-        let mut source = Generator::source(&spec, &SourceOptions::default()).unwrap();
-        let stats = TraceStats::of(&mut source).unwrap();
+        let mut entries = Generator::new(&spec, &SourceOptions::default()).unwrap();
+        let stats = TraceStats::of(&mut entries, 16).unwrap();
         assert!((19_000..21_000).contains(&stats.count), "{stats:?}");
-        assert!((6_900.0..7_200.0).contains(&stats.span_s), "{stats:?}");
+        assert!(stats.arrivals.as_ref().is_some_and(|a| (6_900.0..7_200.0).contains(&a.span_s)), "{stats:?}");
         assert!((670..730).contains(&stats.prompt_tokens.p50) && (172..188).contains(&stats.output_tokens.p50));
-        assert!(stats.shared_prefix.is_some_and(|s| (0.2..0.6).contains(&s)), "{stats:?}");
+        assert!(stats.unlimited_hit_share().is_some_and(|s| (0.2..0.6).contains(&s)), "{stats:?}");
     }
 
     #[test]

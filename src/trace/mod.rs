@@ -31,7 +31,10 @@ pub use retime::Retimed;
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
 pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
-pub use stats::{Quantiles, TraceStats};
+pub use stats::{
+    ArrivalStats, BLOCK_TOKENS, Counts, CurvePoint, Dispersion, EXACT_BLOCKS, PrefixCurve, Quantiles, RateSeries,
+    SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats, unlimited_hit_share,
+};
 pub use transform::Transform;
 pub use write::write_csv;
 

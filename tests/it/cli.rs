@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 12] = [
+    let subcommands: [&[&str]; 13] = [
         &[],
         &["run"],
         &["gate"],
@@ -74,6 +74,7 @@ fn every_subcommand_has_help_with_an_example() {
         &["baseline", "update"],
         &["trace"],
         &["trace", "info"],
+        &["trace", "fetch"],
         &["catalog"],
         &["memory"],
         &["schema"],
@@ -258,6 +259,29 @@ fn trace_info_reads_every_format() {
     snapshot("trace_info", &all);
     let spec = baseload(&["trace", "info", "traces/support-desk.toml"]).well().stdout;
     assert!(spec.contains("seed 1") && spec.contains("19,751"), "{spec}");
+    fits(&spec, 80);
+    let rates = spec.lines().find(|l| l.contains('█')).unwrap();
+    assert!((50..=72).contains(&rates.chars().count()), "{rates}");
+    let page = folder.join("page.html");
+    let said = end_of(command().args(["trace", "info", "traces/support-desk.toml", "--html"]).arg(&page)).well().stdout;
+    assert!(said.starts_with(spec.trim_end()) && std::fs::read_to_string(&page).unwrap().contains("</html>"), "{said}");
+    let own = folder.join("own.csv");
+    let info = |more: &[&str]| end_of(command().args(["trace", "info"]).arg(&own).args(more));
+    assert!(info(&["--input-format", "mooncake"]).message().contains("own.csv:1: "), "the format that is said is read");
+    assert!(info(&["--input-format", "nonsense"]).stderr.contains("known are azure"));
+    std::fs::write(&own, "arrival_s,prompt_tokens,output_tokens\n5,10,1\n2,10,1\n").unwrap();
+    let unsorted = info(&[]).message();
+    assert!(unsorted.contains("own.csv:3: time goes back by 3 s") && unsorted.contains("--sort"), "{unsorted}");
+    assert!(info(&["--sort"]).well().stdout.contains("3.0 s"));
+}
+
+#[test]
+fn the_list_of_published_traces_fits_a_terminal() {
+    let mut command = command();
+    command.env_remove("BASELOAD_DATA").env("BASELOAD_CACHE", folder("cli-fetch"));
+    let list = end_of(command.args(["trace", "fetch", "--list"])).well().stdout;
+    fits(&list, 80);
+    snapshot("trace_list", &list);
 }
 
 #[test]

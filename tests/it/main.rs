@@ -5,6 +5,8 @@ mod conformance;
 mod determinism;
 mod examples;
 mod failures;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod instructions;
 mod interrupt;
 #[cfg(feature = "frames")]

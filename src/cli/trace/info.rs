@@ -1,70 +1,69 @@
 //! `baseload trace info`: what a trace holds.
-use crate::cli::sheet::Sheet;
+use super::info_text;
 use crate::cli::{Exit, Format, printer};
 use crate::experiment::open_trace;
-use crate::experiment::summary::thousands;
-use crate::trace::{self, Quantiles, Replay, SourceOptions, TraceStats};
+use crate::report::trace_page;
+use crate::trace::{self, BLOCK_TOKENS, SourceOptions, TraceStats};
 use std::path::PathBuf;
 
-/// Count, span, rate, burstiness, token quantiles and prefix sharing of a trace
+/// Rate, burstiness, token quantiles, tenants, sessions and prefix hits of a trace
+///
+/// Prefix hits: the share of all prompt tokens that a prefix cache of a size has. LRU over full blocks, each known by
+/// the block before it and its own tokens; a request looks all its blocks up, then uses them from the last to the
+/// first, as vLLM frees them; its last token is always computed. Exact up to 20 million distinct blocks, beyond that
+/// from a sample of them, and said so. Memory does not grow with the number of requests.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  baseload trace info my-trace.csv\n\nRecognises Azure 2023 CSV, Mooncake JSONL and \
-this project's own CSV and JSONL (traces/README.md), each also gzipped; \
-            and a generator's spec (.toml), which it draws with seed 1."
-)]
+#[command(after_help = "Example:\n  baseload trace info my-trace.csv --html my-trace.html")]
 pub struct Args {
-    /// The file
+    /// The file: a trace in any known format (traces/README.md), plain or gzipped, or a generator's spec (.toml), drawn
+    /// with seed 1
     file: PathBuf,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+    /// The format the file is in, where its content does not tell
+    #[arg(long, value_name = "FORMAT", value_parser = input_format)]
+    input_format: Option<trace::Format>,
+    /// Put the requests in order of arrival first; holds them all in memory
+    #[arg(long)]
+    sort: bool,
+    /// Tokens of a block of the prefix cache
+    #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS, value_parser = clap::value_parser!(u32).range(1..))]
+    block_tokens: u32,
+    /// Also write a page with charts, which opens without a network
+    #[arg(long, value_name = "PAGE")]
+    html: Option<PathBuf>,
+}
+
+fn input_format(text: &str) -> Result<trace::Format, String> {
+    let names = || trace::Format::ALL.iter().map(|f| f.name());
+    trace::Format::ALL
+        .into_iter()
+        .find(|f| f.name() == text)
+        .ok_or_else(|| format!("known are {}", names().collect::<Vec<_>>().join(", ")))
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let options = SourceOptions::default();
-    let opened = open_trace(&args.file, None, &[], &options)?;
+    let options = SourceOptions { sort: args.sort, ..SourceOptions::default() };
+    let opened = open_trace(&args.file, args.input_format, &[], &options)?;
     let kind = opened.format.name();
-    let mut source = Replay::new(trace::prepare(opened, &options), &options)?;
-    let stats = TraceStats::of(&mut source)?;
-    let (facts, tokens) = sheets(kind, &stats);
+    let generated = opened.format == trace::Format::Generator;
+    let mut stats = TraceStats::of(&mut trace::prepare(opened, &options), args.block_tokens)?;
+    if generated {
+        stats.notes.push("drawn with seed 1".into());
+    }
+    if let Some(path) = &args.html {
+        let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
+        let written = std::fs::write(path, trace_page(&name, kind, &stats));
+        written.map_err(|e| format!("{}: {e}", path.display()))?;
+    }
     match args.format {
         Format::Json => printer::json(&serde_json::json!({ "format": kind, "stats": stats }))?,
-        Format::Table => printer::out(&format!("{}\n{}", facts.text(), tokens.text())),
-        Format::Markdown => printer::out(&format!("{}\n{}", facts.markdown(), tokens.markdown())),
+        Format::Table => printer::out(&info_text::table(kind, &stats)),
+        Format::Markdown => printer::out(&info_text::markdown(kind, &stats)),
+    }
+    if let (Some(path), false) = (&args.html, args.format == Format::Json) {
+        printer::out(&format!("\nPage: {}", path.display()));
     }
     Ok(())
-}
-
-/// What the trace is, and how long its prompts and answers are.
-fn sheets(kind: &str, s: &TraceStats) -> (Sheet, Sheet) {
-    let shared = s
-        .shared_prefix
-        .map_or_else(|| "unknown (no identities)".into(), |x| format!("{:.1} % of prompt tokens", x * 100.0));
-    let mut facts = Sheet::new("", &["trace", "value"], 2);
-    for (name, value) in [
-        ("format", kind.to_string()),
-        ("requests", thousands(s.count)),
-        ("span", format!("{:.1} s", s.span_s)),
-        ("rate", format!("{:.3} requests/s", s.rate_per_s)),
-        ("inter-arrival CV", format!("{:.2}", s.gap_cv)),
-        ("prefix sharing", shared),
-    ] {
-        facts.row(vec![name.into(), value]);
-    }
-    if kind == trace::Format::Generator.name() {
-        facts.row(vec!["drawn with".into(), "seed 1".into()]);
-    }
-    if kind == trace::Format::Mooncake.name() {
-        facts.row(vec!["arrivals".into(), "published in 3-second buckets; spread over each, seed 1".into()]);
-    }
-    let mut tokens = Sheet::new("", &["tokens", "mean", "p50", "p90", "p99", "max"], 1);
-    let mut row = |what: &str, q: &Quantiles| {
-        let mut cells = vec![what.to_string(), format!("{:.0}", q.mean)];
-        cells.extend([q.p50, q.p90, q.p99, q.max].map(|n| n.to_string()));
-        tokens.row(cells);
-    };
-    row("prompt", &s.prompt_tokens);
-    row("output", &s.output_tokens);
-    (facts, tokens)
 }

@@ -1,5 +1,8 @@
 //! `baseload trace`: look at traces, change them, get them. One file a subcommand.
+mod download;
+mod fetch;
 mod info;
+mod info_text;
 
 use super::Exit;
 
@@ -14,10 +17,12 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Info(info::Args),
+    Fetch(fetch::Args),
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     match &args.command {
         Command::Info(args) => info::run(args),
+        Command::Fetch(args) => fetch::run(args),
     }
 }

@@ -1,0 +1,190 @@
+//! `baseload trace fetch`: gets published traces and checks that they are what they should be.
+use super::download;
+use crate::cli::sheet::Sheet;
+use crate::cli::{Exit, printer};
+use crate::experiment::published::{Checked, Published, PublishedTrace, Record, cache_folder, record, write_record};
+use crate::experiment::summary::thousands;
+use crate::report;
+use std::path::{Path, PathBuf};
+
+/// Get a published trace, and check that it is the file it should be
+///
+/// Files go to $BASELOAD_CACHE, else $XDG_CACHE_HOME/baseload, else ~/.cache/baseload, and an experiment's
+/// `[trace] source = "NAME"` finds them there, or below $BASELOAD_DATA/traces. A download that was cut goes on where it
+/// ended. A file whose hash is not the manifest's is refused; where the manifest has none, the first fetch prints the
+/// file's, and --trust records it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  baseload trace fetch --list\n  baseload trace fetch mooncake-conversation\n\nNo trace is part of \
+this project; each has its own licence, which --list names for one NAME."
+)]
+pub struct Args {
+    /// The trace
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+    /// Show the traces that are known, or all that is known of NAME
+    #[arg(long)]
+    list: bool,
+    /// Use what is on this machine, and no network
+    #[arg(long)]
+    offline: bool,
+    /// Trust a file whose hash the manifest does not have, and record its hash
+    #[arg(long)]
+    trust: bool,
+    /// Keep files in this folder
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Another list of traces, such as your company's, in the form of traces/manifest.toml
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let manifest = match &args.manifest {
+        None => Published::shipped(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            Published::parse(&text, &path.display().to_string())?
+        }
+    };
+    let cache = match &args.cache {
+        Some(folder) => folder.clone(),
+        None => cache_folder()?,
+    };
+    let Some(name) = &args.name else {
+        printer::out(&list(&manifest, &cache));
+        return Ok(());
+    };
+    let trace = manifest.get(name)?;
+    if args.list {
+        printer::out(&details(trace, &cache));
+        return Ok(());
+    }
+    printer::out(&fetch(trace, &cache, args)?);
+    Ok(())
+}
+
+/// Gets it and says where it is.
+fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, String> {
+    if let Some(path) = trace.in_data() {
+        if trace.folder {
+            return Ok(format!("{}\nit is among your data", path.display()));
+        }
+        return match trace.check(&path, &path)? {
+            Checked::Right { sha256, .. } => Ok(said(&path, &sha256, "is the one meant; it is among your data")),
+            Checked::Unknown { sha256, .. } => {
+                Ok(said(&path, &sha256, "is nowhere to be compared; it is among your data"))
+            }
+        };
+    }
+    let path = cache.join(&trace.file);
+    if trace.folder {
+        return if path.is_dir() {
+            Ok(format!("{}\nit is a folder, and is not checked", path.display()))
+        } else {
+            Err(format!("`{}` is a folder, which is not fetched: {}", trace.name, trace.by_hand(&path)))
+        };
+    }
+    if path.is_file() {
+        return settle(trace, &path, args.trust);
+    }
+    if args.offline {
+        return Err(format!(
+            "`{}` is not on this machine ({}) and --offline forbids to fetch it: {}",
+            trace.name,
+            path.display(),
+            if trace.url.is_empty() { trace.by_hand(&path) } else { "run it without --offline".into() }
+        ));
+    }
+    if trace.url.is_empty() {
+        return Err(format!("the address of `{}` is not known here: {}", trace.name, trace.by_hand(&path)));
+    }
+    let folder = path.parent().unwrap_or(cache);
+    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let part = with_ending(&path, ".part");
+    download::to(&trace.url, &part, trace.bytes, trace.known_sha256().is_some())
+        .map_err(|e| format!("`{}`: {e}; or {}", trace.name, trace.by_hand(&path)))?;
+    // Checked while it is still beside its place: a wrong file never has the right one's name.
+    if let Err(e) = trace.check(&part, &path) {
+        download::forget(&part);
+        return Err(format!("{e}. {} sent it; nothing was kept", trace.url));
+    }
+    std::fs::rename(&part, &path).map_err(|e| format!("{}: {e}", path.display()))?;
+    download::forget(&part);
+    settle(trace, &path, args.trust)
+}
+
+/// Checks a file in the cache and records that it is right.
+fn settle(trace: &PublishedTrace, path: &Path, trust: bool) -> Result<String, String> {
+    let keep = |bytes, sha256: String, how: &str| {
+        write_record(path, &Record { name: trace.name.clone(), bytes, sha256: sha256.clone() })?;
+        Ok(said(path, &sha256, how))
+    };
+    match trace.check(path, path).map_err(|e| format!("{e}; delete it and fetch again"))? {
+        Checked::Right { bytes, sha256 } => keep(bytes, sha256, "is the one meant"),
+        Checked::Unknown { bytes, sha256 } if trust => keep(bytes, sha256, "is trusted from now on"),
+        Checked::Unknown { bytes, sha256 } => Err(format!(
+            "{} is here ({} bytes), but nobody has said what its hash should be. It is sha256 {sha256}. If you trust it: \
+             baseload trace fetch {} --trust",
+            path.display(),
+            thousands(bytes),
+            trace.name
+        )),
+    }
+}
+
+fn said(path: &Path, sha256: &str, how: &str) -> String {
+    format!("{}\nsha256 {sha256} {how}", path.display())
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(ending);
+    name.into()
+}
+
+/// Where it is, in a word.
+fn place(trace: &PublishedTrace, cache: &Path) -> &'static str {
+    let path = cache.join(&trace.file);
+    match () {
+        () if trace.in_data().is_some() => "data",
+        () if path.exists() && (trace.folder || record(&path).is_some()) => "cache",
+        () if path.exists() => "unchecked",
+        () if trace.url.is_empty() => "by hand",
+        () => "to fetch",
+    }
+}
+
+fn list(manifest: &Published, cache: &Path) -> String {
+    let mut sheet = Sheet::new("", &["name", "format", "bytes", "sha256", "where"], 2);
+    for t in &manifest.traces {
+        sheet.row(vec![
+            t.name.clone(),
+            t.format.clone(),
+            t.bytes.map_or_else(|| "?".into(), thousands),
+            if t.known_sha256().is_some() { "known" } else { "unverified" }.into(),
+            place(t, cache).into(),
+        ]);
+    }
+    let note = "data: below $BASELOAD_DATA/traces. by hand: its address is not known here. unverified: nobody here has \
+                hashed it. `baseload trace fetch --list NAME` says what it is, its licence and its page.";
+    format!("{}\n{}", sheet.text(), report::wrapped(note, report::WIDTH, 0))
+}
+
+fn details(trace: &PublishedTrace, cache: &Path) -> String {
+    let unknown = |text: &str| if text.is_empty() { "not known here".to_string() } else { text.to_string() };
+    let path = trace.in_data().unwrap_or_else(|| cache.join(&trace.file));
+    let mut lines = vec![format!("{}: {}", trace.name, trace.about)];
+    lines.extend((!trace.note.is_empty()).then(|| format!("note     {}", trace.note)));
+    lines.extend([
+        format!("format   {}", trace.format),
+        format!("page     {}", unknown(&trace.page)),
+        format!("url      {}", unknown(&trace.url)),
+        format!("bytes    {}", trace.bytes.map_or_else(|| "not known here".into(), thousands)),
+        format!("sha256   {}", trace.sha256),
+        format!("licence  {}", trace.licence),
+        format!("cite     {}", trace.citation),
+        format!("where    {} ({})", path.display(), place(trace, cache)),
+    ]);
+    lines.join("\n")
+}

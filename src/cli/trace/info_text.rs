@@ -1,0 +1,214 @@
+//! `trace info` as text of at most 80 columns, and as Markdown.
+use crate::cli::sheet::Sheet;
+use crate::experiment::summary::thousands;
+use crate::report::{self, sparkline};
+use crate::trace::{ArrivalStats, PrefixCurve, Quantiles, TenantShare, TimeQuantiles, TraceStats};
+
+/// Columns of a sparkline at most.
+const COLUMNS: usize = 72;
+/// Rows of the prefix table at most, the one without limit not counted.
+const SIZES: usize = 10;
+
+/// A part of the output: words and a drawing above a sheet, each where there is one.
+#[derive(Default)]
+struct Section {
+    words: String,
+    drawing: String,
+    sheet: Option<Sheet>,
+}
+
+impl From<Sheet> for Section {
+    fn from(sheet: Sheet) -> Section {
+        Section { sheet: Some(sheet), ..Section::default() }
+    }
+}
+
+/// The parts in their order.
+fn sections(kind: &str, s: &TraceStats) -> Vec<Section> {
+    let mut all = vec![facts(kind, s).into()];
+    all.extend(s.arrivals.as_ref().map(rate));
+    all.push(counts(s).into());
+    all.extend(times(s).map(Section::from));
+    all.extend(tenants(s).map(Section::from));
+    all.extend(s.prefix.as_ref().map(prefix));
+    all
+}
+
+/// For people.
+pub fn table(kind: &str, s: &TraceStats) -> String {
+    let part = |x: Section| {
+        let words = if x.words.is_empty() { String::new() } else { report::wrapped(&x.words, report::WIDTH, 2) };
+        let drawing = if x.drawing.is_empty() { String::new() } else { format!("{}\n", x.drawing.trim_end()) };
+        format!("{words}{drawing}{}", x.sheet.map_or_else(String::new, |s| s.text()))
+    };
+    let mut out = sections(kind, s).into_iter().map(part).collect::<Vec<_>>().join("\n");
+    if !s.notes.is_empty() {
+        out.push('\n');
+        s.notes.iter().for_each(|n| out.push_str(&report::wrapped(&format!("note: {n}"), report::WIDTH, 2)));
+    }
+    out
+}
+
+/// For pull requests.
+pub fn markdown(kind: &str, s: &TraceStats) -> String {
+    let part = |x: Section| {
+        let words = if x.words.is_empty() { String::new() } else { format!("{}\n\n", x.words) };
+        let drawing = if x.drawing.is_empty() { String::new() } else { format!("`{}`\n\n", x.drawing) };
+        format!("{words}{drawing}{}", x.sheet.map_or_else(String::new, |s| s.markdown()))
+    };
+    let parts: Vec<String> = sections(kind, s).into_iter().map(part).collect();
+    let mut out = parts.iter().map(|p| p.trim_end()).collect::<Vec<_>>().join("\n\n");
+    out.push('\n');
+    s.notes.iter().for_each(|n| out.push_str(&format!("\n- {n}")));
+    out
+}
+
+fn facts(kind: &str, s: &TraceStats) -> Sheet {
+    let mut sheet = Sheet::new("", &["trace", "value"], 2);
+    let mut fact = |name: &str, value: String| sheet.row(vec![name.into(), value]);
+    fact("format", kind.into());
+    fact("requests", thousands(s.count));
+    match &s.arrivals {
+        Some(a) => {
+            fact("span", format!("{:.1} s", a.span_s));
+            fact("rate", format!("{:.3} requests/s", a.rate_per_s));
+            fact("inter-arrival CV", format!("{:.2}", a.gap_cv));
+            let indices = a.dispersion.iter().filter_map(|d| d.index.map(|i| format!("{i:.2} at {} s", d.window_s)));
+            let indices: Vec<String> = indices.collect();
+            let too_short = || "unknown (under 10 windows of a second)".to_string();
+            fact("index of dispersion", if indices.is_empty() { too_short() } else { indices.join(", ") });
+        }
+        None => fact("arrivals", "unknown (no common clock)".into()),
+    }
+    fact(
+        "tenants",
+        s.tenants.as_ref().map_or_else(
+            || "unknown (none named)".into(),
+            |t| format!("{}{}", thousands(t.count), if t.not_told_apart > 0 { " or more" } else { "" }),
+        ),
+    );
+    fact(
+        "sessions",
+        s.sessions.as_ref().map_or_else(
+            || "unknown (none named)".into(),
+            |x| {
+                let about = if x.sampled_one_in > 1 { "about " } else { "" };
+                format!("{about}{}, with {:.1} % of requests", thousands(x.count), x.share * 100.0)
+            },
+        ),
+    );
+    for (name, n) in [
+        ("outputs of 0 tokens", s.zero_outputs),
+        ("failed", s.failed),
+        ("cancelled", s.cancelled),
+        ("from a cache", s.from_cache),
+        ("images", s.images),
+    ] {
+        if n > 0 {
+            fact(name, thousands(n));
+        }
+    }
+    if let Some(share) = s.measured_cached {
+        fact("measured cached", format!("{:.1} % of prompt tokens", share * 100.0));
+    }
+    fact(
+        "prefix hits",
+        match &s.prefix {
+            None => "unknown (no identities)".into(),
+            Some(curve) => format!("{:.1} % of prompt tokens in a cache without limit", curve.unlimited * 100.0),
+        },
+    );
+    sheet
+}
+
+/// The rate over time, drawn.
+fn rate(a: &ArrivalStats) -> Section {
+    let series = a.rate.coarser(COLUMNS);
+    if series.per_s.len() < 2 {
+        return Section { words: "Requests/s over time: too few requests to draw".into(), ..Section::default() };
+    }
+    let high = series.per_s.iter().copied().fold(0.0, f64::max);
+    let low = series.per_s.iter().copied().fold(high, f64::min);
+    let words = format!("Requests/s over time, {low:.2} to {high:.2}; a column is {}", seconds(series.bin_s));
+    Section { words, drawing: sparkline(&series.per_s, high), sheet: None }
+}
+
+fn seconds(s: f64) -> String {
+    match s {
+        s if s >= 7200.0 => format!("{:.2} h", s / 3600.0),
+        s if s >= 120.0 => format!("{:.2} min", s / 60.0),
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s => format!("{:.0} ms", s * 1e3),
+    }
+}
+
+fn counts(s: &TraceStats) -> Sheet {
+    let mut sheet = Sheet::new("", &["counts", "mean", "p50", "p90", "p99", "max"], 1);
+    let mut row = |what: &str, q: &Quantiles| {
+        let mean = if q.mean < 999.95 { format!("{:.1}", q.mean) } else { thousands(q.mean.round() as u64) };
+        let mut cells = vec![what.to_string(), mean];
+        cells.extend([q.p50, q.p90, q.p99, q.max].map(|n| thousands(n.into())));
+        sheet.row(cells);
+    };
+    row("prompt tokens", &s.prompt_tokens);
+    row("output tokens", &s.output_tokens);
+    s.sessions.iter().for_each(|x| row("requests a session", &x.depth));
+    sheet
+}
+
+fn times(s: &TraceStats) -> Option<Sheet> {
+    let think = s.sessions.as_ref().and_then(|x| x.think);
+    let all = [("think time", think), ("measured TTFT", s.ttft), ("measured end to end", s.e2e)];
+    let known: Vec<(&str, TimeQuantiles)> = all.into_iter().filter_map(|(name, t)| t.map(|t| (name, t))).collect();
+    let mut sheet = Sheet::new("", &["times, s", "requests", "mean", "p50", "p90", "p99", "max"], 1);
+    for (name, t) in &known {
+        let mut cells = vec![name.to_string(), thousands(t.count)];
+        cells.extend([t.mean_s, t.p50_s, t.p90_s, t.p99_s, t.max_s].map(|v| format!("{v:.3}")));
+        sheet.row(cells);
+    }
+    (!known.is_empty()).then_some(sheet)
+}
+
+fn tenants(s: &TraceStats) -> Option<Sheet> {
+    let stats = s.tenants.as_ref()?;
+    let mut sheet = Sheet::new("", &["tenant", "requests", "of requests", "of tokens"], 1);
+    let mut row = |name: String, t: &TenantShare| {
+        let share = |x: f64| format!("{:.1} %", x * 100.0);
+        sheet.row(vec![name, thousands(t.requests), share(t.share), share(t.token_share)]);
+    };
+    stats.top.iter().for_each(|t| row(t.tenant.to_string(), t));
+    if stats.rest.requests > 0 {
+        row("all others".into(), &stats.rest);
+    }
+    Some(sheet)
+}
+
+/// Prefix hits by cache size: drawn at every size, and in numbers at some.
+fn prefix(curve: &PrefixCurve) -> Section {
+    let estimate = match curve.sampled_one_in {
+        1 => String::new(),
+        n => format!(", an estimate from one block in {n}"),
+    };
+    let drawn = curve
+        .points
+        .last()
+        .map_or_else(String::new, |last| format!("; drawn from 1 block to {}, doubling", thousands(last.blocks)));
+    let words = format!(
+        "Prefix hits by cache size: LRU, blocks of {} tokens, {} distinct{estimate}{drawn}",
+        curve.block_tokens,
+        thousands(curve.distinct_blocks)
+    );
+    let shares: Vec<f64> = curve.points.iter().map(|p| p.hit_share).collect();
+    let drawing = sparkline(&shares, curve.unlimited);
+    let mut sheet = Sheet::new("", &["cache, blocks", "tokens", "prompt tokens that it has"], 0);
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    // From the first size that has a thousandth on, every one or every second or ..., counted from the last.
+    let worth = curve.points.iter().filter(|p| p.hit_share >= 0.001).count();
+    let every = worth.div_ceil(SIZES).max(1);
+    let from = curve.points.len() - worth;
+    let shown =
+        curve.points.iter().enumerate().skip(from).filter(|(i, _)| (curve.points.len() - 1 - i).is_multiple_of(every));
+    shown.for_each(|(_, p)| sheet.row(vec![thousands(p.blocks), thousands(p.tokens), percent(p.hit_share)]));
+    sheet.row(vec!["no limit".into(), String::new(), percent(curve.unlimited)]);
+    Section { words, drawing, sheet: Some(sheet) }
+}

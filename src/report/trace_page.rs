@@ -1,0 +1,313 @@
+//! `trace info --html`: what a trace holds, as charts and tables.
+//!
+//! May import: trace, charts. Must keep true: same trace, same bytes; no script and nothing from outside the file.
+use super::charts::{Axis, BOTTOM, LEFT, RIGHT, frame_of, trim};
+use super::html::{escape, span};
+use super::style::CSS;
+use crate::experiment::summary::thousands;
+use crate::trace::{ArrivalStats, PrefixCurve, Quantiles, RateSeries, TenantStats, TimeQuantiles, TraceStats};
+
+/// Heading of the prefix curve.
+const PREFIX: &str = "Prompt tokens that a prefix cache has";
+
+/// Renders the page; `name` is the trace's file and `format` how it was read.
+pub fn trace_page(name: &str, format: &str, s: &TraceStats) -> String {
+    let title = format!("Trace {name}");
+    let mut facts = vec![format!("{} requests", thousands(s.count))];
+    if let Some(a) = &s.arrivals {
+        facts.push(format!("over {}", span(a.span_s)));
+        facts.push(format!("{:.3} requests/s", a.rate_per_s));
+        facts.push(format!("inter-arrival CV {:.2}", a.gap_cv));
+    }
+    facts.push(format!("read as {format}"));
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{0} – Baseload</title>\n\
+         <style>\n{CSS}</style>\n</head>\n<body>\n<main style=\"display:flow-root\">\n<h1>{0}</h1>\n<p class=\"facts\">{1}</p>\n",
+        escape(&title),
+        escape(&facts.join(" · "))
+    );
+    if !s.notes.is_empty() {
+        let items: String = s.notes.iter().map(|n| format!("<li>{}</li>", escape(n))).collect();
+        out.push_str(&format!(
+            "<div class=\"warn\" style=\"margin-top:16px\"><strong>How it was read</strong><ul>{items}</ul></div>\n"
+        ));
+    }
+    out.push_str("<div class=\"two\" style=\"margin-top:16px;row-gap:0\">\n");
+    match &s.arrivals {
+        Some(a) => figure(&mut out, "Rate over time", &rate_caption(a), &rate(&a.rate)),
+        None => figure(&mut out, "Rate over time", "The trace does not say when its requests arrive.", ""),
+    }
+    if let Some(curve) = &s.prefix {
+        figure(&mut out, PREFIX, &curve_caption(curve), &hits(curve));
+    }
+    let zeros = match s.zero_outputs {
+        0 => String::new(),
+        n => format!(" {} requests without output are left out.", thousands(n)),
+    };
+    for (heading, q, more) in [("Prompt tokens", &s.prompt_tokens, ""), ("Output tokens", &s.output_tokens, &*zeros)] {
+        figure(&mut out, heading, &format!("Share of requests, ten bars a factor of ten.{more}"), &bars(q, heading));
+    }
+    if let Some(sessions) = &s.sessions {
+        let caption = format!(
+            "Share of {} sessions by their number of requests; {:.1} % of requests are in one.",
+            thousands(sessions.count),
+            sessions.share * 100.0
+        );
+        figure(&mut out, "Requests a session", &caption, &bars(&sessions.depth, "Requests a session"));
+    }
+    if s.prefix.is_none() {
+        figure(&mut out, PREFIX, "Unknown: the trace says nothing of what its prompts have in common.", "");
+    }
+    out.push_str("</div>\n");
+    counts(&mut out, s);
+    times(&mut out, s);
+    if let Some(tenants) = &s.tenants {
+        push_tenants(&mut out, tenants);
+    }
+    if let Some(curve) = &s.prefix {
+        push_curve(&mut out, curve);
+    }
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+fn figure(out: &mut String, heading: &str, caption: &str, chart: &str) {
+    out.push_str(&format!(
+        "<section><figure><h2>{heading}</h2><figcaption>{}</figcaption>\n{chart}</figure></section>\n",
+        escape(caption)
+    ));
+}
+
+fn rate_caption(a: &ArrivalStats) -> String {
+    let indices = a.dispersion.iter().filter_map(|d| d.index.map(|i| format!("{i:.2} at {} s", d.window_s)));
+    let indices: Vec<String> = indices.collect();
+    let spread = match indices.is_empty() {
+        true => String::new(),
+        false => format!(" Index of dispersion of counts (1 is Poisson): {}.", indices.join(", ")),
+    };
+    format!("Requests a second in bins of {}.{spread}", span(a.rate.bin_s))
+}
+
+/// A count or a time without a unit, short.
+fn plain(v: f64) -> String {
+    match v {
+        v if v >= 999_500_000.0 => format!("{}G", trim(v / 1e9)),
+        v if v >= 999_500.0 => format!("{}M", trim(v / 1e6)),
+        v if v >= 9_999.5 => format!("{}k", trim(v / 1e3)),
+        v if v >= 10.0 => thousands(v.round() as u64),
+        0.0 => "0".into(),
+        v if v < 0.01 => format!("{v:.0e}"),
+        v => trim(v),
+    }
+}
+
+/// A mean of counts.
+fn mean(v: f64) -> String {
+    if v < 999.95 { format!("{v:.1}") } else { thousands(v.round() as u64) }
+}
+
+fn percent(v: f64) -> String {
+    format!("{} %", trim(v))
+}
+
+fn rate(series: &RateSeries) -> String {
+    let all_s = series.bin_s * series.per_s.len() as f64;
+    let (unit_s, unit) = match all_s {
+        s if s >= 4.0 * 86_400.0 => (86_400.0, "days"),
+        s if s >= 4.0 * 3_600.0 => (3_600.0, "hours"),
+        s if s >= 240.0 => (60.0, "minutes"),
+        _ => (1.0, "seconds"),
+    };
+    let (x, y) = (Axis::up_to(all_s / unit_s), Axis::linear(series.per_s.iter().copied().fold(0.0, f64::max)));
+    let mut out = String::new();
+    let title = format!("{unit} from the first request");
+    frame_of(&mut out, "Requests a second over time", [&x, &y], [plain, plain], [&title, "requests a second"]);
+    let mut line = String::new();
+    for (i, v) in series.per_s.iter().enumerate() {
+        let (from, to) = (i as f64 * series.bin_s / unit_s, (i + 1) as f64 * series.bin_s / unit_s);
+        let first = if i == 0 { 'M' } else { 'L' };
+        line.push_str(&format!("{first}{:.1} {:.1}H{:.1}", x.x(from), y.y(*v), x.x(to)));
+    }
+    let right = x.x(all_s / unit_s);
+    out.push_str(&format!(
+        "<path d=\"{line}V{BOTTOM}H{LEFT}Z\" style=\"fill:var(--c0);fill-opacity:.15\"/>\n\
+         <path class=\"curve\" style=\"stroke:var(--c0);stroke-width:1.3\" d=\"{line}\"/>\n<path class=\"g\" d=\"M{LEFT} {BOTTOM}H{right:.1}\"/>\n</svg>\n"
+    ));
+    out
+}
+
+/// Shares of values as bars on a logarithmic axis.
+fn bars(q: &Quantiles, what: &str) -> String {
+    let (Some(first), Some(last)) = (q.histogram.first(), q.histogram.last()) else {
+        return "<p>There are none.</p>\n".into();
+    };
+    let all: u64 = q.histogram.iter().map(|b| b.2).sum();
+    let share = |n: u64| n as f64 * 100.0 / all as f64;
+    let x = Axis::log(f64::from(first.0), f64::from(last.1).max(f64::from(first.0) * 10.0));
+    let y = Axis::linear(q.histogram.iter().map(|b| share(b.2)).fold(0.0, f64::max));
+    let mut out = String::new();
+    let title = format!("{}, log scale", what.to_lowercase());
+    frame_of(&mut out, what, [&x, &y], [plain, percent], [title.trim_end_matches(", log scale"), "share"]);
+    for &(from, to, n) in &q.histogram {
+        let (left, right, top) = (x.x(f64::from(from)), x.x(f64::from(to)), y.y(share(n)));
+        let values = if to == from + 1 {
+            thousands(from.into())
+        } else {
+            format!("{} to {}", thousands(from.into()), thousands(u64::from(to) - 1))
+        };
+        out.push_str(&format!(
+            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" style=\"fill:var(--c0)\"><title>{values}: {:.2} %</title></rect>\n",
+            (right - left - 1.0).max(1.0),
+            BOTTOM - top,
+            share(n)
+        ));
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+fn curve_caption(curve: &PrefixCurve) -> String {
+    let sampled = match curve.sampled_one_in {
+        1 => String::new(),
+        n => format!(" An estimate from one block in {n}."),
+    };
+    format!(
+        "LRU over blocks of {} tokens; {} distinct blocks. The dashed line is a cache without limit: {:.1} %.{sampled}",
+        curve.block_tokens,
+        thousands(curve.distinct_blocks),
+        curve.unlimited * 100.0
+    )
+}
+
+fn hits(curve: &PrefixCurve) -> String {
+    let (Some(first), Some(last)) = (curve.points.first(), curve.points.last()) else {
+        return "<p>No block was asked for twice.</p>\n".into();
+    };
+    let x = Axis::log(first.tokens as f64, (last.tokens as f64).max(first.tokens as f64 * 10.0));
+    let y = Axis::linear(curve.unlimited * 100.0);
+    let mut out = String::new();
+    frame_of(
+        &mut out,
+        "Share of prompt tokens that a prefix cache has, by its size",
+        [&x, &y],
+        [plain, percent],
+        ["tokens that the cache holds", "prompt tokens"],
+    );
+    let level = y.y(curve.unlimited * 100.0);
+    out.push_str(&format!(
+        "<path class=\"curve\" style=\"stroke:var(--c1);stroke-width:1.3;stroke-dasharray:5 4\" d=\"M{LEFT} {level:.1}H{RIGHT}\"/>\n"
+    ));
+    let points: Vec<String> =
+        curve.points.iter().map(|p| format!("{:.1} {:.1}", x.x(p.tokens as f64), y.y(p.hit_share * 100.0))).collect();
+    out.push_str(&format!("<path class=\"curve\" style=\"stroke:var(--c0)\" d=\"M{}\"/>\n", points.join("L")));
+    for p in &curve.points {
+        out.push_str(&format!(
+            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" style=\"fill:var(--c0)\"><title>{} blocks, {} tokens: {:.2} %</title></circle>\n",
+            x.x(p.tokens as f64),
+            y.y(p.hit_share * 100.0),
+            thousands(p.blocks),
+            thousands(p.tokens),
+            p.hit_share * 100.0
+        ));
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+fn head(out: &mut String, heading: &str, columns: &[&str]) {
+    out.push_str(&format!("<section><h2>{heading}</h2><div class=\"scroll\"><table>\n<thead><tr>"));
+    for (i, column) in columns.iter().enumerate() {
+        out.push_str(&format!("<th{}>{column}</th>", if i == 0 { " class=\"l\"" } else { "" }));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+}
+
+fn row(out: &mut String, name: &str, cells: &[String]) {
+    let cells: String = cells.iter().map(|c| format!("<td>{c}</td>")).collect();
+    out.push_str(&format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(name)));
+}
+
+const END: &str = "</tbody></table></div></section>\n";
+
+fn counts(out: &mut String, s: &TraceStats) {
+    head(out, "Counts", &["what", "mean", "p50", "p90", "p99", "max"]);
+    let depth = s.sessions.as_ref().map(|x| ("requests a session", &x.depth));
+    let all = [("prompt tokens", &s.prompt_tokens), ("output tokens", &s.output_tokens)];
+    for (name, q) in all.into_iter().chain(depth) {
+        let mut cells = vec![mean(q.mean)];
+        cells.extend([q.p50, q.p90, q.p99, q.max].map(|n| thousands(n.into())));
+        row(out, name, &cells);
+    }
+    out.push_str(END);
+}
+
+fn times(out: &mut String, s: &TraceStats) {
+    let think = s.sessions.as_ref().and_then(|x| x.think);
+    let all = [("think time", think), ("measured TTFT", s.ttft), ("measured end to end", s.e2e)];
+    let known: Vec<(&str, TimeQuantiles)> = all.into_iter().filter_map(|(name, t)| t.map(|t| (name, t))).collect();
+    if known.is_empty() {
+        return;
+    }
+    head(out, "Times in the trace, s", &["what", "requests", "mean", "p50", "p90", "p99", "max"]);
+    for (name, t) in known {
+        let mut cells = vec![thousands(t.count)];
+        cells.extend([t.mean_s, t.p50_s, t.p90_s, t.p99_s, t.max_s].map(|v| format!("{v:.3}")));
+        row(out, name, &cells);
+    }
+    out.push_str(END);
+}
+
+fn push_tenants(out: &mut String, tenants: &TenantStats) {
+    head(
+        out,
+        &format!("{} tenants", thousands(tenants.count)),
+        &["tenant", "requests", "share of requests", "share of tokens"],
+    );
+    let mut one = |name: &str, t: &crate::trace::TenantShare| {
+        row(
+            out,
+            name,
+            &[thousands(t.requests), format!("{:.1} %", t.share * 100.0), format!("{:.1} %", t.token_share * 100.0)],
+        );
+    };
+    tenants.top.iter().for_each(|t| one(&t.tenant.to_string(), t));
+    if tenants.rest.requests > 0 {
+        one("all others", &tenants.rest);
+    }
+    out.push_str(END);
+}
+
+fn push_curve(out: &mut String, curve: &PrefixCurve) {
+    head(out, "Prefix hits by cache size", &["blocks", "tokens", "prompt tokens that it has"]);
+    for p in &curve.points {
+        row(out, &thousands(p.blocks), &[thousands(p.tokens), format!("{:.2} %", p.hit_share * 100.0)]);
+    }
+    row(out, "without limit", &[String::new(), format!("{:.2} %", curve.unlimited * 100.0)]);
+    out.push_str(END);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{GenerateSpec, Generator, SourceOptions};
+
+    #[test]
+    fn the_page_is_self_contained_escaped_and_repeatable() {
+        let spec = GenerateSpec::parse(include_str!("../../traces/support-desk.toml"), "s.toml").unwrap();
+        let mut entries = Generator::new(&spec, &SourceOptions::default()).unwrap();
+        let mut stats = TraceStats::of(&mut entries, 16).unwrap();
+        stats.notes.push("a <note>".into());
+        let page = trace_page("<x>&.toml", "generator", &stats);
+        assert_eq!(page, trace_page("<x>&.toml", "generator", &stats));
+        for banned in ["<script", "http:", "https:", "src=", "url(", "@import", "NaN", "inf\""] {
+            assert!(!page.contains(banned), "{banned}");
+        }
+        assert!(page.contains("&lt;x&gt;&amp;.toml") && page.contains("a &lt;note&gt;"));
+        assert_eq!(page.matches("<section").count(), page.matches("</section>").count());
+        assert_eq!(page.matches("<svg").count(), 4);
+        (stats.prefix, stats.arrivals) = (None, None);
+        let page = trace_page("x", "generator", &stats);
+        assert_eq!((page.matches("<svg").count(), page.matches("Unknown: ").count()), (2, 1));
+    }
+}
