@@ -286,7 +286,7 @@ def kernels():
             d = pd.read_parquet(comm)
             d = d[(d.op_name == "all_reduce") & (d.message_size >= 4096) & (d.message_size <= 2.7e8)]
             d = d[d.backend == "vllm_graph"] if "backend" in d else d[d.nccl_dtype == "half"]
-            n, s = d.num_gpus.values.astype(float), d.message_size.values.astype(float)
+            n, s = d.num_gpus.values.astype(float), 2 * d.message_size.values.astype(float)  # elements of 16 bits
             ring = lambda x: x[1] * 1e-6 + s * 2 * (n - 1) / n / (g["scale_up_gbps_unidirectional"] * 1e9 * x[0])
             solve(["link_share", "all_reduce_latency_us"], ring, d.latency.values * 1e-3, np.log2(s).astype(int) % 5 != 0, [0.4, 10])
         name = {"bf16": "bfloat16", "fp8-block": "fp8_block", "mxfp4": "w4a16_mxfp4"}.get(dtype)
@@ -311,13 +311,13 @@ def inferencex():
     d["dtype"] = d.mid.map({"qwen3-32b": "bf16", "gpt-oss-120b": "mxfp4", "llama-3.1-70b": "fp8"})
     d["tp"], d["users"] = d.tp_size.astype(int), d.concurrency.astype(int)
     d["saturated"] = d.silicon_ttft_ms > 10 * d.groupby(["mid", "tp", "isl"]).silicon_ttft_ms.transform("min")
+    # Asynchronous scheduling is vLLM's default from 0.14 on; rows that do not say a version are of spring 2026.
+    d["beside"] = [not isinstance(v, str) or tuple(int(n) for n in v.split(".")[:2]) >= (0, 14) for v in d.backend_version]
     d["group"] = d.mid + "/" + d.tp.astype(str) + "/" + d.isl.astype(str) + "/" + d.osl.astype(str)
     d["fold"] = [zlib.crc32(g.encode()) % 5 for g in d.group]
     return d[~d.saturated].copy()
 
 
-# vLLM 0.12 schedules synchronously; the Llama and gpt-oss rows are of spring 2026, when vLLM was asynchronous.
-BESIDE = {"qwen3-32b": False, "llama-3.1-70b": True, "gpt-oss-120b": True}
 NAMES = ["linear_compute_share", "linear_compute_share of fp8", "link_share", "all_reduce_latency_us", "layer_overhead_us", "host_step_us",
          "host_sequence_us", "expert_compute_share of mxfp4", "expert_memory_share of mxfp4",
          "frontend of InferenceX, ms", "the same, us a prompt token", "frontend of vLLM 0.23, ms", "memory_share of fp8"]
@@ -359,7 +359,7 @@ def predict(rows, c, front):
         random, n = np.random.default_rng(1), 10 * r.users
         il = random.integers(int(r.isl * 0.8), r.isl + 1, n)
         ol = random.integers(int(r.osl * 0.8), r.osl + 1, n)
-        ttft, tpot, _ = serve(np.zeros(1), r.users, il, ol, 8192, kv_tokens(m, g, r.tp, r.dtype), r.users, front, built[key], host_of(c[r.dtype]), BESIDE[r.mid])
+        ttft, tpot, _ = serve(np.zeros(1), r.users, il, ol, 8192, kv_tokens(m, g, r.tp, r.dtype), r.users, front, built[key], host_of(c[r.dtype]), r.beside)
         out.append((ttft.mean() * 1e3, tpot.mean() * 1e3))
     rows = rows.copy()
     rows[["ttft", "tpot"]] = out
@@ -445,7 +445,7 @@ def folds():
     score(pd.concat(ours))
     print("the trivial baseline")
     score(pd.concat(plain))
-    for mid in BESIDE:
+    for mid in rows.mid.unique():
         x = fit(rows[(rows.mid != mid) & short], 8)
         if mid == "llama-3.1-70b":  # no FP8 run is left: the shares of BF16, of twice the peak and half the bytes
             x[1], x[12] = x[0], curves("h100-sxm", "bf16")["memory_share"]

@@ -9,7 +9,7 @@
 //!
 //! **From requests.** The simulator says which steps lie between a request's arrival, its first and its last token, so
 //! both spans are sums of step features. The sums are fitted, the run is simulated anew with the result, and so on:
-//! queueing is observed, not assumed. TTFTs have a column more, the frontend.
+//! queueing is observed, not assumed. TTFTs have two columns more, the frontend's: one a request, one a prompt token.
 use super::kinds::engine_steps::EngineRun;
 use super::kinds::requests::RequestRun;
 use super::nnls::Normal;
@@ -21,22 +21,32 @@ use crate::latency::{FIRST_ROWS, Features, Fitted};
 use crate::types::SimTime;
 use std::sync::Arc;
 
-/// Columns: the coefficients of a step in the order of [`StepCoefficients`], and the frontend.
-pub const COLUMNS: [&str; 8] =
-    ["step", "first-sequences", "sequence", "context", "prefill", "prefill-token", "prefill-pair", "frontend"];
-const K: usize = COLUMNS.len();
+/// Columns: the coefficients of a step in the order of [`StepCoefficients`], and the frontend's two.
+pub const COLUMNS: [&str; 9] = [
+    "step",
+    "first-sequences",
+    "sequence",
+    "context",
+    "prefill",
+    "prefill-token",
+    "prefill-pair",
+    "frontend",
+    "frontend-token",
+];
+pub(super) const K: usize = COLUMNS.len();
 /// Columns of the first sequences and of the frontend.
 const FIRST: usize = 1;
-const FRONTEND: usize = 7;
+pub(super) const FRONTEND: usize = 7;
+pub(super) const FRONTEND_TOKEN: usize = 8;
 
 /// Which columns are fitted; the others stay at zero.
 pub type Wanted = [bool; K];
 
 /// Those that recorded steps tell.
-pub const FROM_STEPS: Wanted = [true, true, true, true, true, true, true, false];
+pub const FROM_STEPS: Wanted = [true, true, true, true, true, true, true, false, false];
 /// Those that timings of requests tell, where nothing more is asked for: prompts of like lengths do not tell tokens from
-/// chunks or pairs.
-pub const FROM_REQUESTS: Wanted = [true, false, true, true, false, true, false, true];
+/// chunks or pairs, nor what they cost before the engine from what they cost in it.
+pub const FROM_REQUESTS: Wanted = [true, false, true, true, false, true, false, true, false];
 
 /// Share of a column's square that must be its own, or the data do not tell it from the others.
 const LEAST_OWN_SHARE: f64 = 1e-6;
@@ -55,6 +65,7 @@ fn columns(f: &Features) -> [f64; K] {
         f64::from(f.chunks),
         f.tokens as f64,
         f.pairs as f64,
+        0.0,
         0.0,
     ]
 }
@@ -76,11 +87,20 @@ fn coefficients(x: &[f64; K]) -> StepCoefficients {
     }
 }
 
+/// Timings at a client show the two legs only as a sum: it is given to the first.
+pub(super) fn frontend(x: &[f64; K]) -> Frontend {
+    Frontend {
+        arrival_s: rounded(x[FRONTEND]),
+        arrival_s_per_1000_prompt_tokens: rounded(x[FRONTEND_TOKEN] * 1e3),
+        token_s: 0.0,
+    }
+}
+
 /// A row of a problem: columns, what was measured, and the weight of its square.
-struct Row {
-    columns: [f64; K],
-    value: f64,
-    weight: f64,
+pub(super) struct Row {
+    pub columns: [f64; K],
+    pub value: f64,
+    pub weight: f64,
 }
 
 fn dot(a: &[f64; K], b: &[f64; K]) -> f64 {
@@ -88,7 +108,7 @@ fn dot(a: &[f64; K], b: &[f64; K]) -> f64 {
 }
 
 /// Minimises over `x >= 0`; residuals above the quantile `linear_above` count linearly.
-fn robust(rows: &[Row], wanted: &Wanted, linear_above: f64) -> [f64; K] {
+pub(super) fn robust(rows: &[Row], wanted: &Wanted, linear_above: f64) -> [f64; K] {
     let mut bend = vec![1.0; rows.len()];
     let mut x = [0.0; K];
     for _ in 0..4 {
@@ -215,8 +235,8 @@ fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<
     let mut rows = Vec::new();
     for ((t, measured), request) in played.timings.iter().zip(&o.run.measured).zip(&o.run.requests).take(o.first) {
         let (first, done) = (t.first.since(lags.token), t.done.since(lags.token));
-        let mut columns = between(t.sent + lags.arrival, first);
-        columns[FRONTEND] = 1.0;
+        let mut columns = between(t.sent + lags.arrival_of(request.prompt), first);
+        (columns[FRONTEND], columns[FRONTEND_TOKEN]) = (1.0, f64::from(request.prompt));
         rows.push(Row { columns, value: measured.0, weight: 1.0 / (measured.0 * measured.0) });
         let rest = measured.1 - measured.0;
         if request.output > 1 && rest > 0.0 {
@@ -231,7 +251,7 @@ fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<
 pub struct FromRequests {
     /// Of a step.
     pub step: StepCoefficients,
-    /// Before and behind the engine. Timings at the client show the two legs only as a sum; it is given to the first.
+    /// Before and behind the engine.
     pub frontend: Frontend,
 }
 
@@ -244,7 +264,9 @@ impl FromRequests {
 
 /// A frontend as lags of a trial.
 pub fn lags(f: &Frontend) -> Lags {
-    Lags { arrival: SimTime::from_secs_f64(f.arrival_s), token: SimTime::from_secs_f64(f.token_s) }
+    let [arrival, arrival_per_1000_tokens, token] =
+        [f.arrival_s, f.arrival_s_per_1000_prompt_tokens, f.token_s].map(SimTime::from_secs_f64);
+    Lags { arrival, arrival_per_1000_tokens, token }
 }
 
 /// A guess to simulate first: half of the least latencies for what is sure to be there.
@@ -274,10 +296,7 @@ fn guess(observed: &[Observed<'_>]) -> [f64; K] {
 /// What the data cannot tell, by name; the simulation's.
 pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromRequests, String> {
     let mut x = guess(observed);
-    let at = |x: &[f64; K]| FromRequests {
-        step: coefficients(x),
-        frontend: Frontend { arrival_s: rounded(x[FRONTEND]), token_s: 0.0 },
-    };
+    let at = |x: &[f64; K]| FromRequests { step: coefficients(x), frontend: frontend(x) };
     for round in 1..=ROUNDS {
         let now = at(&x);
         let mut rows = Vec::new();
@@ -292,4 +311,63 @@ pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromR
         x = std::array::from_fn(|i| x[i] + pace * (new[i] - x[i]));
     }
     Ok(at(&x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{Loop, Sent, play};
+    use super::*;
+    use crate::catalog::MeasuredEngine;
+
+    /// Requests that overlap, so that a prompt's cost in the engine is seen in the tokens of others.
+    fn run(truth: &FromRequests, config: &VllmConfig) -> RequestRun {
+        let sent = |i: u64| Sent {
+            at: SimTime::from_millis(i * 90 + i % 7 * 11),
+            prompt: 60 + (i * 397 % 1_500) as u32,
+            output: 20 + (i % 5) as u32 * 4,
+            content: None,
+        };
+        let mut run = RequestRun {
+            name: "made up".into(),
+            model: "m".into(),
+            engine: MeasuredEngine::default(),
+            tensor_parallel: None,
+            requests: (0..150).map(sent).collect(),
+            sending: Loop::Open,
+            measured: Vec::new(),
+            hash: String::new(),
+        };
+        let played = play(&run.trial(config.clone(), truth.lags()), Arc::new(Fitted::new(&truth.step, 1.0))).unwrap();
+        run.measured = played.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect();
+        run
+    }
+
+    #[test]
+    fn a_frontend_that_grows_with_the_prompt_is_told_from_the_engine_where_it_is_asked_for() {
+        let truth = FromRequests {
+            step: StepCoefficients {
+                step_s: 0.008,
+                sequence_s: 0.000_3,
+                context_s_per_1000: 0.000_2,
+                prefill_token_s: 0.000_02,
+                ..StepCoefficients::default()
+            },
+            frontend: Frontend { arrival_s: 0.006, arrival_s_per_1000_prompt_tokens: 0.012, token_s: 0.0 },
+        };
+        let config = VllmConfig { num_blocks: 4_096, ..VllmConfig::default() };
+        let run = run(&truth, &config);
+        let observed = [Observed { run: &run, config, first: run.requests.len() }];
+        let mut wanted = FROM_REQUESTS;
+        wanted[FRONTEND_TOKEN] = true;
+        let fit = from_requests(&observed, &wanted).unwrap();
+        for (name, got, want) in [
+            ("frontend", fit.frontend.arrival_s, 0.006),
+            ("frontend-token", fit.frontend.arrival_s_per_1000_prompt_tokens, 0.012),
+            ("prefill-token", fit.step.prefill_token_s, 0.000_02),
+        ] {
+            assert!((got / want - 1.0).abs() < 0.15, "{name}: fitted {got}, made with {want}: {fit:?}");
+        }
+        let plain = from_requests(&observed, &FROM_REQUESTS).unwrap();
+        assert_eq!(plain.frontend.arrival_s_per_1000_prompt_tokens, 0.0);
+    }
 }

@@ -2,10 +2,8 @@
 //! time where no profile is for it.
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::engine::VllmConfig;
-use crate::latency::{Analytic, AnalyticOptions, GraphSizes, WeightDtype};
+use crate::latency::WeightDtype;
 use crate::memory::{self, PlanOptions, WeightsDtype};
-use crate::types::StepTime;
-use std::sync::Arc;
 
 /// Ends of names at Hugging Face that do not change a model's shape.
 const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
@@ -67,6 +65,25 @@ pub fn weights_dtype(name: &str) -> Option<(WeightsDtype, WeightDtype)> {
     })
 }
 
+/// How a checkpoint's weights are stored, where its name says more than the type: Qwen's FP8 checkpoints have scales for
+/// blocks of 128 x 128 (`weight_block_size` in their config.json), Meta's for channels.
+pub fn checkpoint_dtype(model: &str, name: &str) -> Option<(WeightsDtype, WeightDtype)> {
+    let (size, products) = weights_dtype(name)?;
+    let blocks = products == WeightDtype::Fp8 && model.starts_with("Qwen/") && model.ends_with("-FP8");
+    Some((size, if blocks { WeightDtype::Fp8Block } else { products }))
+}
+
+/// Whether vLLM of this version schedules a step while one runs unless told otherwise: `async_scheduling` in its
+/// `config/scheduler.py` is `False` up to 0.13.0 and decided at start, in favour, from 0.14.0 on (read 2026-11-24). A
+/// version that is not said is taken for today's.
+pub fn asynchronous(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').map_while(|n| n.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => (major, minor) >= (0, 14),
+        _ => true,
+    }
+}
+
 /// Weights of 16 bits.
 pub const BF16: (WeightsDtype, WeightDtype) = (WeightsDtype::Bf16, WeightDtype::Bf16);
 
@@ -90,32 +107,6 @@ pub struct StepOptions {
     pub max_num_batched_tokens: u32,
     /// Whether it captures CUDA graphs.
     pub graphs: bool,
-}
-
-/// The analytic step time of a model on `tensor_parallel` GPUs: the one place that chooses it.
-///
-/// # Errors
-/// Options that make no sense for this model or GPU.
-pub fn step_time_for(
-    model: &Model,
-    gpu: &Gpu,
-    tensor_parallel: u32,
-    options: &StepOptions,
-) -> Result<Arc<dyn StepTime>, String> {
-    let graph_sizes = if options.graphs {
-        GraphSizes::new(options.max_num_seqs, options.max_num_batched_tokens, gpu.is_datacenter_blackwell())
-    } else {
-        GraphSizes::default()
-    };
-    let analytic = AnalyticOptions {
-        weights: options.weights.1,
-        expert_parallel: options.expert_parallel,
-        async_scheduling: options.async_scheduling,
-        graph_sizes,
-        ..AnalyticOptions::default()
-    };
-    let step_time = Analytic::new(model, gpu, tensor_parallel, &analytic).map_err(|e| e.to_string())?;
-    Ok(Arc::new(step_time))
 }
 
 /// The engine of a model on a GPU with vLLM's defaults and the KV blocks that the memory plan says.
@@ -180,6 +171,15 @@ mod tests {
             assert_eq!(gpu(name).map(|g| g.id.as_str()), Some(id), "{name}");
         }
         assert!(gpu("TPU v5").is_none());
+        let fp8 = |model: &str| checkpoint_dtype(model, "fp8").map(|d| d.1);
+        assert_eq!(fp8("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8"), Some(WeightDtype::Fp8Block));
+        assert_eq!(fp8("meta-llama/Llama-3.1-405B-Instruct-FP8"), Some(WeightDtype::Fp8));
+        assert_eq!(checkpoint_dtype("Qwen/Qwen3-32B", ""), Some(BF16));
+        for (version, yes) in
+            [("0.11.2", false), ("v0.13.0", false), ("0.14.0", true), ("1.0", true), ("", true), ("0.12.0rc1", false)]
+        {
+            assert_eq!(asynchronous(version), yes, "{version}");
+        }
         assert_eq!((weights_dtype("bfloat16"), weights_dtype("x")), (Some(BF16), None));
     }
 }

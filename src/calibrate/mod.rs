@@ -5,22 +5,32 @@
 //! is not scored unawares; data that cannot tell a coefficient are refused by its name.
 //! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
 mod fit;
+mod frontend;
 mod hash;
+#[cfg(feature = "frames")]
+mod kernels;
 pub mod kinds;
 mod machine;
 mod make;
 mod nnls;
+mod refit;
 mod score;
+mod supply;
 mod table;
 mod targets;
 mod trial;
 mod validate;
 
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
-pub use machine::{StepOptions, engine_for, gpu, model, step_time_for};
+pub use frontend::{FrontendFit, fit_frontend};
+#[cfg(feature = "frames")]
+pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
+pub use machine::{StepOptions, engine_for, gpu, model};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
+pub use refit::{Split, cross_validate};
 pub use score::{Errors, Group, Metrics, Pair, Scores, errors, quantile, whole};
+pub use supply::{Kernels, Supply, curves};
 pub use targets::Targets;
 pub use trial::{Lags, Loop, Played, Sent, Timing, Trial, play};
 pub use validate::{Input, Kind, Options, validate};

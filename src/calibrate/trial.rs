@@ -42,8 +42,17 @@ pub enum Loop {
 pub struct Lags {
     /// Send to engine.
     pub arrival: SimTime,
+    /// More of that for each 1,000 prompt tokens.
+    pub arrival_per_1000_tokens: SimTime,
     /// Engine's token to client.
     pub token: SimTime,
+}
+
+impl Lags {
+    /// Send to engine of a prompt of so many tokens.
+    pub fn arrival_of(&self, prompt: u32) -> SimTime {
+        SimTime(self.arrival.0 + self.arrival_per_1000_tokens.0 * u64::from(prompt) / 1_000)
+    }
 }
 
 /// A run to simulate.
@@ -185,7 +194,7 @@ impl<'a> TrialSource<'a> {
         };
         for i in 0..first {
             let at = if trial.sending == Loop::Open { trial.requests[i].at } else { SimTime::ZERO };
-            this.due.push(Reverse((at + trial.lags.arrival, i)));
+            this.due.push(Reverse((at + trial.lags.arrival_of(trial.requests[i].prompt), i)));
         }
         this.next = first;
         this
@@ -217,7 +226,8 @@ impl Source for TrialSource<'_> {
     fn finished(&mut self, _session: u64, at: SimTime, _outcome: Outcome) {
         if self.trial.sending != Loop::Open && self.next < self.trial.requests.len() {
             let lags = self.trial.lags;
-            self.due.push(Reverse((at + lags.token + lags.arrival, self.next)));
+            let prompt = self.trial.requests[self.next].prompt;
+            self.due.push(Reverse((at + lags.token + lags.arrival_of(prompt), self.next)));
             self.next += 1;
         }
     }
@@ -237,7 +247,7 @@ impl RecordSink for Results {
     fn request(&mut self, r: &RequestRecord) {
         let Some(ttft) = r.ttft.filter(|_| r.outcome == Outcome::Completed) else { return };
         self.timings[r.index as usize] = Some(Timing {
-            sent: r.arrival.since(self.lags.arrival),
+            sent: r.arrival.since(self.lags.arrival_of(r.prompt_tokens)),
             first: r.arrival + ttft + self.lags.token,
             done: r.ended + self.lags.token,
         });
@@ -284,7 +294,7 @@ mod tests {
             requests: vec![sent(0), sent(5), sent(500)],
             sending,
             engine: VllmConfig { async_scheduling: false, ..VllmConfig::default() },
-            lags: Lags { arrival: SimTime::from_millis(2), token: SimTime::from_millis(1) },
+            lags: Lags { arrival: SimTime::from_millis(2), token: SimTime::from_millis(1), ..Lags::default() },
         }
     }
 
@@ -300,6 +310,23 @@ mod tests {
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first), ms(t.done))).collect();
         // The second one reaches the engine at 7 ms, during the first step (2 to 12 ms).
         assert_eq!(seen, [(0, 13, 33), (5, 23, 43), (500, 513, 533)]);
+    }
+
+    #[test]
+    fn a_longer_prompt_takes_longer_to_the_engine_and_may_be_overtaken() {
+        let mut t = trial(Loop::Open);
+        t.requests[0].prompt = 9;
+        t.lags.arrival_per_1000_tokens = SimTime::from_millis(700);
+        let played = play(&t, ten_ms()).unwrap();
+        let ms = |t: SimTime| t.0 as f64 / 1e6;
+        let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first))).collect();
+        // 2 ms and 0.7 ms a token: the engine has them at 8.3, 14 and 509 ms.
+        assert_eq!(seen, [(0.0, 19.3), (5.0, 29.3), (500.0, 520.0)]);
+        t.requests[0].prompt = 30;
+        let played = play(&t, ten_ms()).unwrap();
+        let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first))).collect();
+        // At 23 ms, when the second one's prompt is in its step from 14 to 24 ms.
+        assert_eq!(seen[..2], [(0.0, 35.0), (5.0, 25.0)]);
     }
 
     #[test]

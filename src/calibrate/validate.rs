@@ -5,9 +5,11 @@ use super::kinds::{
     bench_serve, config, engine_steps, inferencex, llmservingsim, ml_energy, static_batch, vllm_requests, vllm_stages,
 };
 use super::machine::{self, StepOptions};
+use super::refit::{Split, cross_validate};
 use super::score::{Group, Scores};
+use super::supply::{Supply, curves};
 use super::trial::Lags;
-use crate::catalog::{MeasuredEngine, Profile};
+use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
 use crate::engine::VllmConfig;
 use crate::latency::Fitted;
 use crate::types::StepTime;
@@ -70,6 +72,12 @@ pub struct Options {
     pub profile: Option<Profile>,
     /// The analytic step time of this GPU is asked for: an id of the catalogue.
     pub analytic: Option<String>,
+    /// Rows or kernel tables that step times are to come from in place of the catalogue's.
+    pub supply: Supply,
+    /// Fit what engine runs say again, without the rows that are scored.
+    pub split: Option<Split>,
+    /// Runs of `vllm-requests` that join such a fit.
+    pub also: Vec<RequestRun>,
     /// Score rows that the profile was fitted on.
     pub seen: bool,
     /// Model, where the files do not say it.
@@ -86,7 +94,35 @@ pub struct Options {
 /// A file that does not read; no profile or machine for it; a profile for something else; rows that the profile was
 /// fitted on.
 pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
-    let mut scores = match kind {
+    let mut scores = predicted(kind, inputs, o)?;
+    scores.kind = kind.name();
+    if scores.groups.is_empty() && scores.apart.is_empty() {
+        return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
+    }
+    scores.notes.extend(borrowed(&o.supply));
+    Ok(scores)
+}
+
+/// What rows do not say, for each number format that they have.
+fn borrowed(supply: &Supply) -> Vec<String> {
+    let Supply::Rows(rows) = supply else { return Vec::new() };
+    let of = |row: &crate::catalog::StepTimeRow| {
+        let gpu = machine::gpu(&row.gpu)?;
+        curves(&rows.0, &rows.1, gpu, crate::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+    };
+    let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
+    notes.dedup();
+    notes
+}
+
+fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    if o.split.is_some() && kind != Kind::Inferencex {
+        return Err(format!(
+            "--folds and --leave-out fit on rows of inferencex; files of {} are scored whole: leave them out",
+            kind.name()
+        ));
+    }
+    Ok(match kind {
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
         Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
@@ -96,23 +132,24 @@ pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, S
             request_scores(kind, inputs, o, |i| llmservingsim::read(i.text, &i.name, i.beside.as_deref()))?
         }
         Kind::Inferencex => {
-            inferencex::score(&all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+            let points = all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
+            match &o.split {
+                Some(split) => cross_validate(&points, &o.also, split)?,
+                None => inferencex::score(&points, &o.supply),
+            }
         }
         Kind::MlEnergy => {
-            ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
+            ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?, &o.supply)
         }
-        Kind::StaticBatch => {
-            static_batch::score(&all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
-        }
-        Kind::VllmStages => {
-            vllm_stages::score(&all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?)
-        }
-    };
-    scores.kind = kind.name();
-    if scores.groups.is_empty() && scores.apart.is_empty() {
-        return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
-    }
-    Ok(scores)
+        Kind::StaticBatch => static_batch::score(
+            &all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &o.supply,
+        ),
+        Kind::VllmStages => vllm_stages::score(
+            &all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &o.supply,
+        ),
+    })
 }
 
 /// All rows of all files of a kind that only the analytic step time predicts.
@@ -167,6 +204,13 @@ fn refuse(profile: &Profile, name: &str, of: &str) -> String {
 fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
     let mut scores = Scores::default();
     for input in inputs {
+        if let Some(what) = o.supply.what() {
+            return Err(format!(
+                "{what} price kernels of a GPU of the catalogue; {} is of a model that has none: give a profile of \
+                 `baseload calibrate --kind engine-steps`",
+                input.name
+            ));
+        }
         let run = engine_steps::read(input.text, &input.name)?;
         let fits = |p: &Profile| p.model == run.model && p.dtype == run.dtype;
         let of = format!("{} in {}", run.model, run.dtype);
@@ -194,6 +238,7 @@ fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String>
 
 /// The engine and the step time of a run of requests.
 pub(super) fn served_by(
+    kind: Kind,
     run: &RequestRun,
     o: &Options,
 ) -> Result<(VllmConfig, Lags, Arc<dyn StepTime>, String), String> {
@@ -214,7 +259,11 @@ pub(super) fn served_by(
         }
         // A profile is found without being asked for only where the file itself names its model and no GPU of the
         // catalogue: measurements on those are the analytic step time's.
-        None if o.analytic.is_none() && !run.model.is_empty() && machine::model(&run.model).is_none() => {
+        None if o.analytic.is_none()
+            && o.supply.what().is_none()
+            && !run.model.is_empty()
+            && machine::model(&run.model).is_none() =>
+        {
             Profile::embedded().iter().find(|p| named(p))
         }
         None => None,
@@ -248,8 +297,12 @@ pub(super) fn served_by(
         max_num_batched_tokens: config.max_num_batched_tokens,
         graphs: true,
     };
-    let step_time = machine::step_time_for(model, gpu, tp, &options)?;
-    Ok((config, Lags::default(), step_time, format!("analytic, {} on {tp} x {}", model.id, gpu.id)))
+    let step_time = o.supply.step_time(model, gpu, tp, &options).map_err(|e| format!("{}: {e}", run.name))?;
+    let frontend = Catalog::embedded().frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
+    let ms = (frontend.arrival_s + frontend.token_s) * 1e3;
+    let by = o.supply.what().unwrap_or_else(|| "analytic".to_owned());
+    let by = format!("{by}, {} on {tp} x {}, {ms:.1} ms before the engine", model.id, gpu.id);
+    Ok((config, lags(&frontend), step_time, by))
 }
 
 /// vLLM's defaults; a machine that is no GPU of the catalogue schedules synchronously, the only mode there is on CPUs,
@@ -274,7 +327,7 @@ fn request_scores(
         if let Some(p) = &o.profile {
             unseen(p, &run.hash, &run.name, o.seen)?;
         }
-        let (config, lags, step_time, by) = served_by(run, o)?;
+        let (config, lags, step_time, by) = served_by(kind, run, o)?;
         scores.groups.push(run.score(config, lags, step_time)?);
         scores.notes.push(format!("{}: {by}", run.name));
     }

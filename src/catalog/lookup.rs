@@ -2,7 +2,8 @@
 //!
 //! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
 use super::{
-    ApiCapability, ApiLatency, ApiPrice, Gpu, MeasuredPool, Model, OpsCost, RateLimit, Rent, StepTimeRow, nearest::hint,
+    ApiCapability, ApiLatency, ApiPrice, FrontendRow, Gpu, MeasuredPool, Model, OpsCost, RateLimit, Rent, StepTimeRow,
+    nearest::hint,
 };
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub struct Catalog {
     /// Fitted numbers of the analytic step time.
     #[serde(rename = "step_time")]
     pub step_times: Vec<StepTimeRow>,
+    /// What lay between client and engine in set-ups that were measured.
+    #[serde(rename = "frontend")]
+    pub frontends: Vec<FrontendRow>,
 }
 
 /// What may go wrong.
@@ -105,6 +109,7 @@ impl Catalog {
         merge(&mut all.ops_costs, new.ops_costs, |r| r.key.clone());
         merge(&mut all.rate_limits, new.rate_limits, |r| (r.provider.clone(), r.tier.clone(), r.model_class.clone()));
         merge(&mut all.step_times, new.step_times, |r| (r.gpu.clone(), r.dtype.clone()));
+        merge(&mut all.frontends, new.frontends, |r| r.kinds.clone());
         Ok(all)
     }
 
@@ -156,6 +161,10 @@ impl Catalog {
     pub fn step_time(&self, gpu: &str, dtype: &str) -> Option<&StepTimeRow> {
         let rows = || self.step_times.iter().filter(|r| r.dtype == dtype);
         rows().find(|r| r.gpu == gpu).or_else(|| rows().find(|r| r.speaks_for(gpu)))
+    }
+    /// What lay before the engine where measurements of this kind were taken, if that is known.
+    pub fn frontend(&self, kind: &str) -> Option<&FrontendRow> {
+        self.frontends.iter().find(|r| r.kinds.iter().any(|k| k == kind))
     }
     /// The cost `key` of people, power or space.
     ///
@@ -225,6 +234,10 @@ mod tests {
         for row in &c.step_times {
             c.gpu(&row.gpu).unwrap();
             row.borrowed_by.iter().for_each(|id| assert!(c.gpu(id).is_ok(), "{id}"));
+        }
+        for row in &c.frontends {
+            let numbers = [row.arrival_s, row.arrival_s_per_1000_prompt_tokens, row.token_s];
+            assert!(numbers.iter().all(|s| (0.0..1.0).contains(s)), "{:?}", row.kinds);
         }
         assert_eq!(c.model("llama-3.1-8b").unwrap().capability(), Capability::Small);
         assert_eq!(c.model("llama-3.1-70b").unwrap().capability(), Capability::Mid);

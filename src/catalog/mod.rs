@@ -6,6 +6,7 @@
 //! Read first: `lookup.rs`.
 mod api;
 mod date;
+mod frontend;
 mod hardware;
 mod lookup;
 mod model;
@@ -18,9 +19,10 @@ const SHEETS_READ: &str = "2026-11-23";
 
 pub use api::{ApiCapability, ApiLatency, ApiPrice, RateLimit};
 pub use date::{age_days, date_of_days};
+pub use frontend::FrontendRow;
 pub use hardware::{Gpu, MeasuredPool, OpsCost, Rent};
 pub use lookup::{Catalog, CatalogError};
 pub use model::Model;
 pub use nearest::{nearest, unknown};
 pub use profile::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
-pub use step_time::StepTimeRow;
+pub use step_time::{NUMBERS, StepTimeFile, StepTimeRow};

@@ -33,6 +33,8 @@ pub struct StepCoefficients {
 pub struct Frontend {
     /// From the client's send until the engine has the request.
     pub arrival_s: f64,
+    /// More of that for each 1,000 prompt tokens: the HTTP body, tokenisation.
+    pub arrival_s_per_1000_prompt_tokens: f64,
     /// From the engine's token until the client has it.
     pub token_s: f64,
 }
@@ -168,6 +170,7 @@ impl Profile {
             ("step.prefill_token_s", s.prefill_token_s),
             ("step.prefill_pair_s_per_million", s.prefill_pair_s_per_million),
             ("frontend.arrival_s", f.arrival_s),
+            ("frontend.arrival_s_per_1000_prompt_tokens", f.arrival_s_per_1000_prompt_tokens),
             ("frontend.token_s", f.token_s),
         ] {
             if !(value.is_finite() && (0.0..1000.0).contains(&value)) {

@@ -57,9 +57,167 @@ pub struct StepTimeRow {
     pub source: String,
 }
 
+/// Names of the fitted numbers, in the order of [`StepTimeRow::numbers`].
+pub const NUMBERS: [&str; 14] = [
+    "memory_share",
+    "linear_compute_share",
+    "linear_launch_us",
+    "attention_compute_share",
+    "attention_row_tokens",
+    "attention_launch_us",
+    "expert_compute_share",
+    "expert_memory_share",
+    "expert_launch_us",
+    "all_reduce_latency_us",
+    "link_share",
+    "layer_overhead_us",
+    "host_step_us",
+    "host_sequence_us",
+];
+
+/// A file of rows, as `baseload calibrate --kind kernels` writes it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepTimeFile {
+    /// Rows, one a number format.
+    pub step_time: Vec<StepTimeRow>,
+}
+
+impl StepTimeFile {
+    /// Whether `text` is such a file, and not a profile of one model.
+    pub fn is(text: &str) -> bool {
+        text.lines().any(|l| l.trim_start().starts_with("[[step_time]]"))
+    }
+
+    /// Reads a file; `name` is for messages.
+    ///
+    /// # Errors
+    /// `NAME:LINE: what is wrong`; two rows of one format, rows of two GPUs, a number that is negative or none.
+    pub fn parse(text: &str, name: &str) -> Result<StepTimeFile, String> {
+        let file: StepTimeFile = toml::from_str(text).map_err(|e: toml::de::Error| {
+            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            format!("{name}:{line}: {}", e.message())
+        })?;
+        let Some(first) = file.step_time.first() else {
+            return Err(format!("{name}: no [[step_time]]; give at least one row"));
+        };
+        for (i, row) in file.step_time.iter().enumerate() {
+            let what = format!("{name}: [[step_time]] {} ({}, {})", i + 1, row.gpu, row.dtype);
+            if row.gpu != first.gpu {
+                return Err(format!("{what}: the first row is of {}; a file is of one GPU", first.gpu));
+            }
+            if file.step_time[..i].iter().any(|r| r.dtype == row.dtype) {
+                return Err(format!("{what}: another row is of {} too; one row a number format", row.dtype));
+            }
+            for (key, value) in NUMBERS.iter().zip(row.numbers()) {
+                if let Some(v) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
+                    return Err(format!("{what}: {key} is {v}; it must be a number from 0"));
+                }
+            }
+            if row.numbers().iter().all(Option::is_none) {
+                return Err(format!("{what}: it has no number; give one of {}", NUMBERS.join(", ")));
+            }
+        }
+        Ok(file)
+    }
+}
+
 impl StepTimeRow {
+    /// The fitted numbers, in the order of [`NUMBERS`].
+    pub fn numbers(&self) -> [Option<f64>; 14] {
+        [
+            self.memory_share,
+            self.linear_compute_share,
+            self.linear_launch_us,
+            self.attention_compute_share,
+            self.attention_row_tokens,
+            self.attention_launch_us,
+            self.expert_compute_share,
+            self.expert_memory_share,
+            self.expert_launch_us,
+            self.all_reduce_latency_us,
+            self.link_share,
+            self.layer_overhead_us,
+            self.host_step_us,
+            self.host_sequence_us,
+        ]
+    }
+    /// The fitted numbers, to be changed.
+    pub fn numbers_mut(&mut self) -> [&mut Option<f64>; 14] {
+        [
+            &mut self.memory_share,
+            &mut self.linear_compute_share,
+            &mut self.linear_launch_us,
+            &mut self.attention_compute_share,
+            &mut self.attention_row_tokens,
+            &mut self.attention_launch_us,
+            &mut self.expert_compute_share,
+            &mut self.expert_memory_share,
+            &mut self.expert_launch_us,
+            &mut self.all_reduce_latency_us,
+            &mut self.link_share,
+            &mut self.layer_overhead_us,
+            &mut self.host_step_us,
+            &mut self.host_sequence_us,
+        ]
+    }
+    /// Itself, and the numbers of `under` where it says none.
+    #[must_use]
+    pub fn over(&self, under: &StepTimeRow) -> StepTimeRow {
+        let mut row = self.clone();
+        for (own, theirs) in row.numbers_mut().into_iter().zip(under.numbers()) {
+            *own = own.or(theirs);
+        }
+        row
+    }
     /// Whether this row speaks for the GPU, its own or a borrower.
     pub fn speaks_for(&self, gpu: &str) -> bool {
         self.gpu == gpu || self.borrowed_by.iter().any(|id| id == gpu)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn numbers_and_names_go_together_and_lie_over_others() {
+        let table = toml::Table::try_from(Catalog::embedded().step_time("h100-sxm", "fp8-block").unwrap()).unwrap();
+        let row = Catalog::embedded().step_time("h100-sxm", "fp8-block").unwrap();
+        for (name, value) in NUMBERS.iter().zip(row.numbers()) {
+            assert_eq!(table.get(*name).and_then(toml::Value::as_float), value, "{name}");
+        }
+        let base = Catalog::embedded().step_time("h100-sxm", "bf16").unwrap();
+        let laid = row.over(base);
+        assert_eq!((laid.memory_share, laid.host_step_us), (row.memory_share, base.host_step_us));
+    }
+
+    #[test]
+    fn a_file_reads_back_and_its_faults_are_named() {
+        let row = Catalog::embedded().step_time("l40s", "bf16").unwrap().clone();
+        let text = toml::to_string(&StepTimeFile { step_time: vec![row.clone()] }).unwrap();
+        assert!(StepTimeFile::is(&text) && !StepTimeFile::is("[step]\nstep_s = 1.0\n"));
+        assert_eq!(StepTimeFile::parse(&text, "k").unwrap().step_time, std::slice::from_ref(&row));
+        let says = |text: &str| StepTimeFile::parse(text, "k").unwrap_err();
+        assert_eq!(
+            says(&format!("{text}{text}")),
+            "k: [[step_time]] 2 (l40s, bf16): another row is of bf16 too; one row a number format"
+        );
+        let other = text.replace("gpu = \"l40s\"", "gpu = \"l4\"");
+        assert_eq!(
+            says(&format!("{text}{other}")),
+            "k: [[step_time]] 2 (l4, bf16): the first row is of l40s; a file is of one GPU"
+        );
+        assert_eq!(
+            says(&text.replace("= 0.559", "= -0.5")),
+            "k: [[step_time]] 1 (l40s, bf16): linear_compute_share is -0.5; it must be a number from 0"
+        );
+        assert!(
+            says(&text.replace("memory_share", "memory_shar")).starts_with("k:5: unknown field `memory_shar`"),
+            "{}",
+            says(&text.replace("memory_share", "memory_shar"))
+        );
+        assert!(says("step_time = []").contains("no [[step_time]]"));
     }
 }

@@ -1,25 +1,57 @@
 //! `baseload calibrate`: measurements to a profile.
 use super::artefacts::Clock;
 use super::sheet::Sheet;
-use super::{Exit, engine_settings, measured, printer};
+use super::{Exit, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use std::path::PathBuf;
+
+/// What the files hold: measurements of engines, or kernel tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Measured(Kind),
+    Kernels,
+}
+
+impl ValueEnum for From {
+    fn value_variants<'a>() -> &'a [From] {
+        const ALL: [From; Kind::ALL.len() + 1] = {
+            let mut all = [From::Kernels; Kind::ALL.len() + 1];
+            let mut i = 0;
+            while i < Kind::ALL.len() {
+                all[i] = From::Measured(Kind::ALL[i].0);
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            From::Measured(kind) => PossibleValue::new(kind.name()),
+            From::Kernels => PossibleValue::new("kernels"),
+        })
+    }
+}
 
 /// Fit a step-time profile to your own measurements
 ///
 /// From recorded steps (engine-steps), or through the simulator from timings of requests (vllm-bench-serve,
-/// vllm-requests, llmservingsim). The profile says what it was fitted on and how far off it is on runs held back; data
-/// that cannot tell a coefficient are refused by its name.
+/// vllm-requests, llmservingsim), to a profile of one model on one machine; or from kernel tables (kernels: Parquet
+/// files or a folder of them) to the numbers of a GPU's analytic step time, for all models. The profile says what it was
+/// fitted on and how far off it is on what was held back; data that cannot tell a coefficient are refused by its name.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  baseload calibrate --kind vllm-bench-serve rate1.json conc4.json --out mine.toml\n\n\
-Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend."
+    after_help = "Examples:\n  baseload calibrate --kind vllm-bench-serve rate1.json conc4.json --out mine.toml\n  \
+baseload calibrate --kind kernels tables/h100_sxm --gpu h100-sxm --dtype bf16 --out kernels.toml\n\n\
+Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend,\nfrontend-token."
 )]
 pub struct Args {
     /// What the files hold
     #[arg(long, value_enum)]
-    kind: Kind,
-    /// Files of measurements, each also gzipped
+    kind: From,
+    /// Files of measurements, each also gzipped; of kernels also a folder
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Where the profile goes
@@ -55,6 +87,25 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    let kind = match args.kind {
+        From::Measured(Kind::Inferencex) => return frontend(args),
+        From::Measured(kind) => kind,
+        From::Kernels => {
+            let other = [
+                ("--name", args.name.is_some()),
+                ("--model", args.model.is_some()),
+                ("--tensor-parallel", args.tensor_parallel.is_some()),
+                ("--engine", !args.engine.is_empty()),
+                ("--engine-version", args.engine_version.is_some()),
+                ("--with", !args.with.is_empty()),
+                ("--without", !args.without.is_empty()),
+            ];
+            if let Some((option, _)) = other.iter().find(|o| o.1) {
+                return Err(format!("{option}: kernel tables are of a GPU and a number format, not of a model or an engine; leave it out").into());
+            }
+            return calibrate_kernels::run(&args.files, &args.gpu, args.dtype.as_deref(), &args.out);
+        }
+    };
     let stem = args.out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let mut engine = engine_settings::parse(&args.engine)?;
     engine.version = args.engine_version.clone().unwrap_or_default();
@@ -69,7 +120,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         with: args.with.clone(),
         without: args.without.clone(),
     };
-    let Fit { profile, notes } = calibrate::calibrate(args.kind, measured::open(&args.files)?, &recipe)?;
+    let Fit { profile, notes } = calibrate::calibrate(kind, measured::open(&args.files)?, &recipe)?;
     let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
     std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
 
@@ -84,6 +135,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         ("prefill-token", s.prefill_token_s, "prefill token"),
         ("prefill-pair", s.prefill_pair_s_per_million, "million token pairs"),
         ("frontend", f.arrival_s + f.token_s, "request, outside steps"),
+        ("frontend-token", f.arrival_s_per_1000_prompt_tokens / 1e3, "prompt token, outside steps"),
     ] {
         numbers.row(vec![name.into(), format!("{:.4} ms", seconds * 1e3), each.into()]);
     }
@@ -96,5 +148,25 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     notes.iter().for_each(|n| out.push_str(&format!("note: {n}\n")));
     out.push_str(&format!("\nProfile: {}\n", args.out.display()));
     printer::out(&out);
+    Ok(())
+}
+
+/// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
+fn frontend(args: &Args) -> Result<(), Exit> {
+    let fit = calibrate::fit_frontend(measured::open(&args.files)?, &Clock::start().today())?;
+    let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
+    for (name, e) in &fit.held_out {
+        let percent = |v: f64| format!("{:.1} %", v * 100.0);
+        errors.row(vec![name.clone(), e.n.to_string(), percent(e.median_ape), percent(e.p90_ape), percent(e.bias)]);
+    }
+    let (ms, us) = (fit.row.arrival_s * 1e3, fit.row.arrival_s_per_1000_prompt_tokens * 1e3);
+    let rows = std::collections::BTreeMap::from([("frontend", vec![fit.row])]);
+    let text = toml::to_string(&rows).map_err(|e| e.to_string())?;
+    std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
+    printer::out(&format!(
+        "before the engine: {ms:.2} ms a request and {us:.2} us a prompt token\n\n{}\nRow of the catalogue: {}\n",
+        errors.text(),
+        args.out.display()
+    ));
     Ok(())
 }

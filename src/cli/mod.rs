@@ -5,6 +5,7 @@
 mod artefacts;
 mod baseline;
 mod calibrate;
+mod calibrate_kernels;
 mod catalog;
 mod conformance;
 mod dry_run;

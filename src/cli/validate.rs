@@ -1,10 +1,13 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, measured, printer};
-use crate::calibrate::{self, Errors, Kind, Metrics, Options, Scores, Targets};
-use crate::catalog::{Catalog, Profile};
-use crate::report;
+use crate::calibrate::kinds::requests::RequestRun;
+use crate::calibrate::kinds::vllm_requests;
+use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
+use crate::catalog::{Catalog, Profile, StepTimeFile};
+use crate::{frames, report};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Predict measurements by simulating how they were taken, and print the errors
 ///
@@ -25,6 +28,18 @@ pub struct Args {
     /// profile that the file's model and type say, else the analytic step time
     #[arg(long)]
     profile: Option<String>,
+    /// Kernel tables to interpolate step times in: a folder or Parquet files; repeatable
+    #[arg(long, value_name = "PATH", conflicts_with = "profile")]
+    kernels: Vec<PathBuf>,
+    /// Fit again without each of so many parts of the groups, and score that part (inferencex)
+    #[arg(long, value_name = "N", conflicts_with_all = ["profile", "kernels", "leave_out"])]
+    folds: Option<u32>,
+    /// Fit again without the rows of a model, and score those; `each`: every model in turn (inferencex)
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["profile", "kernels"])]
+    leave_out: Option<String>,
+    /// A run of vllm-requests that joins what --folds and --leave-out fit; repeatable
+    #[arg(long, value_name = "FILE")]
+    also: Vec<PathBuf>,
     /// Score data that the profile was fitted on
     #[arg(long)]
     seen: bool,
@@ -51,8 +66,21 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Exit> {
     let targets = args.require.as_deref().map(targets).transpose()?;
     let analytic = args.profile.clone().filter(|name| Catalog::embedded().gpu(name).is_ok());
+    let (mut named, mut supply) = (None, Supply::Catalogue);
+    if !args.kernels.is_empty() {
+        supply = Supply::Kernels(Arc::new(Kernels::new(frames::read_kernels(&args.kernels)?)));
+    } else if let Some(name) = args.profile.as_deref().filter(|_| analytic.is_none()) {
+        (named, supply) = profile(name)?;
+    }
+    let leave_out = args.leave_out.as_deref().map(|model| match model {
+        "each" => Split::EachModel,
+        model => Split::Model(model.to_owned()),
+    });
     let options = Options {
-        profile: args.profile.as_deref().filter(|_| analytic.is_none()).map(profile).transpose()?,
+        profile: named,
+        supply,
+        also: also(args)?,
+        split: args.folds.map(Split::Folds).or(leave_out),
         analytic,
         seen: args.seen,
         model: args.model.clone(),
@@ -77,14 +105,27 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Err(Exit::Worse)
 }
 
-/// A profile by file or by name.
-pub fn profile(name: &str) -> Result<Profile, String> {
+/// The runs that join a fit.
+fn also(args: &Args) -> Result<Vec<RequestRun>, String> {
+    if !args.also.is_empty() && args.folds.is_none() && args.leave_out.is_none() {
+        return Err("--also: nothing is fitted without --folds or --leave-out; leave it out".into());
+    }
+    let read = |i: calibrate::Input| vllm_requests::read(i.text, &i.name, i.beside.as_deref());
+    measured::open(&args.also)?.into_iter().map(read).collect()
+}
+
+/// A profile by file or by name: of one model, or rows of the catalogue's form.
+fn profile(name: &str) -> Result<(Option<Profile>, Supply), String> {
     let path = Path::new(name);
     if !path.is_file() && !name.ends_with(".toml") {
-        return Profile::named(name).cloned().map_err(|e| e.to_string());
+        return Profile::named(name).cloned().map(|p| (Some(p), Supply::Catalogue)).map_err(|e| e.to_string());
     }
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    Profile::parse(&text, name)
+    if StepTimeFile::is(&text) {
+        let rows = StepTimeFile::parse(&text, name)?;
+        return Ok((None, Supply::Rows(Arc::new((name.to_owned(), rows)))));
+    }
+    Ok((Some(Profile::parse(&text, name)?), Supply::Catalogue))
 }
 
 fn targets(path: &Path) -> Result<Targets, String> {

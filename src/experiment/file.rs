@@ -2,6 +2,7 @@
 use super::gate::GateRule;
 use super::origin::Origin;
 use crate::memory::{KvDtype, WeightsDtype};
+use crate::trace::Transform;
 use crate::types::{Capability, Privacy};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -67,7 +68,7 @@ pub struct ExperimentFile {
     pub origin: Origin,
 }
 
-/// Exactly one of `source`, `path`, `generate`, `users`.
+/// Exactly one of `source`, `path`, `generate`, or `users` alone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSection {
@@ -80,9 +81,31 @@ pub struct TraceSection {
     /// A generator's specification, relative to the experiment file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<String>,
-    /// Fixed-concurrency users instead of a trace.
+    /// Fixed-concurrency users: alone, with prompts of their own; beside a trace they send its requests one after the
+    /// other, whatever its times say. None unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<UsersSection>,
+    /// What `path` is written in, by its name in `baseload trace info --help`; its content says it unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_format: Option<String>,
+    /// A closed loop: a session's next request leaves when the one before was answered and the client has thought. An
+    /// open loop, at the trace's times, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsSection>,
+    /// Sessions (requests, where there are none) arrive as a Poisson process of this rate instead of when the trace says.
+    /// As the trace says unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals_per_s: Option<f64>,
+    /// The same by the `[arrivals]` of a generator's specification, relative to the experiment file. As the trace says
+    /// unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<String>,
+    /// Puts requests in order of arrival first; a trace out of order is refused unless given. Holds the whole trace.
+    #[serde(default)]
+    pub sort: bool,
+    /// Transforms, applied in the order written, before `rate_scale` and `limit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transform: Vec<Transform>,
     /// Divides all times: 2 = twice the rate.
     #[serde(default = "one_f64")]
     pub rate_scale: f64,
@@ -103,15 +126,27 @@ pub struct TraceSection {
 pub struct UsersSection {
     /// Users, each with one request in flight.
     pub concurrency: u32,
-    /// Requests in all.
-    pub requests: u64,
+    /// Requests in all; beside a trace, all of its own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
     /// Mean think time between answer and next request (exponential).
     #[serde(default = "zero_text")]
     pub think: DurationText,
-    /// Median prompt tokens (log-normal, sigma 0.5).
-    pub prompt_tokens: u32,
-    /// Median output tokens (log-normal, sigma 0.5).
-    pub output_tokens: u32,
+    /// Median prompt tokens (log-normal, sigma 0.5); the trace's own beside a trace, needed unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u32>,
+    /// Median output tokens (log-normal, sigma 0.5); the trace's own beside a trace, needed unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u32>,
+}
+
+/// A closed loop by session.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsSection {
+    /// Time between an answer and the next request; as the trace recorded it unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub think: Option<DurationText>,
 }
 
 /// A class of requests.
@@ -180,9 +215,14 @@ pub struct PoolSection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_blocks: Option<u32>,
     /// A fitted step-time profile: a file (relative to this one) that `baseload calibrate` wrote, or a name of the
-    /// catalog; it must be of this pool's model, GPU and parallelism. The analytic step time unless given.
+    /// catalog; it must be of this pool's model, GPU and parallelism, or (from kernel tables) of its GPU and type of
+    /// weights. The analytic step time unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// Measured kernels of this pool's GPU to interpolate step times in, in place of a profile: a folder of Parquet
+    /// tables (relative to this file), or one of them. The profile's or the analytic step time unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
     /// The engine.
     #[serde(default)]
     pub engine: EngineSection,

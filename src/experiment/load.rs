@@ -60,13 +60,21 @@ fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::
     Ok(table)
 }
 
-/// Paths of a base file are relative to the base; `folder` leads from the file that extends it to there.
+/// Paths of a base file are relative to the base; `folder` leads from the file that extends it to there. A profile may
+/// be a name of the catalogue instead: those end in no `.toml`.
 fn rebase(table: &mut toml::Table, folder: &Path) {
-    let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) else { return };
-    for key in ["path", "generate"] {
-        if let Some(toml::Value::String(path)) = trace.get_mut(key) {
+    let move_to = |table: &mut toml::Table, key: &str, fits: fn(&str) -> bool| {
+        if let Some(toml::Value::String(path)) = table.get_mut(key).filter(|v| v.as_str().is_some_and(fits)) {
             *path = folder.join(&*path).display().to_string();
         }
+    };
+    if let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) {
+        ["path", "generate", "arrivals", "columns"].iter().for_each(|key| move_to(trace, key, |_| true));
+    }
+    let pools = table.get_mut("pool").and_then(toml::Value::as_table_mut);
+    for pool in pools.into_iter().flat_map(|p| p.iter_mut()).filter_map(|(_, p)| p.as_table_mut()) {
+        move_to(pool, "kernels", |_| true);
+        move_to(pool, "profile", |named| named.ends_with(".toml"));
     }
 }
 
@@ -165,13 +173,18 @@ mod tests {
         let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
         write(
             &dir.path().join("base.toml"),
-            "name = \"base\"\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n",
+            "name = \"base\"\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
+             kernels = \"k\"\nprofile = \"cpu-vllm-0.32\"\n[pool.own]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
+             profile = \"p.toml\"\n",
         );
         let over = sub.join("over.toml");
         write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = 3\n");
         let file = load(&over, &[]).unwrap();
         assert_eq!((file.name.as_str(), file.pool["chat"].replicas), ("base", 3));
         assert_eq!(file.trace.generate.as_deref(), Some("../t.toml"), "relative to the base, not to the overlay");
+        let paths = |pool: &str| [file.pool[pool].kernels.as_deref(), file.pool[pool].profile.as_deref()];
+        assert_eq!(paths("chat"), [Some("../k"), Some("cpu-vllm-0.32")], "a name of the catalogue is no path");
+        assert_eq!(paths("own"), [None, Some("../p.toml")]);
         assert_eq!(file.origin.files.len(), 2);
         write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = \"x\"\n");
         let says = load(&over, &[]).unwrap_err().to_string();

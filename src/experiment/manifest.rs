@@ -39,9 +39,9 @@ pub struct Manifest {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// `experiment`, `base` (what it extends), `generator`, `trace` or `profile`.
+    /// `experiment`, `base` (what it extends), `generator`, `trace`, `profile` or `kernels`.
     pub role: &'static str,
-    /// Its name, without folders.
+    /// Its name, without folders; of kernel tables from the folder that a pool names.
     pub file: String,
     /// Its size.
     pub bytes: u64,
@@ -96,14 +96,20 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
         });
     }
     let (origin, _) = trace_of(exp)?;
-    if let Some((role, path)) = origin.file() {
-        let (bytes, sha256) = hash(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        out.push(Input { role, file: name_of(path), bytes, sha256 });
+    for (role, path) in origin.files()? {
+        let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        out.push(Input { role, file: name_of(&path), bytes, sha256 });
     }
     for pool in exp.file.pool.values() {
         if let Some(path) = pool.profile.as_deref().and_then(|named| profile_file(named, &exp.folder)) {
             let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             out.push(Input { role: "profile", file: name_of(&path), bytes, sha256 });
+        }
+    }
+    for k in exp.pools.iter().flat_map(|p| &p.kernel_files) {
+        let input = Input { role: "kernels", file: k.file.clone(), bytes: k.bytes, sha256: k.sha256.clone() };
+        if !out.contains(&input) {
+            out.push(input);
         }
     }
     Ok(out)

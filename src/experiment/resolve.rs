@@ -5,11 +5,12 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::origin::FileError;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
-use crate::catalog::{Catalog, Profile, unknown};
+use crate::calibrate;
+use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes};
+use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
 use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
@@ -37,6 +38,19 @@ pub struct ResolvedPool {
     facts: BackendFacts,
     engine: EngineSpec,
     step_time: Arc<dyn StepTime>,
+    /// Kernel tables that its step time is interpolated in.
+    pub(super) kernel_files: Vec<KernelInput>,
+}
+
+/// A kernel table that a step time rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KernelInput {
+    /// Its path from where the pool's `kernels` points.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
 }
 
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 use super::collect::Collector;
 use super::origin::FileError;
 use super::resolve::Experiment;
-use super::source::TraceOrigin;
+use super::source::{TraceOrigin, play_of};
 use super::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
 use crate::engine::EngineMode;
 use crate::sim::{SimError, SimStats, simulate};
@@ -86,6 +86,8 @@ pub struct Perf {
 /// As [`TraceOrigin::find`], and options that no source can follow, at their place in the file.
 pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileError> {
     let t = &exp.file.trace;
+    let fault = |e: String| exp.file.origin.fault(&e);
+    let play = play_of(t).map_err(fault)?;
     let options = SourceOptions {
         seed: exp.file.seed,
         replicate: 0,
@@ -93,12 +95,15 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileEr
         limit: t.limit,
         default_max_output_tokens: t.default_max_output_tokens,
         spread_buckets: t.spread_buckets,
-        ..SourceOptions::default()
+        sort: t.sort,
+        play,
     };
-    let fault = |e: String| exp.file.origin.fault(&e);
     options.check().map_err(|e| fault(format!("trace.{e}")))?;
     Ok((TraceOrigin::find(t, &exp.folder).map_err(fault)?, options))
 }
+
+/// A policy's results, what was counted, and what its source has to say.
+type Simulated = (PolicySummary, SimStats, Vec<String>);
 
 /// Replays the trace under every policy.
 ///
@@ -106,10 +111,9 @@ pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileEr
 /// A fault of the trace, of writing records, or an interruption.
 pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
     let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
-    let note = origin.note(&source_options).map_err(RunError::Fault)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
-    let results: Vec<Result<(PolicySummary, SimStats), RunError>> = pool.install(|| {
+    let results: Vec<Result<Simulated, RunError>> = pool.install(|| {
         let each = exp.policies.par_iter().with_max_len(1); // long simulations are stolen one by one
         each.map(|policy| {
             let _watched = Watched::new(options.watch);
@@ -137,15 +141,17 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             }
             collector.close().map_err(RunError::Fault)?;
             let summary = collector.summary(exp, policy, &stats).map_err(RunError::Fault)?;
-            Ok((summary, stats))
+            Ok((summary, stats, source.notes()))
         })
         .collect()
     });
     let mut perf = Perf::default();
     let mut policies = Vec::new();
     let mut window = SimTime::ZERO;
+    let mut notes = Vec::new();
     for result in results {
-        let (policy, stats) = result?;
+        let (policy, stats, said) = result?;
+        notes = said;
         perf.requests += stats.requests;
         perf.engine_steps += stats.engine_steps;
         perf.strides += stats.strides;
@@ -157,7 +163,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     let seconds = |t: Option<SimTime>| t.map(SimTime::as_secs_f64);
     let slo = SloSummary { ttft_s: seconds(exp.slo[0]), tpot_s: seconds(exp.slo[1]), e2e_s: seconds(exp.slo[2]) };
     let mut warnings = exp.warnings.clone();
-    warnings.extend(note);
+    warnings.extend(notes.into_iter().map(|n| format!("trace: {n}")));
     for policy in policies.iter().filter(|p| p.overloaded) {
         warnings.push(format!("{} is overloaded: its queue still grew when the trace ended", policy.name));
     }

@@ -1,26 +1,33 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
-use super::file::TraceSection;
+use super::file::{TraceSection, UsersSection};
 use super::published;
 use crate::trace::{
-    self, ClosedLoop, ClosedLoopSpec, Format, GenerateSpec, Generator, LengthSpec, Opened, SourceOptions, Think,
+    self, Arrivals, ClosedLoop, ClosedLoopSpec, ClosedPlay, Format, GenerateSpec, Generator, LengthSpec, Opened, Play,
+    Retimed, SourceOptions, Think, Transform, transform,
 };
-use crate::types::{SimTime, Source, parse_duration};
+use crate::types::{Entries, SimTime, Source, parse_duration};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-
-/// Said wherever buckets are spread.
-const SPREAD_NOTE: &str = "trace: arrivals stand in 3-second buckets and are spread over each by seed; \
-                           trace.spread_buckets = false replays them as published";
 
 /// A trace, found and checked, that every simulation opens anew.
 #[derive(Debug, Clone)]
-pub enum TraceOrigin {
-    /// A file.
-    File(PathBuf),
+pub struct TraceOrigin {
+    kind: Kind,
+    /// Arrivals instead of the trace's own, and the file that says them.
+    arrivals: Option<(Arrivals, Option<PathBuf>)>,
+    transforms: Vec<Transform>,
+    /// Where paths of transforms start.
+    folder: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// A file or folder, and what it is said to be.
+    File(PathBuf, Option<Format>),
     /// A generator and the file that specifies it.
     Generate(Box<GenerateSpec>, PathBuf),
-    /// Users.
+    /// Users with prompts of their own.
     Users(Box<ClosedLoopSpec>),
 }
 
@@ -48,8 +55,7 @@ pub fn open_trace(
 ) -> Result<Opened, String> {
     let name = path.display().to_string();
     if format == Some(Format::Generator) || format.is_none() && path.extension().is_some_and(|e| e == "toml") {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-        let spec = GenerateSpec::parse(&text, &name)?;
+        let spec = generator(path)?;
         return Ok(Opened { format: Format::Generator, entries: Box::new(Generator::new(&spec, options)?) });
     }
     let reader = open_text(path)?;
@@ -59,103 +65,229 @@ pub fn open_trace(
     }
 }
 
+/// Opens a trace and applies what `options` and `transforms` say of it; paths of transforms start at `folder`.
+///
+/// # Errors
+/// As [`open_trace`], and the transforms' own.
+pub fn open_transformed(
+    path: &Path,
+    format: Option<Format>,
+    classes: &[String],
+    options: &SourceOptions,
+    transforms: &[Transform],
+    folder: &Path,
+) -> Result<(Format, Box<dyn Entries>), String> {
+    let opened = open_trace(path, format, classes, options)?;
+    let format = opened.format;
+    Ok((format, transformed(trace::prepare(opened, options), classes, options, transforms, folder)?))
+}
+
+fn transformed(
+    entries: Box<dyn Entries>,
+    classes: &[String],
+    options: &SourceOptions,
+    transforms: &[Transform],
+    folder: &Path,
+) -> Result<Box<dyn Entries>, String> {
+    let mut open = |path: &str| {
+        let opened = open_trace(&folder.join(path), None, classes, options)?;
+        Ok(trace::prepare(opened, options))
+    };
+    let (seed, replicate) = (options.seed, options.replicate);
+    let mut context = transform::Context { seed, replicate, classes, open: &mut open };
+    transform::apply(entries, transforms, &mut context)
+}
+
+/// A generator's specification.
+fn generator(path: &Path) -> Result<GenerateSpec, String> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    GenerateSpec::parse(&text, &name)
+}
+
 impl TraceOrigin {
     /// Finds what the section names; paths start at `folder`.
     ///
     /// # Errors
     /// With the key, and what to do.
     pub fn find(section: &TraceSection, folder: &Path) -> Result<TraceOrigin, String> {
-        match (&section.source, &section.path, &section.generate, &section.users) {
-            (Some(name), None, None, None) => published::find(name).map(TraceOrigin::File),
-            (None, Some(path), None, None) => {
+        let kind = Kind::find(section, folder)?;
+        let arrivals = match (&section.arrivals, section.arrivals_per_s) {
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err("trace.arrivals_per_s: arrivals are given too; give one of them".into()),
+            (None, Some(rate)) if !(rate.is_finite() && rate > 0.0) => {
+                return Err(format!("trace.arrivals_per_s is {rate}; it must be a number above 0"));
+            }
+            (None, Some(rate)) => Some((Arrivals::poisson(rate), None)),
+            (Some(path), None) => {
                 let path = folder.join(path);
-                if path.is_file() {
-                    Ok(TraceOrigin::File(path))
-                } else {
-                    Err(format!(
-                        "trace.path: {} is not a file; the path is relative to the experiment file",
-                        path.display()
-                    ))
-                }
+                Some((generator(&path).map_err(|e| format!("trace.arrivals: {e}"))?.arrivals, Some(path)))
             }
-            (None, None, Some(spec), None) => {
-                let path = folder.join(spec);
-                let mut text = String::new();
-                let read = File::open(&path).and_then(|mut f| f.read_to_string(&mut text));
-                read.map_err(|e| {
-                    format!("trace.generate: {}: {e}; the path is relative to the experiment file", path.display())
-                })?;
-                let spec = GenerateSpec::parse(&text, &path.display().to_string());
-                let spec = spec.map_err(|e| format!("trace.generate: {e}"))?;
-                Ok(TraceOrigin::Generate(Box::new(spec), path))
-            }
-            (None, None, None, Some(u)) => {
-                let counts = [
-                    ("concurrency", u64::from(u.concurrency)),
-                    ("requests", u.requests),
-                    ("prompt_tokens", u.prompt_tokens.into()),
-                    ("output_tokens", u.output_tokens.into()),
-                ];
-                if let Some((key, _)) = counts.iter().find(|(_, n)| *n == 0) {
-                    return Err(format!("trace.users.{key} is 0; it must be at least 1"));
-                }
-                if section.rate_scale != 1.0 {
-                    return Err("trace.rate_scale: users have no rate of their own; change trace.users instead".into());
-                }
-                let think = parse_duration(&u.think).map_err(|e| format!("trace.users.think: {e}"))?;
-                let length = |median: u32| LengthSpec {
-                    median: Some(f64::from(median)),
-                    sigma: Some(0.5),
-                    max: Some(median.saturating_mul(8).max(1)),
-                    ..LengthSpec::default()
-                };
-                Ok(TraceOrigin::Users(Box::new(ClosedLoopSpec {
-                    users: u.concurrency,
-                    requests: Some(u.requests),
-                    duration: None,
-                    ramp: SimTime::ZERO,
-                    think: if think == SimTime::ZERO { Think::None } else { Think::Exponential { mean: think } },
-                    prompt: length(u.prompt_tokens),
-                    output: length(u.output_tokens),
-                    max_output_tokens: None,
-                })))
-            }
-            _ => Err("trace: give exactly one of source, path, generate, users".into()),
+        };
+        let plain = arrivals.is_none() && section.transform.is_empty();
+        if let (Kind::Users(_), false) = (&kind, plain) {
+            return Err("trace.users: users without a trace have neither arrivals nor transforms".into());
         }
+        Ok(TraceOrigin { kind, arrivals, transforms: section.transform.clone(), folder: folder.to_path_buf() })
     }
 
-    /// The file it reads, with its role in the manifest.
-    pub fn file(&self) -> Option<(&'static str, &Path)> {
-        match self {
-            TraceOrigin::File(path) => Some(("trace", path)),
-            TraceOrigin::Generate(_, path) => Some(("generator", path)),
-            TraceOrigin::Users(_) => None,
-        }
-    }
-
-    /// What a reader of results should know of how it is read, if there is something.
+    /// The files it reads, each with its role in the manifest; those of a folder by name.
     ///
     /// # Errors
-    /// The reader's, with file and line.
-    pub fn note(&self, options: &SourceOptions) -> Result<Option<String>, String> {
-        let TraceOrigin::File(path) = self else { return Ok(None) };
-        let source = open_trace(path, None, &[], options)?;
-        let spreads = source.format.bucket_ns() > 0 && options.spread_buckets;
-        Ok(spreads.then(|| SPREAD_NOTE.into()))
+    /// A folder that cannot be listed.
+    pub fn files(&self) -> Result<Vec<(&'static str, PathBuf)>, String> {
+        let mut files = Vec::new();
+        match &self.kind {
+            Kind::File(path, _) => trace_files(path, &mut files)?,
+            Kind::Generate(_, path) => files.push(("generator", path.clone())),
+            Kind::Users(_) => {}
+        }
+        files.extend(self.arrivals.iter().filter_map(|(_, path)| path.clone()).map(|path| ("arrivals", path)));
+        for t in &self.transforms {
+            if let Transform::Superpose(transform::Superpose { with: Some(path), .. }) = t {
+                trace_files(&self.folder.join(path), &mut files)?;
+            }
+        }
+        Ok(files)
     }
 
     /// A fresh source.
     ///
     /// # Errors
-    /// The reader's, with file and line.
+    /// The reader's, with file and line; the transforms' own; what a closed loop needs and the trace does not have.
     pub fn open(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, String> {
-        Ok(match self {
-            TraceOrigin::File(path) => {
-                let opened = open_trace(path, None, classes, options)?;
-                trace::play(trace::prepare(opened, options), options)?
+        let entries: Box<dyn Entries> = match &self.kind {
+            Kind::File(path, format) => trace::prepare(open_trace(path, *format, classes, options)?, options),
+            Kind::Generate(spec, _) => Box::new(Generator::new(spec, options)?),
+            Kind::Users(spec) => return Ok(Box::new(ClosedLoop::new(spec, options)?)),
+        };
+        let entries = match &self.arrivals {
+            Some((arrivals, _)) => Box::new(Retimed::new(entries, arrivals, options)?),
+            None => entries,
+        };
+        let entries = transformed(entries, classes, options, &self.transforms, &self.folder)
+            .map_err(|e| format!("trace.transform: {e}"))?;
+        trace::play(entries, options)
+    }
+}
+
+/// A trace's file, or all files of its folder in order of name.
+fn trace_files(path: &Path, files: &mut Vec<(&'static str, PathBuf)>) -> Result<(), String> {
+    if !path.is_dir() {
+        files.push(("trace", path.to_path_buf()));
+        return Ok(());
+    }
+    let fault = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut found = Vec::new();
+    for entry in path.read_dir().map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    files.extend(found.into_iter().map(|path| ("trace", path)));
+    Ok(())
+}
+
+impl Kind {
+    fn find(section: &TraceSection, folder: &Path) -> Result<Kind, String> {
+        let format = section.input_format.as_deref().map(Format::named).transpose();
+        let format = format.map_err(|e| format!("trace.input_format: {e}"))?;
+        match (&section.source, &section.path, &section.generate, &section.users) {
+            (Some(name), None, None, _) => published::find(name).map(|path| Kind::File(path, format)),
+            (None, Some(path), None, _) => {
+                let path = folder.join(path);
+                if path.exists() {
+                    Ok(Kind::File(path, format))
+                } else {
+                    Err(format!(
+                        "trace.path: {} is not there; the path is relative to the experiment file",
+                        path.display()
+                    ))
+                }
             }
-            TraceOrigin::Generate(spec, _) => trace::play(Box::new(Generator::new(spec, options)?), options)?,
-            TraceOrigin::Users(spec) => Box::new(ClosedLoop::new(spec, options)?),
-        })
+            (None, None, Some(spec), _) => {
+                let path = folder.join(spec);
+                if !path.is_file() {
+                    return Err(format!(
+                        "trace.generate: {} is not a file; the path is relative to the experiment file",
+                        path.display()
+                    ));
+                }
+                let spec = generator(&path).map_err(|e| format!("trace.generate: {e}"))?;
+                Ok(Kind::Generate(Box::new(spec), path))
+            }
+            (None, None, None, Some(users)) => users_alone(section, users),
+            _ => Err("trace: give exactly one of source, path, generate, users".into()),
+        }
+    }
+}
+
+/// Users with prompts of their own.
+fn users_alone(section: &TraceSection, u: &UsersSection) -> Result<Kind, String> {
+    let need = |key: &str, n: Option<u64>| match n {
+        Some(0) => Err(format!("trace.users.{key} is 0; it must be at least 1")),
+        Some(n) => Ok(n),
+        None => Err(format!("trace.users.{key} is missing; users without a trace need it")),
+    };
+    need("concurrency", Some(u.concurrency.into()))?;
+    let requests = need("requests", u.requests)?;
+    let prompt = need("prompt_tokens", u.prompt_tokens.map(u64::from))? as u32;
+    let output = need("output_tokens", u.output_tokens.map(u64::from))? as u32;
+    if section.rate_scale != 1.0 {
+        return Err("trace.rate_scale: users have no rate of their own; change trace.users instead".into());
+    }
+    let think = parse_duration(&u.think).map_err(|e| format!("trace.users.think: {e}"))?;
+    let length = |median: u32| LengthSpec {
+        median: Some(f64::from(median)),
+        sigma: Some(0.5),
+        max: Some(median.saturating_mul(8).max(1)),
+        ..LengthSpec::default()
+    };
+    Ok(Kind::Users(Box::new(ClosedLoopSpec {
+        users: u.concurrency,
+        requests: Some(requests),
+        duration: None,
+        ramp: SimTime::ZERO,
+        think: if think == SimTime::ZERO { Think::None } else { Think::Exponential { mean: think } },
+        prompt: length(prompt),
+        output: length(output),
+        max_output_tokens: None,
+    })))
+}
+
+/// How the section wants a trace played.
+///
+/// # Errors
+/// With the key, and what to do.
+pub fn play_of(section: &TraceSection) -> Result<Play, String> {
+    let has_trace = section.source.is_some() || section.path.is_some() || section.generate.is_some();
+    let time = |key: &str, text: &str| parse_duration(text).map_err(|e| format!("trace.{key}: {e}"));
+    match (&section.sessions, section.users.as_ref().filter(|_| has_trace)) {
+        (None, None) => Ok(Play::Open),
+        (Some(_), Some(_)) => Err("trace.sessions: users are given too; give one of them".into()),
+        (Some(_), None) if section.users.is_some() => {
+            Err("trace.sessions: users without a trace have no sessions".into())
+        }
+        (Some(s), None) => {
+            let think = s.think.as_deref().map(|t| time("sessions.think", t)).transpose()?;
+            Ok(Play::Closed(ClosedPlay::Sessions { think }))
+        }
+        (None, Some(u)) => {
+            for (key, given) in [
+                ("requests", u.requests.is_some()),
+                ("prompt_tokens", u.prompt_tokens.is_some()),
+                ("output_tokens", u.output_tokens.is_some()),
+            ] {
+                if given {
+                    return Err(format!("trace.users.{key}: beside a trace users send its requests; limit cuts them"));
+                }
+            }
+            if u.concurrency == 0 {
+                return Err("trace.users.concurrency is 0; it must be at least 1".into());
+            }
+            Ok(Play::Closed(ClosedPlay::Users { users: u.concurrency, think: time("users.think", &u.think)? }))
+        }
     }
 }

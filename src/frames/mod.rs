@@ -1,4 +1,5 @@
-//! Tables out: request, attempt and series records as Parquet. The only room that names polars.
+//! Tables out and in: request, attempt and series records as Parquet, and kernel tables from it (`kernels.rs`). The only
+//! room that names polars.
 //!
 //! May import `types`. Its surface has our own types only.
 //! Must keep true: row groups of exactly 131,072 rows in completion order, so that the same run repeats byte for byte.
@@ -6,6 +7,10 @@ use crate::types::{AttemptRecord, BackendKind, RequestRecord, SeriesRow, SimTime
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+mod kernels;
+
+pub use kernels::{KernelFile, KernelPart, KernelTime, KernelTimes, SIZES, read_kernels, sizes, texts};
 
 /// Rows of a row group.
 pub const ROWS_PER_GROUP: usize = 131_072;

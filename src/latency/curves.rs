@@ -3,7 +3,7 @@
 //! Imports `catalog`, `memory`. Must keep true: every GPU has curves (its own, its family's, else H100's); fitted numbers live in
 //! `catalog/data/step_times.toml`, and constants here are of structure or stated assumptions, the same for all GPUs.
 use super::LatencyError;
-use crate::catalog::{Catalog, Gpu, StepTimeRow};
+use crate::catalog::{Catalog, Gpu, NUMBERS, StepTimeRow};
 use crate::memory::WeightsDtype;
 
 /// Launching one layer of a mixed step between its graphs, seconds. Assumption (three or four launches of about 10 us
@@ -93,6 +93,9 @@ pub struct ProductCurve {
     pub launch_s: f64,
 }
 
+/// The name of a number that a user's rows do not say, and the GPU whose row in the catalogue it is from.
+pub type Borrowed = (&'static str, String);
+
 /// All that the analytic step time is fitted by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Curves {
@@ -137,6 +140,43 @@ impl Curves {
         let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;
         let own = catalog.step_time(&gpu.id, dtype.name()).unwrap_or(base);
         Curves::from_rows(gpu, base, own)
+    }
+
+    /// The catalogue's curves for `gpu` with weights of `dtype` under the numbers of `rows`, which are of this GPU; and
+    /// the names of those that `rows` say nothing of, with the GPU whose row in the catalogue they are from.
+    ///
+    /// # Errors
+    /// A number that makes no sense, by its name.
+    pub fn under(gpu: &Gpu, dtype: WeightDtype, rows: &[StepTimeRow]) -> Result<(Curves, Vec<Borrowed>), LatencyError> {
+        let catalog = Catalog::embedded();
+        let base = catalog.step_time(&gpu.id, "bf16").or_else(|| catalog.step_time("h100-sxm", "bf16"));
+        let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;
+        let given = |dtype: WeightDtype| rows.iter().find(|r| r.dtype == dtype.name());
+        let laid = |own: Option<&StepTimeRow>, under: &StepTimeRow| {
+            own.map_or_else(
+                || under.clone(),
+                |row| {
+                    let gpu = if row.all_reduce_latency_us.is_some() { &row.gpu } else { &under.gpu };
+                    // The row's GPU is asked for only where the latency of an all-reduce is borrowed.
+                    StepTimeRow { gpu: gpu.clone(), ..row.over(under) }
+                },
+            )
+        };
+        let base_row = laid(given(WeightDtype::Bf16), base);
+        let own = match (catalog.step_time(&gpu.id, dtype.name()), given(dtype)) {
+            _ if dtype == WeightDtype::Bf16 => base_row.clone(),
+            (Some(row), own) => laid(own, row),
+            (None, Some(own)) => own.clone(),
+            (None, None) => base_row.clone(),
+        };
+        let curves = Curves::from_rows(gpu, &base_row, &own)?;
+        curves.check()?;
+        let said: Vec<[Option<f64>; 14]> =
+            [given(WeightDtype::Bf16), given(dtype)].into_iter().flatten().map(StepTimeRow::numbers).collect();
+        let of_catalog = base.numbers();
+        let borrowed = NUMBERS.iter().enumerate().filter(|(i, _)| said.iter().all(|n| n[*i].is_none()));
+        let borrowed = borrowed.filter(|(i, _)| of_catalog[*i].is_some()).map(|(_, name)| (*name, base.gpu.clone()));
+        Ok((curves, borrowed.collect()))
     }
 
     /// Curves of a BF16 row and the row of the weights' format, which may be the same.
@@ -260,6 +300,37 @@ mod tests {
         let stranger = Gpu { id: "b9000".to_owned(), ..c.gpu("h100-sxm").unwrap().clone() };
         let curves = Curves::of(&stranger, WeightDtype::Fp8).unwrap();
         assert_eq!(curves.bf16, Curves::of(c.gpu("h100-sxm").unwrap(), WeightDtype::Bf16).unwrap().bf16);
+    }
+
+    #[test]
+    fn rows_lie_over_the_catalogue_and_what_they_do_not_say_is_named() {
+        let c = Catalog::embedded();
+        let a100 = c.gpu("a100-80-sxm").unwrap();
+        let plain = Curves::of(a100, WeightDtype::Bf16).unwrap();
+        let row = StepTimeRow {
+            gpu: "a100-80-sxm".into(),
+            dtype: "bf16".into(),
+            memory_share: Some(0.8),
+            ..StepTimeRow::default()
+        };
+        let (laid, borrowed) = Curves::under(a100, WeightDtype::Bf16, std::slice::from_ref(&row)).unwrap();
+        let want = ProductCurve { memory_share: 0.8, ..plain.bf16 };
+        assert_eq!((laid.bf16, laid.linear), (want, want));
+        assert_eq!(Curves { bf16: plain.bf16, linear: plain.linear, expert: plain.expert, ..laid }, plain);
+        assert!(!borrowed.iter().any(|b| b.0 == "memory_share"), "{borrowed:?}");
+        assert!(borrowed.contains(&("host_step_us", "a100-80-sxm".to_owned())), "{borrowed:?}");
+        // The catalogue's own row of a format stays, and a GPU over PCIe that borrows a latency is slower still.
+        let h100 = StepTimeRow { gpu: "h100-pcie".into(), ..row.clone() };
+        let pcie = c.gpu("h100-pcie").unwrap();
+        let (laid, _) = Curves::under(pcie, WeightDtype::Fp8, std::slice::from_ref(&h100)).unwrap();
+        let plain = Curves::of(pcie, WeightDtype::Fp8).unwrap();
+        assert_eq!((laid.linear, laid.all_reduce_latency_s), (plain.linear, plain.all_reduce_latency_s));
+        assert_eq!(laid.bf16.memory_share, 0.8);
+        let own = StepTimeRow { all_reduce_latency_us: Some(7.0), ..h100 };
+        assert_eq!(Curves::under(pcie, WeightDtype::Bf16, &[own]).unwrap().0.all_reduce_latency_s, 7e-6);
+        let wrong = StepTimeRow { memory_share: Some(3.0), ..row };
+        let e = Curves::under(a100, WeightDtype::Bf16, &[wrong]).unwrap_err().to_string();
+        assert!(e.starts_with("bf16.memory_share = 3 is not a share"), "{e}");
     }
 
     #[test]

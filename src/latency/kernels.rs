@@ -19,6 +19,19 @@ const LEAST_SIDE: u32 = 512;
 const LEAST_WEIGHTS: u64 = 1_000_000;
 /// A step has no more tokens than this.
 const MOST_TOKENS: u32 = 16_384;
+/// Attention of fewer tokens is all launch: decode context, and tokens of a prompt.
+const LEAST_CONTEXT: u32 = 127;
+const LEAST_PROMPT: u32 = 64;
+/// More prompt tokens than this are not computed at once.
+const MOST_PROMPT_TOKENS: u64 = 65_536;
+/// The width of a head that nearly all models have: formulas are fitted on it where it was measured.
+const USUAL_HEAD: u32 = 128;
+/// More key/value heads than this on one GPU are of no model with grouped queries.
+const MOST_KV_HEADS: u32 = 16;
+/// Experts are not cut narrower than this.
+const LEAST_EXPERT: u32 = 128;
+/// Messages that tell a link's bandwidth and latency, bytes.
+const MESSAGES: std::ops::RangeInclusive<f64> = 4_096.0..=2.7e8;
 
 /// A matrix product, `m` tokens of `k` inputs to `n` outputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,6 +98,8 @@ pub struct AllReduceRow {
 pub struct KernelTables {
     /// Matrix products.
     pub products: Vec<ProductRow>,
+    /// Matrix products in BF16, where `products` are in another format: output head and router are BF16 all the same.
+    pub bf16_products: Vec<ProductRow>,
     /// Attention of prompts.
     pub prefill: Vec<AttentionRow>,
     /// Attention of decode rows.
@@ -151,7 +166,8 @@ pub fn fit_from_kernels(gpu: &Gpu, weights: WeightDtype, tables: &KernelTables) 
             f64::from(r.batch) * f64::from(r.tokens) * f64::from(r.kv_heads) * f64::from(r.head_dim) * 4.0
         };
         let model = |x: &[f64], r: &AttentionRow| (x[1] + bytes(r) * peaks.byte_s / x[0], r.seconds);
-        let x = solve("decode", &names, &[0.8, 1e-5], &tables.decode, heads, model, &mut fit.errors)?;
+        let rows = usual(&tables.decode, |r| r.tokens >= LEAST_CONTEXT);
+        let x = solve("decode", &names, &[0.8, 1e-5], &rows, heads, model, &mut fit.errors)?;
         // One memory share for both: products and attention read equally well up to a few per cent.
         fit.row.memory_share = Some(memory.map_or(x[0], |m| libm::sqrt(m * x[0])));
         fit.row.attention_launch_us = Some(x[1] * 1e6);
@@ -165,7 +181,9 @@ pub fn fit_from_kernels(gpu: &Gpu, weights: WeightDtype, tables: &KernelTables) 
             4.0 * f64::from(r.head_dim) * f64::from(r.heads) * pairs
         };
         let model = |x: &[f64], r: &AttentionRow| (x[2] + flops(r, x[1]) * peaks.flop16_s / x[0], r.seconds);
-        let x = solve("prefill", &names, &[0.6, 300.0, 1e-5], &tables.prefill, heads, model, &mut fit.errors)?;
+        let at_once = |r: &AttentionRow| u64::from(r.batch) * u64::from(r.tokens) <= MOST_PROMPT_TOKENS;
+        let rows = usual(&tables.prefill, |r| r.tokens >= LEAST_PROMPT && at_once(r));
+        let x = solve("prefill", &names, &[0.6, 300.0, 1e-5], &rows, heads, model, &mut fit.errors)?;
         fit.row.attention_compute_share = Some(x[0]);
         fit.row.attention_row_tokens = Some(x[1]);
         fit.row.attention_launch_us = Some(launch.unwrap_or(x[2]) * 1e6);
@@ -179,7 +197,8 @@ pub fn fit_from_kernels(gpu: &Gpu, weights: WeightDtype, tables: &KernelTables) 
                 % 5
                 != 0
         };
-        let rows: Vec<ExpertRow> = tables.experts.iter().copied().filter(|r| r.tokens <= MOST_TOKENS).collect();
+        let usual = |r: &ExpertRow| r.tokens <= MOST_TOKENS && r.inner / r.tensor_parallel.max(1) >= LEAST_EXPERT;
+        let rows: Vec<ExpertRow> = tables.experts.iter().copied().filter(usual).collect();
         let names = ["expert_compute_share", "expert_memory_share", "expert_launch_us"];
         let model = |x: &[f64], r: &ExpertRow| (peaks.experts(r, x[0], x[1], x[2]), r.seconds);
         let x = solve("experts", &names, &[0.4, 0.7, 3e-5], &rows, keep, model, &mut fit.errors)?;
@@ -194,7 +213,9 @@ pub fn fit_from_kernels(gpu: &Gpu, weights: WeightDtype, tables: &KernelTables) 
             let n = f64::from(r.gpus);
             (x[1] + r.bytes * 2.0 * (n - 1.0) / n * peaks.link_byte_s / x[0], r.seconds)
         };
-        let x = solve("all_reduce", &names, &[0.4, 1e-5], &tables.all_reduce, keep, model, &mut fit.errors)?;
+        let rows: Vec<AllReduceRow> =
+            tables.all_reduce.iter().copied().filter(|r| MESSAGES.contains(&r.bytes)).collect();
+        let x = solve("all_reduce", &names, &[0.4, 1e-5], &rows, keep, model, &mut fit.errors)?;
         fit.row.link_share = Some(x[0]);
         fit.row.all_reduce_latency_us = Some(x[1] * 1e6);
     }
@@ -204,6 +225,13 @@ pub fn fit_from_kernels(gpu: &Gpu, weights: WeightDtype, tables: &KernelTables) 
 fn is_of_a_layer(r: &ProductRow) -> bool {
     let weights = u64::from(r.n) * u64::from(r.k);
     r.n >= LEAST_SIDE && r.k >= LEAST_SIDE && weights >= LEAST_WEIGHTS && r.m <= MOST_TOKENS
+}
+
+/// The rows of `keep` that are of usual heads.
+fn usual(rows: &[AttentionRow], keep: impl Fn(&AttentionRow) -> bool) -> Vec<AttentionRow> {
+    let width = rows.iter().any(|r| r.head_dim == USUAL_HEAD).then_some(USUAL_HEAD);
+    let fits = |r: &&AttentionRow| r.kv_heads <= MOST_KV_HEADS && width.is_none_or(|w| r.head_dim == w) && keep(r);
+    rows.iter().filter(fits).copied().collect()
 }
 
 /// Seconds an operation or byte at the data sheet's peaks.
@@ -249,8 +277,9 @@ impl Peaks {
 }
 
 fn check(tables: &KernelTables) -> Result<(), LatencyError> {
-    let times: [(&str, Vec<f64>); 5] = [
+    let times: [(&str, Vec<f64>); 6] = [
         ("products", tables.products.iter().map(|r| r.seconds).collect()),
+        ("bf16_products", tables.bf16_products.iter().map(|r| r.seconds).collect()),
         ("prefill", tables.prefill.iter().map(|r| r.seconds).collect()),
         ("decode", tables.decode.iter().map(|r| r.seconds).collect()),
         ("experts", tables.experts.iter().map(|r| r.seconds).collect()),

@@ -15,7 +15,7 @@ mod work;
 pub use crate::memory::GraphSizes;
 pub use analytic::{Analytic, AnalyticOptions, LatencyError};
 pub use constant::Constant;
-pub use curves::{Curves, ProductCurve, WeightDtype};
+pub use curves::{Borrowed, Curves, ProductCurve, WeightDtype};
 pub use fitted::{FIRST_ROWS, Features, Fitted};
 pub use kernels::{
     AllReduceRow, AttentionRow, ExpertRow, KernelFit, KernelTables, PartError, ProductRow, fit_from_kernels,

@@ -183,7 +183,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Step times of `model` on `tensor_parallel` of `gpu` from tables of its kernels, BF16 KV.
+    /// Step times of `model` on `tensor_parallel` of `gpu` from tables of its kernels; attention's are of the cache's
+    /// number format.
     ///
     /// # Errors
     /// What [`Analytic::new`] refuses, a model with windows, latents or linear attention, and shapes that the tables lack.
@@ -198,18 +199,25 @@ impl Table {
         if model.is_mla() || model.window > 0 || model.full_attention_layers != model.layers {
             return Err(missing(format!("{}: the table model knows full attention of key/value heads only", model.id)));
         }
+        if options.expert_parallel && model.moe_layers > 0 {
+            return Err(missing(format!("{}: the table model knows experts that are cut, not spread whole", model.id)));
+        }
         let products = Products::new(&tables.products)?;
+        let bf16 = match tables.bf16_products.as_slice() {
+            [] => None,
+            rows => Some(Products::new(rows)?),
+        };
+        let bf16 = bf16.as_ref().unwrap_or(&products);
         let mut parts: Vec<(f64, Line)> = Vec::new();
         for p in base.products() {
             parts.push((p.layers, products.line(p.n, p.k)?));
         }
         let moe = f64::from(model.moe_layers);
         if model.moe_layers > 0 {
-            parts.push((moe, products.line(model.experts.into(), model.hidden.into())?));
+            parts.push((moe, bf16.line(model.experts.into(), model.hidden.into())?));
             parts.push((moe, experts(tables, model, tensor_parallel)?));
         }
-        let head =
-            products.line(libm::ceil(f64::from(model.vocab) / f64::from(tensor_parallel)), model.hidden.into())?;
+        let head = bf16.line(libm::ceil(f64::from(model.vocab) / f64::from(tensor_parallel)), model.hidden.into())?;
         let reduce = if tensor_parallel > 1 { Some(all_reduce(tables, tensor_parallel)?) } else { None };
         let layers_s = |n: f64| {
             let reduces = reduce.as_ref().map_or(0.0, |l| base.all_reduces() * l.at(n * base.token_bytes()));
@@ -340,9 +348,15 @@ fn shaped(rows: &[AttentionRow], m: &Model, tp: u32, what: &str) -> Result<Vec<A
         format!("{least} to {most}")
     };
     let (h, kv, d) = (range(|r| r.heads), range(|r| r.kv_heads), range(|r| r.head_dim));
+    let near = rows.iter().filter(|r| r.kv_heads == kv_heads && r.head_dim == m.head_dim && r.batch == 1);
+    let mut near: Vec<u32> = near.map(|r| r.heads).collect();
+    near.sort_unstable();
+    near.dedup();
+    let near: Vec<String> = near.iter().map(u32::to_string).collect();
+    let near = if near.is_empty() { String::new() } else { format!("; with these KV heads {} heads", near.join(", ")) };
     Err(missing(format!(
         "{what}: no rows of one sequence with {heads} heads, {kv_heads} KV heads of width {}; the table has {h} heads, \
-         {kv} KV heads, widths {d}",
+         {kv} KV heads, widths {d}{near}",
         m.head_dim
     )))
 }
@@ -493,6 +507,7 @@ mod tests {
             text.contains("no rows of one sequence with 28 heads, 4 KV heads of width 128; the table has 4 to 64"),
             "{text}"
         );
+        assert!(text.ends_with("widths 128 to 128; with these KV heads 16 heads"), "{text}");
         let mut narrow = full.clone();
         narrow.products.retain(|r| r.k >= 4_096);
         let text = refused("llama-3.1-8b", 4, &narrow);

@@ -1,7 +1,8 @@
 //! Counts of a model's work on one GPU: matrix products, experts touched, operations of attention.
 //!
-//! Imports `catalog`. Must keep true: at tensor parallelism 1 the weights add up to the model's parameters.
+//! Imports `catalog`, `memory`. Must keep true: at tensor parallelism 1 the weights add up to the model's parameters.
 use crate::catalog::Model;
+use crate::memory::{self, Matrix, Role};
 
 /// A matrix product of one GPU: `k` inputs to `n` outputs, so often in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,47 +17,22 @@ pub(super) struct Product {
     pub elementwise: f64,
 }
 
-/// The products of all layers but routers and routed experts. A GPU holds at least one KV head; MLA's down projections
-/// are on every GPU. Norms and biases are ignored.
+/// The products of all layers but routers and routed experts: the matrices that [`memory::matrices`] counts, with what
+/// element-wise kernels read and write about them. Norms and biases are ignored.
 pub(super) fn products(m: &Model, tensor_parallel: u32) -> Vec<Product> {
-    let tp = f64::from(tensor_parallel);
-    let [hidden, heads, head_dim] = [m.hidden, m.heads, m.head_dim].map(f64::from);
-    let heads = heads / tp;
-    let layers = f64::from(m.layers);
-    let mut all = Vec::new();
-    let mut add = |n: f64, k: f64, layers: f64, elementwise: f64| {
-        if layers > 0.0 && n > 0.0 {
-            all.push(Product { n, k, layers, elementwise });
-        }
-    };
     // Two norms with their residuals read and write four streams each.
-    let norms = 8.0 * hidden;
-    if m.is_mla() {
-        let [q_rank, kv_rank, rope, nope, v] =
-            [m.q_lora_rank, m.kv_lora_rank, m.qk_rope_head_dim, m.qk_nope_head_dim, m.v_head_dim].map(f64::from);
-        let query = heads * (nope + rope);
-        if m.q_lora_rank > 0 {
-            add(q_rank + kv_rank + rope, hidden, layers, norms);
-            add(query, q_rank, layers, 3.0 * query);
-        } else {
-            add(query + kv_rank + rope, hidden, layers, norms + 3.0 * query);
-        }
-        add(heads * (nope + v), kv_rank, layers, 0.0);
-        add(hidden, heads * v, layers, 0.0);
-    } else {
-        let kv = f64::from((m.kv_heads / tensor_parallel).max(1));
-        let rows = (heads + 2.0 * kv) * head_dim;
-        add(rows, hidden, layers, norms + 3.0 * rows);
-        add(hidden, heads * head_dim, layers, 0.0);
-    }
-    let mut gated = |inner: u32, layers: u32| {
-        let inner = f64::from(inner) / tp;
-        add(2.0 * inner, hidden, layers.into(), 3.0 * inner);
-        add(hidden, inner, if inner > 0.0 { layers.into() } else { 0.0 }, 0.0);
+    let norms = 8.0 * f64::from(m.hidden);
+    let latents = if m.is_mla() { f64::from(m.kv_lora_rank + m.qk_rope_head_dim) } else { 0.0 };
+    let elementwise = |x: &Matrix| match x.role {
+        // MLA's latents are no heads to be rotated; queries are, wherever they come from.
+        Role::Attention if m.is_mla() && m.q_lora_rank > 0 => norms,
+        Role::Attention => norms + 3.0 * (x.n - latents),
+        Role::Query => 3.0 * x.n,
+        Role::GateUp => 1.5 * x.n,
+        Role::KeyValue | Role::AttentionOut | Role::Down => 0.0,
     };
-    gated(m.ffn, m.dense_layers);
-    gated(m.shared_ffn, m.moe_layers);
-    all
+    let product = |x: &Matrix| Product { n: x.n, k: x.k, layers: x.layers, elementwise: elementwise(x) };
+    memory::matrices(m, tensor_parallel).iter().map(product).collect()
 }
 
 /// Routed experts that a step of `tokens` touches, of all `e`, where each token visits `k`: k T e / (e + k (T - 1)).

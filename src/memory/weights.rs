@@ -10,7 +10,7 @@
 //! `Fp8Config.get_quant_method`; AWQ and GPTQ likewise). The embedding and the head are `VocabParallelEmbedding`s,
 //! routers are built with `quant_config=None` (`mixtral.py`, `gpt_oss.py`, `deepseek_v2.py`), norms are not linear.
 //! Read 2026-11-24.
-use super::WeightsDtype;
+use super::{WeightsDtype, matrices};
 use crate::catalog::Model;
 
 /// Bytes of a parameter that is not quantised: BF16.
@@ -36,26 +36,12 @@ pub(super) struct WeightBytes {
 
 fn params(m: &Model, tensor_parallel: u32) -> Params {
     let tp = f64::from(tensor_parallel);
-    let [hidden, heads, head_dim] = [m.hidden, m.heads, m.head_dim].map(f64::from);
-    let attention = if m.is_mla() {
-        let [q_rank, kv_rank, rope, nope, v] =
-            [m.q_lora_rank, m.kv_lora_rank, m.qk_rope_head_dim, m.qk_nope_head_dim, m.v_head_dim].map(f64::from);
-        let query_in = if m.q_lora_rank > 0 { q_rank } else { hidden };
-        let whole = hidden * (q_rank + kv_rank + rope);
-        whole + heads / tp * (query_in * (nope + rope) + kv_rank * (nope + v) + v * hidden)
-    } else {
-        hidden * head_dim * 2.0 * (heads / tp + f64::from(kv_heads_on_gpu(m, tensor_parallel)))
-    };
-    let gated = |inner: u32, count: u32| 3.0 * hidden * f64::from(inner) * f64::from(count) / tp;
-    let ffn = gated(m.ffn, m.dense_layers)
-        + gated(m.shared_ffn, m.moe_layers)
-        + gated(m.moe_ffn, m.experts) * f64::from(m.moe_layers);
+    let hidden = f64::from(m.hidden);
+    let dense: f64 = matrices(m, tensor_parallel).iter().map(|x| x.n * x.k * x.layers).sum();
+    let expert = 3.0 * hidden * f64::from(m.moe_ffn) / tp;
+    let experts = f64::from(m.experts) * f64::from(m.moe_layers);
     let embeddings = if m.tied_embeddings { 1.0 } else { 2.0 };
-    let routers = hidden * f64::from(m.experts) * f64::from(m.moe_layers);
-    Params {
-        linear: attention * f64::from(m.layers) + ffn,
-        kept: hidden * f64::from(m.vocab) * embeddings / tp + routers,
-    }
+    Params { linear: dense + expert * experts, kept: hidden * f64::from(m.vocab) * embeddings / tp + hidden * experts }
 }
 
 /// KV heads that a GPU holds: at least one, so heads are repeated where there are fewer than GPUs.

@@ -5,6 +5,7 @@
 pub mod dist;
 mod stream;
 
+pub(crate) use stream::mix;
 pub use stream::{StreamFamily, StreamKey, stream};
 
 /// The generator every stream is made of.

@@ -81,7 +81,8 @@ impl Entries for Buckets {
     fn notes(&self) -> Vec<String> {
         let mut notes = self.inner.notes();
         notes.push(format!(
-            "arrivals stand in buckets of {} s and are spread over each by seed",
+            "arrivals stand in {}-second buckets and are spread over each by seed; trace.spread_buckets = false replays \
+             them as published",
             self.width_ns as f64 / 1e9
         ));
         notes

@@ -19,6 +19,16 @@ impl Format {
     /// All of them.
     pub const ALL: [Format; 5] = [Format::Azure, Format::Mooncake, Format::OwnCsv, Format::OwnJsonl, Format::Generator];
 
+    /// The format of a name.
+    ///
+    /// # Errors
+    /// Lists the names.
+    pub fn named(name: &str) -> Result<Format, String> {
+        let known: Vec<&str> = Format::ALL.iter().map(|f| f.name()).collect();
+        let found = Format::ALL.into_iter().find(|f| f.name() == name);
+        found.ok_or_else(|| format!("`{name}` is no trace format; known are {}", known.join(", ")))
+    }
+
     /// The name in messages and on the command line.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,10 +12,12 @@ mod generate;
 mod profile;
 pub mod read;
 mod replay;
+mod retime;
 mod sessions;
 mod sort;
 mod spec;
 mod stats;
+pub mod transform;
 mod write;
 
 pub use arrivals::ArrivalTimes;
@@ -25,6 +27,7 @@ pub use detect::{Format, detect};
 pub use generate::Generator;
 pub use read::{Opened, open, open_as};
 pub use replay::{NO_ARRIVALS, Replay};
+pub use retime::Retimed;
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
 pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
@@ -32,6 +35,7 @@ pub use stats::{
     ArrivalStats, BLOCK_TOKENS, Counts, CurvePoint, Dispersion, EXACT_BLOCKS, PrefixCurve, Quantiles, RateSeries,
     SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats, unlimited_hit_share,
 };
+pub use transform::Transform;
 pub use write::write_csv;
 
 use crate::types::{Entries, Source};

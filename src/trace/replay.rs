@@ -43,11 +43,6 @@ impl Replay {
         })
     }
 
-    /// What people should know of how the entries so far were read.
-    pub fn notes(&self) -> Vec<String> {
-        self.entries.notes()
-    }
-
     fn draw(&mut self) -> Result<Option<Request>, String> {
         if self.options.limit.is_some_and(|limit| self.made >= limit) || !self.entries.next(&mut self.entry)? {
             return Ok(None);
@@ -70,7 +65,7 @@ impl Replay {
 
 /// Why entries without arrivals are refused.
 pub const NO_ARRIVALS: &str =
-    "the trace does not say when its requests arrive; give it an arrival process or play it as a closed loop";
+    "the trace does not say when its requests arrive; give it arrivals_per_s or arrivals, or users that take turns";
 
 /// The request that an entry becomes when it leaves at `arrival`.
 pub(super) fn request(entry: &mut Entry, arrival: SimTime, options: &SourceOptions) -> Request {
@@ -135,5 +130,8 @@ impl Source for Replay {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, _) => a,
         }
+    }
+    fn notes(&self) -> Vec<String> {
+        self.entries.notes()
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! Must hold: a lane has at most one request under way; a request's index is its entry's id; what a later turn repeats
 //! of the turns before it has their identity, answers included. Holds the whole trace.
+use super::SourceOptions;
 use super::replay::{NO_ARRIVALS, request};
 use super::sort::collect;
-use super::{ArrivalTimes, Arrivals, SourceOptions};
 use crate::types::{Clock, ContentId, Entries, Entry, NO_SESSION, Outcome, Request, Run, SimTime, Source};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -16,8 +16,6 @@ use std::collections::{BinaryHeap, VecDeque};
 pub enum ClosedPlay {
     /// Each session's requests, one after the other.
     Sessions {
-        /// When sessions start, where the trace does not say or something else is wanted.
-        starts: Option<Arrivals>,
         /// Time between an answer and the next request, instead of the recorded one.
         think: Option<SimTime>,
     },
@@ -60,7 +58,7 @@ pub struct Closed {
     due: BinaryHeap<Reverse<(SimTime, usize)>>,
     busy: Vec<bool>,
     total: u64,
-    made: u64,
+    notes: Vec<String>,
 }
 
 impl Closed {
@@ -84,13 +82,13 @@ impl Closed {
             due: BinaryHeap::new(),
             busy: Vec::new(),
             total,
-            made: 0,
+            notes: entries.notes(),
         };
         match play {
             ClosedPlay::Users { users, think } => this.users(all, *users, *think)?,
-            ClosedPlay::Sessions { starts, think } => {
+            ClosedPlay::Sessions { think } => {
                 this.think = *think;
-                this.sessions(all, entries.clock(), starts.as_ref())?;
+                this.sessions(all, entries.clock())?;
             }
         }
         Ok(this)
@@ -114,11 +112,15 @@ impl Closed {
         Ok(())
     }
 
-    fn sessions(&mut self, all: Vec<Entry>, clock: Clock, starts: Option<&Arrivals>) -> Result<(), String> {
+    fn sessions(&mut self, all: Vec<Entry>, clock: Clock) -> Result<(), String> {
+        if !matches!(clock, Clock::Common | Clock::Zero) {
+            return Err(NO_ARRIVALS.into());
+        }
         if all.iter().all(|e| e.session == NO_SESSION) {
             return Err("the trace has no sessions; replay it in an open loop or with users".into());
         }
-        let origin = all.iter().map(|e| e.at_ns).min().unwrap_or(0);
+        let first = all.iter().map(|e| e.at_ns).min().unwrap_or(0);
+        let origin = if clock == Clock::Zero { 0 } else { first };
         let mut first_at = Vec::new();
         for entry in all {
             let alone = entry.session == NO_SESSION;
@@ -142,17 +144,8 @@ impl Closed {
             self.lanes[lane].waiting.push_back(entry);
         }
         self.busy = vec![false; self.lanes.len()];
-        let mut drawn = starts.map(|a| ArrivalTimes::new(a, &self.options, "sessions.start"));
         for (lane, at) in first_at.into_iter().enumerate() {
-            let at = match (&mut drawn, clock) {
-                (Some(times), _) => match times.next_ns() {
-                    Some(at) => at as u64,
-                    None => continue,
-                },
-                (None, Clock::Common | Clock::Zero) => self.options.scaled(at as u64),
-                (None, Clock::Session | Clock::None) => return Err(NO_ARRIVALS.into()),
-            };
-            self.due.push(Reverse((SimTime(at), lane)));
+            self.due.push(Reverse((SimTime(self.options.scaled(at as u64)), lane)));
         }
         Ok(())
     }
@@ -249,7 +242,6 @@ impl Source for Closed {
         }
         assert!(!self.busy[lane], "lane-alone: a lane sends while its last request is under way");
         self.busy[lane] = true;
-        self.made += 1;
         request(&mut entry, at, &self.options)
     }
 
@@ -267,5 +259,141 @@ impl Source for Closed {
 
     fn total(&self) -> Option<u64> {
         Some(self.total)
+    }
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Given(std::vec::IntoIter<Entry>);
+
+    impl Entries for Given {
+        fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+            let next = self.0.next();
+            let any = next.is_some();
+            next.into_iter().for_each(|e| *entry = e);
+            Ok(any)
+        }
+        fn place(&self) -> String {
+            "given".into()
+        }
+    }
+
+    fn turn(id: u64, session: u64, at_s: i64, prompt: u32, think_s: Option<u64>) -> Entry {
+        let (at_ns, think_ns) = (at_s * 1_000_000_000, think_s.map(|s| s * 1_000_000_000));
+        Entry { id, session, at_ns, think_ns, prompt_tokens: prompt, output_tokens: 20, ..Entry::blank() }
+    }
+
+    fn closed(all: Vec<Entry>, play: ClosedPlay) -> Result<Closed, String> {
+        Closed::new(Box::new(Given(all.into_iter())), &play, &SourceOptions::default())
+    }
+
+    fn named(id: u64, len: u32) -> Run {
+        Run { id: ContentId::Named(id), start: 0, len }
+    }
+
+    fn at(s: u64) -> Option<SimTime> {
+        Some(SimTime::from_secs(s))
+    }
+
+    #[test]
+    fn a_turn_leaves_when_the_one_before_was_answered_and_thought_over() {
+        let all = vec![
+            turn(0, 7, 10, 100, None),
+            turn(1, 8, 11, 100, None),
+            turn(2, 7, 30, 150, Some(5)),
+            turn(3, NO_SESSION, 40, 9, None),
+        ];
+        let sessions = ClosedPlay::Sessions { think: None };
+        let mut source = closed(all.clone(), sessions.clone()).unwrap();
+        assert_eq!((source.peek().unwrap(), source.next().index), (at(0), 0));
+        assert_eq!((source.peek().unwrap(), source.next().index), (at(1), 1));
+        // Session 7's next turn waits for its answer; what has no session leaves on time.
+        assert_eq!(source.peek().unwrap(), at(30));
+        source.finished(7, SimTime::from_secs(4), Outcome::Completed);
+        source.finished(8, SimTime::from_secs(4), Outcome::Completed);
+        assert_eq!(source.peek().unwrap(), at(9));
+        let second = source.next();
+        // It repeats the first prompt and the answer, and adds 30 tokens.
+        assert_eq!(
+            second.content.runs(),
+            [
+                Run { id: ContentId::Private(0), start: 0, len: 100 },
+                Run { id: ContentId::Output(0), start: 0, len: 20 },
+                Run { id: ContentId::Private(2), start: 0, len: 30 },
+            ]
+        );
+        assert_eq!((source.peek().unwrap(), source.next().index, source.peek().unwrap()), (at(30), 3, None));
+
+        let mut fixed = closed(all.clone(), ClosedPlay::Sessions { think: Some(SimTime::from_secs(60)) }).unwrap();
+        fixed.next();
+        fixed.finished(7, SimTime::from_secs(4), Outcome::Failed);
+        fixed.next();
+        assert_eq!((fixed.peek().unwrap(), fixed.next().index), (at(30), 3));
+        assert_eq!(fixed.peek().unwrap(), at(64));
+
+        let mut unknown = all;
+        unknown[2].think_ns = None;
+        let error = closed(unknown, sessions.clone()).err().unwrap();
+        assert!(error.contains("give the think time"), "{error}");
+        let error = closed(vec![turn(0, NO_SESSION, 0, 5, None)], sessions).err().unwrap();
+        assert!(error.contains("no sessions"), "{error}");
+    }
+
+    #[test]
+    fn names_say_whether_a_conversation_grew() {
+        let mut all = vec![
+            turn(0, 7, 0, 100, None),
+            turn(1, 7, 1, 200, Some(0)),
+            turn(2, 7, 2, 300, Some(0)),
+            turn(3, 7, 3, 90, Some(0)),
+        ];
+        // Full blocks of 64 are named; the second turn repeats the first's block, then has two of its own.
+        all[0].content = vec![named(1, 64)];
+        all[1].content = vec![named(1, 64), named(2, 64), named(3, 64)];
+        // The third goes another way after the first block, and the fourth is cut short.
+        all[2].content = vec![named(1, 64), named(9, 64), named(10, 64), named(11, 64)];
+        all[3].content = vec![named(1, 64)];
+        let mut source = closed(all, ClosedPlay::Sessions { think: None }).unwrap();
+        let mut turns = Vec::new();
+        for s in 0..4 {
+            assert!(source.peek().unwrap().is_some());
+            turns.push(source.next());
+            source.finished(7, SimTime::from_secs(s + 1), Outcome::Completed);
+        }
+        let runs: Vec<&[Run]> = turns.iter().map(|t| t.content.runs()).collect();
+        assert_eq!(
+            runs[1],
+            [
+                named(1, 64),
+                Run { id: ContentId::Private(0), start: 0, len: 36 },
+                Run { id: ContentId::Output(0), start: 0, len: 20 },
+                Run { id: ContentId::Named(2), start: 56, len: 8 },
+                named(3, 64),
+                Run { id: ContentId::Private(1), start: 0, len: 8 },
+            ]
+        );
+        assert_eq!(runs[2][..2], [named(1, 64), named(9, 64)]);
+        assert_eq!(runs[3], [named(1, 64), Run { id: ContentId::Private(3), start: 0, len: 26 }]);
+        assert_eq!(turns[1].content.shared_prefix(&turns[0].content), 100);
+        assert!(turns.iter().all(|t| t.content.tokens() == u64::from(t.prompt_tokens)));
+    }
+
+    #[test]
+    fn users_take_the_requests_in_order() {
+        let all = (0..4).map(|i| turn(i, NO_SESSION, 100 * i as i64, 9, None)).collect();
+        let think = SimTime::from_secs(2);
+        let mut source = closed(all, ClosedPlay::Users { users: 2, think }).unwrap();
+        assert_eq!((source.next().index, source.next().index, source.peek().unwrap()), (0, 1, None));
+        source.finished(1, SimTime::from_secs(3), Outcome::Completed);
+        assert_eq!(source.peek().unwrap(), at(5));
+        assert_eq!((source.next().session, source.peek().unwrap()), (1, None));
+        source.finished(0, SimTime::from_secs(6), Outcome::Completed);
+        source.finished(1, SimTime::from_secs(7), Outcome::Completed);
+        assert_eq!((source.peek().unwrap(), source.next().index, source.peek().unwrap()), (at(8), 3, None));
     }
 }

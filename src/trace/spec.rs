@@ -41,6 +41,13 @@ pub struct Arrivals {
     pub bursts: Vec<Burst>,
 }
 
+impl Arrivals {
+    /// Poisson arrivals of a constant rate, requests a second.
+    pub fn poisson(per_s: f64) -> Arrivals {
+        Arrivals { process: Process::Poisson, rate: vec![RatePoint { at: SimTime::ZERO, per_s }], bursts: Vec::new() }
+    }
+}
+
 /// How irregular arrivals are.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -35,6 +35,17 @@ pub fn parse_duration(text: &str) -> Result<SimTime, String> {
     u64::try_from(product / scale).map(SimTime).map_err(|_| wrong("it is longer than 584 years"))
 }
 
+/// The shortest text that [`parse_duration`] reads as `t`.
+pub fn duration_text(t: SimTime) -> String {
+    let units = [(86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s")];
+    let finer = [(1_000_000, "ms"), (1_000, "us")];
+    let (ns, unit) = match t.0 {
+        0 => (1_000_000_000, "s"),
+        n => units.into_iter().chain(finer).find(|(unit, _)| n % unit == 0).unwrap_or((1, "ns")),
+    };
+    format!("{}{unit}", t.0 / ns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +58,21 @@ mod tests {
         assert_eq!(parse_duration("90m").unwrap(), parse_duration("1.5h").unwrap());
         for bad in ["", "5", "s", "-1s", "1.2.3s", "5 parsecs", "0.5ns", "99999999999d", ".5s"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let cases = [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500_000, "1500us"),
+            (250_000_000, "250ms"),
+            (90_000_000_000, "90s"),
+            (7_200_000_000_000, "2h"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!((duration_text(SimTime(ns)).as_str(), parse_duration(text)), (text, Ok(SimTime(ns))));
         }
     }
 }

@@ -14,7 +14,7 @@ mod seams;
 mod time;
 
 pub use content::{Content, ContentId, Run};
-pub use duration::parse_duration;
+pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use entry::{Clock, Entries, Entry, Measured, Status};
 pub use money::{PICO_PER_USD, TokenPrice, Usd};

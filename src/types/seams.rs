@@ -14,6 +14,10 @@ pub trait Source: Send {
     fn finished(&mut self, session: u64, at: SimTime, outcome: Outcome);
     /// Requests it will yield in all, where known (progress bars only).
     fn total(&self) -> Option<u64>;
+    /// What people should know of how the requests so far were made: assumptions, estimates, counts. A sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A prefill chunk of a batch.

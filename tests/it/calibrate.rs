@@ -171,8 +171,10 @@ fn data_that_cannot_tell_a_coefficient_are_refused_by_its_name() {
     refused(&fit(&["a.jsonl", "other.jsonl"]), &["the files are of several models"]);
     refused(&fit(&["a.jsonl", "--without", "prefil"]), &["unknown coefficient `prefil`; did you mean `prefill`"]);
     refused(&fit(&["a.jsonl", "--engine", "max_num_seq=1"]), &["unknown engine setting `max_num_seq`"]);
-    let table = run(dir.path(), &["calibrate", "--kind", "inferencex", "a.jsonl", "--out", "p.toml"]);
+    let table = run(dir.path(), &["calibrate", "--kind", "ml-energy", "a.jsonl", "--out", "p.toml"]);
     refused(&table, &["a profile is fitted from engine-steps"]);
+    let rows = run(dir.path(), &["calibrate", "--kind", "inferencex", "a.jsonl", "--out", "p.toml"]);
+    refused(&rows, &["column `concurrency` is missing"]);
 }
 
 #[test]
@@ -312,4 +314,44 @@ fn requests_of_vllm_023_are_predicted_from_two_of_four_rates() {
     for (metric, bound) in [("ttft_p50_s", 0.05), ("ttft_p99_s", 0.15), ("e2e_p50_s", 0.03), ("e2e_p99_s", 0.08)] {
         at_most(&scores, metric, bound);
     }
+}
+
+#[test]
+fn rows_of_many_models_are_predicted_by_the_catalogue() {
+    let Some(folder) = data("rows_of_many_models_are_predicted_by_the_catalogue") else { return };
+    for (kind, file, metric, median, p90) in [
+        ("inferencex", "inferencex_silicon.csv", "ttft_s", 0.20, 0.45),
+        ("inferencex", "inferencex_silicon.csv", "tpot_s", 0.08, 0.20),
+        ("ml-energy", "ml_energy_llm.csv", "itl_p50_s", 0.10, 0.30),
+        ("vllm-stages", "blis_training_stages.csv", "e2e_mean_s", 0.05, 0.10),
+        ("vllm-stages", "blis_training_stages.csv", "ttft_mean_s", 0.10, 0.15),
+    ] {
+        let scores = scores(kind, &[folder.join("calibration").join(file)], None);
+        let overall = |what: &str| scores["overall"]["metrics"][metric][what].as_f64().unwrap_or(f64::NAN);
+        let (m, p) = (overall("median_ape"), overall("p90_ape"));
+        assert!(m <= median && p <= p90, "{kind}: {metric} is off by {m:.3}, p90 {p:.3}; targets {median} and {p90}");
+    }
+}
+
+#[test]
+fn a_frontend_is_fitted_to_closed_loops_and_its_row_is_the_catalogues() {
+    let Some(folder) = data("a_frontend_is_fitted_to_closed_loops_and_its_row_is_the_catalogues") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("frontend.toml");
+    let mut fit = command();
+    fit.args(["calibrate", "--kind", "inferencex"]).arg(folder.join("calibration/inferencex_silicon.csv"));
+    let printed = end_of(fit.arg("--out").arg(&out)).well().stdout;
+    assert!(printed.contains("all folds") && printed.contains("no frontend"), "{printed}");
+    let parse = |text: &str| text.parse::<toml::Table>().unwrap()["frontend"].as_array().unwrap()[0].clone();
+    let fitted = parse(&std::fs::read_to_string(&out).unwrap());
+    let shipped = crate::program::root().join("src/catalog/data/step_times.toml");
+    let shipped = parse(&std::fs::read_to_string(shipped).unwrap());
+    for key in ["arrival_s", "arrival_s_per_1000_prompt_tokens", "error"] {
+        let (got, want) = (fitted[key].as_float().unwrap(), shipped[key].as_float().unwrap());
+        assert!(
+            (got / want - 1.0).abs() < 0.01,
+            "{key}: fitted {got}, shipped {want}: put the new row in the catalogue"
+        );
+    }
+    assert_eq!(fitted["data_sha256"], shipped["data_sha256"]);
 }

@@ -97,7 +97,7 @@ fn a_missing_file_is_named_with_the_key_that_asked_for_it() {
     let none = baseload(&["run", "no-such.toml"]);
     assert!(none.code == 2 && none.message().contains("no-such.toml: "), "{}", none.stderr);
     assert!(none.message().contains("`baseload run` without a file lists experiments"), "{}", none.stderr);
-    edited("t.csv", "u.csv", &["e.toml:3: trace.path: u.csv is not a file", "relative to the experiment file"]);
+    edited("t.csv", "u.csv", &["e.toml:3: trace.path: u.csv is not there", "relative to the experiment file"]);
     edited("path = \"t.csv\"", "generate = \"g.toml\"", &["e.toml:3: trace.generate: g.toml: No such file"]);
     edited(
         "path = \"t.csv\"",

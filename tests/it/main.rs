@@ -9,6 +9,8 @@ mod failures;
 mod fetch;
 mod instructions;
 mod interrupt;
+#[cfg(feature = "frames")]
+mod kernels;
 mod manifest;
 mod perf;
 mod program;
@@ -17,3 +19,5 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+#[cfg(feature = "frames")]
+mod traces;

@@ -3,17 +3,21 @@
 //! Source: InferenceX by way of aiconfigurator's silicon_sample.csv (data/calibration, read 2026-11-24).
 //! Protocol: `concurrency` requests always in flight, 10 x concurrency prompts after 2 x concurrency warm-ups, prompt
 //! and output lengths uniform in [0.8 L, L], EOS ignored, nothing shared, `max_num_seqs` = concurrency, 8,192 batched
-//! tokens, memory utilisation 0.9.
+//! tokens, memory utilisation 0.9. Scheduling is the default of the row's `backend_version`; a row that does not say it
+//! is taken for today's vLLM. What lies before the engine is the catalogue's `[[frontend]]` of this kind.
 //! Whether the figures are means or medians, and whether the measured prompts start into an idle engine, is not stated.
 //! Measured TTFTs grow almost in proportion to concurrency (Qwen3-32B, 1024/128, 2 GPUs: 154 ms at 8 users, 692 at
 //! 128): so do means over prompts that all start at once, while medians, and means behind warm-ups that run on, grow
 //! by half as much or less. So the warm-ups end before the prompts start, and means are compared.
+use super::super::fit::lags;
 use super::super::hash;
 use super::super::machine::{self, StepOptions};
 use super::super::score::{Scores, mean};
+use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
+use crate::catalog::Catalog;
 use crate::engine::VllmConfig;
 use crate::random::{self, dist};
 use crate::types::SimTime;
@@ -25,12 +29,14 @@ pub struct Point {
     model: String,
     system: String,
     backend: String,
+    version: String,
     precision: String,
     tensor_parallel: u32,
     concurrency: u32,
     isl: u32,
     osl: u32,
-    ttft_s: f64,
+    /// Measured TTFT.
+    pub ttft_s: f64,
     tpot_s: f64,
     /// Hash of the row.
     pub hash: String,
@@ -40,6 +46,10 @@ impl Point {
     /// The GPU, as the data name it.
     pub fn gpu(&self) -> &str {
         &self.system
+    }
+    /// Model, GPUs and lengths.
+    pub fn group(&self) -> String {
+        format!("{} tp{} {}/{}", self.model, self.tensor_parallel, self.isl, self.osl)
     }
 }
 
@@ -71,6 +81,7 @@ pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
             model: row.text("model_path").into(),
             system: row.text("system").into(),
             backend: row.text("backend").into(),
+            version: row.text("backend_version").into(),
             precision: row.text("precision").into(),
             tensor_parallel: row.count("tp_size")?,
             concurrency: row.count("concurrency")?,
@@ -86,8 +97,9 @@ pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
 
 /// Rows whose TTFT is more than so many times their family's least are KV-saturated.
 const SATURATED: f64 = 10.0;
+const ANOTHER_ENGINE: &str = "another engine";
 
-fn trial(p: &Point, engine: VllmConfig) -> Trial {
+fn trial(p: &Point, engine: VllmConfig, lags: Lags) -> Trial {
     let users = p.concurrency;
     let draw = |what: &str, i: u64, most: u32| {
         let mut stream = random::stream(1, 0, what, i, 0);
@@ -100,63 +112,87 @@ fn trial(p: &Point, engine: VllmConfig) -> Trial {
         output: draw("inferencex-output", i, p.osl),
         content: None,
     };
-    let engine = VllmConfig { max_num_seqs: users, max_num_batched_tokens: 8_192, prefix_caching: false, ..engine };
-    Trial {
-        requests: (0..10 * u64::from(users)).map(sent).collect(),
-        sending: Loop::Closed(users),
-        engine,
-        lags: Lags::default(),
-    }
+    let engine = VllmConfig {
+        max_num_seqs: users,
+        max_num_batched_tokens: 8_192,
+        prefix_caching: false,
+        async_scheduling: machine::asynchronous(&p.version),
+        ..engine
+    };
+    Trial { requests: (0..10 * u64::from(users)).map(sent).collect(), sending: Loop::Closed(users), engine, lags }
 }
 
-/// Predicted mean TTFT and TPOT, and the seconds of reading the weights.
-fn predict(p: &Point) -> Result<(f64, f64, f64), String> {
+/// Means that are predicted of a point.
+#[derive(Debug, Clone, Copy)]
+pub struct Predicted {
+    /// TTFT, frontend included.
+    pub ttft_s: f64,
+    /// TPOT.
+    pub tpot_s: f64,
+    /// Tokens of a prompt.
+    pub prompt: f64,
+    /// Seconds of reading the weights.
+    weights_s: f64,
+}
+
+/// Simulates a point behind a frontend.
+///
+/// # Errors
+/// A model, GPU or precision that is not known; the simulation's.
+pub fn predict(p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, String> {
     let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
     let gpu = machine::gpu(&p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
-    let weights =
-        machine::weights_dtype(&p.precision).ok_or_else(|| format!("precision {} is not known", p.precision))?;
-    let engine = machine::engine_for(model, gpu, p.tensor_parallel, weights, 0.9)?;
+    let weights = machine::checkpoint_dtype(&p.model, &p.precision)
+        .ok_or_else(|| format!("precision {} is not known", p.precision))?;
+    let trial = trial(p, machine::engine_for(model, gpu, p.tensor_parallel, weights, 0.9)?, lags);
     let options = StepOptions {
         weights,
         expert_parallel: false,
-        async_scheduling: engine.async_scheduling,
-        max_num_seqs: p.concurrency,
-        max_num_batched_tokens: 8_192,
+        async_scheduling: trial.engine.async_scheduling,
+        max_num_seqs: trial.engine.max_num_seqs,
+        max_num_batched_tokens: trial.engine.max_num_batched_tokens,
         graphs: true,
     };
-    let trial = trial(p, engine);
-    let step_time = machine::step_time_for(model, gpu, p.tensor_parallel, &options)?;
+    let step_time = supply.step_time(model, gpu, p.tensor_parallel, &options)?;
     let played = play(&trial, step_time)?;
     let kept = || played.timings.iter().zip(&trial.requests);
     let ttft: Vec<f64> = kept().map(|(t, _)| t.ttft_s()).collect();
     let tpot: Vec<f64> =
         kept().filter(|(_, r)| r.output > 1).map(|(t, r)| (t.e2e_s() - t.ttft_s()) / f64::from(r.output - 1)).collect();
+    let prompts: Vec<f64> = trial.requests.iter().map(|r| r.prompt.into()).collect();
+    let mean = |values: &[f64]| mean(values).unwrap_or(f64::NAN);
     let weights_s = machine::weights_s(model, gpu, p.tensor_parallel, weights);
-    Ok((mean(&ttft).unwrap_or(f64::NAN), mean(&tpot).unwrap_or(f64::NAN), weights_s))
+    Ok(Predicted { ttft_s: mean(&ttft), tpot_s: mean(&tpot), prompt: mean(&prompts), weights_s })
+}
+
+/// Why a point is not judged, if so.
+pub fn apart(p: &Point, all: &[Point]) -> Option<&'static str> {
+    let family = |p: &Point| (p.model.clone(), p.backend.clone(), p.precision.clone(), p.tensor_parallel, p.isl, p.osl);
+    let least = all.iter().filter(|q| family(q) == family(p)).map(|q| q.ttft_s).fold(f64::INFINITY, f64::min);
+    match p.backend.as_str() {
+        "vllm" if p.ttft_s > SATURATED * least => Some("KV-saturated"),
+        "vllm" => None,
+        _ => Some(ANOTHER_ENGINE),
+    }
 }
 
 /// Scores the points.
-pub fn score(points: &[Point]) -> Scores {
-    let family = |p: &Point| (p.model.clone(), p.backend.clone(), p.precision.clone(), p.tensor_parallel, p.isl, p.osl);
-    let mut rows = Vec::new();
-    let mut notes = Vec::new();
+pub fn score(points: &[Point], supply: &Supply) -> Scores {
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    let frontend = Catalog::embedded().frontend("inferencex");
+    let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for p in points {
-        let least = points.iter().filter(|q| family(q) == family(p)).map(|q| q.ttft_s).fold(f64::INFINITY, f64::min);
-        let apart = match p.backend.as_str() {
-            "vllm" if p.ttft_s > SATURATED * least => Some("KV-saturated"),
-            "vllm" => None,
-            _ => Some("another engine"),
-        };
-        if apart == Some("another engine") {
+        let apart = apart(p, points);
+        if apart == Some(ANOTHER_ENGINE) {
             continue;
         }
-        match predict(p) {
+        match predict(p, lags, supply) {
             Err(why) => super::note(&mut notes, &why),
-            Ok((ttft, tpot, weights_s)) => rows.push(Scored {
-                group: format!("{} tp{} {}/{}", p.model, p.tensor_parallel, p.isl, p.osl),
+            Ok(predicted) => rows.push(Scored {
+                group: p.group(),
                 at: [p.concurrency.into(), p.isl.into(), p.osl.into()],
-                weights_s,
-                values: vec![("ttft_s", ttft, p.ttft_s), ("tpot_s", tpot, p.tpot_s)],
+                weights_s: predicted.weights_s,
+                values: vec![("ttft_s", predicted.ttft_s, p.ttft_s), ("tpot_s", predicted.tpot_s, p.tpot_s)],
                 apart,
             }),
         }
@@ -165,6 +201,7 @@ pub fn score(points: &[Point]) -> Scores {
     if others > 0 {
         notes.push(format!("{others} rows of other engines than vLLM are not predicted"));
     }
+    notes.extend(frontend.map(super::frontend_note));
     scores("inferencex", &rows, notes)
 }
 
@@ -180,7 +217,7 @@ mod tests {
     fn saturated_rows_stand_apart_and_unknown_models_are_named() {
         let points = read(ROWS.as_bytes(), "i").unwrap();
         assert_eq!(points.len(), 4);
-        let s = score(&points);
+        let s = score(&points, &Supply::Catalogue);
         assert_eq!((s.groups[0].n, s.apart[0].1), (1, "KV-saturated"));
         assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
         assert!(s.notes.iter().any(|n| n.contains("no/such is not in the catalogue")), "{:?}", s.notes);
@@ -192,7 +229,7 @@ mod tests {
     #[test]
     fn lengths_are_drawn_between_four_fifths_and_all() {
         let points = read(ROWS.as_bytes(), "i").unwrap();
-        let t = trial(&points[0], VllmConfig::default());
+        let t = trial(&points[0], VllmConfig::default(), Lags::default());
         assert_eq!((t.requests.len(), t.sending, t.engine.max_num_seqs), (20, Loop::Closed(2), 2));
         assert!(t.requests.iter().all(|r| (51..=64).contains(&r.prompt) && (13..=16).contains(&r.output)));
     }

@@ -10,10 +10,12 @@ pub mod static_batch;
 pub mod vllm_requests;
 pub mod vllm_stages;
 
-use crate::catalog::MeasuredEngine;
+use super::machine;
+use crate::catalog::{FrontendRow, MeasuredEngine};
 use crate::engine::VllmConfig;
 
-/// The settings of `engine` over those of `base`.
+/// The settings of `engine` over those of `base`. Where `base` would schedule asynchronously, the version says whether
+/// that was the default.
 pub fn config(engine: &MeasuredEngine, base: VllmConfig) -> VllmConfig {
     VllmConfig {
         block_size: engine.block_size.unwrap_or(base.block_size),
@@ -22,9 +24,23 @@ pub fn config(engine: &MeasuredEngine, base: VllmConfig) -> VllmConfig {
         max_num_batched_tokens: engine.max_num_batched_tokens.unwrap_or(base.max_num_batched_tokens),
         max_model_len: engine.max_model_len.unwrap_or(base.max_model_len),
         prefix_caching: engine.enable_prefix_caching.unwrap_or(base.prefix_caching),
-        async_scheduling: engine.async_scheduling.unwrap_or(base.async_scheduling),
+        async_scheduling: engine
+            .async_scheduling
+            .unwrap_or(base.async_scheduling && machine::asynchronous(&engine.version)),
         ..base
     }
+}
+
+/// Says what lies before the engine in predictions.
+pub fn frontend_note(row: &FrontendRow) -> String {
+    format!(
+        "before the engine: {:.1} ms and {:.1} us a prompt token ({}; held out, {}: {:.1} %)",
+        (row.arrival_s + row.token_s) * 1e3,
+        row.arrival_s_per_1000_prompt_tokens * 1e3,
+        row.fitted,
+        row.error_of,
+        row.error * 100.0
+    )
 }
 
 /// Says once why rows are left out, and how many.

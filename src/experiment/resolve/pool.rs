@@ -131,13 +131,25 @@ impl Resolver<'_> {
         };
         let analytic = Analytic::new(model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
-        let step_time: Arc<dyn StepTime> = match &p.profile {
-            Some(named) => {
-                let folder = self.path.parent().unwrap_or(Path::new("."));
-                let profile = profile_of(named, folder, p).map_err(|e| format!("{}: {e}", key("profile")))?;
-                Arc::new(Fitted::new(&profile.step, 1.0))
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let mut kernel_files = Vec::new();
+        let step_time: Arc<dyn StepTime> = match (&p.profile, &p.kernels) {
+            (Some(_), Some(_)) => {
+                return Err(format!("{}: profile is given too; a pool has one step time", key("kernels")));
             }
-            None => Arc::new(analytic),
+            (Some(named), None) => {
+                let (step_time, note) = step_time_of(named, folder, p, (model, gpu), options)
+                    .map_err(|e| format!("{}: {e}", key("profile")))?;
+                self.warnings.extend(note.map(|n| format!("pool {name}: {n}")));
+                step_time
+            }
+            (None, Some(path)) => {
+                let (table, files) = table_of(&folder.join(path), p, (model, gpu), &options)
+                    .map_err(|e| format!("{}: {e}", key("kernels")))?;
+                kernel_files = files;
+                Arc::new(table)
+            }
+            (None, None) => Arc::new(analytic),
         };
         Ok(ResolvedPool {
             name: name.into(),
@@ -147,17 +159,31 @@ impl Resolver<'_> {
             title: title(p),
             facts: BackendFacts { internal: true, capability: model.capability(), max_context_tokens: max_model_len },
             step_time,
+            kernel_files,
             plan,
             engine,
         })
     }
 }
 
-/// The profile that a pool names, if it is of what the pool is.
-fn profile_of(named: &str, folder: &Path, p: &PoolSection) -> Result<Profile, String> {
+/// The step time of the profile that a pool names, if it is of what the pool is; and a note of what it borrows.
+fn step_time_of(
+    named: &str,
+    folder: &Path,
+    p: &PoolSection,
+    (model, gpu): (&Model, &Gpu),
+    options: AnalyticOptions,
+) -> Result<(Arc<dyn StepTime>, Option<String>), String> {
     let profile = match profile_file(named, folder) {
         Some(path) => {
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            if StepTimeFile::is(&text) {
+                let rows = StepTimeFile::parse(&text, &path.display().to_string())?;
+                let (curves, note) = calibrate::curves(named, &rows, gpu, options.weights)?;
+                let options = AnalyticOptions { curves: Some(curves), ..options };
+                let step_time = Analytic::new(model, gpu, p.tensor_parallel, &options).map_err(|e| e.to_string())?;
+                return Ok((Arc::new(step_time), note));
+            }
             Profile::parse(&text, &path.display().to_string())?
         }
         None => Profile::named(named).map_err(|e| e.to_string())?.clone(),
@@ -166,5 +192,44 @@ fn profile_of(named: &str, folder: &Path, p: &PoolSection) -> Result<Profile, St
         let (of, pool) = (profile.of_what(), format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu));
         return Err(format!("profile {} is of {of}; the pool is {pool}: give a profile for that", profile.name));
     }
-    Ok(profile)
+    Ok((Arc::new(Fitted::new(&profile.step, 1.0)), None))
+}
+
+/// The step time interpolated in the kernel tables at `path`, and the files that it rests on, named from there.
+#[cfg(feature = "frames")]
+fn table_of(
+    path: &Path,
+    p: &PoolSection,
+    (model, gpu): (&Model, &Gpu),
+    options: &AnalyticOptions,
+) -> Result<(Table, Vec<KernelInput>), String> {
+    let times = crate::frames::read_kernels(&[path.to_path_buf()])?;
+    let chosen = calibrate::choose_kernels(&times, gpu, options.weights, p.kv_dtype)?;
+    let table = Table::new(model, gpu, p.tensor_parallel, &chosen.tables, options)
+        .map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut files: Vec<KernelInput> = Vec::new();
+    for taken in &chosen.taken {
+        let file = &times.files[taken.file];
+        let below = file.path.strip_prefix(path).ok().filter(|b| !b.as_os_str().is_empty());
+        let name = below.or_else(|| file.path.file_name().map(Path::new)).unwrap_or(&file.path);
+        let input = KernelInput {
+            file: name.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"),
+            bytes: file.bytes,
+            sha256: file.sha256.clone(),
+        };
+        if !files.contains(&input) {
+            files.push(input);
+        }
+    }
+    Ok((table, files))
+}
+
+#[cfg(not(feature = "frames"))]
+fn table_of(
+    _path: &Path,
+    _p: &PoolSection,
+    _of: (&Model, &Gpu),
+    _options: &AnalyticOptions,
+) -> Result<(Table, Vec<KernelInput>), String> {
+    Err("this build cannot read Parquet: build with the feature `frames`".into())
 }

@@ -1,0 +1,379 @@
+//! Cross-validation: what engine runs say of the analytic step time is fitted again without the rows that are scored.
+//!
+//! The catalogue's numbers are of two kinds (`catalog/data/step_times.toml`): those of kernel tables, which no row of
+//! InferenceX has seen, stay; those of engine runs (`NUMBERS` below) are fitted here on the TPOT of the rows that are
+//! left (and on E2E of runs that are known request by request, where such are given), through the simulator, from a start
+//! that no row has seen either. TTFT is scored and not fitted: what lies
+//! before the engine is not part of a step. Rows go in and out by whole groups, or by whole models.
+//!
+//! Method: damped least squares of the logarithm of predicted over measured, outliers weighted down (soft L1 from 5 %
+//! on), derivatives by differences of 3 %. Must keep true: nothing of the rows that are scored reaches the fit; the same
+//! rows give the same numbers whatever the number of threads.
+use super::kinds::inferencex::{Point, score};
+use super::kinds::requests::RequestRun;
+use super::score::{Group, Scores};
+use super::supply::Supply;
+use super::validate::{Kind, Options, served_by};
+use super::{hash, machine};
+use crate::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// A number that engine runs say.
+struct Number {
+    dtype: &'static str,
+    name: &'static str,
+    /// Where the search starts: a guess from kernels and data sheets, made before any fit.
+    start: f64,
+    least: f64,
+    most: f64,
+    /// Size of a step that matters.
+    scale: f64,
+}
+
+const fn number(dtype: &'static str, name: &'static str, [start, least, most, scale]: [f64; 4]) -> Number {
+    Number { dtype, name, start, least, most, scale }
+}
+
+/// What is fitted. Shares of the experts in MXFP4 start where kernels alone are, those of FP8 where BF16's are.
+const NUMBERS: [Number; 10] = [
+    number("bf16", "linear_compute_share", [0.75, 0.4, 1.0, 0.1]),
+    number("bf16", "link_share", [0.55, 0.1, 3.0, 0.3]),
+    number("bf16", "all_reduce_latency_us", [6.0, 0.0, 40.0, 3.0]),
+    number("bf16", "layer_overhead_us", [25.0, 0.0, 100.0, 10.0]),
+    number("bf16", "host_step_us", [500.0, 0.0, 5_000.0, 300.0]),
+    number("bf16", "host_sequence_us", [30.0, 0.0, 100.0, 10.0]),
+    number("fp8", "linear_compute_share", [0.75, 0.3, 1.0, 0.1]),
+    number("fp8", "memory_share", [0.85, 0.4, 1.1, 0.1]),
+    number("mxfp4", "expert_compute_share", [0.29, 0.05, 0.8, 0.1]),
+    number("mxfp4", "expert_memory_share", [0.61, 0.2, 1.4, 0.2]),
+];
+type Values = [f64; NUMBERS.len()];
+
+/// From this residual on a row counts less.
+const SOFT: f64 = 0.05;
+/// Difference that a derivative is taken over, a share of the value.
+const DIFFERENCE: f64 = 0.03;
+/// How much one scale away from the start counts, in residuals: so little that it decides only what rows leave open.
+const PRIOR: f64 = 0.005;
+/// What is fitted of runs that are known request by request, and how much one counts: it stands for thousands of requests.
+const RUN_METRICS: [&str; 3] = ["e2e_p50_s", "e2e_p90_s", "e2e_p99_s"];
+const RUN_WEIGHT: f64 = 4.0;
+/// Rounds of the fit at most; six or seven are usual.
+const ROUNDS: usize = 12;
+
+/// Which rows are left out of the fit that they are scored with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Split {
+    /// Groups, in so many parts by hash of their names.
+    Folds(u32),
+    /// The rows of a model, by any name that `calibrate::model` knows.
+    Model(String),
+    /// Each model in turn.
+    EachModel,
+}
+
+/// Points of one group.
+struct Rows {
+    name: String,
+    model: String,
+    points: Vec<Point>,
+}
+
+/// Fits without each part of the rows, and scores that part.
+///
+/// # Errors
+/// Rows of several GPUs; a model that no row is of; a part without which nothing is left to fit; more parts than groups.
+pub fn cross_validate(points: &[Point], runs: &[RequestRun], split: &Split) -> Result<Scores, String> {
+    let gpu = one_gpu(points)?;
+    for run in runs {
+        // Said before any fit: a run without a model or on another GPU.
+        let (.., by) = served_by(Kind::VllmRequests, run, &Options::default())?;
+        if machine::gpu(&run.name).is_some_and(|g| g.id != gpu) {
+            return Err(format!("{}: {by}, and the rows are of {gpu}: leave it out", run.name));
+        }
+    }
+    let (groups, notes) = by_group(points);
+    if groups.is_empty() {
+        return Err(format!("no row can be predicted: {}", notes.join("; ")));
+    }
+    let mut scores = Scores { kind: "inferencex", notes, ..Scores::default() };
+    for (what, is_out) in parts(&groups, split)? {
+        let (out, left): (Vec<&Rows>, Vec<&Rows>) = groups.iter().partition(|g| is_out(g));
+        let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
+        let fit = fit(&train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
+        let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
+        let part = score(&test, &supply(&gpu, &fit.values));
+        scores.groups.extend(part.groups);
+        scores.apart.extend(part.apart);
+        scores.trivial.extend(trivial(&out, &train));
+        scores.notes.push(format!("{what}: {}", fit.text()));
+    }
+    Ok(scores)
+}
+
+fn one_gpu(points: &[Point]) -> Result<String, String> {
+    let mut ids: Vec<&str> = points.iter().filter_map(|p| machine::gpu(p.gpu())).map(|g| g.id.as_str()).collect();
+    ids.dedup();
+    match ids.as_slice() {
+        [] => Err("no row is of a GPU of the catalogue".into()),
+        [one] => Ok((*one).to_owned()),
+        [one, other, ..] => {
+            Err(format!("rows are of several GPUs, {one} and {other}: a fit is of one; give a file each"))
+        }
+    }
+}
+
+/// The points by the group that they are scored in, and why others are not.
+fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
+    let scored: Vec<Scores> = points.par_iter().map(|p| score(std::slice::from_ref(p), &Supply::Catalogue)).collect();
+    let mut groups: Vec<Rows> = Vec::new();
+    for (p, s) in points.iter().zip(&scored) {
+        let Some(name) = s.groups.iter().chain(s.apart.iter().map(|a| &a.0)).map(|g| &g.name).next() else { continue };
+        match groups.iter_mut().find(|g| g.name == *name) {
+            Some(group) => group.points.push(p.clone()),
+            None => {
+                let named = name.rsplit_once(" tp").map_or(name.as_str(), |(model, _)| model);
+                let model = machine::model(named).map_or_else(|| named.to_owned(), |m| m.id.clone());
+                groups.push(Rows { name: name.clone(), model, points: vec![p.clone()] });
+            }
+        }
+    }
+    let unpredictable: Vec<Point> = points
+        .iter()
+        .zip(&scored)
+        .filter(|(_, s)| s.groups.is_empty() && s.apart.is_empty())
+        .map(|(p, _)| p.clone())
+        .collect();
+    (groups, score(&unpredictable, &Supply::Catalogue).notes)
+}
+
+type Part = (String, Box<dyn Fn(&Rows) -> bool>);
+
+/// What is left out in turn: its name, and which groups are in it.
+fn parts(groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
+    let without = |model: String| -> Part { (format!("without {model}"), Box::new(move |g: &Rows| g.model == model)) };
+    let mut models: Vec<String> = groups.iter().map(|g| g.model.clone()).collect();
+    models.sort();
+    models.dedup();
+    let parts: Vec<Part> = match split {
+        Split::Folds(n) => {
+            let n = *n;
+            if n < 2 || n as usize > groups.len() {
+                return Err(format!("--folds {n}: give 2 to {}, the number of groups", groups.len()));
+            }
+            let fold = move |g: &Rows| u64::from_str_radix(&hash::of(&g.name)[..8], 16).unwrap_or(0) % u64::from(n);
+            let part = |f: u32| -> Part {
+                (format!("without fold {}", f + 1), Box::new(move |g: &Rows| fold(g) == u64::from(f)))
+            };
+            (0..n).map(part).filter(|(_, is_out)| groups.iter().any(is_out)).collect()
+        }
+        Split::Model(name) => {
+            let id = machine::model(name).map_or(name.as_str(), |m| m.id.as_str());
+            if !models.iter().any(|m| m == id) {
+                return Err(format!("--leave-out {name}: no row is of it; there are rows of {}", models.join(", ")));
+            }
+            vec![without(id.to_owned())]
+        }
+        Split::EachModel => models.iter().cloned().map(without).collect(),
+    };
+    match parts.iter().find(|(_, is_out)| groups.iter().all(is_out)) {
+        Some((what, _)) => Err(format!("{what} no row is left to fit")),
+        None => Ok(parts),
+    }
+}
+
+/// The trivial baseline of groups that are out: the nearest row of those that are left, scaled.
+fn trivial(out: &[&Rows], train: &[Point]) -> Vec<Group> {
+    let of = |rows: &&Rows| {
+        let near = score(&[train, &rows.points].concat(), &Supply::Catalogue);
+        near.trivial.into_iter().find(|g| g.name == rows.name)
+    };
+    out.par_iter().map(of).collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+/// Rows of the catalogue's form that say these numbers; what they do not say is the catalogue's.
+fn supply(gpu: &str, values: &Values) -> Supply {
+    let mut file = StepTimeFile::default();
+    for (n, value) in NUMBERS.iter().zip(values) {
+        let at = file.step_time.iter().position(|r| r.dtype == n.dtype).unwrap_or_else(|| {
+            let row = StepTimeRow { gpu: gpu.to_owned(), dtype: n.dtype.to_owned(), ..StepTimeRow::default() };
+            file.step_time.push(row);
+            file.step_time.len() - 1
+        });
+        for (name, slot) in NAMES.iter().zip(file.step_time[at].numbers_mut()) {
+            if *name == n.name {
+                *slot = Some(*value);
+            }
+        }
+    }
+    // Formats of which nothing is fitted keep the catalogue's rows.
+    let rest = Catalog::embedded().step_times.iter().filter(|r| r.speaks_for(gpu));
+    for row in rest {
+        if !file.step_time.iter().any(|r| r.dtype == row.dtype) {
+            file.step_time.push(StepTimeRow { gpu: gpu.to_owned(), ..row.clone() });
+        }
+    }
+    Supply::Rows(Arc::new(("refitted".into(), file)))
+}
+
+/// Logarithms of predicted over measured TPOT, and of quantiles of runs beside them. What a run cannot be predicted by is
+/// no number, which no step downhill has.
+fn residuals(points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
+    let supply = supply(gpu, values);
+    let scored = score(points, &supply);
+    let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
+    let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
+    let options = Options { supply, ..Options::default() };
+    for run in runs {
+        let group = served_by(Kind::VllmRequests, run, &options)
+            .and_then(|(config, lags, step_time, _)| run.score(config, lags, step_time))
+            .unwrap_or_default();
+        for metric in RUN_METRICS {
+            let pair = group.pairs.iter().find(|p| p.metric == metric);
+            all.push(pair.map_or(f64::NAN, |p| RUN_WEIGHT * libm::log(p.predicted / p.measured)));
+        }
+    }
+    all
+}
+
+struct Fit {
+    values: Values,
+    rows: usize,
+    /// Numbers that the rows say nothing of.
+    open: Vec<usize>,
+}
+
+impl Fit {
+    fn text(&self) -> String {
+        let shown = |i: usize| {
+            let (n, v) = (&NUMBERS[i], self.values[i]);
+            let kept = if self.open.contains(&i) { " (no row says it)" } else { "" };
+            let kept = if v == n.least || v == n.most { " (its bound)" } else { kept };
+            format!("{} {} {:.3}{kept}", n.dtype, n.name, v)
+        };
+        let all: Vec<String> = (0..NUMBERS.len()).map(shown).collect();
+        format!("fitted on {} rows: {}", self.rows, all.join(", "))
+    }
+}
+
+fn fit(points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> {
+    let mut values: Values = std::array::from_fn(|i| NUMBERS[i].start);
+    let mut now = residuals(points, runs, gpu, &values);
+    let rows = now.len() - runs.len() * RUN_METRICS.len();
+    if rows <= NUMBERS.len() {
+        return Err(format!("{rows} rows cannot tell {} numbers; give more", NUMBERS.len()));
+    }
+    if now.iter().any(|r| !r.is_finite()) {
+        return Err(format!("a run beside the rows cannot be predicted on {gpu}; leave it out"));
+    }
+    let mut damping = 1e-2;
+    let mut open = Vec::new();
+    for round in 0..ROUNDS {
+        let bumped: Vec<(f64, Vec<f64>)> = (0..NUMBERS.len())
+            .into_par_iter()
+            .map(|i| {
+                let n = &NUMBERS[i];
+                let by = DIFFERENCE * values[i].abs().max(n.scale);
+                let by = if values[i] + by > n.most { -by } else { by };
+                let mut at = values;
+                at[i] += by;
+                (by / n.scale, residuals(points, runs, gpu, &at))
+            })
+            .collect();
+        let slopes: Vec<Vec<f64>> =
+            bumped.iter().map(|(by, r)| r.iter().zip(&now).map(|(b, a)| (b - a) / by).collect()).collect();
+        if round == 0 {
+            open = (0..NUMBERS.len()).filter(|&i| slopes[i].iter().all(|s| *s == 0.0)).collect();
+        }
+        let Some((next, then)) = step((points, runs), gpu, &values, &now, &slopes, &mut damping) else { break };
+        let gain = (cost(&values, &now) - cost(&next, &then)) / cost(&values, &now);
+        (values, now) = (next, then);
+        if gain < 1e-3 {
+            break;
+        }
+    }
+    // FP8 has no rows: products come as near to twice the peak and half the bytes as they do in BF16.
+    for (i, n) in NUMBERS.iter().enumerate().filter(|(i, n)| open.contains(i) && n.dtype == "fp8") {
+        let bf16 = NUMBERS.iter().position(|b| b.dtype == "bf16" && b.name == n.name);
+        let of_catalog = Catalog::embedded().step_time(gpu, "bf16").and_then(|r| r.memory_share);
+        values[i] = bf16.map(|b| values[b]).or(of_catalog).unwrap_or(n.start);
+    }
+    Ok(Fit { values, rows, open })
+}
+
+fn distance(values: &Values, i: usize) -> f64 {
+    PRIOR * (values[i] - NUMBERS[i].start) / NUMBERS[i].scale
+}
+
+fn cost(values: &Values, residuals: &[f64]) -> f64 {
+    let rows: f64 = residuals.iter().map(|r| libm::sqrt(1.0 + r / SOFT * (r / SOFT)) - 1.0).sum();
+    let prior: f64 = (0..NUMBERS.len()).map(|i| distance(values, i)).map(|d| d * d / (2.0 * SOFT * SOFT)).sum();
+    rows + prior
+}
+
+/// A step downhill, with less and less daring; `None` where there is none.
+fn step(
+    (points, runs): (&[Point], &[RequestRun]),
+    gpu: &str,
+    values: &Values,
+    now: &[f64],
+    slopes: &[Vec<f64>],
+    damping: &mut f64,
+) -> Option<(Values, Vec<f64>)> {
+    const N: usize = NUMBERS.len();
+    let (mut normal, mut gradient) = ([[0.0; N]; N], [0.0; N]);
+    for (row, r) in now.iter().enumerate() {
+        let weight = 1.0 / libm::sqrt(1.0 + r / SOFT * (r / SOFT));
+        for i in 0..N {
+            gradient[i] += weight * slopes[i][row] * r;
+            for j in 0..N {
+                normal[i][j] += weight * slopes[i][row] * slopes[j][row];
+            }
+        }
+    }
+    for i in 0..N {
+        normal[i][i] += PRIOR * PRIOR;
+        gradient[i] += PRIOR * distance(values, i);
+    }
+    while *damping < 1e6 {
+        let mut damped = normal;
+        (0..N).for_each(|i| damped[i][i] *= 1.0 + *damping);
+        let by = solve(damped, gradient);
+        let next: Values = std::array::from_fn(|i| {
+            let n = &NUMBERS[i];
+            (values[i] - by[i].clamp(-2.0, 2.0) * n.scale).clamp(n.least, n.most)
+        });
+        let then = residuals(points, runs, gpu, &next);
+        if then.len() == now.len() && cost(&next, &then) < cost(values, now) {
+            *damping = (*damping / 5.0).max(1e-6);
+            return Some((next, then));
+        }
+        *damping *= 8.0;
+    }
+    None
+}
+
+/// Cholesky; the prior makes the matrix positive definite.
+fn solve<const N: usize>(mut a: [[f64; N]; N], b: [f64; N]) -> [f64; N] {
+    for i in 0..N {
+        for j in 0..=i {
+            let sum: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
+            a[i][j] = if i == j { libm::sqrt((a[i][i] - sum).max(1e-300)) } else { (a[i][j] - sum) / a[j][j] };
+        }
+    }
+    let mut x = b;
+    for i in 0..N {
+        let sum: f64 = (0..i).map(|k| a[i][k] * x[k]).sum();
+        x[i] = (x[i] - sum) / a[i][i];
+    }
+    for i in (0..N).rev() {
+        let sum: f64 = (i + 1..N).map(|k| a[k][i] * x[k]).sum();
+        x[i] = (x[i] - sum) / a[i][i];
+    }
+    x
+}
+
+#[cfg(test)]
+#[path = "refit_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! `baseload calibrate --kind kernels`: kernel tables to the numbers of a GPU's analytic step time.
+use super::artefacts::Clock;
+use super::sheet::Sheet;
+use super::{Exit, printer};
+use crate::calibrate::{KernelProfile, kernel_profile};
+use crate::catalog::{Catalog, NUMBERS};
+use crate::frames;
+use crate::latency::WeightDtype;
+use std::path::{Path, PathBuf};
+
+/// Fits, writes the file, prints numbers and errors.
+pub fn run(files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Result<(), Exit> {
+    let known = || WeightDtype::ALL.map(WeightDtype::name).join(", ");
+    let gpu = match gpu {
+        "cpu" => return Err("kernel tables are of a GPU: give --gpu, such as --gpu h100-sxm".to_owned().into()),
+        id => Catalog::embedded().gpu(id).map_err(|e| format!("--gpu: {e}"))?,
+    };
+    let dtype = dtype.unwrap_or("bf16");
+    let weights =
+        WeightDtype::parse(dtype).ok_or_else(|| format!("--dtype `{dtype}` is not known; known are {}", known()))?;
+    let times = frames::read_kernels(files)?;
+    let name = out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let profile = kernel_profile(&times, gpu, weights, &name, &Clock::start().today())?;
+    let text = profile.text()?;
+    std::fs::write(out, text).map_err(|e| format!("{}: {e}", out.display()))?;
+    printer::out(&sheets(&profile, &name));
+    printer::out(&format!("Profile: {}", out.display()));
+    Ok(())
+}
+
+fn sheets(p: &KernelProfile, name: &str) -> String {
+    let catalog = Catalog::embedded().step_time(&p.row.gpu, &p.row.dtype);
+    let mut numbers = Sheet::new("", &["number", "fitted", "catalogue"], 1);
+    let shown = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v}"));
+    for (i, number) in NUMBERS.iter().enumerate() {
+        let (own, theirs) = (p.row.numbers()[i], catalog.and_then(|c| c.numbers()[i]));
+        if own.is_some() || theirs.is_some() {
+            numbers.row(vec![(*number).into(), shown(own), shown(theirs)]);
+        }
+    }
+    let mut errors = Sheet::new("", &["held out, by shape", "fitted", "n", "median", "p90", "bias"], 1);
+    let percent = |v: f64| format!("{:.1} %", v * 100.0);
+    for e in &p.errors {
+        errors.row(vec![
+            e.part.into(),
+            e.fitted.to_string(),
+            e.held_out.to_string(),
+            percent(e.median),
+            percent(e.p90),
+            format!("{:+.1} %", e.bias * 100.0),
+        ]);
+    }
+    let mut out =
+        format!("{name}: {} in {}, {}\n\n{}\n{}", p.row.gpu, p.row.dtype, p.row.fitted, numbers.text(), errors.text());
+    p.notes.iter().for_each(|n| out.push_str(&format!("note: {n}\n")));
+    out
+}
