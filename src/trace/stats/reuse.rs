@@ -129,6 +129,10 @@ impl Reuse {
         let (all, known) = (u64::from(tokens / self.block), known / self.block);
         // Blocks that end before the prompt's last token.
         let eligible = u64::from(tokens.saturating_sub(1) / self.block).min(u64::from(known));
+        // A prompt that is over the limit alone, most likely a wrong number, must not take the memory before it is sampled.
+        while u64::from(known) >> self.halvings > self.limit as u64 {
+            self.halve();
+        }
         let (mut hashes, skip) = (std::mem::take(&mut self.hashes), (1u64 << self.halvings) - 1);
         hashes.clear();
         let (mut index, mut lookups) = (0u64, 0);

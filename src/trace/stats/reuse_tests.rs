@@ -174,3 +174,11 @@ fn a_sample_is_close_to_the_whole_and_says_that_it_is_one() {
     let off = sample.distinct_blocks as f64 / whole.distinct_blocks as f64;
     assert!((0.97..1.03).contains(&off), "{off}");
 }
+
+#[test]
+fn a_prompt_of_absurd_length_takes_no_absurd_memory() {
+    let mut reuse = Reuse::with(1, 1_000, 64);
+    reuse.add(&entry(0, vec![named(1, 10)], 5_000_000, 7));
+    assert!(reuse.marks.len() <= 1_000 && reuse.hashes.capacity() <= 4_000, "{}", reuse.hashes.capacity());
+    assert!(reuse.curve().unwrap().sampled_one_in >= 4_096);
+}
