@@ -8,7 +8,9 @@ use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::catalog::{Catalog, Profile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
-use crate::gateway::{BackendFacts, Resilience, Routing};
+use crate::gateway::{
+    BackendFacts, Condition, Overflow, Picker, Pipeline, Place, PrefixRule, Resilience, Routing, Rule, Scorer, Scoring,
+};
 use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};

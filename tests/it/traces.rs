@@ -15,10 +15,7 @@ fn conversations() -> String {
     }
     rows.sort();
     let line = |(ms, rest): &(u64, String)| format!("{}.{:03},{rest}\n", ms / 1000, ms % 1000);
-    format!(
-        "arrival_s,prompt_tokens,output_tokens,session,think_s\n{}",
-        rows.iter().map(line).collect::<String>()
-    )
+    format!("arrival_s,prompt_tokens,output_tokens,session,think_s\n{}", rows.iter().map(line).collect::<String>())
 }
 
 fn run(dir: &Path, trace: &str, out: &str) -> Ended {
