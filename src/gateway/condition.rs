@@ -62,6 +62,8 @@ pub struct Saturation {
 /// See the module head.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
+    /// No own replica is ready.
+    NoneReady,
     /// Own pools are full.
     Overflow(Overflow),
     /// The bucket has a request.
@@ -127,7 +129,7 @@ impl Condition {
             Condition::PredictedWithin(_) => needs.predictions = true,
             Condition::EndpointFaster => (needs.predictions, needs.endpoints) = (true, true),
             Condition::Budget { .. } => (needs.feedback, needs.endpoints) = (true, true),
-            Condition::Bucket(_) | Condition::Daily(_) | Condition::Need(_) => {}
+            Condition::NoneReady | Condition::Bucket(_) | Condition::Daily(_) | Condition::Need(_) => {}
             Condition::Imbalance { .. } | Condition::PrefixHit { .. } => {}
         }
     }
@@ -135,6 +137,7 @@ impl Condition {
     /// Whether it holds. Hysteresis goes on from here; a bucket is only looked at.
     pub fn holds(&self, state: &mut State, view: &GatewayView<'_>, memory: &mut Memory, draws: &Draws) -> bool {
         match self {
+            Condition::NoneReady => view.own.is_empty(),
             Condition::Overflow(o) => {
                 if !view.own.is_empty() {
                     state.on = overflowing(o, state.on, view, memory);

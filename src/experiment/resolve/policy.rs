@@ -76,6 +76,7 @@ impl Resolver<'_> {
                 let ttft = ttft.unwrap_or(SimTime::NEVER);
                 let rule = |when, to| Rule { when, to, scoring: None };
                 let rules = vec![
+                    rule(vec![Condition::NoneReady], Place::Cheapest(SimTime::NEVER)),
                     rule(vec![Condition::PredictedWithin(ttft)], Place::Own),
                     rule(vec![], Place::Cheapest(ttft)),
                     rule(vec![Condition::EndpointFaster], Place::Fastest),
