@@ -150,7 +150,7 @@ fn run(trial: &Trial, step_time: Arc<dyn StepTime>, mode: EngineMode, now: &Arc<
             assumed_prefill_tokens_per_s: 10_000,
         }],
         endpoints: Vec::new(),
-        routing: Routing::LeastOutstanding,
+        routing: Routing::least_outstanding(),
         resilience: Resilience { timeout: SimTime::NEVER, retries: 0 },
         scrape: (SimTime::from_secs(1), SimTime::ZERO),
         classes: vec![(ClassSpec::default(), 1_000_000)],

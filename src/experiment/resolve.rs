@@ -9,7 +9,9 @@ use crate::calibrate;
 use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
-use crate::gateway::{BackendFacts, Resilience, Routing};
+use crate::gateway::{
+    BackendFacts, Condition, Overflow, Picker, Pipeline, Place, PrefixRule, Resilience, Routing, Rule, Scorer, Scoring,
+};
 use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};

@@ -24,8 +24,8 @@ impl ScrapedLoad {
     fn last_instant(&self, t: SimTime) -> SimTime {
         SimTime(t.0.saturating_sub(1) / self.interval.0 * self.interval.0)
     }
-    /// The sampling instant that is seen at `now`.
-    fn visible(&self, now: SimTime) -> SimTime {
+    /// The sampling instant that is seen at `now`: a load that was seen stays the same for as long as this does.
+    pub fn visible(&self, now: SimTime) -> SimTime {
         self.last_instant(SimTime(now.0.saturating_sub(self.delay.0)))
     }
     /// Must be called before a backend changes at `now`; `load_at` tells its state at the end of any instant since its last
@@ -122,28 +122,6 @@ impl RollingTtft {
         }
         self.p90
     }
-}
-
-/// What a policy may ask of own replicas, by replica.
-pub trait Signals {
-    /// Requests the gateway sent to each replica that have not ended (exact).
-    fn outstanding(&self) -> &[u32];
-    /// Scraped, as old as the scrape.
-    fn load(&self, replica: u32) -> Load;
-    /// Predicted TTFT of the request at hand: prompt tokens sent there and not answered, its own included, over the prefill
-    /// rate that its pool was seen to have.
-    fn predicted_ttft(&self, replica: u32) -> SimTime;
-}
-
-/// An endpoint as a policy sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct EndpointView {
-    /// Its index in the world.
-    pub endpoint: u32,
-    /// Rolling p90 TTFT.
-    pub ttft_p90: SimTime,
-    /// Expected bill of the request at hand, pico-dollars: its prompt, and the mean output seen so far.
-    pub expected_cost_pico: i128,
 }
 
 #[cfg(test)]

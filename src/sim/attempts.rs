@@ -1,4 +1,5 @@
 //! Requests in flight: slots, and the attempt ids that name a slot and a generation.
+pub use crate::gateway::Target;
 use crate::types::{AttemptId, BackendKind, OutcomeCause, Request, SimTime, Usd};
 
 /// A request between arrival and end.
@@ -24,13 +25,6 @@ pub struct Sent {
     pub to: Target,
     /// Unanswered prompt tokens at the replica when it was sent, its own included.
     pub backlog_tokens: u64,
-}
-
-/// Index of a replica or an endpoint in the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    Replica(u32),
-    Endpoint(u32),
 }
 
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 use super::attempts::{Sent, Slots, Target};
 use super::outcome::Ending;
 use super::world::{OwnReplica, Ready, World, sample};
-use crate::gateway::{Candidates, Decision, EndpointView, PrefillRate, Signals, allowed};
+use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, allowed};
 use crate::random;
 use crate::types::{BackendKind, Job, Load, Outcome, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source};
 
@@ -13,6 +13,7 @@ struct Asked<'a> {
     rates: &'a [PrefillRate],
     prompt: u64,
     now: SimTime,
+    sampled_at: SimTime,
 }
 
 impl Signals for Asked<'_> {
@@ -26,6 +27,15 @@ impl Signals for Asked<'_> {
     fn predicted_ttft(&self, replica: u32) -> SimTime {
         let r = &self.replicas[replica as usize];
         self.rates[r.pool as usize].predict(r.unanswered + self.prompt)
+    }
+    fn sampled_at(&self) -> SimTime {
+        self.sampled_at
+    }
+    fn unanswered_tokens(&self, replica: u32) -> u64 {
+        self.replicas[replica as usize].unanswered
+    }
+    fn pool_of(&self, replica: u32) -> u32 {
+        self.replicas[replica as usize].pool
     }
 }
 
@@ -69,26 +79,29 @@ impl<S: RecordSink> World<'_, S> {
         for (i, b) in self.bought.iter_mut().enumerate() {
             if allowed(request, &b.facts) {
                 let output = mean_output.min(request.max_output_tokens.into());
-                let cost = b.endpoint.spec().price.bill(request.prompt_tokens.into(), 0, output);
+                let spec = b.endpoint.spec();
                 self.api_views.push(EndpointView {
                     endpoint: i as u32,
                     ttft_p90: b.ttft.p90(),
-                    expected_cost_pico: cost.0,
+                    expected_cost_pico: spec.price.bill(request.prompt_tokens.into(), 0, output).0,
+                    requests_per_minute: spec.limits.requests_per_minute,
+                    input_tokens_per_minute: spec.limits.input_tokens_per_minute,
                 });
             }
         }
     }
 
     fn decide(&mut self, slot: u32, now: SimTime) -> Decision {
-        let class = &self.spec.classes[self.slots.get(slot).class as usize].0;
+        let flight = self.slots.get(slot);
+        let (class, tries) = (&self.spec.classes[flight.class as usize].0, flight.tries);
         // Out of its slot for the decision: the view borrows it while lists of candidates are made.
         let asked = std::mem::replace(&mut self.slots.get(slot).request, Request::placeholder());
-        let decision = self.decide_on(&asked.view(class), now);
+        let decision = self.decide_on(&asked.view(class), tries, now);
         self.slots.get(slot).request = asked;
         decision
     }
 
-    fn decide_on(&mut self, request: &RequestView<'_>, now: SimTime) -> Decision {
+    fn decide_on(&mut self, request: &RequestView<'_>, try_number: u32, now: SimTime) -> Decision {
         let ready = self.ready_for(request);
         self.api_views.clear();
         if self.needs.endpoints || self.ready[ready].replicas.is_empty() {
@@ -99,15 +112,32 @@ impl<S: RecordSink> World<'_, S> {
             replicas: &self.replicas,
             rates: &self.rates,
             prompt: request.prompt_tokens.into(),
+            sampled_at: self.replicas.first().map_or(SimTime::ZERO, |r| r.scraped.visible(now)),
             now,
         };
-        self.policy.decide(&Candidates {
+        let view = GatewayView {
+            now,
+            request: *request,
+            try_number,
             own: &self.ready[ready].replicas,
             own_later: self.ready[ready].later,
             bought: &self.api_views,
             signals: &signals,
-            request: *request,
-        })
+        };
+        let mut draws = Draws::new(self.spec.seed, self.spec.replicate, request.index, try_number);
+        let decision = self.policy.decide(&view, &mut draws);
+        self.assert_allowed(decision, request);
+        decision
+    }
+
+    /// Constraints hold whatever a policy says: it is asked about allowed backends only, and may name no other.
+    fn assert_allowed(&self, decision: Decision, request: &RequestView<'_>) {
+        let facts = match decision {
+            Decision::Replica(r) => &self.spec.pools[self.replicas[r as usize].pool as usize].facts,
+            Decision::Endpoint(e) => &self.bought[e as usize].facts,
+            Decision::Wait | Decision::Defer(_) | Decision::Reject => return,
+        };
+        assert!(allowed(request, facts), "constraints: {decision:?} may not serve request {}", request.index);
     }
 
     /// Decides where a request goes, and sends it there.
@@ -119,6 +149,12 @@ impl<S: RecordSink> World<'_, S> {
                 let (outcome, cause) = (Outcome::Rejected, OutcomeCause::Constraint);
                 let ending = Ending { at: now, outcome, cause, output_tokens: 0, cached_tokens: 0 };
                 self.finish(slot, ending, source);
+                return;
+            }
+            Decision::Defer(until) => {
+                assert!(until > now, "clock-forward: a request was deferred to {until:?} at {now:?}");
+                let generation = self.slots.bump(slot);
+                self.agenda.retry(until, slot, generation);
                 return;
             }
             Decision::Wait => {
@@ -148,6 +184,13 @@ impl<S: RecordSink> World<'_, S> {
         self.stats.retries += u64::from(flight.tries > 0);
         flight.tries += 1;
         let prompt = u64::from(job.prompt_tokens);
+        if self.needs.feedback {
+            let views = self.api_views.iter();
+            let view = views.clone().find(|v| to == Target::Endpoint(v.endpoint));
+            let expected_cost_pico = view.map_or(0, |v| v.expected_cost_pico);
+            let prompt_tokens = job.prompt_tokens;
+            self.policy.learn(&Feedback::Sent { attempt, at: now, to, prompt_tokens, expected_cost_pico });
+        }
         match to {
             Target::Replica(r) => {
                 let replica = &mut self.replicas[r as usize];

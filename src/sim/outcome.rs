@@ -1,6 +1,7 @@
 //! What becomes of attempts and requests: effects, retries, timeouts, records.
 use super::attempts::Target;
 use super::world::{World, sample};
+use crate::gateway::Feedback;
 use crate::random;
 use crate::types::{
     AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink, RequestRecord,
@@ -55,6 +56,9 @@ impl<S: RecordSink> World<'_, S> {
                 let sent = flight.current.expect("clock-forward: a token of an attempt that was not sent");
                 flight.first_token = Some(at);
                 let prompt = u64::from(flight.request.prompt_tokens);
+                if self.needs.feedback {
+                    self.policy.learn(&Feedback::FirstToken { to: sent.to, at, took: at.since(sent.at) });
+                }
                 match sent.to {
                     Target::Replica(r) => {
                         let replica = &mut self.replicas[r as usize];
@@ -166,6 +170,18 @@ impl<S: RecordSink> World<'_, S> {
                 (self.kind_of(r), r)
             }
         };
+        if self.needs.feedback {
+            self.policy.learn(&Feedback::Ended {
+                attempt: sent.attempt,
+                at,
+                to: sent.to,
+                prompt_tokens: prompt as u32,
+                output_tokens,
+                completed: outcome == Outcome::Completed,
+                timed_out: outcome == Outcome::TimedOut,
+                cost_pico: cost.0,
+            });
+        }
         self.sink.attempt(&AttemptRecord {
             request,
             try_number: tries - 1,

@@ -7,7 +7,7 @@ use super::series::Sampler;
 use super::{SimError, SimStats, WorldSpec};
 use crate::api::Endpoint;
 use crate::engine::{Outbox, Replica};
-use crate::gateway::{BackendFacts, EndpointView, Needs, Policy, PrefillRate, RollingTtft, ScrapedLoad};
+use crate::gateway::{BackendFacts, Decide, EndpointView, Needs, PrefillRate, RollingTtft, ScrapedLoad};
 use crate::types::{
     AttemptId, BackendKind, Effect, FailureCause, OutcomeCause, RecordSink, Request, SimTime, Source, Usd,
 };
@@ -57,7 +57,7 @@ pub(super) struct World<'a, S: RecordSink> {
     pub outstanding: Vec<u32>,
     pub bought: Vec<Bought>,
     pub rates: Vec<PrefillRate>,
-    pub policy: Policy,
+    pub policy: Box<dyn Decide>,
     pub needs: Needs,
     pub slots: Slots,
     pub agenda: Agenda,
@@ -179,14 +179,15 @@ impl<'a, S: RecordSink> World<'a, S> {
                 endpoint: Endpoint::new(e.clone(), spec.seed, spec.replicate),
             })
             .collect();
+        let policy = spec.routing.policy();
         let mut world = World {
             agenda: Agenda::new(replicas.len() + bought.len()),
             outstanding: vec![0; replicas.len()],
             replicas,
             bought,
             rates: spec.pools.iter().map(|p| PrefillRate::new(p.assumed_prefill_tokens_per_s)).collect(),
-            policy: Policy::new(spec.routing.clone()),
-            needs: spec.routing.needs(),
+            needs: policy.needs(),
+            policy,
             slots: Slots::default(),
             parked: VecDeque::new(),
             dirty: Vec::new(),

@@ -45,7 +45,7 @@ impl Resolver<'_> {
             Some(names) => names.iter().map(|n| find("endpoints", n)).collect::<Result<_, _>>()?,
             None => (0..endpoints.len()).collect(),
         };
-        let routing = match &p.overflow {
+        let parts = match &p.overflow {
             Some(o) => {
                 let to = find("overflow.to", &o.to)?;
                 let to = bought
@@ -58,37 +58,55 @@ impl Resolver<'_> {
                         o.waiting_per_replica
                     ));
                 }
-                Routing::Overflow {
-                    to: to as u32,
-                    waiting_per_replica_milli: (o.waiting_per_replica * 1e3).round() as u64,
-                    kv_use_ppm: (share(&format!("{key}.overflow.kv_use"), o.kv_use)? * 1e6).round() as u64,
+                let full = Condition::Overflow(Overflow {
+                    waiting_per_replica_milli: Some((o.waiting_per_replica * 1e3).round() as u64),
+                    kv_use_ppm: Some((share(&format!("{key}.overflow.kv_use"), o.kv_use)? * 1e6).round() as u64),
+                    predicted_ttft: None,
                     hysteresis_milli: (share(&format!("{key}.overflow.hysteresis"), o.hysteresis)? * 1e3).round()
                         as u64,
-                }
+                });
+                let rules = vec![Rule { when: vec![full], to: Place::Endpoint(to as u32), scoring: None }];
+                Pipeline { rules, ..Pipeline::best(Scorer::Outstanding) }
             }
             None if p.prefix_affinity.is_some() => prefix_affinity(&key, p.prefix_affinity.as_ref())?,
-            None if p.round_robin.is_some() => Routing::RoundRobin,
-            None if p.cost_aware.is_some() => Routing::CostAware { ttft: ttft.unwrap_or(SimTime::NEVER) },
-            None => Routing::LeastOutstanding,
+            None if p.round_robin.is_some() => {
+                Pipeline { scoring: Scoring { scorers: vec![], picker: Picker::RoundRobin }, ..Pipeline::default() }
+            }
+            None if p.cost_aware.is_some() => {
+                let ttft = ttft.unwrap_or(SimTime::NEVER);
+                let rule = |when, to| Rule { when, to, scoring: None };
+                let rules = vec![
+                    rule(vec![Condition::NoneReady], Place::Cheapest(SimTime::NEVER)),
+                    rule(vec![Condition::PredictedWithin(ttft)], Place::Own),
+                    rule(vec![], Place::Cheapest(ttft)),
+                    rule(vec![Condition::EndpointFaster], Place::Fastest),
+                ];
+                Pipeline { rules, ..Pipeline::best(Scorer::PredictedTtft) }
+            }
+            None => Pipeline::best(Scorer::Outstanding),
         };
         if bought.is_empty() && kept.iter().all(|(_, replicas)| *replicas == 0) {
             return Err(format!(
                 "{key}: no replicas and no endpoints; it may use no backend: give {key}.pools or {key}.endpoints"
             ));
         }
+        let routing = Routing::Pipeline(parts);
         Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing })
     }
 }
 
-fn prefix_affinity(key: &str, section: Option<&PrefixAffinitySection>) -> Result<Routing, String> {
+fn prefix_affinity(key: &str, section: Option<&PrefixAffinitySection>) -> Result<Pipeline, String> {
     let p = section.cloned().unwrap_or_default();
     let key = |k: &str| format!("{key}.prefix_affinity.{k}");
     if !(p.balance_rel_threshold.is_finite() && p.balance_rel_threshold >= 1.0) {
         return Err(format!("{} is {}; it must be at least 1", key("balance_rel_threshold"), p.balance_rel_threshold));
     }
-    Ok(Routing::PrefixAffinity {
-        min_match_ppm: (share(&key("cache_threshold"), p.cache_threshold)? * 1e6).round() as u64,
-        balance_abs: p.balance_abs_threshold,
-        balance_rel_milli: (p.balance_rel_threshold * 1e3).round() as u64,
-    })
+    let min_ppm = (share(&key("cache_threshold"), p.cache_threshold)? * 1e6).round() as u64;
+    let (abs, rel_milli) = (p.balance_abs_threshold, (p.balance_rel_threshold * 1e3).round() as u64);
+    let by_prefix = Scoring { scorers: vec![(Scorer::Prefix, 1.0)], picker: Picker::Max };
+    let rules = vec![
+        Rule { when: vec![Condition::Imbalance { abs, rel_milli }], to: Place::Own, scoring: None },
+        Rule { when: vec![Condition::PrefixHit { min_ppm }], to: Place::Own, scoring: Some(by_prefix) },
+    ];
+    Ok(Pipeline { rules, prefixes: PrefixRule::Tree, ..Pipeline::best(Scorer::Outstanding) })
 }

@@ -15,17 +15,16 @@ const CAPACITY: usize = 1 << 20;
 
 /// See the module head.
 #[derive(Debug, Clone, Default)]
-pub struct PrefixIndex {
+pub struct Tree {
     last: FxHashMap<u64, u32>,
     order: VecDeque<u64>,
     /// Chunks of the last prompt looked up, with the tokens up to their end.
     path: Vec<(u64, u32)>,
 }
 
-impl PrefixIndex {
-    /// The replica that was sent the longest known prefix of this prompt last, and that prefix's tokens.
-    pub fn longest(&mut self, prompt: &Content) -> Option<(u32, u32)> {
-        self.walk(prompt);
+impl Tree {
+    /// The replica that was sent the longest known prefix of the prompt looked up last most lately, and that prefix's tokens.
+    pub fn longest(&self) -> Option<(u32, u32)> {
         self.path.iter().rev().find_map(|(chunk, tokens)| self.last.get(chunk).map(|&replica| (replica, *tokens)))
     }
 
@@ -42,7 +41,8 @@ impl PrefixIndex {
         }
     }
 
-    fn walk(&mut self, prompt: &Content) {
+    /// Looks a prompt up.
+    pub fn look(&mut self, prompt: &Content) {
         self.path.clear();
         let (mut parent, mut tokens) = (0u64, 0);
         for run in prompt.runs() {
@@ -73,16 +73,21 @@ mod tests {
         Content::from(names.iter().map(run).collect::<Vec<_>>())
     }
 
+    fn longest(index: &mut Tree, prompt: &Content) -> Option<(u32, u32)> {
+        index.look(prompt);
+        index.longest()
+    }
+
     #[test]
     fn the_longest_prefix_wins_and_the_last_sender_owns_it() {
-        let mut index = PrefixIndex::default();
-        assert_eq!(index.longest(&prompt(&[(1, 600), (2, 100)])), None);
+        let mut index = Tree::default();
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100)])), None);
         index.sent(3);
-        assert_eq!(index.longest(&prompt(&[(1, 600), (2, 100), (9, 5)])), Some((3, 700)));
-        assert_eq!(index.longest(&prompt(&[(1, 600), (4, 100)])), Some((3, 600)));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((3, 700)));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((3, 600)));
         index.sent(5);
-        assert_eq!(index.longest(&prompt(&[(1, 512)])), Some((5, 512)));
-        assert_eq!(index.longest(&prompt(&[(2, 100)])), None, "the same text after another prefix is another");
-        assert_eq!(index.longest(&Content::private(7, 900)), None);
+        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((5, 512)));
+        assert_eq!(longest(&mut index, &prompt(&[(2, 100)])), None, "the same text after another prefix is another");
+        assert_eq!(longest(&mut index, &Content::private(7, 900)), None);
     }
 }

@@ -1,0 +1,279 @@
+//! Which replicas were sent which blocks of prompts: llm-d's approximate index (spec/routers.md 3.3), an LRU of blocks for
+//! each replica. With an endless LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
+//!
+//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none. A block
+//! with private text is shared with nobody and ends the walk.
+use crate::types::{Content, ContentId};
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
+
+/// Sizes of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRule {
+    /// Tokens of a block.
+    pub block_tokens: u32,
+    /// Blocks remembered for a replica; the least recently sent are forgotten first.
+    pub blocks: u32,
+    /// Tokens of a prompt that are looked at, from its start.
+    pub max_tokens: u32,
+}
+
+impl Default for BlockRule {
+    /// llm-d's: 31,250 blocks of 64 tokens (16, clamped to at least 64), 131,072 tokens matched.
+    fn default() -> Self {
+        BlockRule { block_tokens: 64, blocks: 31_250, max_tokens: 131_072 }
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+/// A replica's blocks, the most recently sent first, as a linked list in a slab.
+#[derive(Debug, Clone)]
+struct Lru {
+    at: FxHashMap<u64, u32>,
+    links: Vec<(u64, u32, u32)>,
+    head: u32,
+    tail: u32,
+}
+
+impl Lru {
+    fn new() -> Lru {
+        Lru { at: FxHashMap::default(), links: Vec::new(), head: NONE, tail: NONE }
+    }
+    fn unlink(&mut self, slot: u32) {
+        let (_, before, after) = self.links[slot as usize];
+        match before {
+            NONE => self.head = after,
+            b => self.links[b as usize].2 = after,
+        }
+        match after {
+            NONE => self.tail = before,
+            a => self.links[a as usize].1 = before,
+        }
+    }
+    fn push(&mut self, slot: u32) {
+        (self.links[slot as usize].1, self.links[slot as usize].2) = (NONE, self.head);
+        match self.head {
+            NONE => self.tail = slot,
+            h => self.links[h as usize].1 = slot,
+        }
+        self.head = slot;
+    }
+    /// Makes `block` the most recent: whether it is new, and the block forgotten for it.
+    fn touch(&mut self, block: u64, capacity: u32) -> (bool, Option<u64>) {
+        if let Some(&slot) = self.at.get(&block) {
+            if self.head != slot {
+                self.unlink(slot);
+                self.push(slot);
+            }
+            return (false, None);
+        }
+        let (slot, forgotten) = if self.links.len() as u32 >= capacity {
+            let slot = self.tail;
+            self.unlink(slot);
+            let old = std::mem::replace(&mut self.links[slot as usize].0, block);
+            self.at.remove(&old);
+            (slot, Some(old))
+        } else {
+            self.links.push((block, NONE, NONE));
+            (self.links.len() as u32 - 1, None)
+        };
+        self.push(slot);
+        self.at.insert(block, slot);
+        (true, forgotten)
+    }
+}
+
+/// See the module head.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    rule: BlockRule,
+    replicas: Vec<Lru>,
+    /// Of each block the place of its owners: a bit a replica.
+    owners: FxHashMap<u64, u32>,
+    bits: Vec<u64>,
+    /// Words of a set of owners.
+    words: usize,
+    free: Vec<u32>,
+    /// Blocks of the last prompt looked up.
+    path: Vec<u64>,
+    /// By replica: leading blocks of that prompt that it was sent.
+    matched: Vec<u32>,
+    alive: Vec<u64>,
+}
+
+impl Blocks {
+    /// An empty index.
+    pub fn new(rule: BlockRule) -> Blocks {
+        Blocks {
+            rule,
+            replicas: Vec::new(),
+            owners: FxHashMap::default(),
+            bits: Vec::new(),
+            words: 1,
+            free: Vec::new(),
+            path: Vec::new(),
+            matched: Vec::new(),
+            alive: Vec::new(),
+        }
+    }
+
+    /// Looks a prompt up.
+    pub fn look(&mut self, prompt: &Content) {
+        self.cut(prompt);
+        self.matched.clear();
+        self.matched.resize(self.replicas.len(), 0);
+        self.alive.clear();
+        self.alive.resize(self.words, u64::MAX);
+        for (depth, block) in self.path.iter().enumerate() {
+            let Some(&place) = self.owners.get(block) else { break };
+            let owners = &self.bits[place as usize * self.words..][..self.words];
+            let mut any = 0;
+            for (alive, owners) in self.alive.iter_mut().zip(owners) {
+                *alive &= owners;
+                any |= *alive;
+            }
+            if any == 0 {
+                break;
+            }
+            // Deeper blocks overwrite what shallower ones wrote.
+            for (word, &alive) in self.alive.iter().enumerate() {
+                let mut left = alive;
+                while left != 0 {
+                    self.matched[word * 64 + left.trailing_zeros() as usize] = depth as u32 + 1;
+                    left &= left - 1;
+                }
+            }
+        }
+    }
+
+    /// Tokens of the prompt looked up last that `replica` was sent, from its start.
+    pub fn matched_tokens(&self, replica: u32) -> u64 {
+        u64::from(self.matched.get(replica as usize).copied().unwrap_or(0)) * u64::from(self.rule.block_tokens)
+    }
+
+    /// Share of that prompt's blocks that `replica` was sent.
+    pub fn share(&self, replica: u32, prompt_tokens: u32) -> f64 {
+        let blocks = prompt_tokens.min(self.rule.max_tokens) / self.rule.block_tokens;
+        if blocks == 0 {
+            return 0.0;
+        }
+        f64::from(self.matched.get(replica as usize).copied().unwrap_or(0)) / f64::from(blocks)
+    }
+
+    /// Takes note that the prompt looked up last goes to `replica`.
+    pub fn sent(&mut self, replica: u32) {
+        self.make_room_for(replica);
+        let (word, bit) = (replica as usize / 64, 1u64 << (replica % 64));
+        // The last block first, so that the first of a prompt is forgotten last.
+        for i in (0..self.path.len()).rev() {
+            let block = self.path[i];
+            let (new, forgotten) = self.replicas[replica as usize].touch(block, self.rule.blocks);
+            if let Some(old) = forgotten {
+                let place = self.owners[&old] as usize * self.words;
+                self.bits[place + word] &= !bit;
+                if self.bits[place..place + self.words].iter().all(|w| *w == 0) {
+                    self.free.extend(self.owners.remove(&old));
+                }
+            }
+            if new {
+                let (free, bits, words) = (&mut self.free, &mut self.bits, self.words);
+                let place = *self.owners.entry(block).or_insert_with(|| {
+                    free.pop().unwrap_or_else(|| {
+                        bits.resize(bits.len() + words, 0);
+                        (bits.len() / words - 1) as u32
+                    })
+                });
+                self.bits[place as usize * words + word] |= bit;
+            }
+        }
+    }
+
+    fn make_room_for(&mut self, replica: u32) {
+        while self.replicas.len() <= replica as usize {
+            self.replicas.push(Lru::new());
+        }
+        let words = self.replicas.len().div_ceil(64);
+        if words > self.words {
+            let mut bits = vec![0; self.bits.len() / self.words * words];
+            for (new, old) in bits.chunks_mut(words).zip(self.bits.chunks(self.words)) {
+                new[..old.len()].copy_from_slice(old);
+            }
+            (self.bits, self.words) = (bits, words);
+        }
+    }
+
+    fn cut(&mut self, prompt: &Content) {
+        self.path.clear();
+        let most = (self.rule.max_tokens / self.rule.block_tokens) as usize;
+        let (mut hasher, mut room) = (FxHasher::default(), self.rule.block_tokens);
+        0u64.hash(&mut hasher);
+        for run in prompt.runs() {
+            if matches!(run.id, ContentId::Private(_)) {
+                return;
+            }
+            let mut at = 0;
+            while at < run.len {
+                let len = room.min(run.len - at);
+                (run.id, run.start + at, len).hash(&mut hasher);
+                (at, room) = (at + len, room - len);
+                if room == 0 {
+                    if self.path.len() == most {
+                        return;
+                    }
+                    let name = hasher.finish();
+                    self.path.push(name);
+                    (hasher, room) = (FxHasher::default(), self.rule.block_tokens);
+                    name.hash(&mut hasher);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Run;
+
+    fn prompt(names: &[(u64, u32)]) -> Content {
+        let run = |&(n, len): &(u64, u32)| Run { id: ContentId::Named(n), start: 0, len };
+        Content::from(names.iter().map(run).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_match_counts_whole_leading_blocks_of_each_replica() {
+        let mut index = Blocks::new(BlockRule { block_tokens: 64, blocks: 100, max_tokens: 131_072 });
+        index.look(&prompt(&[(1, 200)]));
+        assert_eq!(index.share(0, 200), 0.0);
+        index.sent(0);
+        index.look(&prompt(&[(1, 128), (2, 128)]));
+        assert_eq!((index.matched_tokens(0), index.share(0, 256)), (128, 0.5));
+        index.sent(70);
+        index.look(&prompt(&[(1, 128), (2, 100)]));
+        assert_eq!((index.matched_tokens(0), index.matched_tokens(70), index.matched_tokens(5)), (128, 192, 0));
+        index.look(&prompt(&[(2, 128)]));
+        assert_eq!(index.matched_tokens(70), 0, "the same text after another prefix is another");
+        index.look(&Content::private(3, 900));
+        assert_eq!(index.matched_tokens(0), 0);
+    }
+
+    #[test]
+    fn the_least_recently_sent_blocks_are_forgotten_the_end_of_a_prompt_first() {
+        let mut index = Blocks::new(BlockRule { block_tokens: 10, blocks: 3, max_tokens: 100 });
+        for p in [&[(1, 20)][..], &[(2, 20)]] {
+            index.look(&prompt(p));
+            index.sent(0);
+        }
+        index.look(&prompt(&[(1, 20)]));
+        assert_eq!(index.matched_tokens(0), 10, "its second block made room");
+        index.look(&prompt(&[(2, 20)]));
+        assert_eq!(index.matched_tokens(0), 20);
+        let kept = index.owners.len();
+        assert_eq!(kept, 3);
+        index.look(&prompt(&[(3, 30)]));
+        index.sent(0);
+        index.sent(1);
+        assert_eq!(index.owners.len(), 3, "what everybody forgot leaves the index");
+    }
+}

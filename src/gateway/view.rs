@@ -1,0 +1,204 @@
+//! What a policy is asked, what it may look at, what it answers, and what it is told afterwards.
+use crate::random::{self, Xoshiro256PlusPlus, dist};
+use crate::types::{AttemptId, Load, RequestView, SimTime};
+
+/// A backend: index of a replica or of an endpoint in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// An own replica.
+    Replica(u32),
+    /// A bought endpoint.
+    Endpoint(u32),
+}
+
+/// What a policy may ask of own replicas, by replica.
+pub trait Signals {
+    /// Requests the gateway sent to each replica that have not ended (exact).
+    fn outstanding(&self) -> &[u32];
+    /// Scraped, as old as the scrape.
+    fn load(&self, replica: u32) -> Load;
+    /// When what `load` shows was sampled; the same for all replicas.
+    fn sampled_at(&self) -> SimTime;
+    /// Predicted TTFT of the request at hand: prompt tokens sent there and not answered, its own included, over the prefill
+    /// rate that its pool was seen to have.
+    fn predicted_ttft(&self, replica: u32) -> SimTime;
+    /// Prompt tokens sent there and not answered (exact).
+    fn unanswered_tokens(&self, replica: u32) -> u64;
+    /// The pool it belongs to, an index into the policy's pools.
+    fn pool_of(&self, replica: u32) -> u32;
+}
+
+/// An endpoint as a policy sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointView {
+    /// Its index in the world.
+    pub endpoint: u32,
+    /// Rolling p90 TTFT.
+    pub ttft_p90: SimTime,
+    /// Expected bill of the request at hand, pico-dollars: its prompt, and the mean output seen so far.
+    pub expected_cost_pico: i128,
+    /// Requests a minute that the provider grants, if it says.
+    pub requests_per_minute: Option<u64>,
+    /// Input tokens a minute that the provider grants, if it says.
+    pub input_tokens_per_minute: Option<u64>,
+}
+
+/// What a policy reads beside who is there; the gateway keeps nothing that its policy does not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Scraped loads.
+    pub loads: bool,
+    /// Predicted TTFTs of own replicas.
+    pub predictions: bool,
+    /// Endpoints even where an own replica is ready.
+    pub endpoints: bool,
+    /// To be told of what was sent and how it ended.
+    pub feedback: bool,
+}
+
+/// One question: a request, and whom it may go to after the constraints.
+pub struct GatewayView<'a> {
+    /// The instant.
+    pub now: SimTime,
+    /// The request.
+    pub request: RequestView<'a>,
+    /// Which try of it this is, from 0.
+    pub try_number: u32,
+    /// Own replicas that are ready, in index order.
+    pub own: &'a [u32],
+    /// Whether an own replica that may serve it exists but is not ready.
+    pub own_later: bool,
+    /// Endpoints in file order; left out where an own replica is ready and the policy does not need them.
+    pub bought: &'a [EndpointView],
+    /// What is known of own replicas.
+    pub signals: &'a dyn Signals,
+}
+
+impl GatewayView<'_> {
+    /// The cheapest endpoint by expected bill; the first in file order among equals.
+    pub fn cheapest(&self) -> Option<&EndpointView> {
+        self.bought.iter().min_by_key(|e| (e.expected_cost_pico, e.endpoint))
+    }
+    /// What is left when no own replica is ready: the cheapest endpoint, to wait, or to reject.
+    pub fn without_own(&self) -> Decision {
+        match self.cheapest() {
+            Some(e) => Decision::Endpoint(e.endpoint),
+            None if self.own_later => Decision::Wait,
+            None => Decision::Reject,
+        }
+    }
+}
+
+/// Where the request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// To this replica.
+    Replica(u32),
+    /// To this endpoint.
+    Endpoint(u32),
+    /// Nobody is ready now, but a replica that may serve it will be.
+    Wait,
+    /// Ask again at this instant, later than now.
+    Defer(SimTime),
+    /// No backend of this policy may ever serve it, or a rule sheds it.
+    Reject,
+}
+
+/// What a policy is told, in the order in which it happened. Only a policy that needs it is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Feedback {
+    /// A request was sent to a backend.
+    Sent {
+        /// Names the attempt.
+        attempt: AttemptId,
+        /// When.
+        at: SimTime,
+        /// Where to.
+        to: Target,
+        /// Its prompt.
+        prompt_tokens: u32,
+        /// What it is expected to cost, pico-dollars; 0 at own replicas, whose rent is paid whether used or not.
+        expected_cost_pico: i128,
+    },
+    /// Its first token left the backend.
+    FirstToken {
+        /// Where.
+        to: Target,
+        /// When.
+        at: SimTime,
+        /// Since it was sent.
+        took: SimTime,
+    },
+    /// It ended.
+    Ended {
+        /// Names the attempt.
+        attempt: AttemptId,
+        /// When.
+        at: SimTime,
+        /// Where.
+        to: Target,
+        /// Its prompt.
+        prompt_tokens: u32,
+        /// Output tokens that left the backend.
+        output_tokens: u32,
+        /// Answered in full.
+        completed: bool,
+        /// Given up for want of an answer.
+        timed_out: bool,
+        /// What it cost, pico-dollars.
+        cost_pico: i128,
+    },
+}
+
+/// A policy's luck on one request and try. A draw is keyed by what it is for and by the request, never by the policy's name
+/// or by what was drawn before: all policies meet the same luck.
+#[derive(Debug, Clone)]
+pub struct Draws {
+    seed: u64,
+    replicate: u32,
+    index: u64,
+    try_number: u32,
+    picks: Option<Xoshiro256PlusPlus>,
+}
+
+impl Draws {
+    /// For try `try_number` of the request at `index`.
+    pub fn new(seed: u64, replicate: u32, index: u64, try_number: u32) -> Draws {
+        Draws { seed, replicate, index, try_number, picks: None }
+    }
+    /// The next number in [0, 1) of the stream `policy.pick`.
+    pub fn uniform01(&mut self) -> f64 {
+        let (seed, replicate, index, try_number) = (self.seed, self.replicate, self.index, self.try_number);
+        let make = || random::stream(seed, replicate, "policy.pick", index, try_number);
+        dist::uniform01(self.picks.get_or_insert_with(make))
+    }
+    /// The next index below `n`, which must not be 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((self.uniform01() * n as f64) as usize).min(n - 1)
+    }
+    /// A number in [0, 1) of the request itself, the same at every try: stream `name`, `part` of it.
+    pub fn of_request(&self, name: &str, part: u32) -> f64 {
+        dist::uniform01(&mut random::stream(self.seed, self.replicate, name, self.index, part))
+    }
+}
+
+/// A policy. It never sees a backend, only what a gateway sees of it; `examples/custom_policy.rs` is one from outside.
+pub trait Decide: Send {
+    /// What it reads; asked once.
+    fn needs(&self) -> Needs;
+    /// Decides on a request. It may name only candidates of the view.
+    fn decide(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Decision;
+    /// Takes note of what happened; called only if `needs` says so.
+    fn learn(&mut self, _feedback: &Feedback) {}
+    /// A backend answered a request in full, as the `stage`-th answer to it, from 0: the backend to ask as well, or `None`
+    /// to accept the answer. Only cascades ask on.
+    fn judge(
+        &mut self,
+        _view: &GatewayView<'_>,
+        _answered_by: Target,
+        _stage: u32,
+        _draws: &mut Draws,
+    ) -> Option<Target> {
+        None
+    }
+}
