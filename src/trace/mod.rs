@@ -3,13 +3,11 @@
 //! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
-//! Read first: `read/mod.rs`, then `generate.rs`.
-mod arrivals;
+//! Read first: `read/mod.rs`, then `generate/mod.rs`.
 mod buckets;
 mod closed_loop;
 mod detect;
 mod generate;
-mod profile;
 pub mod read;
 mod replay;
 mod sessions;
@@ -18,16 +16,18 @@ mod spec;
 mod stats;
 mod write;
 
-pub use arrivals::ArrivalTimes;
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use detect::{Format, detect};
-pub use generate::Generator;
+pub use generate::{ArrivalTimes, Generator};
 pub use read::{Opened, open, open_as};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
-pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
+pub use spec::{
+    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Prefixes, Process, Ramp, RampShape, RatePoint,
+    Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
+};
 pub use stats::{Quantiles, TraceStats};
 pub use write::write_csv;
 

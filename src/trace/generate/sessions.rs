@@ -1,0 +1,292 @@
+//! Sessions: turns that follow each other, each prompt repeating what came before.
+//!
+//! Must hold: a session's turn depends on (seed, replicate, session, turn) and on what the session said; only sessions that
+//! are under way are held.
+use super::super::spec::{GenerateSpec, Sessions, TurnLength, at_share};
+use super::arrivals::ArrivalTimes;
+use super::drawer::{Copula, Drawer, family, output_of};
+use super::reuse::{Sharer, sent, take};
+use crate::random::{StreamFamily, dist};
+use crate::trace::SourceOptions;
+use crate::types::{ContentId, Entry, Run};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A session under way.
+struct Talk {
+    number: u64,
+    /// Turns that it has had, and will have.
+    turn: u32,
+    turns: u32,
+    /// Its prompts' rank among those of their turns.
+    rank: f64,
+    /// The last prompt, its answer and its id.
+    said: Vec<Run>,
+    answer: u32,
+    id: u64,
+    /// Tokens of its prompts since it last started over; each is a beginning of `said`.
+    marks: Vec<u32>,
+}
+
+/// Streams of what sessions draw, keyed by session and turn.
+struct Streams {
+    event: StreamFamily,
+    rank: StreamFamily,
+}
+
+/// Generates sessions.
+pub(super) struct Talks {
+    spec: Sessions,
+    requests: Option<u64>,
+    end_ns: u64,
+    arrivals: ArrivalTimes,
+    /// The next arrival, looked at.
+    next_ns: Option<i64>,
+    first: Option<Drawer>,
+    output: Drawer,
+    copula: Option<Copula>,
+    turns: Drawer,
+    grow: Option<Drawer>,
+    gap: Option<Drawer>,
+    think: Option<Drawer>,
+    sharer: Option<Sharer>,
+    streams: Streams,
+    /// Where the even sequences of ranks begin.
+    shift: (f64, f64),
+    talks: Vec<Option<Talk>>,
+    free: Vec<usize>,
+    due: BinaryHeap<Reverse<(i64, u64, usize)>>,
+    started: u64,
+    made: u64,
+}
+
+/// Steps of an even sequence in two dimensions (Roberts 2018): 1/g and 1/g^2, g^3 = g + 1.
+const EVEN_STEPS: (f64, f64) = (0.754_877_666_246_692_7, 0.569_840_290_998_053_2);
+/// A prompt longer than this starts over where nothing else is said.
+const MOST_PROMPT: u32 = 1 << 30;
+
+impl Talks {
+    /// Follows a checked spec.
+    pub fn new(spec: &GenerateSpec, sessions: &Sessions, options: &SourceOptions) -> Result<Talks, String> {
+        let drawer = |s, key, name| Drawer::new(s, key, options, name, 0);
+        let some = |s: &Option<_>, key, name| s.as_ref().map(|s| drawer(s, key, name)).transpose();
+        let first = sessions.by_turn.is_empty().then(|| drawer(&spec.prompt, "prompt", "generate.prompt"));
+        let mut shift = family(options, "generate.session-shift").at(0, 0);
+        Ok(Talks {
+            requests: spec.requests,
+            end_ns: spec.duration.map_or(u64::MAX, |d| d.0),
+            arrivals: ArrivalTimes::new(&spec.arrivals, options, "generate.arrival"),
+            next_ns: None,
+            first: first.transpose()?,
+            output: drawer(&spec.output, "output", "generate.output")?,
+            copula: spec.joint.map(Copula::new),
+            turns: drawer(&sessions.turns, "turns", "generate.turns")?,
+            grow: some(&sessions.grow, "grow", "generate.grow")?,
+            gap: some(&sessions.gap_ms, "gap_ms", "generate.gap")?,
+            think: some(&sessions.think_ms, "think_ms", "generate.think")?,
+            sharer: spec.reuse.as_ref().map(|r| Sharer::new(r, options)),
+            streams: Streams { event: family(options, "generate.turn"), rank: family(options, "generate.rank") },
+            shift: (dist::uniform01(&mut shift), dist::uniform01(&mut shift)),
+            talks: Vec::new(),
+            free: Vec::new(),
+            due: BinaryHeap::new(),
+            started: 0,
+            made: 0,
+            spec: sessions.clone(),
+        })
+    }
+
+    /// Requests in all, where known.
+    pub fn total(&self) -> Option<u64> {
+        self.requests
+    }
+
+    /// Fills a blank entry; `false` at the end.
+    pub fn draw(&mut self, entry: &mut Entry) -> bool {
+        if self.requests.is_some_and(|most| self.made >= most) {
+            return false;
+        }
+        let Some((at_ns, place)) = (if self.spec.interleave { self.interleaved() } else { self.in_turn() }) else {
+            return false;
+        };
+        if at_ns as u64 >= self.end_ns {
+            return false;
+        }
+        (entry.id, entry.at_ns) = (self.made, at_ns);
+        self.made += 1;
+        let mut talk = self.talks[place].take().expect("session-held: what is due is under way");
+        self.fill(&mut talk, entry);
+        talk.turn += 1;
+        (talk.answer, talk.id, talk.said) = (entry.output_tokens, entry.id, sent(entry));
+        if let Some(sharer) = &mut self.sharer
+            && self.spec.across
+        {
+            sharer.remember(entry);
+        }
+        if talk.turn >= talk.turns {
+            self.free.push(place);
+            return true;
+        }
+        let (gap_ms, _) = self.pause(entry.id, entry.output_tokens);
+        self.due.push(Reverse((at_ns.saturating_add((gap_ms * 1e6) as i64), talk.number, place)));
+        self.talks[place] = Some(talk);
+        true
+    }
+
+    /// The next turn that is due, or the next session that starts, whichever is first.
+    fn in_turn(&mut self) -> Option<(i64, usize)> {
+        let may_start = self.spec.count.is_none_or(|most| self.started < most);
+        if may_start && self.next_ns.is_none() {
+            self.next_ns = self.arrivals.next_ns();
+        }
+        let next = if may_start { self.next_ns } else { None };
+        let waiting = self.due.peek().map(|Reverse((at, ..))| *at);
+        match (next, waiting) {
+            (None, None) => None,
+            (Some(start), waiting) if waiting.is_none_or(|w| start <= w) => {
+                self.next_ns = None;
+                Some((start, self.start()))
+            }
+            _ => self.due.pop().map(|Reverse((at, _, place))| (at, place)),
+        }
+    }
+
+    /// The next arrival, given to a new session or to the one that is due first, so that sessions begin evenly over the trace.
+    fn interleaved(&mut self) -> Option<(i64, usize)> {
+        let at = self.arrivals.next_ns()?;
+        let (count, requests) = (self.spec.count.unwrap_or(1), self.requests.unwrap_or(1));
+        let behind = u128::from(self.started) * u128::from(requests) <= u128::from(self.made) * u128::from(count);
+        if self.started < count && behind || self.due.is_empty() {
+            return Some((at, self.start()));
+        }
+        self.due.pop().map(|Reverse((_, _, place))| (at, place))
+    }
+
+    fn start(&mut self) -> usize {
+        let number = self.started;
+        self.started += 1;
+        let fraction = |shift: f64, step: f64| {
+            let x = shift + (number as f64 + 1.0) * step;
+            x - x.floor()
+        };
+        let (depth, rank) = (fraction(self.shift.0, EVEN_STEPS.0), fraction(self.shift.1, EVEN_STEPS.1));
+        let turns =
+            if self.spec.by_turn.is_empty() { self.turns.draw(number) } else { self.turns.length.at(depth) }.max(1);
+        let talk =
+            Talk { number, turn: 0, turns, rank, said: Vec::new(), answer: 0, id: 0, marks: Vec::new() };
+        match self.free.pop() {
+            Some(place) => {
+                self.talks[place] = Some(talk);
+                place
+            }
+            None => {
+                self.talks.push(Some(talk));
+                self.talks.len() - 1
+            }
+        }
+    }
+
+    /// Milliseconds from request `id` to its session's next, and how many of them its client thinks.
+    fn pause(&mut self, id: u64, output: u32) -> (f64, f64) {
+        let answer = self.spec.answer_ms_per_token * f64::from(output);
+        match (&mut self.gap, &mut self.think) {
+            (Some(gap), think) => {
+                let rank = gap.rank(id);
+                let gap_ms = f64::from(gap.length.at(rank));
+                let think_ms =
+                    think.as_ref().map_or((gap_ms - answer).max(0.0), |t| f64::from(t.length.at(rank)));
+                (gap_ms, think_ms)
+            }
+            (None, Some(think)) => {
+                let think_ms = f64::from(think.draw(id));
+                (answer + think_ms, think_ms)
+            }
+            (None, None) => (answer, 0.0),
+        }
+    }
+
+    /// The talk's next turn.
+    fn fill(&mut self, talk: &mut Talk, entry: &mut Entry) {
+        entry.session = talk.number;
+        if talk.turn > 0 {
+            // The pause was drawn with the request that it followed.
+            entry.think_ns = Some((self.pause(talk.id, talk.answer).1 * 1e6) as u64);
+        }
+        if self.spec.by_turn.is_empty() {
+            self.grown(talk, entry);
+            entry.output_tokens = self.output.draw(entry.id);
+        } else {
+            self.measured(talk, entry);
+            entry.output_tokens = output_of(&mut self.output, self.copula, talk.rank, entry.id);
+        }
+    }
+
+    /// The prompt before, its answer, and something new.
+    fn grown(&mut self, talk: &mut Talk, entry: &mut Entry) {
+        let first = self.first.as_mut().expect("spec-checked: sessions that grow have a first prompt");
+        if talk.turn == 0 {
+            entry.prompt_tokens = first.draw(talk.number);
+            talk.marks = vec![entry.prompt_tokens];
+            return;
+        }
+        let grow = self.grow.as_mut().expect("spec-checked: sessions without by_turn grow");
+        let new = grow.draw(entry.id);
+        let mut rng = self.streams.event.at(talk.number, talk.turn);
+        let (event, which) = (dist::uniform01(&mut rng), dist::uniform01(&mut rng));
+        let last = talk.marks.last().copied().unwrap_or(1);
+        let most = self.spec.most_prompt_tokens.unwrap_or(MOST_PROMPT);
+        let long = u64::from(last) + u64::from(talk.answer) + u64::from(new) > u64::from(most);
+        let (keep, answer) = if long || event < self.spec.reset {
+            talk.marks.truncate(1);
+            (talk.marks[0], 0)
+        } else if event < self.spec.reset + self.spec.branch {
+            let to = (which * talk.marks.len() as f64) as usize;
+            talk.marks.truncate(to.min(talk.marks.len() - 1) + 1);
+            (talk.marks[talk.marks.len() - 1], 0)
+        } else {
+            (last, talk.answer)
+        };
+        take(&talk.said, keep, &mut entry.content);
+        if answer > 0 && self.spec.repeat_answers {
+            entry.content.push(Run { id: ContentId::Output(talk.id), start: 0, len: answer });
+        }
+        entry.prompt_tokens = keep.saturating_add(answer).saturating_add(new).min(most.max(keep));
+        talk.marks.push(entry.prompt_tokens);
+    }
+
+    /// As long as its turn and rank say, repeating what the spec says.
+    fn measured(&mut self, talk: &mut Talk, entry: &mut Entry) {
+        let mut rng = self.streams.rank.at(talk.number, talk.turn);
+        let (redraw, rank, extend) =
+            (dist::uniform01(&mut rng), dist::uniform01(&mut rng), dist::uniform01(&mut rng));
+        if talk.turn > 0 && redraw < self.spec.redraw {
+            talk.rank = rank;
+        }
+        entry.prompt_tokens = length_of(&self.spec.by_turn, talk.turn + 1, talk.rank).max(1);
+        let said: u32 = talk.said.iter().map(|r| r.len).sum();
+        if talk.turn > 0 && extend < self.spec.extend {
+            let tokens = said.min(entry.prompt_tokens);
+            let tokens = self.sharer.as_ref().map_or(tokens, |s| s.whole_blocks(tokens, entry.prompt_tokens));
+            take(&talk.said, tokens, &mut entry.content);
+        } else if let Some(sharer) = &mut self.sharer {
+            let want = sharer.want(entry.prompt_tokens);
+            if self.spec.across {
+                sharer.share(entry, want);
+            } else {
+                let tokens = sharer.whole_blocks(want.tokens.min(said), entry.prompt_tokens);
+                take(&talk.said, tokens, &mut entry.content);
+            }
+        }
+    }
+}
+
+/// Prompt tokens of a turn at a rank.
+fn length_of(by_turn: &[TurnLength], turn: u32, rank: f64) -> u32 {
+    let after = by_turn.partition_point(|t| t.turn <= turn);
+    let below = &by_turn[after.saturating_sub(1)];
+    let low = at_share(&below.quantiles, rank);
+    let Some(above) = by_turn.get(after) else { return low.round() as u32 };
+    let high = at_share(&above.quantiles, rank);
+    let part = f64::from(turn - below.turn) / f64::from(above.turn - below.turn);
+    (low + (high - low) * part).round() as u32
+}
