@@ -23,7 +23,7 @@ pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use detect::{Format, detect};
 pub use generate::Generator;
-pub use read::{Opened, open, open_as};
+pub use read::{GapFamily, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_as};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
