@@ -13,6 +13,7 @@ pub mod manifest;
 mod origin;
 mod resolve;
 mod run;
+mod servegen;
 mod source;
 pub mod summary;
 
@@ -20,6 +21,7 @@ pub use load::load;
 pub use origin::{FileError, Origin, ReadFile};
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
+pub use servegen::open_servegen;
 pub use source::{DATA_VARIABLE, TraceOrigin, open_text, open_trace};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.

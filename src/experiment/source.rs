@@ -49,6 +49,11 @@ pub fn open_trace(
     options: &SourceOptions,
 ) -> Result<Opened, String> {
     let name = path.display().to_string();
+    if format == Some(Format::ServeGen) || format.is_none() && path.is_dir() {
+        let clients = super::open_servegen(path)?;
+        let entries = Box::new(Generator::servegen(&clients, None, options)?);
+        return Ok(Opened { format: Format::ServeGen, entries });
+    }
     if format == Some(Format::Generator) || format.is_none() && path.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
         let spec = GenerateSpec::parse(&text, &name)?;

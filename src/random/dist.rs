@@ -277,7 +277,7 @@ mod tests {
         0x621a_e773_bbdf_3983,
         0x68e1_c55f_ce12_07bb,
         0x8d23_1e82_ac57_57ef,
-        0,
+        0xd9dc_e1c2_4212_3f93,
         0,
     ];
 }

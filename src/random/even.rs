@@ -1,7 +1,7 @@
 //! Uniform numbers that cover their range evenly: every stretch of `n` numbers has one in each n-th part.
 //!
 //! Must hold: number i depends on (key, n, i) alone; different keys give independent orders. The order within a stretch is a
-//! keyed permutation (four Feistel rounds of `mix`, walked until they fall inside), the place within a part a hash.
+//! keyed permutation (eight Feistel rounds of `mix`, walked until they fall inside), the place within a part a hash.
 use super::StreamFamily;
 use super::stream::mix;
 use rand::Rng;
@@ -45,8 +45,8 @@ impl Even {
     fn round(&self, x: u64, key: u64) -> u64 {
         let mask = (1u64 << self.half) - 1;
         let (mut left, mut right) = (x >> self.half, x & mask);
-        for round in 0..4u64 {
-            (left, right) = (right, left ^ (mix(key ^ mix(right ^ (round << 56))) & mask));
+        for round in 0..8u64 {
+            (left, right) = (right, left ^ (mix(key ^ (right << 8 | round)) >> 32 & mask));
         }
         left << self.half | right
     }

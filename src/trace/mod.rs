@@ -6,7 +6,9 @@
 //! Read first: `read/mod.rs`, then `generate/mod.rs`.
 mod buckets;
 mod closed_loop;
+mod compare;
 mod detect;
+mod fit;
 mod generate;
 pub mod read;
 mod replay;
@@ -14,19 +16,22 @@ mod sessions;
 mod sort;
 mod spec;
 mod stats;
+mod trie;
 mod write;
 
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
+pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use detect::{Format, detect};
+pub use fit::{Fitted, fit, to_toml};
 pub use generate::{ArrivalTimes, Generator};
-pub use read::{Opened, open, open_as};
+pub use read::{GapFamily, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_as};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
 pub use spec::{
-    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Prefixes, Process, Ramp, RampShape, RatePoint,
-    Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
+    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Prefixes, Process, Ramp,
+    RampShape, RatePoint, Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
 };
 pub use stats::{Quantiles, TraceStats};
 pub use write::write_csv;

@@ -92,7 +92,7 @@ impl TraceStats {
     }
 }
 
-fn quantiles(counts: &BTreeMap<u32, u64>, n: u64) -> Quantiles {
+pub(super) fn quantiles(counts: &BTreeMap<u32, u64>, n: u64) -> Quantiles {
     let sum: u128 = counts.iter().map(|(&v, &c)| u128::from(v) * u128::from(c)).sum();
     let at = |percent: u64| {
         let rank = (n * percent).div_ceil(100).max(1);

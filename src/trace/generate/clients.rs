@@ -127,8 +127,7 @@ fn servegen(client: &ServeGenClient, times: f64, options: &SourceOptions) -> Str
     };
     let lengths = client.lengths.iter().map(|l| {
         let sends = !(l.input.is_empty() || l.output.is_empty());
-        let pair =
-            || Pair::new(table(&l.input, "servegen.prompt"), table(&l.output, "servegen.output"), None);
+        let pair = || Pair::new(table(&l.input, "servegen.prompt"), table(&l.output, "servegen.output"), None);
         (SimTime::from_secs(l.start_s).0 as i64, sends.then(pair))
     });
     Stream {

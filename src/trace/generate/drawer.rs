@@ -30,13 +30,7 @@ impl Drawer {
     }
 
     /// Draws from a checked law.
-    pub fn of(
-        length: Length,
-        even: Option<u64>,
-        options: &SourceOptions,
-        name: &'static str,
-        client: u32,
-    ) -> Drawer {
+    pub fn of(length: Length, even: Option<u64>, options: &SourceOptions, name: &'static str, client: u32) -> Drawer {
         let family = family(options, name);
         Drawer { length, family, client, even: even.map(|n| Even::new(family, n)) }
     }

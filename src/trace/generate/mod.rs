@@ -62,6 +62,7 @@ impl Plain {
         let Some(at_ns) = self.arrivals.next_ns() else { return false };
         entry.at_ns = at_ns;
         (entry.prompt_tokens, entry.output_tokens) = self.pair.draw(entry.id);
+        entry.prompt_tokens = entry.prompt_tokens.max(1);
         self.share(entry);
         if let Some(sharer) = &mut self.sharer {
             let want = sharer.want(entry.prompt_tokens);

@@ -58,12 +58,8 @@ impl Profile {
 /// The segment that begins at `cut` ns.
 fn segment(arrivals: &Arrivals, cut: u64, before: f64) -> Segment {
     let end = next_cut(arrivals, cut);
-    let times: f64 = arrivals
-        .bursts
-        .iter()
-        .filter(|b| b.at.0 <= cut && cut < (b.at + b.duration).0)
-        .map(|b| b.times)
-        .product();
+    let times: f64 =
+        arrivals.bursts.iter().filter(|b| b.at.0 <= cut && cut < (b.at + b.duration).0).map(|b| b.times).product();
     let times = times * day(arrivals, cut);
     let from = base(arrivals, cut) * times;
     let to = match end {

@@ -2,7 +2,7 @@
 //!
 //! Must hold: a session's turn depends on (seed, replicate, session, turn) and on what the session said; only sessions that
 //! are under way are held.
-use super::super::spec::{GenerateSpec, Sessions, TurnLength, at_share};
+use super::super::spec::{GenerateSpec, LengthSpec, Sessions, TurnLength, at_share};
 use super::arrivals::ArrivalTimes;
 use super::drawer::{Copula, Drawer, family, output_of};
 use super::reuse::{Sharer, sent, take};
@@ -68,8 +68,8 @@ const MOST_PROMPT: u32 = 1 << 30;
 impl Talks {
     /// Follows a checked spec.
     pub fn new(spec: &GenerateSpec, sessions: &Sessions, options: &SourceOptions) -> Result<Talks, String> {
-        let drawer = |s, key, name| Drawer::new(s, key, options, name, 0);
-        let some = |s: &Option<_>, key, name| s.as_ref().map(|s| drawer(s, key, name)).transpose();
+        let drawer = |s: &LengthSpec, key, name| Drawer::new(s, key, options, name, 0);
+        let some = |s: &Option<LengthSpec>, key, name| s.as_ref().map(|s| drawer(s, key, name)).transpose();
         let first = sessions.by_turn.is_empty().then(|| drawer(&spec.prompt, "prompt", "generate.prompt"));
         let mut shift = family(options, "generate.session-shift").at(0, 0);
         Ok(Talks {
@@ -172,8 +172,7 @@ impl Talks {
         let (depth, rank) = (fraction(self.shift.0, EVEN_STEPS.0), fraction(self.shift.1, EVEN_STEPS.1));
         let turns =
             if self.spec.by_turn.is_empty() { self.turns.draw(number) } else { self.turns.length.at(depth) }.max(1);
-        let talk =
-            Talk { number, turn: 0, turns, rank, said: Vec::new(), answer: 0, id: 0, marks: Vec::new() };
+        let talk = Talk { number, turn: 0, turns, rank, said: Vec::new(), answer: 0, id: 0, marks: Vec::new() };
         match self.free.pop() {
             Some(place) => {
                 self.talks[place] = Some(talk);
@@ -193,8 +192,7 @@ impl Talks {
             (Some(gap), think) => {
                 let rank = gap.rank(id);
                 let gap_ms = f64::from(gap.length.at(rank));
-                let think_ms =
-                    think.as_ref().map_or((gap_ms - answer).max(0.0), |t| f64::from(t.length.at(rank)));
+                let think_ms = think.as_ref().map_or((gap_ms - answer).max(0.0), |t| f64::from(t.length.at(rank)));
                 (gap_ms, think_ms)
             }
             (None, Some(think)) => {
@@ -257,8 +255,7 @@ impl Talks {
     /// As long as its turn and rank say, repeating what the spec says.
     fn measured(&mut self, talk: &mut Talk, entry: &mut Entry) {
         let mut rng = self.streams.rank.at(talk.number, talk.turn);
-        let (redraw, rank, extend) =
-            (dist::uniform01(&mut rng), dist::uniform01(&mut rng), dist::uniform01(&mut rng));
+        let (redraw, rank, extend) = (dist::uniform01(&mut rng), dist::uniform01(&mut rng), dist::uniform01(&mut rng));
         if talk.turn > 0 && redraw < self.spec.redraw {
             talk.rank = rank;
         }
@@ -268,7 +265,9 @@ impl Talks {
             let tokens = said.min(entry.prompt_tokens);
             let tokens = self.sharer.as_ref().map_or(tokens, |s| s.whole_blocks(tokens, entry.prompt_tokens));
             take(&talk.said, tokens, &mut entry.content);
-        } else if let Some(sharer) = &mut self.sharer {
+        } else if let Some(sharer) = &mut self.sharer
+            && (talk.turn > 0 || self.spec.across)
+        {
             let want = sharer.want(entry.prompt_tokens);
             if self.spec.across {
                 sharer.share(entry, want);

@@ -1,5 +1,6 @@
 //! Azure LLM inference 2023 and 2024 (Azure/AzurePublicDataset, CC-BY-4.0): times are UTC where no zone is written.
-use super::{Rows, tokens};
+use super::Rows;
+use super::parse::tokens;
 use crate::types::Entry;
 
 /// Reads `TIMESTAMP,ContextTokens,GeneratedTokens`.

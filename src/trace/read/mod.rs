@@ -4,14 +4,22 @@
 //! Must hold: nothing is guessed; a fault is `NAME:LINE: what is wrong; what would be right`; only one line (or one
 //! session, where a line is one) is held.
 mod azure;
+mod claude;
 mod lines;
+mod lmcache;
 mod mooncake;
 mod own_csv;
 mod own_jsonl;
+mod parse;
+mod servegen;
+mod sessions;
 
 use super::{Format, detect};
-use crate::types::{Entries, Entry};
+use crate::types::{Clock, Entries, Entry};
 pub use lines::Lines;
+use parse::{checked, zero_outputs};
+pub use servegen::{GapFamily, ServeGenClient, ServeGenLengths, ServeGenWindow};
+use sessions::{SessionReader, Sessions};
 use std::io::{BufRead, Cursor, Read};
 
 /// A trace's bytes.
@@ -21,7 +29,18 @@ pub type Reader = Box<dyn BufRead + Send>;
 trait Rows: Send {
     /// Fills a blank `entry` from a line without its end, not blank. `false`: a header.
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String>;
+    /// What times count from.
+    fn clock(&self) -> Clock {
+        Clock::Common
+    }
+    /// What people should know of the rows so far.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
+
+/// Bytes of a file that are looked at to recognise it.
+const HEAD_BYTES: u64 = 64 * 1024;
 
 /// An opened trace.
 pub struct Opened {
@@ -37,21 +56,45 @@ pub struct Opened {
 /// `NAME:LINE: what is wrong; what would be right`.
 pub fn open(reader: Reader, name: &str, classes: &[String]) -> Result<Opened, String> {
     let mut reader = reader;
-    let mut first = Vec::new();
-    reader.read_until(b'\n', &mut first).map_err(|e| format!("{name}:1: cannot be read: {e}"))?;
-    let format = detect(&String::from_utf8_lossy(&first), name)?;
-    let whole: Reader = Box::new(Cursor::new(first).chain(reader));
-    Ok(open_as(format, whole, name, classes))
+    let mut head = Vec::new();
+    let torn = reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
+    let format = detect(&String::from_utf8_lossy(&head), name).map_err(|e| match &torn {
+        Ok(_) => e,
+        Err(torn) => format!("{name}:1: cannot be read: {torn}; the file is torn or not what it seems"),
+    })?;
+    let rest: Reader = match torn {
+        Ok(_) => reader,
+        // What was read before the tear is read again, so that the fault names its line.
+        Err(torn) => Box::new(std::io::BufReader::new(Torn(Some(torn)))),
+    };
+    Ok(open_as(format, Box::new(Cursor::new(head).chain(rest)), name, classes))
+}
+
+/// Nothing but a fault.
+struct Torn(Option<std::io::Error>);
+
+impl Read for Torn {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Opens a trace whose format is said.
 pub fn open_as(format: Format, reader: Reader, name: &str, classes: &[String]) -> Opened {
+    let sessions = |sessions: Box<dyn Sessions>, reader| Opened {
+        format,
+        entries: Box::new(SessionReader::new(Lines::new(reader, name), sessions)),
+    };
     let rows: Box<dyn Rows> = match format {
         Format::Azure => Box::new(azure::Azure::default()),
         Format::Mooncake => Box::new(mooncake::Mooncake),
+        Format::LmCache => Box::new(lmcache::LmCache::default()),
+        Format::Claude => return sessions(Box::new(claude::Claude::default()), reader),
         Format::OwnCsv => Box::new(own_csv::OwnCsv::new(classes)),
         Format::OwnJsonl => Box::new(own_jsonl::OwnJsonl::new(classes)),
-        Format::Generator => panic!("generator-is-no-text: a specification is parsed whole, by GenerateSpec"),
+        Format::Generator | Format::ServeGen => {
+            panic!("generator-is-no-text: a specification is parsed whole, by GenerateSpec and ServeGenClient")
+        }
     };
     Opened { format, entries: Box::new(RowReader::new(Lines::new(reader, name), rows)) }
 }
@@ -91,63 +134,17 @@ impl Entries for RowReader {
             return Ok(true);
         }
     }
+    fn clock(&self) -> Clock {
+        self.rows.clock()
+    }
     fn place(&self) -> String {
         self.lines.place()
     }
     fn notes(&self) -> Vec<String> {
-        zero_outputs(self.empty).into_iter().collect()
+        let mut notes = self.rows.notes();
+        notes.extend(zero_outputs(self.empty));
+        notes
     }
-}
-
-/// Says how many answers were empty, where any were.
-fn zero_outputs(count: u64) -> Option<String> {
-    (count > 0).then(|| format!("{count} requests have 0 output tokens; they are kept and replayed with 1"))
-}
-
-/// What every format must keep.
-///
-/// # Errors
-/// What is wrong; what would be right.
-fn checked(entry: &Entry) -> Result<(), String> {
-    if entry.prompt_tokens == 0 {
-        return Err("the request has 0 prompt tokens; it needs at least 1".into());
-    }
-    let content: u64 = entry.content.iter().map(|r| u64::from(r.len)).sum();
-    if content > u64::from(entry.prompt_tokens) {
-        return Err(format!(
-            "its content is {content} tokens but its prompt {}; the content may not be longer",
-            entry.prompt_tokens
-        ));
-    }
-    Ok(())
-}
-
-/// A whole number of tokens, or what is wrong with it.
-fn tokens(text: &str, column: &str) -> Result<u32, String> {
-    let text = text.trim();
-    if text.starts_with('-') {
-        return Err(format!("{column} is {text}, a negative number; it must be at least 1"));
-    }
-    text.parse().map_err(|_| format!("{column} is `{text}`; it must be a whole number of tokens"))
-}
-
-/// A count of tokens that JSON gave as any whole number.
-fn count(value: i64, key: &str) -> Result<u32, String> {
-    if value < 0 {
-        return Err(format!("{key} is {value}, a negative number; it must be at least 1"));
-    }
-    u32::try_from(value).map_err(|_| format!("{key} is {value}; it must be under 2^32"))
-}
-
-/// Index of a class name.
-fn class_of(name: &str, classes: &[String]) -> Result<u16, String> {
-    if name.is_empty() {
-        return Ok(u16::MAX);
-    }
-    classes.iter().position(|c| c == name).map(|i| i as u16).ok_or_else(|| {
-        let known = if classes.is_empty() { "the experiment has none".into() } else { classes.join(", ") };
-        format!("class `{name}` is not in the experiment; known classes: {known}")
-    })
 }
 
 #[cfg(test)]

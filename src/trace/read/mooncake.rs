@@ -2,7 +2,8 @@
 //!
 //! Published times stand in 3-second buckets (some a few ms early or late). `trace::Buckets` spreads each bucket
 //! over [its time, the earlier of 3 s later and the next bucket), order kept, keyed by seed and request.
-use super::{Rows, count};
+use super::Rows;
+use super::parse::count;
 use crate::types::{ContentId, Entry, Run};
 use serde::Deserialize;
 

@@ -1,5 +1,6 @@
 //! Our own schema as CSV: see `traces/README.md`. Fields are plain: no quotes, no commas inside.
-use super::{Rows, class_of, tokens};
+use super::Rows;
+use super::parse::{class_of, tokens};
 use crate::types::{Entry, parse_duration};
 
 /// Columns it knows; the first three are needed.

@@ -1,5 +1,6 @@
 //! Our own schema as JSON lines: the CSV's keys, and `content`, the leading named runs of the prompt.
-use super::{Rows, class_of, count};
+use super::Rows;
+use super::parse::{class_of, count};
 use crate::types::{ContentId, Entry, NO_SESSION, Run};
 use serde::Deserialize;
 

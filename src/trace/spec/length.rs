@@ -169,7 +169,9 @@ impl LengthSpec {
             let sums: Arc<[(u32, f64)]> = self.table.iter().map(|&(v, w)| (v, (sum += w, sum).1)).collect();
             let weights = self.table.iter().all(|t| t.1.is_finite() && t.1 >= 0.0);
             return if cut || falls || !weights || sum <= 0.0 {
-                fail("needs `table = [[tokens, weight], ...]` in order of tokens, weights of 0 or more, without min and max")
+                fail(
+                    "needs `table = [[tokens, weight], ...]` in order of tokens, weights of 0 or more, without min and max",
+                )
             } else {
                 Ok(Length::Table(sums))
             };
@@ -249,16 +251,6 @@ impl Length {
                 let place = u * sums[last].1;
                 sums[sums.partition_point(|s| s.1 <= place).min(last)].0
             }
-        }
-    }
-
-    /// The least that is drawn.
-    pub(crate) fn least(&self) -> u32 {
-        match self {
-            Length::Constant(tokens) => *tokens,
-            Length::LogNormal { min, .. } | Length::Uniform { min, .. } | Length::Pareto { min, .. } => *min,
-            Length::Quantiles(points) => points[0].1,
-            Length::Table(sums) => sums[0].0,
         }
     }
 }

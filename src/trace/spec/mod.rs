@@ -103,10 +103,7 @@ impl GenerateSpec {
         let ends = |a: &Arrivals| a.windows.is_some() || a.bench.is_some();
         let counted = self.sessions.as_ref().is_some_and(|s| s.count.is_some());
         let clients_end = !self.clients.is_empty() && self.clients.iter().all(|c| ends(&c.arrivals));
-        if self.requests.is_none()
-            && self.duration.is_none()
-            && !(ends(&self.arrivals) || clients_end || counted)
-        {
+        if self.requests.is_none() && self.duration.is_none() && !(ends(&self.arrivals) || clients_end || counted) {
             return fail("", "neither `requests` nor `duration` is set; at least one is needed");
         }
         if self.requests == Some(0) {
