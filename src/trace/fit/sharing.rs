@@ -73,7 +73,7 @@ pub(super) fn sessions(trace: &Measured) -> Sessions {
     Sessions {
         turns: describe(depths.into_iter(), FINE),
         count: Some(count),
-        interleave: trace.clock != Clock::Session && trace.clock != Clock::None,
+        concurrent: matches!(trace.clock, Clock::Common | Clock::Zero).then(|| waiting(seen, &turns)),
         gap_ms: Some(describe(gaps, COARSE)),
         think_ms: (!thinks.is_empty()).then(|| describe(thinks.into_iter(), COARSE)),
         answer_ms_per_token: 20.0,
@@ -87,6 +87,19 @@ pub(super) fn sessions(trace: &Measured) -> Sessions {
         extend: rounded(extend, 4),
         across: false,
     }
+}
+
+/// Sessions that wait for their next turn when a request comes, on average.
+fn waiting(seen: &[Seen], turns: &[(u32, Option<usize>)]) -> f64 {
+    let mut more = vec![false; seen.len()];
+    turns.iter().filter_map(|t| t.1).for_each(|before| more[before] = true);
+    let (mut now, mut sum) = (0u64, 0u64);
+    for (turn, more) in turns.iter().zip(more) {
+        sum += now;
+        now -= u64::from(turn.1.is_some());
+        now += u64::from(more);
+    }
+    rounded(sum as f64 / seen.len().max(1) as f64, 3)
 }
 
 /// Prompt tokens by turn, in ever wider groups of turns.
@@ -123,6 +136,7 @@ pub(super) fn reuse(trace: &Measured, sessions: Option<&mut Sessions>) -> Option
     if seen.iter().all(|s| s.hit == 0) {
         return None;
     }
+    let tails = seen.iter().any(|s| s.hit == s.prompt && s.prompt % block != 0);
     let mut across = false;
     let in_sessions = sessions.is_some();
     if let Some(sessions) = sessions {
@@ -144,7 +158,7 @@ pub(super) fn reuse(trace: &Measured, sessions: Option<&mut Sessions>) -> Option
         .collect();
     if free.is_empty() {
         let none = ReuseBin { up_to: u32::MAX, none: 1.0, base: 0.0, fraction: Vec::new() };
-        return Some(Reuse { block, base_tokens: 0, history: 1, distance: Vec::new(), bins: vec![none] });
+        return Some(Reuse { block, tails, base_tokens: 0, history: 1, distance: Vec::new(), bins: vec![none] });
     }
     let base = if across || !in_sessions { base_tokens(&free) } else { 0 };
     let backs: Vec<u32> =
@@ -155,7 +169,7 @@ pub(super) fn reuse(trace: &Measured, sessions: Option<&mut Sessions>) -> Option
     } else {
         quantiles(backs.into_iter().map(|b| b.min(HISTORY)), Detail { points: 16, error: 0.2 })
     };
-    Some(Reuse { block, base_tokens: base, history, distance, bins: bins(&free, base) })
+    Some(Reuse { block, tails, base_tokens: base, history, distance, bins: bins(&free, base) })
 }
 
 /// The beginning that is reused alone by more requests than any other, where these are not few.

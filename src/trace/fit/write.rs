@@ -138,6 +138,7 @@ fn length(text: &mut Text<'_>, length: &LengthSpec) {
 fn write_reuse(text: &mut Text<'_>, reuse: &Reuse) {
     text.line("\n[reuse]".into());
     text.key("block", reuse.block);
+    text.key("tails", reuse.tails);
     text.key("base_tokens", reuse.base_tokens);
     text.key("history", reuse.history);
     if !reuse.distance.is_empty() {
@@ -159,7 +160,9 @@ fn write_sessions(text: &mut Text<'_>, sessions: &Sessions) {
     if let Some(count) = sessions.count {
         text.key("count", count);
     }
-    text.key("interleave", sessions.interleave);
+    if let Some(concurrent) = sessions.concurrent {
+        text.key("concurrent", number(concurrent));
+    }
     text.key("repeat_answers", sessions.repeat_answers);
     text.key("redraw", number(sessions.redraw));
     text.key("extend", number(sessions.extend));

@@ -50,7 +50,11 @@ impl Sharer {
 
     /// `tokens` cut to what can be shared of a prompt of `prompt` tokens.
     pub fn whole_blocks(&self, tokens: u32, prompt: u32) -> u32 {
-        if tokens >= prompt { prompt } else { tokens - tokens % self.spec.block }
+        if tokens >= prompt && self.spec.tails {
+            prompt
+        } else {
+            tokens.min(prompt) / self.spec.block * self.spec.block
+        }
     }
 
     /// What a prompt of `prompt` tokens reuses.
@@ -71,11 +75,10 @@ impl Sharer {
         let fraction = at_share(&bin.fraction, (u - plain) / (1.0 - plain));
         let block = f64::from(self.spec.block);
         let tokens = (fraction * f64::from(prompt) / block).round() * block;
-        let tokens = if fraction > 0.999_9 || tokens >= f64::from(prompt) {
-            if fraction > 0.999_9 { prompt } else { prompt - prompt % self.spec.block }
-        } else {
-            tokens as u32
-        };
+        // Rounding to whole blocks may end past the prompt: that is no whole prompt.
+        let whole = fraction > 0.999_9;
+        let most = if whole { prompt } else { prompt.saturating_sub(1) };
+        let tokens = self.whole_blocks((tokens as u32).max(if whole { prompt } else { 0 }).min(most), prompt);
         Want { tokens, base: false }
     }
 

@@ -106,9 +106,11 @@ impl Talks {
         if self.requests.is_some_and(|most| self.made >= most) {
             return false;
         }
-        let Some((at_ns, place)) = (if self.spec.interleave { self.interleaved() } else { self.in_turn() }) else {
-            return false;
+        let next = match self.spec.concurrent {
+            Some(concurrent) => self.concurrent(concurrent),
+            None => self.in_turn(),
         };
+        let Some((at_ns, place)) = next else { return false };
         if at_ns as u64 >= self.end_ns {
             return false;
         }
@@ -151,12 +153,14 @@ impl Talks {
         }
     }
 
-    /// The next arrival, given to a new session or to the one that is due first, so that sessions begin evenly over the trace.
-    fn interleaved(&mut self) -> Option<(i64, usize)> {
+    /// The next arrival, given to a new session where fewer than `concurrent` wait, else to the one that is due first. A fraction
+    /// of a session is kept by turns: the whole number above it as often as the fraction says.
+    fn concurrent(&mut self, concurrent: f64) -> Option<(i64, usize)> {
         let at = self.arrivals.next_ns()?;
-        let (count, requests) = (self.spec.count.unwrap_or(1), self.requests.unwrap_or(1));
-        let behind = u128::from(self.started) * u128::from(requests) <= u128::from(self.made) * u128::from(count);
-        if self.started < count && behind || self.due.is_empty() {
+        let step = self.made as f64 * EVEN_STEPS.0;
+        let wanted = concurrent.floor() + if step - step.floor() < concurrent.fract() { 1.0 } else { 0.0 };
+        let may_start = self.spec.count.is_none_or(|most| self.started < most);
+        if self.due.is_empty() || may_start && (self.due.len() as f64) < wanted {
             return Some((at, self.start()));
         }
         self.due.pop().map(|Reverse((_, _, place))| (at, place))

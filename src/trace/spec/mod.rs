@@ -131,8 +131,8 @@ impl GenerateSpec {
         self.prefixes.as_ref().map_or(Ok(()), Prefixes::check)?;
         self.reuse.as_ref().map_or(Ok(()), Reuse::check)?;
         let Some(sessions) = &self.sessions else { return Ok(()) };
-        if sessions.interleave && (self.requests.is_none() || sessions.count.is_none()) {
-            return fail("interleave", "`interleave` needs `requests` and `sessions.count`");
+        if sessions.concurrent.is_some() && self.requests.is_none() {
+            return fail("concurrent", "`concurrent` needs `requests`");
         }
         sessions.check(&self.prompt, self.reuse.is_some())
     }

@@ -29,9 +29,12 @@ pub struct Prefixes {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reuse {
-    /// What is shared ends at multiples of so many tokens, or with the prompt.
+    /// What is shared ends at multiples of so many tokens.
     #[serde(default = "one")]
     pub block: u32,
+    /// What is shared may also end where a prompt ends; without it only whole blocks are shared.
+    #[serde(default = "yes")]
+    pub tails: bool,
     /// Tokens of the text that many prompts begin with; 0: there is none.
     #[serde(default)]
     pub base_tokens: u32,
@@ -72,10 +75,10 @@ pub struct Sessions {
     pub turns: LengthSpec,
     /// Sessions at most; ends the trace as `requests` does.
     pub count: Option<u64>,
-    /// Arrivals are those of all requests, and a session's next turn takes one that is about due; without it arrivals are those
-    /// of first turns, and the others follow. Needs `requests` and `count`.
-    #[serde(default)]
-    pub interleave: bool,
+    /// Arrivals are those of all requests, and so many sessions wait for their next turn on average: an arrival starts a session
+    /// where fewer wait, and else is the turn that is due first. Without it arrivals are those of first turns, and the others follow.
+    /// Needs `requests`.
+    pub concurrent: Option<f64>,
     /// Milliseconds from the start of a turn to the next, in an open loop; the answer's and the think time where absent.
     pub gap_ms: Option<LengthSpec>,
     /// Milliseconds from the end of an answer to the next turn.
@@ -198,6 +201,9 @@ impl Sessions {
         self.turns.length("turns")?;
         for (key, length) in [("gap_ms", &self.gap_ms), ("think_ms", &self.think_ms), ("grow", &self.grow)] {
             length.as_ref().map_or(Ok(()), |l| l.length(key).map(|_| ()))?;
+        }
+        if self.concurrent.is_some_and(|c| !(c.is_finite() && c >= 0.0)) {
+            return fail("concurrent", "`concurrent` is a number of sessions, 0 or more");
         }
         if self.count == Some(0) {
             return fail("count", "`count` is 0; it must be at least 1");
