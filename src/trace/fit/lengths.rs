@@ -106,6 +106,21 @@ pub(super) fn fractions(mut values: Vec<f64>, detail: Detail) -> Vec<(f64, f64)>
     out
 }
 
+/// Quantiles of numbers from 0 whose size matters.
+pub(super) fn ratios(mut values: Vec<f64>, detail: Detail) -> Vec<(f64, f64)> {
+    values.sort_by(f64::total_cmp);
+    let n = values.len() as f64;
+    let mut line: Vec<(f64, f64)> =
+        values.iter().enumerate().map(|(i, &v)| ((i as f64 + 0.5) / n, rounded(v, 3))).collect();
+    let (first, last) = (line.first().map_or(0.0, |p| p.1), line.last().map_or(0.0, |p| p.1));
+    line.insert(0, (0.0, first));
+    line.push((1.0, last));
+    let kept = simplified(&line, detail, |v| (0.01, v.max(0.1)));
+    let mut out: Vec<(f64, f64)> = kept.into_iter().map(|i| (rounded(line[i].0, 5), line[i].1)).collect();
+    out.dedup();
+    out
+}
+
 /// Indices of the points of `line` that describe it; `scale` gives of a value what error is free and what errors are relative to.
 fn simplified(line: &[(f64, f64)], detail: Detail, scale: impl Fn(f64) -> (f64, f64)) -> Vec<usize> {
     let last = line.len() - 1;

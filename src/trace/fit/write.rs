@@ -119,7 +119,11 @@ fn arrivals(text: &mut Text<'_>, arrivals: &Arrivals) {
             text.key("family", "\"weibull\"");
         }
         text.list("requests", windows.requests.iter().map(u64::to_string));
-        text.list("cv", windows.cv.iter().map(|cv| number(*cv)));
+        if windows.gaps.is_empty() {
+            text.list("cv", windows.cv.iter().map(|cv| number(*cv)));
+        } else {
+            text.list("gaps", pairs(&windows.gaps, number, number));
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use super::bench::BenchTimes;
 use super::profile::Profile;
 use super::windows::WindowTimes;
-use crate::random::{StreamFamily, StreamKey, dist};
+use crate::random::{Even, StreamFamily, StreamKey, dist};
 use crate::trace::{Arrivals, Process, SourceOptions, State};
 use crate::types::SimTime;
 
@@ -36,6 +36,10 @@ impl Draws {
     /// The stream of gap `index`.
     pub fn gap(&self, index: u64) -> crate::random::Xoshiro256PlusPlus {
         self.family.at(index, self.client)
+    }
+    /// Gaps' ranks that cover their law evenly, `n` in a row.
+    pub fn even(&self, n: u64) -> Even {
+        Even::new(self.family.of(u64::from(self.client)), n)
     }
     /// The stream of whatever else is drawn (a state's length, a window's place).
     pub fn other(&self, index: u64) -> crate::random::Xoshiro256PlusPlus {

@@ -6,7 +6,7 @@ use super::super::spec::{GenerateSpec, LengthSpec, Sessions, TurnLength, at_shar
 use super::arrivals::ArrivalTimes;
 use super::drawer::{Copula, Drawer, family, output_of};
 use super::reuse::{Sharer, sent, take};
-use crate::random::{StreamFamily, dist};
+use crate::random::{Even, StreamFamily, dist};
 use crate::trace::SourceOptions;
 use crate::types::{ContentId, Entry, Run};
 use std::cmp::Reverse;
@@ -51,8 +51,10 @@ pub(super) struct Talks {
     think: Option<Drawer>,
     sharer: Option<Sharer>,
     streams: Streams,
-    /// Where the even sequences of ranks begin.
-    shift: (f64, f64),
+    /// The order in which sessions of a population come, its size, and the ranks that turns draw anew.
+    order: Even,
+    population: u64,
+    anew: (Even, u64),
     talks: Vec<Option<Talk>>,
     free: Vec<usize>,
     due: BinaryHeap<Reverse<(i64, u64, usize)>>,
@@ -60,8 +62,13 @@ pub(super) struct Talks {
     made: u64,
 }
 
-/// Steps of an even sequence in two dimensions (Roberts 2018): 1/g and 1/g^2, g^3 = g + 1.
-const EVEN_STEPS: (f64, f64) = (0.754_877_666_246_692_7, 0.569_840_290_998_053_2);
+/// The golden ratio less 1: its multiples are spread as evenly as can be.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+/// Sessions that are one population where their number is not said, and at most.
+const POPULATION: u64 = 1024;
+const POPULATION_MOST: u64 = 65_536;
+/// Ranks drawn anew in a row that are even.
+const EVENLY: u64 = 64;
 /// A prompt longer than this starts over where nothing else is said.
 const MOST_PROMPT: u32 = 1 << 30;
 
@@ -71,7 +78,7 @@ impl Talks {
         let drawer = |s: &LengthSpec, key, name| Drawer::new(s, key, options, name, 0);
         let some = |s: &Option<LengthSpec>, key, name| s.as_ref().map(|s| drawer(s, key, name)).transpose();
         let first = sessions.by_turn.is_empty().then(|| drawer(&spec.prompt, "prompt", "generate.prompt"));
-        let mut shift = family(options, "generate.session-shift").at(0, 0);
+        let population = sessions.count.unwrap_or(POPULATION).clamp(1, POPULATION_MOST);
         Ok(Talks {
             requests: spec.requests,
             end_ns: spec.duration.map_or(u64::MAX, |d| d.0),
@@ -86,7 +93,9 @@ impl Talks {
             think: some(&sessions.think_ms, "think_ms", "generate.think")?,
             sharer: spec.reuse.as_ref().map(|r| Sharer::new(r, options)),
             streams: Streams { event: family(options, "generate.turn"), rank: family(options, "generate.rank") },
-            shift: (dist::uniform01(&mut shift), dist::uniform01(&mut shift)),
+            order: Even::new(family(options, "generate.session"), population),
+            population,
+            anew: (Even::new(family(options, "generate.rank-anew"), EVENLY), 0),
             talks: Vec::new(),
             free: Vec::new(),
             due: BinaryHeap::new(),
@@ -157,7 +166,7 @@ impl Talks {
     /// of a session is kept by turns: the whole number above it as often as the fraction says.
     fn concurrent(&mut self, concurrent: f64) -> Option<(i64, usize)> {
         let at = self.arrivals.next_ns()?;
-        let step = self.made as f64 * EVEN_STEPS.0;
+        let step = self.made as f64 * GOLDEN;
         let wanted = concurrent.floor() + if step - step.floor() < concurrent.fract() { 1.0 } else { 0.0 };
         let may_start = self.spec.count.is_none_or(|most| self.started < most);
         if self.due.is_empty() || may_start && (self.due.len() as f64) < wanted {
@@ -169,11 +178,10 @@ impl Talks {
     fn start(&mut self) -> usize {
         let number = self.started;
         self.started += 1;
-        let fraction = |shift: f64, step: f64| {
-            let x = shift + (number as f64 + 1.0) * step;
-            x - x.floor()
-        };
-        let (depth, rank) = (fraction(self.shift.0, EVEN_STEPS.0), fraction(self.shift.1, EVEN_STEPS.1));
+        // A Fibonacci lattice: both depths and ranks are even, and so are the pairs of them. Every seed has the same
+        // population, in another order: with few sessions the trace would else be another one with each seed.
+        let member = (self.order.at(number) * self.population as f64).floor() + 0.5;
+        let (depth, rank) = (member / self.population as f64, (member * GOLDEN).fract());
         let turns =
             if self.spec.by_turn.is_empty() { self.turns.draw(number) } else { self.turns.length.at(depth) }.max(1);
         let talk = Talk { number, turn: 0, turns, rank, said: Vec::new(), answer: 0, id: 0, marks: Vec::new() };
@@ -259,9 +267,10 @@ impl Talks {
     /// As long as its turn and rank say, repeating what the spec says.
     fn measured(&mut self, talk: &mut Talk, entry: &mut Entry) {
         let mut rng = self.streams.rank.at(talk.number, talk.turn);
-        let (redraw, rank, extend) = (dist::uniform01(&mut rng), dist::uniform01(&mut rng), dist::uniform01(&mut rng));
+        let (redraw, extend) = (dist::uniform01(&mut rng), dist::uniform01(&mut rng));
         if talk.turn > 0 && redraw < self.spec.redraw {
-            talk.rank = rank;
+            talk.rank = self.anew.0.at(self.anew.1);
+            self.anew.1 += 1;
         }
         entry.prompt_tokens = length_of(&self.spec.by_turn, talk.turn + 1, talk.rank).max(1);
         let said: u32 = talk.said.iter().map(|r| r.len).sum();

@@ -4,10 +4,14 @@
 //! uniform part of the last one, which lies across the window's edges; for exponential gaps this is a Poisson process that is
 //! known to have n arrivals. Stretched Gamma gaps of shape a have CV^2 = (n - 1) / (n a + 1) (Dirichlet), solved for a.
 //! Must hold: one window is held.
+use super::super::spec::at_share;
 use super::arrivals::{Draws, Gap};
-use crate::random::dist;
+use crate::random::{Even, dist};
 use crate::trace::{Family, Windows};
 use std::collections::VecDeque;
+
+/// Measured gaps in a row that cover their law evenly, at most.
+const EVENLY_MOST: u64 = 65_536;
 
 /// A window with a rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +53,7 @@ impl WindowTimes {
             made: 0,
             ready: VecDeque::new(),
             gaps: Vec::new(),
+            even: draws.even(windows.requests.iter().sum::<u64>().clamp(1, EVENLY_MOST)),
         })
     }
 
@@ -74,6 +79,8 @@ pub(super) struct Counts {
     made: u64,
     ready: VecDeque<f64>,
     gaps: Vec<f64>,
+    /// Ranks of measured gaps.
+    even: Even,
 }
 
 impl Counts {
@@ -101,7 +108,12 @@ impl Counts {
         let cv = self.windows.cv.get(self.window).copied().unwrap_or(1.0);
         let gap = conditioned(self.windows.family, cv, gaps);
         self.gaps.clear();
-        self.gaps.extend((0..gaps).map(|i| gap.draw(&mut self.draws.gap(self.made + i))));
+        let (made, measured) = (self.made, &self.windows.gaps);
+        if measured.is_empty() {
+            self.gaps.extend((0..gaps).map(|i| gap.draw(&mut self.draws.gap(made + i))));
+        } else {
+            self.gaps.extend((0..gaps).map(|i| at_share(measured, self.even.at(made + i))));
+        }
         self.made += n;
         let sum: f64 = self.gaps.iter().sum();
         let stretch = if sum > 0.0 { width_s / sum } else { 0.0 };

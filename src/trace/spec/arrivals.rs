@@ -1,4 +1,5 @@
 //! What a generator file says of when requests come.
+use super::length::check_quantiles;
 use super::{Fault, duration, fail, some_duration};
 use crate::types::SimTime;
 use schemars::JsonSchema;
@@ -135,6 +136,10 @@ pub struct Windows {
     /// Law of the gaps.
     #[serde(default)]
     pub family: Family,
+    /// With `requests`, instead of `cv` and `family`: gaps by the mean gap of their window as measured, quantiles `[share, gap]`,
+    /// drawn evenly.
+    #[serde(default)]
+    pub gaps: Vec<(f64, f64)>,
 }
 
 /// Arrivals of `vllm bench serve`: gaps are Gamma with shape `burstiness` and mean 1/rate, the first request also comes
@@ -261,6 +266,12 @@ impl Windows {
         }
         if self.requests.iter().any(|n| *n > 100_000_000) || self.per_s.iter().any(|r| !within(*r, 0.0, 1e9)) {
             return fail("windows", "a window takes up to 100,000,000 requests, or a rate from 0 to 1e9 a second");
+        }
+        if !self.gaps.is_empty() {
+            check_quantiles("gaps", self.gaps.iter().copied())?;
+            if !self.cv.is_empty() || self.requests.is_empty() || self.gaps.iter().any(|g| !within(g.1, 0.0, 1e9)) {
+                return fail("gaps", "`gaps` goes with `requests` and without `cv`, and none is below 0");
+            }
         }
         if !self.cv.is_empty() && self.cv.len() != self.count() || self.cv.iter().any(|cv| !within(*cv, 0.0, 1000.0)) {
             return fail("cv", "`cv` needs a number from 0 to 1000 for each window, or none at all");

@@ -99,7 +99,8 @@ pub struct Sessions {
     /// A turn's prompt repeats answers as such; without it answers become new text, as in traces that do not name them.
     #[serde(default = "yes")]
     pub repeat_answers: bool,
-    /// Prompt tokens by turn, with straight lines between turns. A session keeps its rank from turn to turn.
+    /// Prompt tokens by turn, with straight lines between turns. A session keeps its rank from turn to turn. Every `count` sessions
+    /// (1,024 where it is absent) are one population, the same for every seed: depths and ranks cover their laws evenly.
     #[serde(default)]
     pub by_turn: Vec<TurnLength>,
     /// With `by_turn`: the chance that a turn draws another rank.
