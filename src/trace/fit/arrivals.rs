@@ -34,10 +34,9 @@ pub(super) fn fit(trace: &Measured, options: &SourceOptions) -> Arrivals {
         let mut found = scaled(measured.clone(), resolution, wanted, options);
         if n < FEW && found.0.is_finite() {
             // So few gaps that another seed has another CV: as measured they are even.
-            let gaps = as_measured(trace, measured, resolution);
-            let error = (cv_of(&gaps, options) - wanted).abs() / wanted.max(1e-9);
-            if error <= 3.0 * GOOD {
-                found = (error, gaps);
+            let gaps = bent(&as_measured(trace, measured, resolution), wanted, options);
+            if gaps.0 <= 3.0 * GOOD {
+                found = gaps;
             }
         }
         if best.as_ref().is_none_or(|b| found.0 < b.0) {
@@ -89,6 +88,32 @@ fn as_measured(trace: &Measured, windows: Windows, resolution: Option<SimTime>) 
     let ratios = lengths::ratios(trace.seen.windows(2).map(ratio).collect(), Detail { points: 40, error: 0.03 });
     let windows = Windows { cv: Vec::new(), gaps: ratios, ..windows };
     Arrivals { windows: Some(windows), resolution, ..Arrivals::default() }
+}
+
+/// Measured gaps raised to the power that gives the wanted CV of all gaps, and how far off it is: windows add to it.
+fn bent(measured: &Arrivals, wanted: f64, options: &SourceOptions) -> (f64, Arrivals) {
+    let with = |power: f64| {
+        let mut arrivals = measured.clone();
+        if let Some(windows) = &mut arrivals.windows {
+            windows.gaps.iter_mut().for_each(|g| g.1 = rounded(libm::pow(g.1, power), 4));
+        }
+        arrivals
+    };
+    let (mut low, mut high) = (0.25, 4.0);
+    let mut best = (f64::INFINITY, measured.clone());
+    for step in 0..10 {
+        let power = if step == 0 { 1.0 } else { libm::sqrt(low * high) };
+        let arrivals = with(power);
+        let error = (cv_of(&arrivals, options) - wanted) / wanted.max(1e-9);
+        if error.abs() < best.0 {
+            best = (error.abs(), arrivals);
+        }
+        if error.abs() <= GOOD / 2.0 {
+            break;
+        }
+        if error < 0.0 { low = power } else { high = power }
+    }
+    best
 }
 
 /// All CVs multiplied by the number that gives the wanted CV of all gaps, and how far off it is.

@@ -94,14 +94,3 @@ impl Pair {
         (self.prompt.length.at(rank), self.output.length.at(copula.rank(rank, own)))
     }
 }
-
-/// The output of a prompt whose rank is known.
-pub(super) fn output_of(output: &mut Drawer, copula: Option<Copula>, rank: f64, index: u64) -> u32 {
-    match copula {
-        None => output.draw(index),
-        Some(copula) => {
-            let own = output.rank(index);
-            output.length.at(copula.rank(rank, own))
-        }
-    }
-}

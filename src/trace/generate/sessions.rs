@@ -1,12 +1,13 @@
 //! Sessions: turns that follow each other, each prompt repeating what came before.
 //!
-//! Must hold: a session's turn depends on (seed, replicate, session, turn) and on what the session said; only sessions that
-//! are under way are held.
+//! Must hold: a session's turn depends on (seed, replicate, session, turn) and on what the session said; with `by_turn` its
+//! lengths are those of a member of a population that every seed has, in an order of its own; only sessions that are under
+//! way are held.
 use super::super::spec::{GenerateSpec, LengthSpec, Sessions, TurnLength, at_share};
 use super::arrivals::ArrivalTimes;
-use super::drawer::{Copula, Drawer, family, output_of};
+use super::drawer::{Copula, Drawer, family};
 use super::reuse::{Sharer, sent, take};
-use crate::random::{Even, StreamFamily, dist};
+use crate::random::{Even, StreamFamily, StreamKey, dist};
 use crate::trace::SourceOptions;
 use crate::types::{ContentId, Entry, Run};
 use std::cmp::Reverse;
@@ -15,6 +16,8 @@ use std::collections::BinaryHeap;
 /// A session under way.
 struct Talk {
     number: u64,
+    /// Its number in its population.
+    member: u64,
     /// Turns that it has had, and will have.
     turn: u32,
     turns: u32,
@@ -28,10 +31,10 @@ struct Talk {
     marks: Vec<u32>,
 }
 
-/// Streams of what sessions draw, keyed by session and turn.
+/// Streams of what sessions draw, keyed by session, or by member of the population, and turn.
 struct Streams {
     event: StreamFamily,
-    rank: StreamFamily,
+    member: StreamFamily,
 }
 
 /// Generates sessions.
@@ -51,10 +54,9 @@ pub(super) struct Talks {
     think: Option<Drawer>,
     sharer: Option<Sharer>,
     streams: Streams,
-    /// The order in which sessions of a population come, its size, and the ranks that turns draw anew.
+    /// The order in which sessions of a population come, and its size.
     order: Even,
     population: u64,
-    anew: (Even, u64),
     talks: Vec<Option<Talk>>,
     free: Vec<usize>,
     due: BinaryHeap<Reverse<(i64, u64, usize)>>,
@@ -67,8 +69,6 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 /// Sessions that are one population where their number is not said, and at most.
 const POPULATION: u64 = 1024;
 const POPULATION_MOST: u64 = 65_536;
-/// Ranks drawn anew in a row that are even.
-const EVENLY: u64 = 64;
 /// A prompt longer than this starts over where nothing else is said.
 const MOST_PROMPT: u32 = 1 << 30;
 
@@ -92,10 +92,13 @@ impl Talks {
             gap: some(&sessions.gap_ms, "gap_ms", "generate.gap")?,
             think: some(&sessions.think_ms, "think_ms", "generate.think")?,
             sharer: spec.reuse.as_ref().map(|r| Sharer::new(r, options)),
-            streams: Streams { event: family(options, "generate.turn"), rank: family(options, "generate.rank") },
+            streams: Streams {
+                event: family(options, "generate.turn"),
+                // A population's own: no seed goes in.
+                member: StreamKey { seed: 0, replicate: 0, name: "generate.member" }.family(),
+            },
             order: Even::new(family(options, "generate.session"), population),
             population,
-            anew: (Even::new(family(options, "generate.rank-anew"), EVENLY), 0),
             talks: Vec::new(),
             free: Vec::new(),
             due: BinaryHeap::new(),
@@ -180,11 +183,22 @@ impl Talks {
         self.started += 1;
         // A Fibonacci lattice: both depths and ranks are even, and so are the pairs of them. Every seed has the same
         // population, in another order: with few sessions the trace would else be another one with each seed.
-        let member = (self.order.at(number) * self.population as f64).floor() + 0.5;
-        let (depth, rank) = (member / self.population as f64, (member * GOLDEN).fract());
+        let member = (self.order.at(number) * self.population as f64).floor();
+        let place = member + 0.5;
+        let (depth, rank) = (place / self.population as f64, (place * GOLDEN).fract());
         let turns =
             if self.spec.by_turn.is_empty() { self.turns.draw(number) } else { self.turns.length.at(depth) }.max(1);
-        let talk = Talk { number, turn: 0, turns, rank, said: Vec::new(), answer: 0, id: 0, marks: Vec::new() };
+        let talk = Talk {
+            number,
+            member: member as u64,
+            turn: 0,
+            turns,
+            rank,
+            said: Vec::new(),
+            answer: 0,
+            id: 0,
+            marks: Vec::new(),
+        };
         match self.free.pop() {
             Some(place) => {
                 self.talks[place] = Some(talk);
@@ -227,7 +241,6 @@ impl Talks {
             entry.output_tokens = self.output.draw(entry.id);
         } else {
             self.measured(talk, entry);
-            entry.output_tokens = output_of(&mut self.output, self.copula, talk.rank, entry.id);
         }
     }
 
@@ -266,13 +279,17 @@ impl Talks {
 
     /// As long as its turn and rank say, repeating what the spec says.
     fn measured(&mut self, talk: &mut Talk, entry: &mut Entry) {
-        let mut rng = self.streams.rank.at(talk.number, talk.turn);
-        let (redraw, extend) = (dist::uniform01(&mut rng), dist::uniform01(&mut rng));
+        let mut rng = self.streams.member.at(talk.member, talk.turn);
+        let mut number = || dist::uniform01(&mut rng);
+        let (redraw, rank, extend, own) = (number(), number(), number(), number());
         if talk.turn > 0 && redraw < self.spec.redraw {
-            talk.rank = self.anew.0.at(self.anew.1);
-            self.anew.1 += 1;
+            talk.rank = rank;
         }
         entry.prompt_tokens = length_of(&self.spec.by_turn, talk.turn + 1, talk.rank).max(1);
+        entry.output_tokens = match self.copula {
+            None => self.output.draw(entry.id),
+            Some(copula) => self.output.length.at(copula.rank(talk.rank, own)),
+        };
         let said: u32 = talk.said.iter().map(|r| r.len).sum();
         if talk.turn > 0 && extend < self.spec.extend {
             let tokens = said.min(entry.prompt_tokens);

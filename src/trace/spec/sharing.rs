@@ -100,7 +100,8 @@ pub struct Sessions {
     #[serde(default = "yes")]
     pub repeat_answers: bool,
     /// Prompt tokens by turn, with straight lines between turns. A session keeps its rank from turn to turn. Every `count` sessions
-    /// (1,024 where it is absent) are one population, the same for every seed: depths and ranks cover their laws evenly.
+    /// (1,024 where it is absent) are one population, the same for every seed but for its order: depths and ranks cover their laws
+    /// evenly, so that a few sessions have the measured quantiles, too.
     #[serde(default)]
     pub by_turn: Vec<TurnLength>,
     /// With `by_turn`: the chance that a turn draws another rank.
