@@ -81,7 +81,9 @@ fn generators(c: &mut Criterion) {
     group.throughput(Throughput::Elements(REQUESTS));
     let fixed = include_str!("../traces/bench-w4.toml");
     let desk = include_str!("../traces/support-desk.toml").replace("duration = \"2h\"", "requests = 100000");
-    for (name, text) in [("fixed lengths", fixed), ("support desk", desk.as_str())] {
+    let plain = "requests = 100000\n[arrivals]\nrate = [{ at = \"0s\", per_s = 80.0 }]\n\
+        [prompt]\nmedian = 700\np95 = 2400\nmax = 16000\n[output]\nmedian = 180\np95 = 620\nmax = 2000\n";
+    for (name, text) in [("fixed lengths", fixed), ("Poisson, log-normal", plain), ("support desk", desk.as_str())] {
         let spec = GenerateSpec::parse(text, name).expect("a sound spec");
         let options = SourceOptions { limit: Some(REQUESTS), ..SourceOptions::default() };
         group.bench_function(name, |b| {

@@ -57,12 +57,23 @@ pub fn open_trace(
     if format == Some(Format::Generator) || format.is_none() && path.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
         let spec = GenerateSpec::parse(&text, &name)?;
-        return Ok(Opened { format: Format::Generator, entries: Box::new(Generator::new(&spec, options)?) });
+        return Ok(Opened { format: Format::Generator, entries: Box::new(generator(&spec, path, options)?) });
     }
     let reader = open_text(path)?;
     match format {
         Some(format) => Ok(trace::open_as(format, reader, &name, classes)),
         None => trace::open(reader, &name, classes),
+    }
+}
+
+/// The generator that a specification at `path` describes; a pool of clients that it names is read.
+fn generator(spec: &GenerateSpec, path: &Path, options: &SourceOptions) -> Result<Generator, String> {
+    match &spec.servegen {
+        None => Generator::new(spec, options),
+        Some(pool) => {
+            let folder = path.parent().unwrap_or(Path::new("")).join(&pool.path);
+            Generator::of_pool(spec, &super::open_servegen(&folder)?, options)
+        }
     }
 }
 
@@ -161,7 +172,7 @@ impl TraceOrigin {
                 let opened = open_trace(path, None, classes, options)?;
                 trace::play(trace::prepare(opened, options), options)?
             }
-            TraceOrigin::Generate(spec, _) => trace::play(Box::new(Generator::new(spec, options)?), options)?,
+            TraceOrigin::Generate(spec, path) => trace::play(Box::new(generator(spec, path, options)?), options)?,
             TraceOrigin::Users(spec) => Box::new(ClosedLoop::new(spec, options)?),
         })
     }

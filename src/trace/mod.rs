@@ -30,7 +30,7 @@ pub use replay::{NO_ARRIVALS, Replay};
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
 pub use spec::{
-    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Prefixes, Process, Ramp,
+    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Pool, Prefixes, Process, Ramp,
     RampShape, RatePoint, Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
 };
 pub use stats::{Quantiles, TraceStats};

@@ -15,6 +15,8 @@ const GOOD: f64 = 0.001;
 const ROUNDS: usize = 8;
 /// An error of token quantiles, per cent, that is good enough.
 const GOOD_TOKENS: f64 = 0.5;
+/// An error above which outputs had better not hang together with prompts, per cent.
+const UNJOINED: f64 = 3.0;
 
 /// What is drawn of a specification.
 struct Drawn {
@@ -74,12 +76,11 @@ fn lengths(
     if spec.sessions.is_none() && spec.joint.is_none() {
         return Ok(());
     }
+    let measured = spec.output.clone();
     let mut best: Option<(f64, GenerateSpec)> = None;
     for round in 0..=ROUNDS {
         let drawn = draw(spec, options)?;
-        let rows = rows(&trace.figures, &drawn.figures, &Limits::default());
-        let tokens = rows.iter().filter(|r| r.unit == Unit::Percent && r.name.contains("tokens p"));
-        let error = tokens.filter_map(|r| r.difference()).fold(0.0, |most, d| f64::max(most, d.abs()));
+        let error = token_error(trace, &drawn.figures);
         if best.as_ref().is_none_or(|b| error < b.0) {
             best = Some((error, spec.clone()));
         }
@@ -88,10 +89,23 @@ fn lengths(
         }
         correct_lengths(spec, &drawn, prompts, outputs);
     }
-    if let Some((_, found)) = best {
-        *spec = found;
+    let Some((error, found)) = best else { return Ok(()) };
+    *spec = found;
+    if error > UNJOINED && spec.joint.is_some() {
+        // Few requests: outputs that go with prompts cannot also be even. The quantiles come first.
+        let alone = GenerateSpec { joint: None, output: measured, ..spec.clone() };
+        if token_error(trace, &draw(&alone, options)?.figures) < error {
+            *spec = alone;
+        }
     }
     Ok(())
+}
+
+/// The largest error of a p50, p90 or p99 of tokens, per cent.
+fn token_error(trace: &Measured, drawn: &Figures) -> f64 {
+    let rows = rows(&trace.figures, drawn, &Limits::default());
+    let tokens = rows.iter().filter(|r| r.unit == Unit::Percent && r.name.contains("tokens p"));
+    tokens.filter_map(|r| r.difference()).fold(0.0, |most, d| f64::max(most, d.abs()))
 }
 
 /// Takes lengths through the map from what comes out to what is wanted.

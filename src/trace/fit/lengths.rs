@@ -159,7 +159,7 @@ fn simplified(line: &[(f64, f64)], detail: Detail, scale: impl Fn(f64) -> (f64, 
 }
 
 /// Spearman's rank correlation; ties have their mean rank.
-pub(super) fn rank_correlation(pairs: impl Iterator<Item = (u32, u32)>) -> f64 {
+pub(crate) fn rank_correlation(pairs: impl Iterator<Item = (u32, u32)>) -> f64 {
     let (a, b): (Vec<u32>, Vec<u32>) = pairs.unzip();
     let (a, b) = (ranks(&a), ranks(&b));
     let n = a.len() as f64;

@@ -14,6 +14,8 @@ mod write;
 use super::compare::{Figures, Gather};
 use super::{Arrivals, GenerateSpec, Joint, Process, SourceOptions};
 use crate::types::{Clock, Entries, Entry, NO_SESSION};
+#[cfg(test)]
+pub(super) use lengths::rank_correlation;
 pub use write::to_toml;
 
 /// Sessions that start a second where a trace does not say when they start; a user sets it.

@@ -100,6 +100,9 @@ impl Generator {
     /// When the options are impossible, or a length is.
     pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, String> {
         options.check()?;
+        if let Some(pool) = &spec.servegen {
+            return Err(format!("{} is a folder of clients; they must be read first", pool.path.display()));
+        }
         let kind = if let Some(sessions) = &spec.sessions {
             Kind::Sessions(Box::new(Talks::new(spec, sessions, options)?))
         } else if spec.clients.is_empty() {
@@ -145,6 +148,22 @@ impl Generator {
         Ok(Generator { requests: None, end_ns: u64::MAX, max_output_tokens: None, kind, made: 0 })
     }
 
+    /// The pool that `spec` names, once its clients are read.
+    ///
+    /// # Errors
+    /// As [`Generator::servegen`].
+    pub fn of_pool(
+        spec: &GenerateSpec,
+        clients: &[ServeGenClient],
+        options: &SourceOptions,
+    ) -> Result<Generator, String> {
+        let total = spec.servegen.as_ref().and_then(|p| p.total_per_s);
+        let mut generator = Generator::servegen(clients, total, options)?;
+        (generator.requests, generator.max_output_tokens) = (spec.requests, spec.max_output_tokens);
+        generator.end_ns = spec.duration.map_or(u64::MAX, |d| d.0);
+        Ok(generator)
+    }
+
     fn draw(&mut self, entry: &mut Entry) -> bool {
         if self.requests.is_some_and(|most| self.made >= most) {
             return false;
@@ -186,7 +205,9 @@ impl Entries for Generator {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+#[cfg(test)]
+mod basics {
     use super::*;
     use crate::trace::TraceStats;
     use crate::types::Source;

@@ -50,6 +50,18 @@ pub struct GenerateSpec {
     /// Instead of `arrivals`, `prompt` and `output`: clients that send side by side.
     #[serde(default)]
     pub clients: Vec<Client>,
+    /// Instead of all of these: a pool of ServeGen's client profiles, each a tenant.
+    pub servegen: Option<Pool>,
+}
+
+/// A folder of ServeGen's client profiles.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// The folder; the path is relative to the specification.
+    pub path: std::path::PathBuf,
+    /// Requests a second of all clients together, on average over their windows; as published where absent.
+    pub total_per_s: Option<f64>,
 }
 
 /// A Gaussian copula of prompt and output lengths.
@@ -103,6 +115,7 @@ impl GenerateSpec {
         let ends = |a: &Arrivals| a.windows.is_some() || a.bench.is_some();
         let counted = self.sessions.as_ref().is_some_and(|s| s.count.is_some());
         let clients_end = !self.clients.is_empty() && self.clients.iter().all(|c| ends(&c.arrivals));
+        let clients_end = clients_end || self.servegen.is_some();
         if self.requests.is_none() && self.duration.is_none() && !(ends(&self.arrivals) || clients_end || counted) {
             return fail("", "neither `requests` nor `duration` is set; at least one is needed");
         }
@@ -116,6 +129,18 @@ impl GenerateSpec {
             && !(-1.0..=1.0).contains(&joint.rank_correlation)
         {
             return fail("rank_correlation", "`rank_correlation` must be from -1 to 1");
+        }
+        if let Some(pool) = &self.servegen {
+            if !self.clients.is_empty() || !self.says_nothing_else() {
+                return fail(
+                    "servegen",
+                    "`servegen` stands instead of arrivals, lengths and what is shared; give it alone",
+                );
+            }
+            if pool.total_per_s.is_some_and(|r| !(r.is_finite() && r > 0.0)) {
+                return fail("total_per_s", "`total_per_s` must be a number above 0");
+            }
+            return Ok(());
         }
         if !self.clients.is_empty() {
             return self.check_clients();
@@ -137,14 +162,18 @@ impl GenerateSpec {
         sessions.check(&self.prompt, self.reuse.is_some())
     }
 
-    fn check_clients(&self) -> Result<(), Fault> {
-        let alone = self.arrivals == Arrivals::default()
+    /// Whether nothing is said of requests themselves but by clients.
+    fn says_nothing_else(&self) -> bool {
+        self.arrivals == Arrivals::default()
             && self.prompt.is_empty()
             && self.output.is_empty()
             && self.sessions.is_none()
             && self.reuse.is_none()
-            && self.prefixes.is_none();
-        if !alone {
+            && self.prefixes.is_none()
+    }
+
+    fn check_clients(&self) -> Result<(), Fault> {
+        if !self.says_nothing_else() {
             return fail("clients", "`clients` have arrivals, prompt and output of their own, and share nothing");
         }
         for client in &self.clients {
