@@ -7,6 +7,7 @@ mod examples;
 mod failures;
 mod instructions;
 mod interrupt;
+mod lookalike;
 mod manifest;
 mod perf;
 mod program;

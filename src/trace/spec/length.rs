@@ -225,7 +225,7 @@ impl Length {
         match *self {
             Length::Constant(tokens) => tokens,
             Length::LogNormal { median, sigma, min, max } => {
-                let tokens = dist::log_normal(&mut stream(), median, sigma).round();
+                let tokens = dist::log_normal_whole(&mut stream(), median, sigma);
                 tokens.clamp(f64::from(min), f64::from(max)) as u32
             }
             _ => self.at(dist::uniform01(&mut stream())),
