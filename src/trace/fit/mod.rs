@@ -120,3 +120,6 @@ fn describe(trace: &Measured, options: &SourceOptions) -> GenerateSpec {
 fn talks(seen: &Seen) -> bool {
     seen.session != NO_SESSION
 }
+
+#[cfg(test)]
+mod tests;
