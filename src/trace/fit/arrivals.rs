@@ -23,7 +23,7 @@ pub(super) fn fit(trace: &Measured, options: &SourceOptions) -> Arrivals {
     let span = (last - first) as u64;
     if span == 0 {
         let bench = Bench { requests: Some(n), rate: Some(f64::INFINITY), burstiness: 1.0, ramp: None };
-        return Arrivals { bench: Some(bench), ..Arrivals::default() };
+        return Arrivals { bench: Some(Box::new(bench)), ..Arrivals::default() };
     }
     let resolution = resolution(seen.iter().map(|s| s.at_ns - first));
     let wanted = trace.figures.gap_cv.unwrap_or(1.0);
@@ -87,7 +87,7 @@ fn as_measured(trace: &Measured, windows: Windows, resolution: Option<SimTime>) 
     };
     let ratios = lengths::ratios(trace.seen.windows(2).map(ratio).collect(), Detail { points: 40, error: 0.03 });
     let windows = Windows { cv: Vec::new(), gaps: ratios, ..windows };
-    Arrivals { windows: Some(windows), resolution, ..Arrivals::default() }
+    Arrivals { windows: Some(Box::new(windows)), resolution, ..Arrivals::default() }
 }
 
 /// Measured gaps raised to the power that gives the wanted CV of all gaps, and how far off it is: windows add to it.
@@ -120,7 +120,7 @@ fn bent(measured: &Arrivals, wanted: f64, options: &SourceOptions) -> (f64, Arri
 fn scaled(measured: Windows, resolution: Option<SimTime>, wanted: f64, options: &SourceOptions) -> (f64, Arrivals) {
     let with = |times: f64| {
         let cv = measured.cv.iter().map(|cv| rounded((cv * times).clamp(0.0, 100.0), 3)).collect();
-        Arrivals { windows: Some(Windows { cv, ..measured.clone() }), resolution, ..Arrivals::default() }
+        Arrivals { windows: Some(Box::new(Windows { cv, ..measured.clone() })), resolution, ..Arrivals::default() }
     };
     let off = |arrivals: &Arrivals| (cv_of(arrivals, options) - wanted) / wanted.max(1e-9);
     let (mut low, mut high) = (0.25, 4.0);

@@ -80,7 +80,7 @@ fn number(x: f64) -> String {
 /// The shortest of ns and s that is exact.
 fn duration(t: SimTime) -> String {
     for (unit, ns) in [("s", 1_000_000_000), ("ms", 1_000_000)] {
-        if t.0 % ns == 0 {
+        if t.0.is_multiple_of(ns) {
             return format!("\"{}{unit}\"", t.0 / ns);
         }
     }

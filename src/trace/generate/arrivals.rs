@@ -171,7 +171,7 @@ impl ArrivalTimes {
         let kind = if let Some(windows) = &arrivals.windows {
             Kind::Windows(Box::new(WindowTimes::new(windows, draws)))
         } else if let Some(bench) = &arrivals.bench {
-            Kind::Bench(BenchTimes::new(*bench, draws))
+            Kind::Bench(BenchTimes::new(**bench, draws))
         } else if !arrivals.states.is_empty() {
             Kind::States(States::new(&arrivals.states, draws))
         } else {

@@ -32,9 +32,9 @@ pub struct Arrivals {
     #[serde(default)]
     pub states: Vec<State>,
     /// Measured windows.
-    pub windows: Option<Windows>,
+    pub windows: Option<Box<Windows>>,
     /// What `vllm bench serve` sends.
-    pub bench: Option<Bench>,
+    pub bench: Option<Box<Bench>>,
     /// Arrivals are rounded down to multiples of this, as in traces whose clock ticks slowly.
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<String>")]
@@ -217,7 +217,7 @@ impl Arrivals {
         if let Some(windows) = &self.windows {
             windows.check()?;
         }
-        self.bench.as_ref().map_or(Ok(()), Bench::check)
+        self.bench.as_deref().map_or(Ok(()), Bench::check)
     }
 
     fn check_rate(&self) -> Result<(), Fault> {
@@ -285,7 +285,7 @@ impl Bench {
         if self.requests.is_none_or(|n| n == 0) {
             return fail("bench", "`bench` needs `requests` of at least 1, in its table or at the top of the file");
         }
-        if !(self.burstiness > 0.0) {
+        if self.burstiness.is_nan() || self.burstiness <= 0.0 {
             return fail("burstiness", "`burstiness` must be above 0");
         }
         match (self.rate, self.ramp) {
