@@ -18,18 +18,21 @@ mod spec;
 mod stats;
 mod write;
 
+pub use crate::types::{Classes, ColumnMap};
 pub use arrivals::ArrivalTimes;
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use detect::{Format, detect};
 pub use generate::Generator;
-pub use read::{GapFamily, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_as};
+pub use read::{
+    GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
+};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
 pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
 pub use stats::{Quantiles, TraceStats};
-pub use write::write_csv;
+pub use write::{TextWriter, write_csv};
 
 use crate::types::{Entries, Source};
 
