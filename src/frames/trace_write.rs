@@ -109,11 +109,11 @@ impl TraceWriter {
         TraceWriter { path: path.to_path_buf(), clock, width, present, table: None, rows: Vec::new(), written: 0 }
     }
 
-    /// Takes an entry. `classes` are the names that its class is an index of.
+    /// Takes an entry. `classes` gives the names that its class is an index of.
     ///
     /// # Errors
     /// The file system's; [`TraceWriter::TOO_NARROW`].
-    pub fn write(&mut self, entry: &Entry, classes: &[String]) -> Result<(), String> {
+    pub fn write(&mut self, entry: &Entry, classes: impl Fn() -> Vec<String>) -> Result<(), String> {
         let needs = Present::of(entry, self.written + self.rows.len() as u64);
         if self.present.with(needs) != self.present {
             if self.table.is_some() {
@@ -122,7 +122,7 @@ impl TraceWriter {
             self.present = self.present.with(needs);
         }
         self.rows.push(entry.clone());
-        if self.rows.len() == ROWS_PER_GROUP { self.flush(classes) } else { Ok(()) }
+        if self.rows.len() == ROWS_PER_GROUP { self.flush(&classes()) } else { Ok(()) }
     }
 
     fn flush(&mut self, classes: &[String]) -> Result<(), String> {

@@ -43,6 +43,12 @@ impl IdSet {
         self.bits[word] |= bit;
         new
     }
+    /// Whether `id` was taken.
+    pub fn contains(&self, id: u64) -> bool {
+        self.pages
+            .get(&(id / PAGE))
+            .is_some_and(|start| self.bits[start + (id % PAGE / 64) as usize] & 1 << (id % 64) != 0)
+    }
     /// Whether there were too many to remember all.
     pub fn is_full(&self) -> bool {
         self.full
@@ -57,7 +63,7 @@ mod tests {
     fn a_number_is_new_once() {
         let mut set = IdSet::default();
         for id in [0, 1, 63, 64, PAGE - 1, PAGE, u64::MAX, 7 * PAGE] {
-            assert!(set.insert(id) && !set.insert(id), "{id}");
+            assert!(!set.contains(id) && set.insert(id) && !set.insert(id) && set.contains(id), "{id}");
         }
         assert!(!set.is_full());
         (0..MOST_PAGES as u64 + 2).for_each(|page| _ = set.insert(page * PAGE + 9));

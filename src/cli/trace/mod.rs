@@ -1,5 +1,8 @@
 //! `baseload trace`: look at traces, change them, get them. One file a subcommand.
+mod convert;
 mod info;
+mod input;
+mod validate;
 
 use super::Exit;
 
@@ -14,10 +17,14 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Info(info::Args),
+    Convert(convert::Args),
+    Validate(validate::Args),
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     match &args.command {
         Command::Info(args) => info::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Validate(args) => validate::run(args),
     }
 }

@@ -228,4 +228,6 @@ impl Entries for RowReader {
 }
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod tests;
