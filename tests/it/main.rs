@@ -15,3 +15,4 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+mod traces;

@@ -3,8 +3,8 @@ use super::{Lines, Lost};
 use crate::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status};
 use std::fmt::Write;
 
-/// Nanoseconds under which a decimal of seconds survives being read as a double: 52 days.
-const EXACT_NS: u64 = 1 << 52;
+/// Nanoseconds under which a decimal of seconds survives being read as a double and multiplied: 26 days.
+const EXACT_NS: u64 = 1 << 51;
 
 /// As CSV. All columns, so that nothing need be known beforehand.
 pub(super) struct Csv {
@@ -84,7 +84,7 @@ impl Lines for Jsonl {
             if ns < EXACT_NS {
                 Ok(seconds(ns))
             } else {
-                Err(format!("{key} is over 52 days; JSON must be exact, write Parquet"))
+                Err(format!("{key} is over 26 days; JSON must be exact, write Parquet"))
             }
         };
         match self.clock {
