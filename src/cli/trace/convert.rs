@@ -145,7 +145,7 @@ impl InOrder {
 
 /// A trace that is being written.
 enum Out {
-    Parquet(TraceWriter),
+    Parquet(Box<TraceWriter>),
     Text(Box<TextWriter>, Box<dyn Finish>),
 }
 
@@ -176,7 +176,7 @@ impl Out {
     /// `name` says by its ending how a text is compressed.
     fn create(format: Format, name: &Path, beside: &Path, clock: Clock, width: Width) -> Result<Out, String> {
         if format == Format::Parquet {
-            return Ok(Out::Parquet(TraceWriter::new(beside, clock, width)));
+            return Ok(Out::Parquet(Box::new(TraceWriter::new(beside, clock, width))));
         }
         let writer = TextWriter::new(format, clock)?;
         let fault = |e: std::io::Error| format!("{}: {e}", beside.display());

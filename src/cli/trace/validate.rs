@@ -2,7 +2,7 @@
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use crate::trace::{Classes, Opened};
+use crate::trace::{Classes, Format, Opened};
 use crate::types::{Clock, ContentId, Entries, Entry, IdSet, NO_SESSION, Status};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -49,19 +49,16 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             }
             Err(fault) => {
                 let place = entries.place();
-                // A header, a torn stream and the end cannot be got over; a line can.
-                let stuck = place == last_place
-                    || fault.contains("cannot be read")
-                    || fault.contains("the trace has no requests")
-                    || count == 0 && place.ends_with(":1") && !fault.contains("JSON");
-                if !(place == last_place && faults.last() == Some(&fault)
-                    || !faults.is_empty() && fault.contains("no requests"))
-                {
+                // The same place again is no new fault; nor is the end of a trace of which no request was sound.
+                let again = place == last_place || !faults.is_empty() && fault.contains(NO_REQUESTS);
+                let stuck =
+                    again || fault.contains(UNREADABLE) || fault.contains(NO_REQUESTS) || header(format, &place);
+                if !again {
                     faults.push(fault);
                 }
                 last_place = place;
                 if stuck {
-                    whole = false;
+                    whole = again && faults.len() < args.max_faults as usize;
                     break;
                 }
             }
@@ -100,6 +97,17 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     let more = if whole { "in all" } else { "and perhaps more behind" };
     Err(format!("{}: {} faults {more}; mend the lines that are named", args.file.display(), faults.len()).into())
+}
+
+/// What readers say of an empty trace, and of bytes that do not come.
+const NO_REQUESTS: &str = "the trace has no requests";
+const UNREADABLE: &str = "cannot be read";
+
+/// Whether a fault at `place` is of a CSV's header, behind which no row can be understood.
+fn header(format: Format, place: &str) -> bool {
+    let csv =
+        [Format::Azure, Format::AzureMultimodal, Format::BurstGpt, Format::OwnCsv, Format::LiteLlm, Format::Columns];
+    csv.contains(&format) && place.ends_with(":1")
 }
 
 /// What a reader does not check itself.

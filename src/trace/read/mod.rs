@@ -146,10 +146,10 @@ pub fn open_with(mut reader: Reader, name: &str, how: &How) -> Result<Opened, St
                 .ok_or_else(|| format!("{name}:1: its columns are not known; give a column map (--columns)"))?;
             Box::new(mapped::Mapped::new(map, map_name, &how.classes, json))
         }
-        Format::Claude => return several(Items::lines(reader, name), Box::new(claude::Claude::default())),
-        Format::Copilot => return several(Items::lines(reader, name), Box::new(copilot::Copilot::default())),
-        Format::ShareGpt => return several(Items::elements(reader, name), Box::new(sharegpt::ShareGpt::default())),
-        Format::Otlp => return several(Items::elements(reader, name), Box::new(otlp::Otlp::default())),
+        Format::Claude => return several(Items::lines(reader, name), Box::<claude::Claude>::default()),
+        Format::Copilot => return several(Items::lines(reader, name), Box::<copilot::Copilot>::default()),
+        Format::ShareGpt => return several(Items::elements(reader, name), Box::<sharegpt::ShareGpt>::default()),
+        Format::Otlp => return several(Items::elements(reader, name), Box::<otlp::Otlp>::default()),
         Format::VllmBench => {
             return Ok(Opened { format, entries: Box::new(vllm_bench::VllmBench::new(reader, name)) });
         }
