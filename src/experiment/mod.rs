@@ -22,7 +22,7 @@ pub use origin::{FileError, Origin, ReadFile};
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use servegen::open_servegen;
-pub use source::{DATA_VARIABLE, TraceOrigin, open_text, open_trace};
+pub use source::{DATA_VARIABLE, TraceOrigin, open_text, open_trace, open_trace_with};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

@@ -1,7 +1,8 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::file::TraceSection;
 use crate::trace::{
-    self, ClosedLoop, ClosedLoopSpec, Format, GenerateSpec, Generator, LengthSpec, Opened, SourceOptions, Think,
+    self, Classes, ClosedLoop, ClosedLoopSpec, Format, GenerateSpec, Generator, How, LengthSpec, Opened, SourceOptions,
+    Think,
 };
 use crate::types::{SimTime, Source, parse_duration};
 use std::fs::File;
@@ -26,19 +27,25 @@ pub enum TraceOrigin {
     Users(Box<ClosedLoopSpec>),
 }
 
-/// Opens a file for reading, through gzip where it is compressed.
+/// Opens a file for reading, through gzip or zstd where its first bytes say so.
 ///
 /// # Errors
 /// With the path.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
     let fault = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut file = BufReader::new(File::open(path).map_err(fault)?);
-    let gzip = file.fill_buf().map_err(fault)?.starts_with(&[0x1f, 0x8b]);
-    if gzip { Ok(Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))) } else { Ok(Box::new(file)) }
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
+    let magic = file.fill_buf().map_err(fault)?;
+    Ok(if magic.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(file)))
+    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Box::new(BufReader::with_capacity(1 << 16, zstd::stream::read::Decoder::with_buffer(file).map_err(fault)?))
+    } else {
+        Box::new(file)
+    })
 }
 
-/// Opens a trace of any form: a text in a known format, plain or compressed, or a generator's specification (`.toml`).
-/// `format` is what it is said to be; else its content says it. `classes` are the experiment's, in order.
+/// Opens a trace of any form: a text in a known format, plain or compressed, Parquet, or a generator's specification
+/// (`.toml`). `format` is what it is said to be; else its content says it. `classes` are the experiment's, in order.
 ///
 /// # Errors
 /// With the path, the line and what would be right.
@@ -48,22 +55,43 @@ pub fn open_trace(
     classes: &[String],
     options: &SourceOptions,
 ) -> Result<Opened, String> {
+    open_trace_with(path, &How { format, columns: None, classes: Classes::known(classes) }, options)
+}
+
+/// Opens a trace of any form, as `how` says.
+///
+/// # Errors
+/// With the path, the line and what would be right.
+pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Result<Opened, String> {
     let name = path.display().to_string();
-    if format == Some(Format::ServeGen) || format.is_none() && path.is_dir() {
+    if how.format == Some(Format::ServeGen) || how.format.is_none() && path.is_dir() {
         let clients = super::open_servegen(path)?;
         let entries = Box::new(Generator::servegen(&clients, None, options)?);
         return Ok(Opened { format: Format::ServeGen, entries });
     }
-    if format == Some(Format::Generator) || format.is_none() && path.extension().is_some_and(|e| e == "toml") {
+    if how.format == Some(Format::Generator) || how.format.is_none() && path.extension().is_some_and(|e| e == "toml") {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
         let spec = GenerateSpec::parse(&text, &name)?;
         return Ok(Opened { format: Format::Generator, entries: Box::new(generator(&spec, path, options)?) });
     }
-    let reader = open_text(path)?;
-    match format {
-        Some(format) => Ok(trace::open_as(format, reader, &name, classes)),
-        None => trace::open(reader, &name, classes),
+    let mut reader = open_text(path)?;
+    let parquet = reader.fill_buf().is_ok_and(|head| head.starts_with(b"PAR1"));
+    if parquet || how.format == Some(Format::Parquet) {
+        return open_parquet(path, how);
     }
+    trace::open_with(reader, &name, how)
+}
+
+#[cfg(feature = "frames")]
+fn open_parquet(path: &Path, how: &How) -> Result<Opened, String> {
+    let entries = crate::frames::TraceReader::open(path, how.columns, &how.classes)?;
+    let format = if how.columns.is_some() { Format::Columns } else { Format::Parquet };
+    Ok(Opened { format, entries: Box::new(entries) })
+}
+
+#[cfg(not(feature = "frames"))]
+fn open_parquet(path: &Path, _: &How) -> Result<Opened, String> {
+    Err(format!("{}: this build reads no Parquet; build it with the feature `frames`", path.display()))
 }
 
 /// The generator that a specification at `path` describes; a pool of clients that it names is read.

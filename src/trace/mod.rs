@@ -19,13 +19,16 @@ mod stats;
 mod trie;
 mod write;
 
+pub use crate::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use detect::{Format, detect};
 pub use fit::{Fitted, fit, to_toml};
 pub use generate::{ArrivalTimes, Generator};
-pub use read::{GapFamily, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_as};
+pub use read::{
+    GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
+};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
@@ -34,7 +37,7 @@ pub use spec::{
     RampShape, RatePoint, Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
 };
 pub use stats::{Quantiles, TraceStats};
-pub use write::write_csv;
+pub use write::{TextWriter, write_csv};
 
 use crate::types::{Entries, Source};
 

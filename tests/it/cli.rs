@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 12] = [
+    let subcommands: [&[&str]; 14] = [
         &[],
         &["run"],
         &["gate"],
@@ -74,6 +74,8 @@ fn every_subcommand_has_help_with_an_example() {
         &["baseline", "update"],
         &["trace"],
         &["trace", "info"],
+        &["trace", "convert"],
+        &["trace", "validate"],
         &["catalog"],
         &["memory"],
         &["schema"],

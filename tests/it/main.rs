@@ -16,3 +16,4 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+mod traces;

@@ -13,6 +13,9 @@ absolute start, `arrivals.rate` is a number to be set by you.")]
 pub struct Args {
     /// A trace in any known format, or a folder of ServeGen client profiles
     file: PathBuf,
+    /// What the file is, instead of what its content says
+    #[arg(long, value_name = "FORMAT", value_parser = trace::Format::of_name)]
+    input_format: Option<trace::Format>,
     /// The specification to write
     #[arg(short, long)]
     output: PathBuf,
@@ -32,7 +35,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let options = SourceOptions { seed: args.seed, limit: args.limit, sort: args.sort, ..SourceOptions::default() };
-    let mut entries = trace::prepare(open_trace(&args.file, None, &[], &options)?, &options);
+    let mut entries = trace::prepare(open_trace(&args.file, args.input_format, &[], &options)?, &options);
     let fitted = trace::fit(&mut *entries, &options)?;
     let name = args.file.file_name().map_or_else(|| args.file.display().to_string(), |n| n.to_string_lossy().into());
     let mut head = args.note.clone();

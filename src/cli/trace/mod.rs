@@ -1,7 +1,10 @@
 //! `baseload trace`: look at traces, change them, get them. One file a subcommand.
 mod compare;
+mod convert;
 mod fit;
 mod info;
+mod input;
+mod validate;
 
 use super::Exit;
 
@@ -18,6 +21,8 @@ enum Command {
     Info(info::Args),
     Fit(fit::Args),
     Compare(compare::Args),
+    Convert(convert::Args),
+    Validate(validate::Args),
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
@@ -25,5 +30,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Command::Info(args) => info::run(args),
         Command::Fit(args) => fit::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Validate(args) => validate::run(args),
     }
 }

@@ -5,7 +5,7 @@
 //! continue it), its times start at its own `t`; it is a session of its own. Sessions have no absolute start.
 //! Read from claude_code_sessions.jsonl.gz (559 sessions), 2026-11.
 use super::parse::{count, json, seconds_ns};
-use super::sessions::Sessions;
+use super::sessions::{Order, Sessions};
 use crate::types::{Clock, ContentId, Entry, Measured, Run};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -177,7 +177,7 @@ impl Call {
 }
 
 impl Sessions for Claude {
-    fn line(&mut self, line: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
+    fn item(&mut self, line: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
         let line: Session = json(line, "a session: id, block_size, hash_id_scope, requests")?;
         if line.hash_id_scope != "local" {
             return Err(format!("hash_id_scope is `{}`; only `local` is known", line.hash_id_scope));
@@ -191,6 +191,9 @@ impl Sessions for Claude {
     }
     fn clock(&self) -> Clock {
         Clock::Session
+    }
+    fn order(&self) -> Order {
+        Order::File
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = vec!["sessions have no absolute start: the experiment says how they arrive".to_string()];

@@ -50,17 +50,6 @@ pub(super) fn seconds_ns(seconds: f64, key: &str) -> Result<i64, String> {
     }
 }
 
-/// Index of a class name.
-pub(super) fn class_of(name: &str, classes: &[String]) -> Result<u16, String> {
-    if name.is_empty() {
-        return Ok(u16::MAX);
-    }
-    classes.iter().position(|c| c == name).map(|i| i as u16).ok_or_else(|| {
-        let known = if classes.is_empty() { "the experiment has none".into() } else { classes.join(", ") };
-        format!("class `{name}` is not in the experiment; known classes: {known}")
-    })
-}
-
 /// A line as JSON; `right` says what it must be.
 pub(super) fn json<'a, T: Deserialize<'a>>(line: &'a str, right: &str) -> Result<T, String> {
     serde_json::from_str(line).map_err(|e| {
@@ -95,4 +84,20 @@ impl Names {
     pub(super) fn len(&self) -> u64 {
         self.known.len() as u64
     }
+}
+
+/// Exact nanoseconds of decimal seconds, 0 or more; digits past the ninth decimal are cut.
+pub(super) fn decimal_ns(text: &str) -> Option<i64> {
+    scaled(text, 9)
+}
+
+/// `text`, a decimal number of 0 or more, times 10^`digits`, exactly; what is finer is cut.
+pub(super) fn scaled(text: &str, digits: usize) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let all_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let fraction = fraction.bytes().chain(std::iter::repeat(b'0')).take(digits);
+    whole.bytes().chain(fraction).try_fold(0i64, |n, d| n.checked_mul(10)?.checked_add(i64::from(d - b'0')))
 }

@@ -129,7 +129,7 @@ fn published_traces_have_the_published_counts() {
     println!("{azure:?}\n{mooncake:?}");
 }
 
-fn entries(text: &str) -> Result<(Vec<Entry>, Vec<String>), String> {
+pub(super) fn entries(text: &str) -> Result<(Vec<Entry>, Vec<String>), String> {
     let mut opened = open(reader(text), "t", &[])?;
     let all = crate::trace::collect(&mut *opened.entries)?;
     Ok((all, opened.entries.notes()))
@@ -195,7 +195,7 @@ fn lmcache_characters_become_tokens() {
 }
 
 /// A published sample, decompressed; `None` where it is not at hand.
-fn sample(file: &str) -> Option<Opened> {
+pub(super) fn sample(file: &str) -> Option<Opened> {
     let Ok(data) = std::env::var("BASELOAD_DATA") else {
         println!("skipped: BASELOAD_DATA unset");
         return None;
