@@ -88,6 +88,10 @@ pub struct TraceSection {
     /// What `path` is written in, by its name in `baseload trace info --help`; its content says it unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_format: Option<String>,
+    /// A map of columns for a CSV, JSONL or Parquet file of no known format, relative to this file (traces/README.md);
+    /// none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
     /// A closed loop: a session's next request leaves when the one before was answered and the client has thought. An
     /// open loop, at the trace's times, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ mod origin;
 pub mod published;
 mod resolve;
 mod run;
+mod servegen;
 mod source;
 pub mod summary;
 
@@ -22,7 +23,8 @@ pub use origin::{FileError, Origin, ReadFile};
 pub use published::DATA_VARIABLE;
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
-pub use source::{TraceOrigin, open_text, open_trace, open_transformed};
+pub use servegen::open_servegen;
+pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, transformed};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

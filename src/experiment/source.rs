@@ -2,8 +2,8 @@
 use super::file::{TraceSection, UsersSection};
 use super::published;
 use crate::trace::{
-    self, Arrivals, ClosedLoop, ClosedLoopSpec, ClosedPlay, Format, GenerateSpec, Generator, LengthSpec, Opened, Play,
-    Retimed, SourceOptions, Think, Transform, transform,
+    self, Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
+    LengthSpec, Opened, Play, Process, Retimed, SourceOptions, Think, Transform, transform,
 };
 use crate::types::{Entries, SimTime, Source, parse_duration};
 use std::fs::File;
@@ -23,27 +23,33 @@ pub struct TraceOrigin {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    /// A file or folder, and what it is said to be.
-    File(PathBuf, Option<Format>),
+    /// A file or folder, what it is said to be, and the map of its columns.
+    File(PathBuf, Option<Format>, Option<Box<(ColumnMap, PathBuf)>>),
     /// A generator and the file that specifies it.
     Generate(Box<GenerateSpec>, PathBuf),
     /// Users with prompts of their own.
     Users(Box<ClosedLoopSpec>),
 }
 
-/// Opens a file for reading, through gzip where it is compressed.
+/// Opens a file for reading, through gzip or zstd where its first bytes say so.
 ///
 /// # Errors
 /// With the path.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
     let fault = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut file = BufReader::new(File::open(path).map_err(fault)?);
-    let gzip = file.fill_buf().map_err(fault)?.starts_with(&[0x1f, 0x8b]);
-    if gzip { Ok(Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))) } else { Ok(Box::new(file)) }
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
+    let magic = file.fill_buf().map_err(fault)?;
+    Ok(if magic.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(file)))
+    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Box::new(BufReader::with_capacity(1 << 16, zstd::stream::read::Decoder::with_buffer(file).map_err(fault)?))
+    } else {
+        Box::new(file)
+    })
 }
 
-/// Opens a trace of any form: a text in a known format, plain or compressed, or a generator's specification (`.toml`).
-/// `format` is what it is said to be; else its content says it. `classes` are the experiment's, in order.
+/// Opens a trace of any form: a text in a known format, plain or compressed, Parquet, or a generator's specification
+/// (`.toml`). `format` is what it is said to be; else its content says it. `classes` are the experiment's, in order.
 ///
 /// # Errors
 /// With the path, the line and what would be right.
@@ -53,53 +59,77 @@ pub fn open_trace(
     classes: &[String],
     options: &SourceOptions,
 ) -> Result<Opened, String> {
-    let name = path.display().to_string();
-    if format == Some(Format::Generator) || format.is_none() && path.extension().is_some_and(|e| e == "toml") {
-        let spec = generator(path)?;
-        return Ok(Opened { format: Format::Generator, entries: Box::new(Generator::new(&spec, options)?) });
-    }
-    let reader = open_text(path)?;
-    match format {
-        Some(format) => Ok(trace::open_as(format, reader, &name, classes)),
-        None => trace::open(reader, &name, classes),
-    }
+    open_trace_with(path, &How { format, columns: None, classes: Classes::known(classes) }, options)
 }
 
-/// Opens a trace and applies what `options` and `transforms` say of it; paths of transforms start at `folder`.
+/// Opens a trace of any form, as `how` says.
 ///
 /// # Errors
-/// As [`open_trace`], and the transforms' own.
-pub fn open_transformed(
-    path: &Path,
-    format: Option<Format>,
-    classes: &[String],
-    options: &SourceOptions,
-    transforms: &[Transform],
-    folder: &Path,
-) -> Result<(Format, Box<dyn Entries>), String> {
-    let opened = open_trace(path, format, classes, options)?;
-    let format = opened.format;
-    Ok((format, transformed(trace::prepare(opened, options), classes, options, transforms, folder)?))
+/// With the path, the line and what would be right.
+pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Result<Opened, String> {
+    let name = path.display().to_string();
+    if how.format == Some(Format::ServeGen) || how.format.is_none() && path.is_dir() {
+        let clients = super::open_servegen(path)?;
+        let entries = Box::new(Generator::servegen(&clients, None, options)?);
+        return Ok(Opened { format: Format::ServeGen, entries });
+    }
+    if how.format == Some(Format::Generator) || how.format.is_none() && path.extension().is_some_and(|e| e == "toml") {
+        let spec = specification(path)?;
+        return Ok(Opened { format: Format::Generator, entries: Box::new(generator(&spec, path, options)?) });
+    }
+    let mut reader = open_text(path)?;
+    let parquet = reader.fill_buf().is_ok_and(|head| head.starts_with(b"PAR1"));
+    if parquet || how.format == Some(Format::Parquet) {
+        return open_parquet(path, how);
+    }
+    trace::open_with(reader, &name, how)
 }
 
-fn transformed(
+#[cfg(feature = "frames")]
+fn open_parquet(path: &Path, how: &How) -> Result<Opened, String> {
+    let entries = crate::frames::TraceReader::open(path, how.columns, &how.classes)?;
+    let format = if how.columns.is_some() { Format::Columns } else { Format::Parquet };
+    Ok(Opened { format, entries: Box::new(entries) })
+}
+
+#[cfg(not(feature = "frames"))]
+fn open_parquet(path: &Path, _: &How) -> Result<Opened, String> {
+    Err(format!("{}: this build reads no Parquet; build it with the feature `frames`", path.display()))
+}
+
+/// The generator that a specification at `path` describes; a pool of clients that it names is read.
+fn generator(spec: &GenerateSpec, path: &Path, options: &SourceOptions) -> Result<Generator, String> {
+    match &spec.servegen {
+        None => Generator::new(spec, options),
+        Some(pool) => {
+            let folder = path.parent().unwrap_or(Path::new("")).join(&pool.path);
+            Generator::of_pool(spec, &super::open_servegen(&folder)?, options)
+        }
+    }
+}
+
+/// `entries` as `transforms` make them; their paths start at `folder`.
+///
+/// # Errors
+/// The transforms' own; what they open.
+pub fn transformed(
     entries: Box<dyn Entries>,
-    classes: &[String],
+    classes: &Classes,
     options: &SourceOptions,
     transforms: &[Transform],
     folder: &Path,
 ) -> Result<Box<dyn Entries>, String> {
     let mut open = |path: &str| {
-        let opened = open_trace(&folder.join(path), None, classes, options)?;
-        Ok(trace::prepare(opened, options))
+        let how = How { format: None, columns: None, classes: classes.clone() };
+        Ok(trace::prepare(open_trace_with(&folder.join(path), &how, options)?, options))
     };
     let (seed, replicate) = (options.seed, options.replicate);
-    let mut context = transform::Context { seed, replicate, classes, open: &mut open };
+    let mut context = transform::Context { seed, replicate, classes: classes.clone(), open: &mut open };
     transform::apply(entries, transforms, &mut context)
 }
 
 /// A generator's specification.
-fn generator(path: &Path) -> Result<GenerateSpec, String> {
+fn specification(path: &Path) -> Result<GenerateSpec, String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
     GenerateSpec::parse(&text, &name)
@@ -118,10 +148,10 @@ impl TraceOrigin {
             (None, Some(rate)) if !(rate.is_finite() && rate > 0.0) => {
                 return Err(format!("trace.arrivals_per_s is {rate}; it must be a number above 0"));
             }
-            (None, Some(rate)) => Some((Arrivals::poisson(rate), None)),
+            (None, Some(rate)) => Some((Arrivals::constant_rate(Process::Poisson, rate), None)),
             (Some(path), None) => {
                 let path = folder.join(path);
-                Some((generator(&path).map_err(|e| format!("trace.arrivals: {e}"))?.arrivals, Some(path)))
+                Some((specification(&path).map_err(|e| format!("trace.arrivals: {e}"))?.arrivals, Some(path)))
             }
         };
         let plain = arrivals.is_none() && section.transform.is_empty();
@@ -138,8 +168,16 @@ impl TraceOrigin {
     pub fn files(&self) -> Result<Vec<(&'static str, PathBuf)>, String> {
         let mut files = Vec::new();
         match &self.kind {
-            Kind::File(path, _) => trace_files(path, &mut files)?,
-            Kind::Generate(_, path) => files.push(("generator", path.clone())),
+            Kind::File(path, _, columns) => {
+                trace_files(path, &mut files)?;
+                files.extend(columns.iter().map(|c| ("columns", c.1.clone())));
+            }
+            Kind::Generate(spec, path) => {
+                files.push(("generator", path.clone()));
+                if let Some(pool) = &spec.servegen {
+                    trace_files(&path.parent().unwrap_or(Path::new("")).join(&pool.path), &mut files)?;
+                }
+            }
             Kind::Users(_) => {}
         }
         files.extend(self.arrivals.iter().filter_map(|(_, path)| path.clone()).map(|path| ("arrivals", path)));
@@ -157,15 +195,20 @@ impl TraceOrigin {
     /// The reader's, with file and line; the transforms' own; what a closed loop needs and the trace does not have.
     pub fn open(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, String> {
         let entries: Box<dyn Entries> = match &self.kind {
-            Kind::File(path, format) => trace::prepare(open_trace(path, *format, classes, options)?, options),
-            Kind::Generate(spec, _) => Box::new(Generator::new(spec, options)?),
+            Kind::File(path, format, columns) => {
+                let name = columns.as_ref().map(|c| c.1.display().to_string());
+                let columns = columns.as_ref().zip(name.as_deref()).map(|(c, name)| (&c.0, name));
+                let how = How { format: *format, columns, classes: Classes::known(classes) };
+                trace::prepare(open_trace_with(path, &how, options)?, options)
+            }
+            Kind::Generate(spec, path) => Box::new(generator(spec, path, options)?),
             Kind::Users(spec) => return Ok(Box::new(ClosedLoop::new(spec, options)?)),
         };
         let entries = match &self.arrivals {
             Some((arrivals, _)) => Box::new(Retimed::new(entries, arrivals, options)?),
             None => entries,
         };
-        let entries = transformed(entries, classes, options, &self.transforms, &self.folder)
+        let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, &self.folder)
             .map_err(|e| format!("trace.transform: {e}"))?;
         trace::play(entries, options)
     }
@@ -192,14 +235,24 @@ fn trace_files(path: &Path, files: &mut Vec<(&'static str, PathBuf)>) -> Result<
 
 impl Kind {
     fn find(section: &TraceSection, folder: &Path) -> Result<Kind, String> {
-        let format = section.input_format.as_deref().map(Format::named).transpose();
+        let format = section.input_format.as_deref().map(Format::of_name).transpose();
         let format = format.map_err(|e| format!("trace.input_format: {e}"))?;
+        let columns = match &section.columns {
+            None => None,
+            Some(path) => {
+                let path = folder.join(path);
+                let text = std::fs::read_to_string(&path);
+                let text = text.map_err(|e| format!("trace.columns: {}: {e}", path.display()))?;
+                let map = ColumnMap::parse(&text, &path.display().to_string());
+                Some(Box::new((map.map_err(|e| format!("trace.columns: {e}"))?, path)))
+            }
+        };
         match (&section.source, &section.path, &section.generate, &section.users) {
-            (Some(name), None, None, _) => published::find(name).map(|path| Kind::File(path, format)),
+            (Some(name), None, None, _) => published::find(name).map(|path| Kind::File(path, format, columns)),
             (None, Some(path), None, _) => {
                 let path = folder.join(path);
                 if path.exists() {
-                    Ok(Kind::File(path, format))
+                    Ok(Kind::File(path, format, columns))
                 } else {
                     Err(format!(
                         "trace.path: {} is not there; the path is relative to the experiment file",
@@ -215,7 +268,7 @@ impl Kind {
                         path.display()
                     ));
                 }
-                let spec = generator(&path).map_err(|e| format!("trace.generate: {e}"))?;
+                let spec = specification(&path).map_err(|e| format!("trace.generate: {e}"))?;
                 Ok(Kind::Generate(Box::new(spec), path))
             }
             (None, None, None, Some(users)) => users_alone(section, users),

@@ -1,8 +1,14 @@
-//! Tables out and in: request, attempt and series records as Parquet, and kernel tables from it (`kernels.rs`). The only
-//! room that names polars.
+//! Tables out and in, as Parquet: records and series out (`mod.rs`), traces in and out, kernel tables in (`kernels.rs`). The
+//! only room that names polars.
 //!
 //! May import `types`. Its surface has our own types only.
 //! Must keep true: row groups of exactly 131,072 rows in completion order, so that the same run repeats byte for byte.
+mod trace_read;
+mod trace_write;
+
+pub use trace_read::TraceReader;
+pub use trace_write::{TraceWriter, Width};
+
 use crate::types::{AttemptRecord, BackendKind, RequestRecord, SeriesRow, SimTime};
 use polars::prelude::*;
 use std::fs::File;

@@ -1,3 +1,4 @@
+//! Vectors and edge cases of the policies that an experiment names.
 use super::*;
 use crate::gateway::{Overflow, Picker, PrefixRule, Signals};
 use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run};

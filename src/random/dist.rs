@@ -30,6 +30,37 @@ pub fn log_normal(rng: &mut impl Rng, median: f64, sigma: f64) -> f64 {
     median * libm::exp(normal(rng, 0.0, sigma))
 }
 
+/// A log-normal rounded to a whole number (half away from zero): the same number as `log_normal(..).round()`, for less.
+pub fn log_normal_whole(rng: &mut impl Rng, median: f64, sigma: f64) -> f64 {
+    let x = normal(rng, 0.0, sigma);
+    let near = median * exp_near(x);
+    // Where the approximation cannot tell which way to round, and where it does not hold, the exact function does.
+    let off = near * 1e-9 + 1e-9;
+    let below = near as i64 as f64;
+    let part = near - below;
+    if x.abs() < 30.0 && near < 1e9 && (part - 0.5).abs() > off && part > off && part < 1.0 - off {
+        if part > 0.5 { below + 1.0 } else { below }
+    } else {
+        (median * libm::exp(x)).round()
+    }
+}
+
+/// e^x to a relative error under 1e-10 for |x| < 30: x = k ln 2 + r, |r| <= ln 2 / 2, Taylor's series of e^r to r^10.
+fn exp_near(x: f64) -> f64 {
+    /// Adding it rounds to a whole number, which then stands in the low bits.
+    const MAGIC: f64 = 6_755_399_441_055_744.0;
+    let shifted = x * std::f64::consts::LOG2_E + MAGIC;
+    let k = shifted.to_bits() as u32 as i32;
+    let r = x - (shifted - MAGIC) * std::f64::consts::LN_2;
+    let s = r * r;
+    let q = s * s;
+    let low = (1.0 + r) + s * (1.0 / 2.0 + r * (1.0 / 6.0));
+    let mid = (1.0 / 24.0 + r * (1.0 / 120.0)) + s * (1.0 / 720.0 + r * (1.0 / 5040.0));
+    let high = (1.0 / 40_320.0 + r * (1.0 / 362_880.0)) + s * (1.0 / 3_628_800.0);
+    let power = low + q * (mid + q * high);
+    power * f64::from_bits(((k.clamp(-1000, 1000) + 1023) as u64) << 52)
+}
+
 /// Gamma with the given shape (> 0) and scale; its mean is their product.
 pub fn gamma(rng: &mut impl Rng, shape: f64, scale: f64) -> f64 {
     if shape < 1.0 {
@@ -61,6 +92,69 @@ pub fn pareto(rng: &mut impl Rng, scale: f64, shape: f64) -> f64 {
     scale * libm::pow(open01(rng), -1.0 / shape)
 }
 
+/// The share of a standard normal below `z`.
+pub fn normal_share(z: f64) -> f64 {
+    0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// The standard normal's quantile at `u` in (0, 1): Acklam's rational approximation (relative error 1.2e-9); what lies outside
+/// is taken to the ends.
+pub fn normal_quantile(u: f64) -> f64 {
+    const A: [f64; 6] = [
+        -3.969_683_028_665_376e1,
+        2.209_460_984_245_205e2,
+        -2.759_285_104_469_687e2,
+        1.383_577_518_672_69e2,
+        -3.066_479_806_614_716e1,
+        2.506_628_277_459_239,
+    ];
+    const B: [f64; 6] = [
+        -5.447_609_879_822_406e1,
+        1.615_858_368_580_409e2,
+        -1.556_989_798_598_866e2,
+        6.680_131_188_771_972e1,
+        -1.328_068_155_288_572e1,
+        1.0,
+    ];
+    const C: [f64; 6] = [
+        -7.784_894_002_430_293e-3,
+        -3.223_964_580_411_365e-1,
+        -2.400_758_277_161_838,
+        -2.549_732_539_343_734,
+        4.374_664_141_464_968,
+        2.938_163_982_698_783,
+    ];
+    const D: [f64; 5] =
+        [7.784_695_709_041_462e-3, 3.224_671_290_700_398e-1, 2.445_134_137_142_996, 3.754_408_661_907_416, 1.0];
+    let sum = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    let u = u.clamp(1e-300, 1.0 - f64::EPSILON / 2.0);
+    let tail = |p: f64| {
+        let q = libm::sqrt(-2.0 * libm::log(p));
+        sum(&C, q) / sum(&D, q)
+    };
+    if u < 0.02425 {
+        tail(u)
+    } else if u > 1.0 - 0.02425 {
+        -tail(1.0 - u)
+    } else {
+        let q = u - 0.5;
+        sum(&A, q * q) * q / sum(&B, q * q)
+    }
+}
+
+/// The shape of a Weibull law whose coefficient of variation is `cv` (0.01 to 1000): 1 + cv^2 = G(1 + 2/k) / G(1 + 1/k)^2,
+/// G the gamma function, found by bisection.
+pub fn weibull_shape(cv: f64) -> f64 {
+    let wanted = libm::log(1.0 + cv * cv);
+    let spread = |k: f64| libm::lgamma(1.0 + 2.0 / k) - 2.0 * libm::lgamma(1.0 + 1.0 / k);
+    let (mut low, mut high) = (0.02, 200.0);
+    for _ in 0..100 {
+        let k = libm::sqrt(low * high);
+        if spread(k) > wanted { low = k } else { high = k }
+    }
+    libm::sqrt(low * high)
+}
+
 /// Zipf over 0..n: rank k has weight (k+1)^-s; s = 0 is uniform. Draws by binary search in a table of n values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Zipf {
@@ -86,7 +180,7 @@ impl Zipf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Xoshiro256PlusPlus, stream};
+    use crate::random::{StreamKey, Xoshiro256PlusPlus, stream};
 
     const DRAWS: u64 = 100_000;
 
@@ -109,6 +203,10 @@ mod tests {
         let zipf = Zipf::new(1000, 1.1);
         let log_normal_mean = 100.0 * libm::exp(0.32);
         let weibull_mean = 2.0 * libm::tgamma(1.0 + 1.0 / 0.7);
+        let mut numbers = crate::random::Even::new(StreamKey { seed: 1, replicate: 0, name: "even" }.family(), 1000);
+        let index = std::cell::Cell::new(0);
+        let numbers = std::cell::RefCell::new(&mut numbers);
+        let even = golden("even", |_| numbers.borrow_mut().at(index.replace(index.get() + 1)));
         let cases = [
             ("uniform01", golden("uniform01", uniform01), 0.5, GOLDEN[0]),
             ("exponential", golden("exponential", |r| exponential(r, 2.0)), 2.0, GOLDEN[1]),
@@ -119,6 +217,13 @@ mod tests {
             ("weibull", golden("weibull", |r| weibull(r, 0.7, 2.0)), weibull_mean, GOLDEN[6]),
             ("pareto", golden("pareto", |r| pareto(r, 1.0, 3.0)), 1.5, GOLDEN[7]),
             ("zipf", golden("zipf", |r| f64::from(zipf.sample(r))), zipf_mean(1000, 1.1), GOLDEN[8]),
+            (
+                "normal_quantile",
+                golden("normal_quantile", |r| 3.0 + 2.0 * normal_quantile(uniform01(r))),
+                3.0,
+                GOLDEN[9],
+            ),
+            ("even", even, 0.5, GOLDEN[10]),
         ];
         let mut wrong = Vec::new();
         for (name, (hash, mean), want_mean, want) in cases {
@@ -128,6 +233,39 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn quantiles_undo_shares_and_shapes_have_their_cv() {
+        for i in 1..2000 {
+            let u = f64::from(i) / 2000.0;
+            assert!((normal_share(normal_quantile(u)) - u).abs() < 2e-9, "{u}");
+        }
+        assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-8);
+        assert!((normal_quantile(1e-6) + 4.753_424_308_822_899).abs() < 1e-7);
+        for cv in [0.05, 0.5, 1.0, 3.0, 20.0] {
+            let k = weibull_shape(cv);
+            let (one, two) = (libm::tgamma(1.0 + 1.0 / k), libm::tgamma(1.0 + 2.0 / k));
+            assert!((libm::sqrt(two / (one * one) - 1.0) / cv - 1.0).abs() < 1e-6, "{cv} {k}");
+        }
+        assert!((weibull_shape(1.0) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_whole_log_normal_is_the_rounded_one() {
+        for (median, sigma) in
+            [(700.0, 0.75), (1.0, 0.3), (0.5, 2.0), (3.0, 0.0), (1e8, 3.0), (2.5, 0.0), (40_000.0, 20.0)]
+        {
+            let (mut a, mut b) = (stream(3, 0, "whole", 0, 0), stream(3, 0, "whole", 0, 0));
+            for _ in 0..50_000 {
+                let (slow, fast) = (log_normal(&mut a, median, sigma).round(), log_normal_whole(&mut b, median, sigma));
+                assert_eq!(slow.to_bits(), fast.to_bits(), "{median} {sigma}");
+            }
+        }
+        for i in -3000..3000 {
+            let x = f64::from(i) / 100.0;
+            assert!((exp_near(x) / libm::exp(x) - 1.0).abs() < 1e-10, "{x}");
+        }
     }
 
     /// The largest distance between two samples' distribution functions (Kolmogorov and Smirnov).
@@ -177,7 +315,7 @@ mod tests {
         (1..=n).map(|k| f64::from(k - 1) * w(k)).sum::<f64>() / (1..=n).map(w).sum::<f64>()
     }
 
-    const GOLDEN: [u64; 9] = [
+    const GOLDEN: [u64; 11] = [
         0x90cb_d286_2ecc_ff4d,
         0x1ad4_2276_f481_7405,
         0x9473_14fb_20d2_2217,
@@ -187,5 +325,7 @@ mod tests {
         0x621a_e773_bbdf_3983,
         0x68e1_c55f_ce12_07bb,
         0x8d23_1e82_ac57_57ef,
+        0xd9dc_e1c2_4212_3f93,
+        0x0bd0_d901_72f2_a590,
     ];
 }

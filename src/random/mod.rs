@@ -3,8 +3,10 @@
 //! May import: `types`, `rand` (generator only), `libm`. Never platform maths, `StdRng`, `SmallRng` or `rand_distr`.
 //! Must hold: a stream depends on nothing but its key; every distribution is pinned by a golden hash of 100,000 draws.
 pub mod dist;
+mod even;
 mod stream;
 
+pub use even::Even;
 pub(crate) use stream::mix;
 pub use stream::{StreamFamily, StreamKey, stream};
 

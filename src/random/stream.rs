@@ -34,6 +34,11 @@ impl StreamKey {
 pub struct StreamFamily(u64);
 
 impl StreamFamily {
+    /// The streams of part `part` of the concern.
+    pub fn of(self, part: u64) -> StreamFamily {
+        StreamFamily(mix(mix(self.0) ^ part))
+    }
+
     /// The stream of request `index` and try `attempt`.
     pub fn at(self, index: u64, attempt: u32) -> Xoshiro256PlusPlus {
         Xoshiro256PlusPlus::seed_from_u64(mix(mix(self.0 ^ index) ^ u64::from(attempt)))

@@ -3,13 +3,13 @@
 //! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
-//! Read first: `read/mod.rs`, then `generate.rs`.
-mod arrivals;
+//! Read first: `read/mod.rs`, then `generate/mod.rs`.
 mod buckets;
 mod closed_loop;
+mod compare;
 mod detect;
+mod fit;
 mod generate;
-mod profile;
 pub mod read;
 mod replay;
 mod retime;
@@ -18,25 +18,33 @@ mod sort;
 mod spec;
 mod stats;
 pub mod transform;
+mod trie;
 mod write;
 
-pub use arrivals::ArrivalTimes;
+pub use crate::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
+pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use detect::{Format, detect};
-pub use generate::Generator;
-pub use read::{Opened, open, open_as};
+pub use fit::{Fitted, fit, to_toml};
+pub use generate::{ArrivalTimes, Generator};
+pub use read::{
+    GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
+};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use retime::Retimed;
 pub use sessions::{Closed, ClosedPlay};
 pub use sort::{Sorted, collect};
-pub use spec::{Arrivals, Burst, GenerateSpec, Length, LengthSpec, Prefixes, Process, RatePoint};
+pub use spec::{
+    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Pool, Prefixes, Process, Ramp,
+    RampShape, RatePoint, Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
+};
 pub use stats::{
     ArrivalStats, BLOCK_TOKENS, Counts, CurvePoint, Dispersion, EXACT_BLOCKS, PrefixCurve, Quantiles, RateSeries,
     SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats, unlimited_hit_share,
 };
 pub use transform::Transform;
-pub use write::write_csv;
+pub use write::{TextWriter, write_csv};
 
 use crate::types::{Entries, Source};
 

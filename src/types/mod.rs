@@ -3,20 +3,25 @@
 //! Imports nothing of the crate; knows no file, thread, clock or library type on its surface.
 //! Must keep true: units are in the type or the name; a `RequestView` has no output length.
 //! Read first: `request.rs`, then `effect.rs`.
+mod columns;
 mod content;
 mod duration;
 mod effect;
 mod entry;
+mod id_set;
 mod money;
 mod record;
 mod request;
 mod seams;
 mod time;
+pub mod timestamp;
 
+pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
 pub use content::{Content, ContentId, Run};
 pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use entry::{Clock, Entries, Entry, Measured, Status};
+pub use id_set::IdSet;
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
 pub use record::{AttemptRecord, BackendKind, GapRun, Outcome, OutcomeCause, RequestRecord, SeriesRow};
 pub use request::{Capability, ClassSpec, NO_SESSION, Privacy, Request, RequestView};

@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 13] = [
+    let subcommands: [&[&str]; 16] = [
         &[],
         &["run"],
         &["gate"],
@@ -75,6 +75,9 @@ fn every_subcommand_has_help_with_an_example() {
         &["trace"],
         &["trace", "info"],
         &["trace", "fetch"],
+        &["trace", "convert"],
+        &["trace", "transform"],
+        &["trace", "validate"],
         &["catalog"],
         &["memory"],
         &["schema"],

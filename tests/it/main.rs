@@ -11,6 +11,7 @@ mod instructions;
 mod interrupt;
 #[cfg(feature = "frames")]
 mod kernels;
+mod lookalike;
 mod manifest;
 mod perf;
 mod program;
@@ -19,5 +20,7 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+#[cfg(feature = "frames")]
+mod trace_files;
 #[cfg(feature = "frames")]
 mod traces;

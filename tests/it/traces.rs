@@ -73,7 +73,7 @@ fn what_a_trace_cannot_do_is_refused_with_the_key() {
         ("path = \"t.csv\"\ntransform = [{ thin = { share = 0 } }]", "transform 1 (thin): share is 0"),
         ("path = \"t.csv\"\ntransform = [{ thinn = { share = 0.5 } }]", "did you mean `thin`?"),
         ("path = \"t.csv\"\ntransform = [{ class = { to = \"easy\" } }]", "class `easy` is not in the experiment"),
-        ("path = \"t.csv\"\ninput_format = \"azur\"", "e.toml:4: trace.input_format: `azur` is no trace format"),
+        ("path = \"t.csv\"\ninput_format = \"azur\"", "e.toml:4: trace.input_format: format `azur` is unknown"),
         ("path = \"t.csv\"\narrivals_per_s = 0", "e.toml:4: trace.arrivals_per_s is 0"),
         ("path = \"t.csv\"\narrivals = \"no.toml\"", "e.toml:4: trace.arrivals: "),
         ("path = \"t.csv\"\n[trace.users]\nconcurrency = 2\nrequests = 3", "trace.users.requests: beside a trace"),

@@ -1,9 +1,9 @@
 //! `baseload trace info`: what a trace holds.
 use super::info_text;
+use super::input::{Input, untried};
 use crate::cli::{Exit, Format, printer};
-use crate::experiment::open_trace;
 use crate::report::trace_page;
-use crate::trace::{self, BLOCK_TOKENS, SourceOptions, TraceStats};
+use crate::trace::{self, BLOCK_TOKENS, Classes, SourceOptions, TraceStats};
 use std::path::PathBuf;
 
 /// Rate, burstiness, token quantiles, tenants, sessions and prefix hits of a trace
@@ -21,9 +21,8 @@ pub struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// The format the file is in, where its content does not tell
-    #[arg(long, value_name = "FORMAT", value_parser = input_format)]
-    input_format: Option<trace::Format>,
+    #[command(flatten)]
+    input: Input,
     /// Put the requests in order of arrival first; holds them all in memory
     #[arg(long)]
     sort: bool,
@@ -35,20 +34,14 @@ pub struct Args {
     html: Option<PathBuf>,
 }
 
-fn input_format(text: &str) -> Result<trace::Format, String> {
-    let names = || trace::Format::ALL.iter().map(|f| f.name());
-    trace::Format::ALL
-        .into_iter()
-        .find(|f| f.name() == text)
-        .ok_or_else(|| format!("known are {}", names().collect::<Vec<_>>().join(", ")))
-}
-
 pub fn run(args: &Args) -> Result<(), Exit> {
     let options = SourceOptions { sort: args.sort, ..SourceOptions::default() };
-    let opened = open_trace(&args.file, args.input_format, &[], &options)?;
+    let opened = args.input.open(&args.file, &Classes::any(), &options)?;
     let kind = opened.format.name();
-    let generated = opened.format == trace::Format::Generator;
+    let generated = matches!(opened.format, trace::Format::Generator | trace::Format::ServeGen);
+    let untried = untried(opened.format);
     let mut stats = TraceStats::of(&mut trace::prepare(opened, &options), args.block_tokens)?;
+    stats.notes.extend(untried);
     if generated {
         stats.notes.push("drawn with seed 1".into());
     }

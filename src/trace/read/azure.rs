@@ -1,91 +1,92 @@
-//! Azure LLM inference 2023 and 2024 (Azure/AzurePublicDataset, CC-BY-4.0): times are UTC where no zone is written.
-use super::{Rows, tokens};
+//! Azure LLM inference 2023 and 2024 (Azure/AzurePublicDataset, CC-BY-4.0), and 2025 multimodal, whose requests also
+//! have images: times are UTC where no zone is written. 2023 conversation tried, 2026-11; 2024 and 2025 to the description.
+//!
+//! Rows are parsed as bytes and nothing is allocated for one; the minute is computed once for all rows that have it.
+use super::Rows;
+use super::parse::tokens;
 use crate::types::Entry;
+use crate::types::timestamp as time;
 
-/// Reads `TIMESTAMP,ContextTokens,GeneratedTokens`.
-#[derive(Default)]
+const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
+const IMAGES: &str = "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens";
+
+/// Reads `TIMESTAMP,ContextTokens,GeneratedTokens`, with `NumImages` second in multimodal traces.
 pub(super) struct Azure {
+    images: bool,
     header_seen: bool,
+    /// Text of the minute last met, and the seconds since 1970 of its start.
+    minute: ([u8; 16], i64),
+    unzoned: bool,
+    pictured: u64,
+}
+
+impl Azure {
+    pub(super) fn new(images: bool) -> Azure {
+        Azure { images, header_seen: false, minute: ([0; 16], 0), unzoned: false, pictured: 0 }
+    }
+
+    fn at_ns(&mut self, text: &[u8]) -> Option<i64> {
+        let minute: [u8; 16] = text.get(..16)?.try_into().ok()?;
+        if minute != self.minute.0 {
+            self.minute = (minute, time::minute(&minute, false)?);
+        }
+        let (rest, zone) = time::seconds(&text[16..])?;
+        match zone {
+            b"" => self.unzoned = true,
+            b"+00:00" => {}
+            _ => return None,
+        }
+        self.minute.1.checked_mul(1_000_000_000)?.checked_add(rest)
+    }
+}
+
+/// A plain whole number under 2^32.
+fn whole(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 9 {
+        return None;
+    }
+    text.iter().try_fold(0u32, |n, d| d.is_ascii_digit().then(|| n * 10 + u32::from(d - b'0')))
 }
 
 impl Rows for Azure {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
         if !self.header_seen {
             self.header_seen = true;
-            if line.trim() != "TIMESTAMP,ContextTokens,GeneratedTokens" {
-                return Err("the header is wrong; it must be TIMESTAMP,ContextTokens,GeneratedTokens".into());
+            let header = if self.images { IMAGES } else { HEADER };
+            if line.trim() != header {
+                return Err(format!("the header is wrong; it must be {header}"));
             }
             return Ok(false);
         }
-        let mut fields = line.split(',');
-        let (Some(at), Some(prompt), Some(output), None) = (fields.next(), fields.next(), fields.next(), fields.next())
-        else {
-            return Err(format!("the line is torn: {} fields; a row has 3", line.split(',').count()));
-        };
-        entry.at_ns = timestamp(at.trim()).ok_or_else(|| {
-            format!("`{at}` is no timestamp; it must be YYYY-MM-DD HH:MM:SS, with or without a fraction and +00:00")
+        let mut fields = line.as_bytes().split(|&b| b == b',');
+        let mut field = || fields.next().unwrap_or_default();
+        let at = field();
+        let images = if self.images { field() } else { b"0" };
+        let (prompt, output) = (field(), field());
+        let (more, needed) = (fields.next().is_some(), 2 + usize::from(self.images));
+        if more || output.is_empty() && line.matches(',').count() != needed {
+            return Err(format!("the line is torn: {} fields; a row has {}", line.split(',').count(), needed + 1));
+        }
+        let at_ns = self.at_ns(at.trim_ascii());
+        entry.at_ns = at_ns.ok_or_else(|| {
+            format!(
+                "`{}` is no timestamp; it must be YYYY-MM-DD HH:MM:SS, with or without a fraction and +00:00",
+                String::from_utf8_lossy(at)
+            )
         })?;
-        entry.prompt_tokens = tokens(prompt, "ContextTokens")?;
-        entry.output_tokens = tokens(output, "GeneratedTokens")?;
+        let number =
+            |text: &[u8], column| whole(text).map_or_else(|| tokens(&String::from_utf8_lossy(text), column), Ok);
+        entry.prompt_tokens = number(prompt, "ContextTokens")?;
+        entry.output_tokens = number(output, "GeneratedTokens")?;
+        entry.measured.images = number(images, "NumImages")?;
+        self.pictured += u64::from(entry.measured.images > 0);
         Ok(true)
     }
-}
 
-/// Nanoseconds since 1970 of `YYYY-MM-DD HH:MM:SS[.fraction][+00:00]`.
-fn timestamp(text: &str) -> Option<i64> {
-    let text = text.strip_suffix("+00:00").unwrap_or(text);
-    let (main, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let b = main.as_bytes();
-    let separators = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
-    if b.len() != 19 || separators.iter().any(|&(i, c)| b[i] != c) {
-        return None;
-    }
-    let number = |from: usize, to: usize| {
-        b[from..to].iter().try_fold(0i64, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days_in_month = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i64::from(leap),
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|d| d.is_ascii_digit()) {
-        return None;
-    }
-    let ns = (0..9).fold(0i64, |ns, i| ns * 10 + i64::from(fraction.as_bytes().get(i).map_or(0, |d| d - b'0')));
-    let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    // Years past 2262 do not fit.
-    seconds.checked_mul(1_000_000_000)?.checked_add(ns)
-}
-
-/// Days since 1970-01-01 of a Gregorian date (years counted from March).
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + day_of_year - 719_468
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_are_exact_with_and_without_fraction_and_zone() {
-        assert_eq!(timestamp("1970-01-01 00:00:00"), Some(0));
-        assert_eq!(timestamp("2023-11-16 18:15:46.6805900"), Some(1_700_158_546_680_590_000));
-        assert_eq!(timestamp("2024-02-29 00:00:01+00:00"), Some(1_709_164_801_000_000_000));
-        assert_eq!(timestamp("1970-01-01 00:00:01.000000001"), Some(1_000_000_001));
-        for bad in ["1970-01-01 00:00:01.", "1970-01-01 00:00:01.0000000001", "1970-01-01 00:00:01.x"] {
-            assert_eq!(timestamp(bad), None, "{bad}");
-        }
-        for bad in ["2023-02-29 00:00:00", "2023-11-16", "2023-11-16T18:15:46", "2023-13-01 00:00:00", ""] {
-            assert_eq!(timestamp(bad), None, "{bad}");
-        }
+    fn notes(&self) -> Vec<String> {
+        let unzoned = self.unzoned.then(|| "times without a zone are taken as UTC".to_string());
+        let pictured = (self.pictured > 0)
+            .then(|| format!("{} requests have images, which are kept and not priced", self.pictured));
+        unzoned.into_iter().chain(pictured).collect()
     }
 }

@@ -1,23 +1,28 @@
 //! Lines of a text, with the faults that all text formats share: bytes that are not text, torn compression, BOM, CRLF.
-use super::Reader;
+use super::{Reader, csv};
+
+/// Bytes of one record beyond which a quote must be wrong.
+const LONGEST_RECORD: usize = 1 << 26;
 
 /// Reads a text line by line; holds one line.
 pub struct Lines {
     reader: Reader,
     name: String,
+    /// Line that was read last, from 1, and the one that what was read starts on.
     line: u64,
-    buffer: Vec<u8>,
+    start: u64,
+    buffer: String,
 }
 
 impl Lines {
     /// Lines of `reader`; `name` is for messages.
     pub fn new(reader: Reader, name: &str) -> Lines {
-        Lines { reader, name: name.into(), line: 0, buffer: Vec::new() }
+        Lines { reader, name: name.into(), line: 0, start: 1, buffer: String::new() }
     }
 
     /// `NAME:LINE` of the line last read.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.name, self.line.max(1))
+        format!("{}:{}", self.name, self.start)
     }
 
     /// `NAME:LINE: what` of the line last read.
@@ -25,38 +30,67 @@ impl Lines {
         format!("{}: {what}", self.place())
     }
 
+    /// Reads one more line behind `bytes`, without its end; `false` at the end.
+    fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool, String> {
+        let before = bytes.len();
+        let read = self.reader.read_until(b'\n', bytes);
+        self.line += 1;
+        if before == 0 {
+            self.start = self.line;
+        }
+        if read.map_err(|e| self.fault(format!("cannot be read ({e}); the file is torn or not what it seems")))? == 0 {
+            return Ok(false);
+        }
+        if self.line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.drain(..3);
+        }
+        while bytes.len() > before && matches!(bytes.last(), Some(b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        Ok(true)
+    }
+
+    fn keep(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        self.buffer =
+            String::from_utf8(bytes).map_err(|_| self.fault("the line is not UTF-8 text; traces are plain text"))?;
+        Ok(())
+    }
+
     /// Moves to the next line that is not blank, `false` at the end. [`Lines::text`] then has it.
     ///
     /// # Errors
     /// What cannot be read, or is no UTF-8.
     pub fn advance(&mut self) -> Result<bool, String> {
+        let mut bytes = std::mem::take(&mut self.buffer).into_bytes();
         loop {
-            self.buffer.clear();
-            let read = self.reader.read_until(b'\n', &mut self.buffer);
-            self.line += 1;
-            if read.map_err(|e| self.fault(format!("cannot be read ({e}); the file is torn or not what it seems")))?
-                == 0
-            {
+            bytes.clear();
+            if !self.read(&mut bytes)? {
                 return Ok(false);
             }
-            if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
-                self.buffer.drain(..3);
+            if !bytes.iter().all(u8::is_ascii_whitespace) {
+                return self.keep(bytes).map(|()| true);
             }
-            while self.buffer.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-                self.buffer.pop();
-            }
-            if self.buffer.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            if std::str::from_utf8(&self.buffer).is_err() {
-                return Err(self.fault("the line is not UTF-8 text; traces are plain text"));
-            }
-            return Ok(true);
         }
+    }
+
+    /// Like `advance`, but a line that ends inside quotes goes on in the next one.
+    pub(super) fn advance_quoted(&mut self) -> Result<bool, String> {
+        if !self.advance()? {
+            return Ok(false);
+        }
+        while csv::open(&self.buffer) {
+            let mut bytes = std::mem::take(&mut self.buffer).into_bytes();
+            bytes.push(b'\n');
+            if !self.read(&mut bytes)? || bytes.len() > LONGEST_RECORD {
+                return Err(self.fault("a quote does not close; the line is torn or its quotes are wrong"));
+            }
+            self.keep(bytes)?;
+        }
+        Ok(true)
     }
 
     /// The line last read, without its end.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.buffer).expect("line-checked: advance found it to be text")
+        &self.buffer
     }
 }

@@ -1,15 +1,18 @@
-//! Mooncake (kvcache-ai/Mooncake, Apache-2.0): times in ms, 512-token blocks named by `hash_ids`.
+//! Mooncake (kvcache-ai/Mooncake, Apache-2.0): times in ms, 512-token blocks named by `hash_ids`. Conversation tried,
+//! 2026-11; toolagent, synthetic and the older arxiv trace are documented with the same keys.
 //!
 //! Published times stand in 3-second buckets (some a few ms early or late). `trace::Buckets` spreads each bucket
 //! over [its time, the earlier of 3 s later and the next bucket), order kept, keyed by seed and request.
-use super::{Rows, count};
+use super::Rows;
+use super::parse::{count, json};
 use crate::types::{ContentId, Entry, Run};
 use serde::Deserialize;
 
 /// Tokens a hash id stands for.
-const BLOCK: u32 = 512;
+pub(in crate::trace) const BLOCK: u32 = 512;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     timestamp: f64,
     input_length: i64,
@@ -17,16 +20,12 @@ struct Line {
     hash_ids: Vec<u64>,
 }
 
-/// Reads one JSON object a line; keys it does not know are ignored.
+/// Reads one JSON object a line; a key it does not know would be another format's and is refused.
 pub(super) struct Mooncake;
 
 impl Rows for Mooncake {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
-        let line: Line = serde_json::from_str(line).map_err(|e| {
-            format!(
-                "the line is torn or wrong ({e}); it must be JSON with timestamp, input_length, output_length, hash_ids"
-            )
-        })?;
+        let line: Line = json(line, "timestamp, input_length, output_length, hash_ids and nothing else")?;
         let prompt = count(line.input_length, "input_length")?;
         let output = count(line.output_length, "output_length")?;
         let blocks = prompt.div_ceil(BLOCK) as usize;
@@ -36,7 +35,7 @@ impl Rows for Mooncake {
                 line.hash_ids.len()
             ));
         }
-        if !(0.0..1e15).contains(&line.timestamp) {
+        if !(0.0..1e12).contains(&line.timestamp) {
             return Err(format!("timestamp is {}; it must be milliseconds from 0", line.timestamp));
         }
         (entry.at_ns, entry.prompt_tokens, entry.output_tokens) =

@@ -1,34 +1,69 @@
 //! Our own schema as CSV: see `traces/README.md`. Fields are plain: no quotes, no commas inside.
-use super::{Rows, class_of, tokens};
-use crate::types::{Entry, parse_duration};
+use super::Rows;
+use super::parse::{decimal_ns, tokens};
+use crate::types::{Classes, Clock, Entry, Status};
 
-/// Columns it knows; the first three are needed.
-const COLUMNS: [&str; 8] =
-    ["arrival_s", "prompt_tokens", "output_tokens", "tenant", "session", "class", "max_output_tokens", "priority"];
+/// Columns it knows; one of the first three says the clock, the next two are needed.
+pub(in crate::trace) const COLUMNS: [&str; 17] = [
+    "arrival_s",
+    "session_s",
+    "id",
+    "prompt_tokens",
+    "output_tokens",
+    "tenant",
+    "session",
+    "class",
+    "max_output_tokens",
+    "priority",
+    "think_s",
+    "ttft_s",
+    "e2e_s",
+    "cached_tokens",
+    "status",
+    "images",
+    "arrival_ns",
+];
 
 /// Reads rows by the names in the header, in any order.
 pub(super) struct OwnCsv {
-    classes: Vec<String>,
+    classes: Classes,
+    clock: Clock,
     /// Index into `COLUMNS` of each column of the file; empty before the header.
     columns: Vec<usize>,
 }
 
 impl OwnCsv {
-    pub(super) fn new(classes: &[String]) -> OwnCsv {
-        OwnCsv { classes: classes.to_vec(), columns: Vec::new() }
+    /// `header` is the file's first line.
+    pub(super) fn new(classes: &Classes, header: &str) -> OwnCsv {
+        let has = |name: &str| header.split(',').any(|c| c.trim() == name);
+        let clock = if has("session_s") {
+            Clock::Session
+        } else if has("arrival_s") || has("arrival_ns") {
+            Clock::Common
+        } else {
+            Clock::None
+        };
+        OwnCsv { classes: classes.clone(), clock, columns: Vec::new() }
     }
 
     fn header(&mut self, line: &str) -> Result<(), String> {
         for name in line.split(',').map(str::trim) {
             let known = COLUMNS.iter().position(|c| *c == name);
-            let column =
-                known.ok_or_else(|| format!("column `{name}` is unknown; known are {}", COLUMNS.join(", ")))?;
+            let column = known.ok_or_else(|| {
+                format!(
+                    "column `{name}` is unknown; known are {}; a file with others is read by a column map (--columns)",
+                    COLUMNS.join(", ")
+                )
+            })?;
             if self.columns.contains(&column) {
                 return Err(format!("column `{name}` stands twice; it may stand once"));
             }
             self.columns.push(column);
         }
-        match (0..3).find(|c| !self.columns.contains(c)) {
+        if [0, 1, 16].iter().filter(|c| self.columns.contains(c)).count() > 1 {
+            return Err("arrival_s, arrival_ns and session_s stand together; a trace has one of them".into());
+        }
+        match [3, 4].into_iter().find(|c| !self.columns.contains(c)) {
             Some(c) => Err(format!("column `{}` is missing; the header needs it", COLUMNS[c])),
             None => Ok(()),
         }
@@ -43,32 +78,54 @@ impl Rows for OwnCsv {
         if line.contains('"') {
             return Err("the line has a quote; fields are plain text without quotes".into());
         }
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        if fields.len() != self.columns.len() {
-            return Err(format!("the line is torn: {} fields; the header has {}", fields.len(), self.columns.len()));
-        }
-        for (&column, &text) in self.columns.iter().zip(&fields) {
-            if text.is_empty() && column >= 3 {
+        let mut fields = line.split(',');
+        let torn =
+            || format!("the line is torn: {} fields; the header has {}", line.split(',').count(), self.columns.len());
+        for &column in &self.columns {
+            let text = fields.next().ok_or_else(torn)?.trim();
+            if text.is_empty() && !matches!(column, 0..=4 | 16) {
                 continue;
             }
             let wrong = |right: &str| format!("{} is `{text}`; it must be {right}", COLUMNS[column]);
+            let duration = || decimal_ns(text).map(|ns| ns as u64).ok_or_else(|| wrong("seconds, such as 0.25"));
             match column {
-                0 => row.at_ns = seconds(text).ok_or_else(|| wrong("seconds from 0, such as 12.5"))?,
-                1 => row.prompt_tokens = tokens(text, COLUMNS[1])?,
-                2 => row.output_tokens = tokens(text, COLUMNS[2])?,
-                3 => row.tenant = text.parse().map_err(|_| wrong("a whole number under 2^32"))?,
-                4 => row.session = text.parse().map_err(|_| wrong("a whole number under 2^64"))?,
-                5 => row.class = class_of(text, &self.classes)?,
-                6 => row.max_output_tokens = tokens(text, COLUMNS[6])?,
-                _ => row.priority = text.parse().map_err(|_| wrong("a whole number, lower is more urgent"))?,
+                0 | 1 => row.at_ns = decimal_ns(text).ok_or_else(|| wrong("seconds from 0, such as 12.5"))?,
+                2 => row.id = text.parse().map_err(|_| wrong("a whole number under 2^64"))?,
+                3 => row.prompt_tokens = tokens(text, COLUMNS[3])?,
+                4 => row.output_tokens = tokens(text, COLUMNS[4])?,
+                5 => row.tenant = text.parse().map_err(|_| wrong("a whole number under 2^32"))?,
+                6 => row.session = text.parse().map_err(|_| wrong("a whole number under 2^64"))?,
+                7 => row.class = self.classes.number(text)?,
+                8 => row.max_output_tokens = tokens(text, COLUMNS[8])?,
+                9 => row.priority = text.parse().map_err(|_| wrong("a whole number, lower is more urgent"))?,
+                10 => row.think_ns = Some(duration()?),
+                11 => row.measured.ttft_ns = Some(duration()?),
+                12 => row.measured.e2e_ns = Some(duration()?),
+                13 => row.measured.cached_tokens = Some(tokens(text, COLUMNS[13])?),
+                14 => row.measured.status = status(text)?,
+                15 => row.measured.images = tokens(text, COLUMNS[15])?,
+                _ => row.at_ns = text.parse().map_err(|_| wrong("whole nanoseconds"))?,
             }
+        }
+        if fields.next().is_some() {
+            return Err(torn());
         }
         Ok(true)
     }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn has_ids(&self) -> bool {
+        self.columns.contains(&2)
+    }
 }
 
-/// Exact nanoseconds of decimal seconds; digits past the ninth decimal are cut.
-fn seconds(text: &str) -> Option<i64> {
-    let cut = text.split_once('.').map_or(text.len(), |(whole, _)| (whole.len() + 10).min(text.len()));
-    parse_duration(&format!("{}s", text.get(..cut)?)).ok().and_then(|t| i64::try_from(t.0).ok())
+/// The status of a name.
+pub(super) fn status(text: &str) -> Result<Status, String> {
+    Status::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
+        let known = Status::ALL.map(Status::name).join(", ");
+        format!("status is `{text}`; it must be one of {known}")
+    })
 }

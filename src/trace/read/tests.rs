@@ -127,3 +127,97 @@ fn published_traces_have_the_published_counts() {
     let gap_cv = |stats: &TraceStats| stats.arrivals.as_ref().map(|a| a.gap_cv);
     assert!(gap_cv(&raw) > gap_cv(&mooncake) && raw.prefix == mooncake.prefix);
 }
+
+pub(super) fn entries(text: &str) -> Result<(Vec<Entry>, Vec<String>), String> {
+    let mut opened = open(reader(text), "t", &[])?;
+    let all = crate::trace::collect(&mut *opened.entries)?;
+    Ok((all, opened.entries.notes()))
+}
+
+#[test]
+fn a_claude_session_has_its_subagents_beside_it() {
+    let call = |t: &str, tail: &str| format!("{{\"t\":{t},\"type\":\"n\",\"model\":\"m\",{tail}}}");
+    let text = format!(
+        "{{\"id\":\"a\",\"block_size\":64,\"hash_id_scope\":\"local\",\"requests\":[{},{},{{\"type\":\"subagent\",\"t\":4.5,\
+         \"agent_id\":\"x\",\"duration_ms\":null,\"requests\":[{}]}},{}]}}\n",
+        call("0.0", "\"in\":200,\"out\":5,\"think_time\":0.0,\"api_time\":2.5,\"hash_ids_rle\":[[1,3]]"),
+        call("4.0", "\"in\":300,\"out\":0,\"think_time\":1.5,\"hash_ids_rle\":[[1,3],[4,1]]"),
+        call("1.0", "\"in\":70,\"out\":5,\"think_time\":9.0,\"hash_ids_rle\":[[5,1]]"),
+        call("5.0", "\"in\":140,\"out\":1,\"think_time\":0.25,\"hash_ids_rle\":[[1,1],[9,1]]"),
+    );
+    let (all, notes) = entries(&text).unwrap();
+    let got: Vec<_> = all.iter().map(|e| (e.id, e.session, e.at_ns / 1_000_000, e.think_ns)).collect();
+    let s = 1_000_000_000;
+    assert_eq!(got, [(0, 0, 0, None), (1, 0, 4000, Some(3 * s / 2)), (2, 0, 5000, Some(s / 4)), (3, 1, 5500, None)]);
+    assert_eq!(all[0].measured.e2e_ns, Some(5 * s / 2));
+    let runs = |n: usize| all[n].content.iter().map(|r| (r.start, r.len)).collect::<Vec<_>>();
+    assert_eq!(
+        (runs(0), runs(1), runs(2), runs(3)),
+        (vec![(64, 192)], vec![(64, 256)], vec![(64, 64), (576, 64)], vec![(320, 64)])
+    );
+    assert!(
+        all.iter().flat_map(|e| &e.content).all(|r| r.id == all[0].content[0].id),
+        "ids of a line are one numbering"
+    );
+    assert!(
+        notes.len() == 3 && notes[1].starts_with("1 subagents") && notes[2].starts_with("1 requests have 0"),
+        "{notes:?}"
+    );
+    let other = entries(&text.replace("\"a\"", "\"b\"")).unwrap().0;
+    assert_ne!(other[0].content[0].id, all[0].content[0].id, "ids mean nothing across sessions");
+    for (from, to, want) in [
+        ("[[1,3]]", "[[1,4]]", "t:1: request 0 of session 0: hash_ids_rle has 4 blocks"),
+        ("local", "global", "t:1: hash_id_scope is `global`"),
+        ("\"t\":5.0", "\"t\":3.0", "t:1: request 3 of session 0: t is 3 after 4.5"),
+        ("\"model\"", "\"mode\"", "t:1: the line is torn or wrong (unknown field `mode`"),
+        ("\"api_time\":2.5", "\"api_time\":-1", "t:1: request 0 of session 0: api_time is -1"),
+    ] {
+        let error = entries(&text.replacen(from, to, 1)).unwrap_err();
+        assert!(error.starts_with(want) && error.contains(';'), "{error}");
+    }
+}
+
+#[test]
+fn lmcache_characters_become_tokens() {
+    let line = |at: u64, s: &str, chars: u32, ids: &str| {
+        format!(
+            "{{\"timestamp_us\":{at},\"session\":\"{s}\",\"step\":0,\"input_chars\":{chars},\"output_chars\":9,\"hash_ids\":[{ids}]}}\n"
+        )
+    };
+    let (all, notes) =
+        entries(&[line(7, "b", 4097, "3,9"), line(7, "a", 0, ""), line(9, "b", 2047, "")].concat()).unwrap();
+    let got: Vec<_> = all.iter().map(|e| (e.at_ns, e.session, e.prompt_tokens, e.output_tokens)).collect();
+    assert_eq!(got, [(7_000, 0, 1025, 3), (7_000, 1, 1, 3), (9_000, 0, 512, 3)]);
+    assert_eq!(all[0].content[1], Run { id: ContentId::Named(9), start: 0, len: 512 });
+    assert!(notes[0].contains("estimate") && notes[1].starts_with("1 calls"), "{notes:?}");
+    assert!(entries(&line(7, "b", 4097, "3")).unwrap_err().starts_with("t:1: 1 hash_ids for 4097 characters"));
+}
+
+/// A published sample, decompressed; `None` where it is not at hand.
+pub(super) fn sample(file: &str) -> Option<Opened> {
+    let Ok(data) = std::env::var("BASELOAD_DATA") else {
+        println!("skipped: BASELOAD_DATA unset");
+        return None;
+    };
+    let file = std::io::BufReader::new(std::fs::File::open(format!("{data}/{file}")).unwrap());
+    let text = std::io::BufReader::new(flate2::bufread::MultiGzDecoder::new(file));
+    Some(open(Box::new(text), "sample", &[]).unwrap())
+}
+
+#[test]
+fn the_published_agent_traces_are_read() {
+    let Some(mut claude) = sample("traces/claude_code_sessions.jsonl.gz") else { return };
+    let all = crate::trace::collect(&mut *claude.entries).unwrap();
+    let sessions: std::collections::BTreeSet<u64> = all.iter().map(|e| e.session).collect();
+    assert_eq!((claude.format, all.len(), sessions.len()), (Format::Claude, 38_027, 559 + 62));
+    assert_eq!(claude.entries.clock(), Clock::Session);
+    println!("{:?}", claude.entries.notes());
+    for (name, calls, sessions) in [("magagent", 746, 25), ("miniswe", 402, 20), ("taubench", 471, 24)] {
+        let mut agents = sample(&format!("traces/lmcache_agent_{name}.jsonl.gz")).unwrap();
+        let all = crate::trace::collect(&mut *agents.entries).unwrap();
+        let seen: std::collections::BTreeSet<u64> = all.iter().map(|e| e.session).collect();
+        assert_eq!((agents.format, all.len(), seen.len()), (Format::LmCache, calls, sessions), "{name}");
+        assert!(all.is_sorted_by_key(|e| e.at_ns), "{name}");
+        println!("{name}: {:?}", agents.entries.notes());
+    }
+}

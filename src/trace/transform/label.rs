@@ -1,6 +1,6 @@
 //! Entries changed one by one: lengths, tenants, classes.
 use super::{ClassRule, LengthChange, Luck, Tokens, cut};
-use crate::types::{Clock, Entries, Entry, NO_SESSION};
+use crate::types::{Classes, Clock, Entries, Entry, NO_SESSION};
 
 /// Changes an entry in place.
 type Change = Box<dyn FnMut(&mut Entry) + Send>;
@@ -78,17 +78,14 @@ pub(super) fn tenants(shares: &[f64], luck: Luck) -> Change {
 ///
 /// # Errors
 /// A class that the experiment does not have.
-pub(super) fn class(what: ClassRule, classes: &[String], luck: Luck) -> Result<Change, String> {
-    let Some(class) = classes.iter().position(|c| *c == what.to) else {
-        let known = if classes.is_empty() { "the experiment has none".into() } else { classes.join(", ") };
-        return Err(format!("class `{}` is not in the experiment; known classes: {known}", what.to));
-    };
+pub(super) fn class(what: ClassRule, classes: &Classes, luck: Luck) -> Result<Change, String> {
+    let class = classes.number(&what.to)?;
     Ok(Box::new(move |entry| {
         let meets = what.tenants.as_ref().is_none_or(|t| t.contains(&entry.tenant))
             && what.prompt_at_least.is_none_or(|least| entry.prompt_tokens >= least)
             && what.prompt_under.is_none_or(|under| entry.prompt_tokens < under);
         if meets && (what.share >= 1.0 || luck.uniform("trace.class", entry.id) < what.share) {
-            entry.class = class as u16;
+            entry.class = class;
         }
     }))
 }

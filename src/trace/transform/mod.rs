@@ -13,7 +13,7 @@ mod rescale;
 mod tests;
 
 use super::spec::{duration, some_duration};
-use crate::types::{Clock, ContentId, Entries, Entry, Run, SimTime, duration_text};
+use crate::types::{Classes, Clock, ContentId, Entries, Entry, Run, SimTime, duration_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -298,8 +298,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Replicate.
     pub replicate: u32,
-    /// Names of the experiment's classes, in order.
-    pub classes: &'a [String],
+    /// Names of classes.
+    pub classes: Classes,
     /// Opens the trace that another one is laid over with.
     pub open: Open<'a>,
 }
@@ -342,7 +342,7 @@ fn step(
         Transform::Repeat(t) => Box::new(copies::Repeated::new(inner, t.clone())),
         Transform::Tokens(t) => label::mapped(inner, label::tokens(t.clone())),
         Transform::Tenants(t) => label::mapped(inner, label::tenants(&t.shares, luck)),
-        Transform::Class(t) => label::mapped(inner, label::class(t.clone(), context.classes, luck)?),
+        Transform::Class(t) => label::mapped(inner, label::class(t.clone(), &context.classes, luck)?),
         Transform::Spike(t) => rescale::Rescaled::spike(inner, t, luck),
         Transform::Diurnal(t) => rescale::Rescaled::diurnal(inner, t, luck),
         Transform::Anonymise(t) => Box::new(anonymise::Anonymised::new(inner, t.clone())),

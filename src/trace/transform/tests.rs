@@ -40,7 +40,7 @@ fn try_apply(all: Vec<Entry>, clock: Clock, toml: &str) -> Result<Vec<Entry>, St
     let other = vec![entry(0, 5, 9, 9), entry(1, 1_000_000_005, 9, 9)];
     let mut open =
         |_: &str| -> Result<Box<dyn Entries>, String> { Ok(Box::new(Given(other.clone().into_iter(), Clock::Common))) };
-    let mut context = Context { seed: 7, replicate: 0, classes: &classes, open: &mut open };
+    let mut context = Context { seed: 7, replicate: 0, classes: Classes::known(&classes), open: &mut open };
     let given: Box<dyn Entries> = Box::new(Given(all.into_iter(), clock));
     collect(&mut *apply(given, &file.transform, &mut context)?)
 }

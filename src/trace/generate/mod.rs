@@ -1,38 +1,86 @@
 //! Draws requests from a `GenerateSpec`, one at a time.
 //!
-//! Must hold: what request i looks like depends on (seed, replicate, i) alone; arrival i on the gaps up to i.
-//! A stream is made only for what is drawn: constant lengths take none. It streams: nothing is held but the next request.
-use super::arrivals::ArrivalTimes;
-use super::{GenerateSpec, Length, Replay, SourceOptions};
-use crate::random::{StreamFamily, StreamKey, dist};
-use crate::types::{Clock, ContentId, Entries, Entry, Run};
+//! Must hold: what request i looks like depends on (seed, replicate, i) alone, but for what it shares with requests before it;
+//! arrival i on the gaps up to i. A stream is made only for what is drawn: constant lengths take none. It streams: nothing is
+//! held but the next request, sessions and clients that are under way, and a bounded history where prompts share.
+mod arrivals;
+mod bench;
+mod clients;
+mod drawer;
+mod profile;
+mod reuse;
+mod sessions;
+mod windows;
 
-/// A generator of entries. Times count from the start of the rate profile, not from the first arrival.
+use super::{GenerateSpec, Prefixes, Replay, SourceOptions};
+use crate::random::{StreamFamily, dist};
+use crate::trace::read::ServeGenClient;
+use crate::types::{Clock, ContentId, Entries, Entry, Run};
+pub use arrivals::ArrivalTimes;
+use clients::Clients;
+use drawer::{Drawer, Pair, family};
+use reuse::Sharer;
+use sessions::Talks;
+
+/// A generator of entries. Times count from the start of the arrivals, not from the first one.
 pub struct Generator {
-    spec: GenerateSpec,
-    arrivals: ArrivalTimes,
-    prompt: Length,
-    output: Length,
-    zipf: Option<dist::Zipf>,
-    streams: Streams,
+    requests: Option<u64>,
+    end_ns: u64,
+    max_output_tokens: Option<u32>,
+    kind: Kind,
     made: u64,
 }
 
-/// What is drawn for a request, each from streams of its own.
-struct Streams {
-    prompt: StreamFamily,
-    output: StreamFamily,
-    prefix: StreamFamily,
+enum Kind {
+    Plain(Box<Plain>),
+    Sessions(Box<Talks>),
+    Clients(Clients),
 }
 
-impl Streams {
-    fn new(options: &SourceOptions) -> Streams {
-        let (seed, replicate) = (options.seed, options.replicate);
-        let family = |name| StreamKey { seed, replicate, name }.family();
-        Streams {
-            prompt: family("generate.prompt"),
-            output: family("generate.output"),
-            prefix: family("generate.prefix"),
+/// Requests that are independent but for what their prompts begin with.
+struct Plain {
+    arrivals: ArrivalTimes,
+    pair: Pair,
+    prefixes: Option<(Prefixes, dist::Zipf, StreamFamily)>,
+    sharer: Option<Sharer>,
+}
+
+impl Plain {
+    fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Plain, String> {
+        let prompt = Drawer::new(&spec.prompt, "prompt", options, "generate.prompt", 0)?;
+        let output = Drawer::new(&spec.output, "output", options, "generate.output", 0)?;
+        let prefix = family(options, "generate.prefix");
+        Ok(Plain {
+            arrivals: ArrivalTimes::new(&spec.arrivals, options, "generate.arrival"),
+            pair: Pair::new(prompt, output, spec.joint),
+            prefixes: spec.prefixes.map(|p| (p, dist::Zipf::new(p.count, p.zipf_s), prefix)),
+            sharer: spec.reuse.as_ref().map(|r| Sharer::new(r, options)),
+        })
+    }
+
+    fn draw(&mut self, entry: &mut Entry) -> bool {
+        let Some(at_ns) = self.arrivals.next_ns() else { return false };
+        entry.at_ns = at_ns;
+        (entry.prompt_tokens, entry.output_tokens) = self.pair.draw(entry.id);
+        entry.prompt_tokens = entry.prompt_tokens.max(1);
+        self.share(entry);
+        if let Some(sharer) = &mut self.sharer {
+            let want = sharer.want(entry.prompt_tokens);
+            sharer.share(entry, want);
+            sharer.remember(entry);
+        }
+        true
+    }
+
+    /// A shared prefix, if it has one; at least one token is its own.
+    fn share(&self, entry: &mut Entry) {
+        let Some((prefixes, zipf, streams)) = &self.prefixes else { return };
+        let mut rng = streams.at(entry.id, 0);
+        let has = dist::uniform01(&mut rng) < prefixes.share;
+        let which = zipf.sample(&mut rng);
+        let shared = prefixes.tokens_of(which).min(entry.prompt_tokens - 1);
+        if has && shared > 0 {
+            entry.content.push(Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared });
         }
     }
 }
@@ -52,47 +100,86 @@ impl Generator {
     /// When the options are impossible, or a length is.
     pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, String> {
         options.check()?;
-        let prompt = spec.prompt.length("prompt").map_err(|(_, what)| what)?;
-        let output = spec.output.length("output").map_err(|(_, what)| what)?;
+        if let Some(pool) = &spec.servegen {
+            return Err(format!("{} is a folder of clients; they must be read first", pool.path.display()));
+        }
+        let kind = if let Some(sessions) = &spec.sessions {
+            Kind::Sessions(Box::new(Talks::new(spec, sessions, options)?))
+        } else if spec.clients.is_empty() {
+            Kind::Plain(Box::new(Plain::new(spec, options)?))
+        } else {
+            Kind::Clients(Clients::new(spec, options)?)
+        };
         Ok(Generator {
-            spec: spec.clone(),
-            arrivals: ArrivalTimes::new(&spec.arrivals, options, "generate.arrival"),
-            prompt,
-            output,
-            streams: Streams::new(options),
-            zipf: spec.prefixes.map(|p| dist::Zipf::new(p.count, p.zipf_s)),
+            requests: spec.requests,
+            end_ns: spec.duration.map_or(u64::MAX, |d| d.0),
+            max_output_tokens: spec.max_output_tokens,
+            kind,
             made: 0,
         })
     }
 
+    /// ServeGen's pool of clients: a client is a tenant. `total_per_s` scales all rates so that they add up to it on average;
+    /// without it they are as published.
+    ///
+    /// # Errors
+    /// When the options are impossible, or no client sends anything.
+    pub fn servegen(
+        clients: &[ServeGenClient],
+        total_per_s: Option<f64>,
+        options: &SourceOptions,
+    ) -> Result<Generator, String> {
+        options.check()?;
+        let times = match total_per_s {
+            None => 1.0,
+            Some(wanted) if wanted.is_finite() && wanted > 0.0 => {
+                let rate = |c: &ServeGenClient| {
+                    c.windows.iter().map(|w| w.rate_per_s).sum::<f64>() / c.windows.len().max(1) as f64
+                };
+                let all: f64 = clients.iter().map(rate).sum();
+                if all <= 0.0 {
+                    return Err("no client of the pool sends anything; some window must have a rate above 0".into());
+                }
+                wanted / all
+            }
+            Some(wanted) => return Err(format!("the total rate is {wanted}; it must be a number above 0")),
+        };
+        let kind = Kind::Clients(Clients::servegen(clients, times, options));
+        Ok(Generator { requests: None, end_ns: u64::MAX, max_output_tokens: None, kind, made: 0 })
+    }
+
+    /// The pool that `spec` names, once its clients are read.
+    ///
+    /// # Errors
+    /// As [`Generator::servegen`].
+    pub fn of_pool(
+        spec: &GenerateSpec,
+        clients: &[ServeGenClient],
+        options: &SourceOptions,
+    ) -> Result<Generator, String> {
+        let total = spec.servegen.as_ref().and_then(|p| p.total_per_s);
+        let mut generator = Generator::servegen(clients, total, options)?;
+        (generator.requests, generator.max_output_tokens) = (spec.requests, spec.max_output_tokens);
+        generator.end_ns = spec.duration.map_or(u64::MAX, |d| d.0);
+        Ok(generator)
+    }
+
     fn draw(&mut self, entry: &mut Entry) -> bool {
-        let index = self.made;
-        if self.spec.requests.is_some_and(|most| index >= most) {
+        if self.requests.is_some_and(|most| self.made >= most) {
             return false;
         }
-        let Some(at_ns) = self.arrivals.next_ns() else { return false };
-        if self.spec.duration.is_some_and(|end| at_ns as u64 >= end.0) {
+        entry.id = self.made;
+        let any = match &mut self.kind {
+            Kind::Plain(plain) => plain.draw(entry),
+            Kind::Sessions(talks) => talks.draw(entry),
+            Kind::Clients(clients) => clients.draw(entry),
+        };
+        if !any || entry.at_ns as u64 >= self.end_ns {
             return false;
         }
         self.made += 1;
-        (entry.id, entry.at_ns) = (index, at_ns);
-        entry.prompt_tokens = self.prompt.draw(|| self.streams.prompt.at(index, 0));
-        entry.output_tokens = self.output.draw(|| self.streams.output.at(index, 0));
-        entry.max_output_tokens = self.spec.max_output_tokens.map_or(0, |most| most.max(entry.output_tokens));
-        self.share(entry);
+        entry.max_output_tokens = self.max_output_tokens.map_or(0, |most| most.max(entry.output_tokens));
         true
-    }
-
-    /// A shared prefix, if it has one; at least one token is its own.
-    fn share(&self, entry: &mut Entry) {
-        let (Some(prefixes), Some(zipf)) = (&self.spec.prefixes, &self.zipf) else { return };
-        let mut rng = self.streams.prefix.at(entry.id, 0);
-        let has = dist::uniform01(&mut rng) < prefixes.share;
-        let which = zipf.sample(&mut rng);
-        let shared = prefixes.tokens_of(which).min(entry.prompt_tokens - 1);
-        if has && shared > 0 {
-            entry.content.push(Run { id: ContentId::Named(u64::from(which)), start: 0, len: shared });
-        }
     }
 }
 
@@ -108,12 +195,19 @@ impl Entries for Generator {
         format!("generated request {}", self.made)
     }
     fn total(&self) -> Option<u64> {
-        if self.spec.duration.is_some() { None } else { self.spec.requests }
+        let known = self.end_ns == u64::MAX;
+        match &self.kind {
+            Kind::Sessions(talks) if known => talks.total(),
+            _ if known => self.requests,
+            _ => None,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+#[cfg(test)]
+mod basics {
     use super::*;
     use crate::trace::TraceStats;
     use crate::types::Source;
@@ -144,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_support_desk_is_what_its_file_says() {
-        let text = include_str!("../../traces/support-desk.toml");
+        let text = include_str!("../../../traces/support-desk.toml");
         let spec = GenerateSpec::parse(text, "support-desk.toml").unwrap();
         let mut entries = Generator::new(&spec, &SourceOptions::default()).unwrap();
         let stats = TraceStats::of(&mut entries, 16).unwrap();

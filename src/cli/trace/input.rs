@@ -1,0 +1,52 @@
+//! The arguments of every command that reads a trace, and the reading.
+use crate::experiment::open_trace_with;
+use crate::trace::{Classes, ColumnMap, Format, How, Opened, SourceOptions};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::{Path, PathBuf};
+
+/// How a trace is to be read.
+#[derive(Debug, Default, clap::Args)]
+pub struct Input {
+    /// What the file is, instead of what its content says
+    #[arg(long, value_name = "FORMAT", value_parser = Format::of_name)]
+    pub input_format: Option<Format>,
+    /// A column map (TOML) that says what the file's columns are
+    #[arg(long, value_name = "MAP", conflicts_with = "input_format")]
+    pub columns: Option<PathBuf>,
+}
+
+impl Input {
+    /// Opens `file`; class names are all accepted and collected in `classes`.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn open(&self, file: &Path, classes: &Classes, options: &SourceOptions) -> Result<Opened, String> {
+        let map = match &self.columns {
+            None => None,
+            Some(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+                Some((ColumnMap::parse(&text, &name)?, name))
+            }
+        };
+        let columns = map.as_ref().map(|(map, name)| (map, name.as_str()));
+        let how = How { format: self.input_format, columns, classes: classes.clone() };
+        open_trace_with(file, &how, options)
+    }
+}
+
+/// What people should know of a format before they trust what is read.
+pub fn untried(format: Format) -> Option<String> {
+    (!format.tried())
+        .then(|| format!("the reader of {} was written to the description, not tried on the original", format.name()))
+}
+
+/// A progress bar, on a terminal only.
+pub fn bar(total: Option<u64>) -> ProgressBar {
+    let style = match total {
+        Some(_) => "{bar:30} {human_pos} of {human_len} requests, {eta} left",
+        None => "{spinner} {human_pos} requests, {per_sec}",
+    };
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
+    bar.with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,213 @@
+//! Writes a trace: read, transformed, written beside its place and then put there.
+use super::input::{Input, bar, untried};
+use crate::cli::{Exit, printer};
+use crate::experiment::summary::thousands;
+use crate::experiment::transformed;
+use crate::frames::{TraceWriter, Width};
+use crate::trace::{Buckets, Classes, Format, Opened, Sorted, SourceOptions, TextWriter, Transform};
+use crate::types::{Clock, Entries, Entry};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// A trace to write.
+pub struct Job<'a> {
+    /// The trace to read.
+    pub input: &'a Path,
+    /// How.
+    pub how: &'a Input,
+    /// The file to write.
+    pub output: &'a Path,
+    /// What to write, instead of what the file's ending says.
+    pub format: Option<Format>,
+    /// Seed of draws, and whether to sort first.
+    pub options: SourceOptions,
+    /// What to make of it.
+    pub transforms: &'a [Transform],
+    /// Where paths of transforms start.
+    pub folder: &'a Path,
+}
+
+/// Writes it and says what was written.
+///
+/// # Errors
+/// The reader's, the transforms' and the writer's; nothing is left then.
+pub fn put(job: &Job<'_>) -> Result<(), Exit> {
+    let format = match job.format {
+        Some(format) => format,
+        None => by_ending(job.output)?,
+    };
+    let name = job.output.file_name().ok_or_else(|| format!("{}: it names no file", job.output.display()))?;
+    let beside = job.output.with_file_name(format!(".{}.partial", name.to_string_lossy()));
+    let mut done = job.pass(format, &beside, Width::Narrow);
+    if done.as_ref().is_err_and(|e| e == TraceWriter::TOO_NARROW) {
+        done = job.pass(format, &beside, Width::Wide);
+    }
+    if done.is_err() {
+        // What is left of a failed conversion is of no use to anybody.
+        let _ = std::fs::remove_file(&beside);
+    }
+    let (count, notes) = done?;
+    std::fs::rename(&beside, job.output).map_err(|e| format!("{}: {e}", job.output.display()))?;
+    printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name()));
+    for note in notes {
+        printer::out(&textwrap::fill(&format!("note: {note}"), textwrap::Options::new(80).subsequent_indent("  ")));
+    }
+    Ok(())
+}
+
+fn by_ending(path: &Path) -> Result<Format, String> {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    match bare.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("parquet") if bare == name => Ok(Format::Parquet),
+        Some("csv") => Ok(Format::OwnCsv),
+        Some("jsonl" | "ndjson") => Ok(Format::OwnJsonl),
+        _ => Err(format!(
+            "{}: its ending says no format; it must be .parquet, .csv or .jsonl, or give --output-format",
+            path.display()
+        )),
+    }
+}
+
+impl Job<'_> {
+    fn pass(&self, format: Format, beside: &Path, width: Width) -> Result<(u64, Vec<String>), String> {
+        let classes = Classes::any();
+        let Opened { format: read_as, mut entries } = self.how.open(self.input, &classes, &self.options)?;
+        let progress = bar(entries.total());
+        if self.options.sort {
+            entries = Box::new(Sorted::new(entries));
+        }
+        if !self.transforms.is_empty() {
+            // Other rates and other times are of arrivals as they are replayed.
+            if read_as.bucket_ns() > 0 {
+                entries = Box::new(Buckets::new(entries, read_as.bucket_ns(), &self.options));
+            }
+            entries = transformed(entries, &classes, &self.options, self.transforms, self.folder)?;
+        }
+        let clock = entries.clock();
+        let mut out = Out::create(format, self.output, beside, clock, width)?;
+        let mut order = InOrder(i64::MIN, clock);
+        let mut entry = Entry::blank();
+        let mut count = 0;
+        while entries.next(&mut entry)? {
+            order.check(&entry, &*entries)?;
+            out.write(&entry, &classes).map_err(|e| located(e, &*entries))?;
+            count += 1;
+            if count % 65_536 == 0 {
+                progress.set_position(count);
+            }
+        }
+        if count == 0 {
+            return Err(format!("{}: the trace has no requests; it needs at least one", entries.place()));
+        }
+        let mut notes: Vec<String> = untried(read_as).into_iter().collect();
+        notes.extend(entries.notes());
+        if read_as == Format::Generator {
+            notes.push(format!("the generator was drawn with seed {}", self.options.seed));
+        }
+        if read_as.bucket_ns() > 0 && format != read_as && self.transforms.is_empty() {
+            notes.push(format!(
+                "arrivals stand in buckets of {} s as published; only {} itself is spread over them when replayed",
+                read_as.bucket_ns() / 1_000_000_000,
+                read_as.name()
+            ));
+        }
+        if clock == Clock::Zero {
+            notes
+                .push("arrivals count from the first request in the file, not from the start of the simulation".into());
+        }
+        notes.extend(out.finish(&classes)?);
+        progress.finish_and_clear();
+        Ok((count, notes))
+    }
+}
+
+/// A fault with its place, unless it has one or is not about a request.
+fn located(fault: String, entries: &dyn Entries) -> String {
+    if fault == TraceWriter::TOO_NARROW { fault } else { format!("{}: {fault}", entries.place()) }
+}
+
+/// That times do not go back, where all have one clock.
+struct InOrder(i64, Clock);
+
+impl InOrder {
+    fn check(&mut self, entry: &Entry, entries: &dyn Entries) -> Result<(), String> {
+        if matches!(self.1, Clock::Common | Clock::Zero) && entry.at_ns < self.0 {
+            let back = (i128::from(self.0) - i128::from(entry.at_ns)) as f64 / 1e9;
+            return Err(format!(
+                "{}: time goes back by {back} s from the request before; give --sort to put them in order",
+                entries.place()
+            ));
+        }
+        self.0 = entry.at_ns;
+        Ok(())
+    }
+}
+
+/// A trace that is being written.
+enum Out {
+    Parquet(Box<TraceWriter>),
+    Text(Box<TextWriter>, Box<dyn Finish>),
+}
+
+/// A stream that has something to write at its end.
+trait Finish: Write {
+    fn end(self: Box<Self>) -> std::io::Result<()>;
+}
+
+impl Finish for BufWriter<File> {
+    fn end(mut self: Box<Self>) -> std::io::Result<()> {
+        self.flush()
+    }
+}
+
+impl Finish for flate2::write::GzEncoder<BufWriter<File>> {
+    fn end(self: Box<Self>) -> std::io::Result<()> {
+        self.finish()?.flush()
+    }
+}
+
+impl Finish for zstd::stream::write::Encoder<'static, BufWriter<File>> {
+    fn end(self: Box<Self>) -> std::io::Result<()> {
+        self.finish()?.flush()
+    }
+}
+
+impl Out {
+    /// `name` says by its ending how a text is compressed.
+    fn create(format: Format, name: &Path, beside: &Path, clock: Clock, width: Width) -> Result<Out, String> {
+        if format == Format::Parquet {
+            return Ok(Out::Parquet(Box::new(TraceWriter::new(beside, clock, width))));
+        }
+        let writer = TextWriter::new(format, clock)?;
+        let fault = |e: std::io::Error| format!("{}: {e}", beside.display());
+        let file = BufWriter::with_capacity(1 << 16, File::create(beside).map_err(fault)?);
+        let stream: Box<dyn Finish> = match name.extension().and_then(|e| e.to_str()) {
+            Some("gz") => Box::new(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
+            Some("zst") => Box::new(zstd::stream::write::Encoder::new(file, 3).map_err(fault)?),
+            _ => Box::new(file),
+        };
+        Ok(Out::Text(Box::new(writer), stream))
+    }
+
+    fn write(&mut self, entry: &Entry, classes: &Classes) -> Result<(), String> {
+        match self {
+            Out::Parquet(writer) => writer.write(entry, || classes.names()),
+            Out::Text(writer, stream) => {
+                let names = if entry.class == u16::MAX { Vec::new() } else { classes.names() };
+                writer.write(entry, &names, stream)
+            }
+        }
+    }
+
+    fn finish(self, classes: &Classes) -> Result<Vec<String>, String> {
+        match self {
+            Out::Parquet(writer) => writer.finish(&classes.names()).map(|_| Vec::new()),
+            Out::Text(writer, stream) => {
+                stream.end().map_err(|e| format!("the trace cannot be written: {e}"))?;
+                Ok(writer.notes())
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `baseload trace validate`: the first faults of a trace, by line.
+use super::input::{Input, bar, untried};
+use crate::cli::{Exit, printer};
+use crate::experiment::summary::thousands;
+use crate::trace::{Classes, Format, Opened, SourceOptions};
+use crate::types::{Clock, ContentId, Entries, Entry, IdSet, NO_SESSION, Status};
+use rustc_hash::FxHashMap;
+use std::path::PathBuf;
+
+/// List the first faults of a trace by line, and count what is in it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  baseload trace validate my-trace.csv --max-faults 3\n\n\
+Checks torn lines, order of time, duplicate ids, content against prompt length,\nthat content names earlier requests, \
+and the order inside sessions; counts\nanswers of 0 tokens. Goes on behind a faulty line. Exits with 2 on a fault.\n\n\
+Readers of azure-multimodal, bailian, burstgpt, copilot, litellm, otlp and\nsharegpt are written to the description, \
+not tried on the original.")]
+pub struct Args {
+    /// The trace
+    file: PathBuf,
+    #[command(flatten)]
+    how: Input,
+    /// Stop after so many faults
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    max_faults: u32,
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let Opened { format, mut entries } = args.how.open(&args.file, &Classes::any(), &SourceOptions::default())?;
+    let progress = bar(entries.total());
+    let mut checks = Checks::new(entries.clock());
+    let mut entry = Entry::blank();
+    let (mut faults, mut count, mut empty, mut failed) = (Vec::<String>::new(), 0u64, 0u64, 0u64);
+    let mut tokens = (0u128, 0u128);
+    let mut whole = true;
+    let mut last_place = String::new();
+    loop {
+        match entries.next(&mut entry) {
+            Ok(false) => break,
+            Ok(true) => {
+                count += 1;
+                empty += u64::from(entry.output_tokens == 0);
+                failed += u64::from(entry.measured.status != Status::Completed);
+                tokens.0 += u128::from(entry.prompt_tokens);
+                tokens.1 += u128::from(entry.output_tokens);
+                checks.of(&entry, &*entries, &mut faults);
+                if count % 65_536 == 0 {
+                    progress.set_position(count);
+                }
+            }
+            Err(fault) => {
+                let place = entries.place();
+                // The same place again is no new fault; nor is the end of a trace of which no request was sound.
+                let again = place == last_place || !faults.is_empty() && fault.contains(NO_REQUESTS);
+                let stuck =
+                    again || fault.contains(UNREADABLE) || fault.contains(NO_REQUESTS) || header(format, &place);
+                if !again {
+                    faults.push(fault);
+                }
+                last_place = place;
+                if stuck {
+                    whole = again && faults.len() < args.max_faults as usize;
+                    break;
+                }
+            }
+        }
+        if faults.len() >= args.max_faults as usize {
+            whole = false;
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    faults.truncate(args.max_faults as usize);
+    printer::out(&format!(
+        "{}: {}, {} requests read{}",
+        args.file.display(),
+        format.name(),
+        thousands(count),
+        if whole { "" } else { ", not to the end" }
+    ));
+    printer::out(&format!(
+        "prompt tokens {}, output tokens {}, sessions {}, answers of 0 tokens {}, not completed {}",
+        tokens.0,
+        tokens.1,
+        thousands(checks.sessions.len() as u64),
+        thousands(empty),
+        thousands(failed)
+    ));
+    for note in untried(format).into_iter().chain(entries.notes()) {
+        printer::out(&textwrap::fill(&format!("note: {note}"), textwrap::Options::new(80).subsequent_indent("  ")));
+    }
+    for fault in &faults {
+        printer::out(&format!("fault: {fault}"));
+    }
+    if faults.is_empty() {
+        printer::out("no faults");
+        return Ok(());
+    }
+    let more = if whole { "in all" } else { "and perhaps more behind" };
+    Err(format!("{}: {} faults {more}; mend the lines that are named", args.file.display(), faults.len()).into())
+}
+
+/// What readers say of an empty trace, and of bytes that do not come.
+const NO_REQUESTS: &str = "the trace has no requests";
+const UNREADABLE: &str = "cannot be read";
+
+/// Whether a fault at `place` is of a CSV's header, behind which no row can be understood.
+fn header(format: Format, place: &str) -> bool {
+    let csv =
+        [Format::Azure, Format::AzureMultimodal, Format::BurstGpt, Format::OwnCsv, Format::LiteLlm, Format::Columns];
+    csv.contains(&format) && place.ends_with(":1")
+}
+
+/// What a reader does not check itself.
+struct Checks {
+    clock: Clock,
+    last_ns: i64,
+    /// Time of each session's last request.
+    sessions: FxHashMap<u64, i64>,
+    ids: IdSet,
+}
+
+impl Checks {
+    fn new(clock: Clock) -> Checks {
+        Checks { clock, last_ns: i64::MIN, sessions: FxHashMap::default(), ids: IdSet::default() }
+    }
+
+    fn of(&mut self, entry: &Entry, entries: &dyn Entries, faults: &mut Vec<String>) {
+        let mut fault = |what: String| faults.push(format!("{}: {what}", entries.place()));
+        let seconds = |from: i64| (i128::from(from) - i128::from(entry.at_ns)) as f64 / 1e9;
+        let common = matches!(self.clock, Clock::Common | Clock::Zero);
+        if common && entry.at_ns < self.last_ns {
+            fault(format!(
+                "time goes back by {} s from the request before; put the trace in order (trace convert --sort)",
+                seconds(self.last_ns)
+            ));
+        }
+        self.last_ns = entry.at_ns;
+        if entry.session != NO_SESSION {
+            let last = self.sessions.insert(entry.session, entry.at_ns).unwrap_or(i64::MIN);
+            if !common && entry.at_ns < last {
+                fault(format!(
+                    "session {} goes back by {} s; a session's requests must be in order",
+                    entry.session,
+                    seconds(last)
+                ));
+            }
+        }
+        for run in &entry.content {
+            if let ContentId::Output(id) | ContentId::Private(id) = run.id
+                && !self.ids.is_full()
+                && !self.ids.contains(id)
+            {
+                fault(format!("its content names request {id}, which does not come before it; it must"));
+                break;
+            }
+        }
+        if !self.ids.insert(entry.id) {
+            fault(format!("id {} stands twice; it must be unique", entry.id));
+        }
+    }
+}

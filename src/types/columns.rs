@@ -1,0 +1,171 @@
+//! How the columns of a file that has no known format are to be read, and what class names a reader accepts.
+use serde::Deserialize;
+use std::sync::{Arc, Mutex};
+
+/// What the numbers of a column of times count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum TimeUnit {
+    /// Seconds, decimal.
+    #[serde(rename = "s")]
+    Seconds,
+    /// Milliseconds, decimal.
+    #[serde(rename = "ms")]
+    Millis,
+    /// Microseconds, decimal.
+    #[serde(rename = "us")]
+    Micros,
+    /// Nanoseconds, whole.
+    #[serde(rename = "ns")]
+    Nanos,
+    /// ISO 8601; UTC where no zone is written. For arrivals.
+    #[serde(rename = "iso8601")]
+    Iso8601,
+}
+
+impl TimeUnit {
+    /// Decimal digits of a nanosecond in it.
+    pub fn digits(self) -> usize {
+        match self {
+            TimeUnit::Seconds => 9,
+            TimeUnit::Millis => 6,
+            TimeUnit::Micros => 3,
+            TimeUnit::Nanos | TimeUnit::Iso8601 => 0,
+        }
+    }
+}
+
+/// A column of times.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeColumn {
+    /// Its name in the file.
+    pub column: String,
+    /// What it counts.
+    pub unit: TimeUnit,
+}
+
+/// Names of a file's columns (or JSON keys). A request's tokens are needed; without arrivals the trace has none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnMap {
+    /// Arrival.
+    pub arrival: Option<TimeColumn>,
+    /// Prompt tokens.
+    pub prompt_tokens: String,
+    /// Output tokens.
+    pub output_tokens: String,
+    /// Tenant: any text, numbered from 1 in order of first appearance.
+    pub tenant: Option<String>,
+    /// Session: any text, numbered in order of first appearance.
+    pub session: Option<String>,
+    /// Class: a name.
+    pub class: Option<String>,
+    /// The client's limit, tokens.
+    pub max_output_tokens: Option<String>,
+    /// Priority, lower is more urgent.
+    pub priority: Option<String>,
+    /// Prompt tokens that a cache had.
+    pub cached_tokens: Option<String>,
+    /// Images in the prompt.
+    pub images: Option<String>,
+    /// How it ended: completed, failed, cancelled, from_cache.
+    pub status: Option<String>,
+    /// From what it waited for to its start.
+    pub think: Option<TimeColumn>,
+    /// Measured time to the first token.
+    pub ttft: Option<TimeColumn>,
+    /// Measured time to the last token.
+    pub e2e: Option<TimeColumn>,
+}
+
+impl ColumnMap {
+    /// Reads a map from TOML; `name` is for messages.
+    ///
+    /// # Errors
+    /// `NAME:LINE: what is wrong; what would be right`.
+    pub fn parse(text: &str, name: &str) -> Result<ColumnMap, String> {
+        let map: ColumnMap = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            format!("{name}:{line}: {}; a column map names columns, see traces/README.md", e.message())
+        })?;
+        for (key, time) in [("think", &map.think), ("ttft", &map.ttft), ("e2e", &map.e2e)] {
+            if time.as_ref().is_some_and(|t| t.unit == TimeUnit::Iso8601) {
+                return Err(format!("{name}:1: {key} has the unit iso8601; a duration must be in s, ms, us or ns"));
+            }
+        }
+        Ok(map)
+    }
+
+    /// The columns it names, each with its key here; times are at the end.
+    pub fn columns(&self) -> Vec<(&'static str, &str)> {
+        let plain = [
+            ("prompt_tokens", Some(&self.prompt_tokens)),
+            ("output_tokens", Some(&self.output_tokens)),
+            ("tenant", self.tenant.as_ref()),
+            ("session", self.session.as_ref()),
+            ("class", self.class.as_ref()),
+            ("max_output_tokens", self.max_output_tokens.as_ref()),
+            ("priority", self.priority.as_ref()),
+            ("cached_tokens", self.cached_tokens.as_ref()),
+            ("images", self.images.as_ref()),
+            ("status", self.status.as_ref()),
+        ];
+        let times = [("arrival", &self.arrival), ("think", &self.think), ("ttft", &self.ttft), ("e2e", &self.e2e)];
+        let times = times.into_iter().map(|(key, time)| (key, time.as_ref().map(|t| &t.column)));
+        plain.into_iter().chain(times).filter_map(|(key, column)| Some((key, column?.as_str()))).collect()
+    }
+}
+
+/// Class names that a reader accepts, and their numbers.
+#[derive(Debug, Clone)]
+pub enum Classes {
+    /// The experiment's, in order; others are refused.
+    Known(Arc<[String]>),
+    /// All, numbered in order of first appearance; whoever holds a clone sees them.
+    Any(Arc<Mutex<Vec<String>>>),
+}
+
+impl Classes {
+    /// The experiment's.
+    pub fn known(names: &[String]) -> Classes {
+        Classes::Known(names.into())
+    }
+    /// All that come.
+    pub fn any() -> Classes {
+        Classes::Any(Arc::default())
+    }
+    /// Names so far.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Classes::Known(names) => names.to_vec(),
+            Classes::Any(names) => names.lock().map(|n| n.clone()).unwrap_or_default(),
+        }
+    }
+    /// The number of a name; an empty one is none.
+    ///
+    /// # Errors
+    /// A name that is not known.
+    pub fn number(&self, name: &str) -> Result<u16, String> {
+        if name.is_empty() {
+            return Ok(u16::MAX);
+        }
+        let position = |names: &[String]| names.iter().position(|c| c == name).map(|i| i as u16);
+        match self {
+            Classes::Known(names) => position(names).ok_or_else(|| {
+                let known = if names.is_empty() { "the experiment has none".into() } else { names.join(", ") };
+                format!("class `{name}` is not in the experiment; known classes: {known}")
+            }),
+            Classes::Any(names) => {
+                let mut names = names.lock().map_err(|_| "a reader of class names has failed; start again")?;
+                if let Some(number) = position(&names) {
+                    return Ok(number);
+                }
+                if names.len() >= usize::from(u16::MAX) {
+                    return Err(format!("class `{name}` is one too many; at most {} fit", u16::MAX));
+                }
+                names.push(name.into());
+                Ok((names.len() - 1) as u16)
+            }
+        }
+    }
+}
