@@ -12,7 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Columns of our own schema.
-pub(super) const COLUMNS: [&str; 20] = [
+pub(super) const COLUMNS: [&str; 21] = [
     "id",
     "arrival_ns",
     "session_ns",
@@ -24,6 +24,7 @@ pub(super) const COLUMNS: [&str; 20] = [
     "max_output_tokens",
     "priority",
     "think_ns",
+    "tools_ns",
     "ttft_ns",
     "e2e_ns",
     "cached_tokens",
@@ -58,6 +59,7 @@ struct Group {
     limit: Option<Vec<Option<u32>>>,
     priority: Option<Vec<Option<i32>>>,
     think: Option<Vec<Option<u64>>>,
+    tools: Option<Vec<Option<u64>>>,
     ttft: Option<Vec<Option<u64>>>,
     e2e: Option<Vec<Option<u64>>>,
     cached: Option<Vec<Option<u32>>>,
@@ -220,6 +222,7 @@ impl TraceReader {
             cached: optional!("cached_tokens", UInt32, u32),
             images: optional!("images", UInt32, u32),
             think: times("think_ns")?,
+            tools: times("tools_ns")?,
             ttft: times("ttft_ns")?,
             e2e: times("e2e_ns")?,
             ..Group::default()
@@ -394,9 +397,9 @@ impl Plan {
         if has("arrival_ns") && has("session_ns") {
             return Err("arrival_ns and session_ns stand together; a trace has one of them".into());
         }
-        let content = COLUMNS[16..].iter().filter(|c| has(c)).count();
+        let content = COLUMNS[17..].iter().filter(|c| has(c)).count();
         if content != 0 && content != 4 {
-            return Err(format!("only some of {} are there; all must be, or none", COLUMNS[16..].join(", ")));
+            return Err(format!("only some of {} are there; all must be, or none", COLUMNS[17..].join(", ")));
         }
         Ok(plan)
     }
@@ -454,6 +457,7 @@ impl Entries for TraceReader {
         entry.max_output_tokens = g.limit.as_ref().and_then(|v| v[row]).unwrap_or(0);
         entry.priority = g.priority.as_ref().and_then(|v| v[row]).unwrap_or(0);
         entry.think_ns = g.think.as_ref().and_then(|v| v[row]);
+        entry.tools_ns = g.tools.as_ref().and_then(|v| v[row]).unwrap_or(0);
         entry.measured = Measured {
             ttft_ns: g.ttft.as_ref().and_then(|v| v[row]),
             e2e_ns: g.e2e.as_ref().and_then(|v| v[row]),

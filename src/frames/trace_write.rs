@@ -25,6 +25,7 @@ struct Present {
     limit: bool,
     priority: bool,
     think: bool,
+    tools: bool,
     ttft: bool,
     e2e: bool,
     cached: bool,
@@ -42,6 +43,7 @@ impl Present {
         limit: true,
         priority: true,
         think: true,
+        tools: true,
         ttft: true,
         e2e: true,
         cached: true,
@@ -60,6 +62,7 @@ impl Present {
             limit: e.max_output_tokens != 0,
             priority: e.priority != 0,
             think: e.think_ns.is_some(),
+            tools: e.tools_ns != 0,
             ttft: e.measured.ttft_ns.is_some(),
             e2e: e.measured.e2e_ns.is_some(),
             cached: e.measured.cached_tokens.is_some(),
@@ -78,6 +81,7 @@ impl Present {
             limit: self.limit || o.limit,
             priority: self.priority || o.priority,
             think: self.think || o.think,
+            tools: self.tools || o.tools,
             ttft: self.ttft || o.ttft,
             e2e: self.e2e || o.e2e,
             cached: self.cached || o.cached,
@@ -171,6 +175,7 @@ impl TraceWriter {
         column!(p.limit, "max_output_tokens", r => (r.max_output_tokens > 0).then_some(r.max_output_tokens));
         column!(p.priority, "priority", r => r.priority);
         column!(p.think, "think_ns", r => r.think_ns);
+        column!(p.tools, "tools_ns", r => r.tools_ns);
         column!(p.ttft, "ttft_ns", r => r.measured.ttft_ns);
         column!(p.e2e, "e2e_ns", r => r.measured.e2e_ns);
         column!(p.cached, "cached_tokens", r => r.measured.cached_tokens);

@@ -250,10 +250,12 @@ impl Source for Closed {
         if !std::mem::take(&mut self.busy[lane]) {
             return;
         }
-        let recorded = || self.lanes[lane].waiting.front().and_then(|e| e.think_ns).map(SimTime);
+        let next = self.lanes[lane].waiting.front();
+        let recorded = || next.and_then(|e| e.think_ns).map(SimTime);
         let think = self.think.or_else(recorded).unwrap_or(SimTime::ZERO);
+        let tools = SimTime(next.map_or(0, |e| e.tools_ns));
         if self.has_next(lane) {
-            self.due.push(Reverse((at + think, lane)));
+            self.due.push(Reverse((at + tools + think, lane)));
         }
     }
 
@@ -305,7 +307,7 @@ mod tests {
         let all = vec![
             turn(0, 7, 10, 100, None),
             turn(1, 8, 11, 100, None),
-            turn(2, 7, 30, 150, Some(5)),
+            Entry { tools_ns: 2_000_000_000, ..turn(2, 7, 30, 150, Some(3)) },
             turn(3, NO_SESSION, 40, 9, None),
         ];
         let sessions = ClosedPlay::Sessions { think: None };

@@ -71,6 +71,9 @@ pub struct Entry {
     /// From the end of what it waited for (its session's previous request, a tool) to its start; `None` where unknown or
     /// first of its session.
     pub think_ns: Option<u64>,
+    /// From the answer of its session's previous request to the end of the tools that it called, ns; 0 where there were
+    /// none. Its think time, if it has one, begins then.
+    pub tools_ns: u64,
     /// What was measured.
     pub measured: Measured,
 }
@@ -90,6 +93,7 @@ impl Entry {
             priority: 0,
             content: Vec::new(),
             think_ns: None,
+            tools_ns: 0,
             measured: Measured::default(),
         }
     }

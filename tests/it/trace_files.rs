@@ -39,7 +39,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     );
     let second = (any::<u32>(), any::<u32>(), any::<u32>(), any::<i32>(), proptest::collection::vec(run(), 0..4));
     let measured = (duration(), duration(), proptest::option::of(any::<u32>()), 0..4usize, any::<u32>());
-    (first, second, duration(), measured).prop_map(|(a, b, think_ns, m)| {
+    (first, second, (duration(), 0..1u64 << 51), measured).prop_map(|(a, b, (think_ns, tools_ns), m)| {
         let content = b.4;
         let least: u32 = content.iter().map(|r| r.len).sum();
         Entry {
@@ -54,6 +54,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             priority: b.3,
             content,
             think_ns,
+            tools_ns,
             measured: Measured { ttft_ns: m.0, e2e_ns: m.1, cached_tokens: m.2, status: Status::ALL[m.3], images: m.4 },
         }
     })
@@ -333,4 +334,30 @@ fn row_groups_follow_one_another_and_a_late_column_makes_the_file_wide() {
             .enumerate()
             .all(|(n, e)| e.at_ns == n as i64 * 1_000_000_000 && e.prompt_tokens == 1 + n as u32 % 4000)
     );
+}
+
+#[test]
+fn a_million_requests_stream_from_parquet_through_info_and_run() {
+    let folder = folder("million");
+    let spec = "requests = 1000000\nprompt.constant = 300\noutput.constant = 40\n[arrivals]\n\
+        rate = [{ at = \"0s\", per_s = 200.0 }]\n";
+    std::fs::write(folder.join("million.toml"), spec).unwrap();
+    let program = |args: &[&str]| end_of(command().current_dir(&folder).args(args)).well().stdout;
+    program(&["trace", "convert", "million.toml", "million.parquet"]);
+    let info: serde_json::Value =
+        serde_json::from_str(&program(&["trace", "info", "million.parquet", "--format", "json"])).unwrap();
+    assert_eq!((&info["format"], &info["stats"]["count"]), (&"baseload-parquet".into(), &1_000_000.into()));
+    let experiment = "name = \"million\"\n[trace]\npath = \"million.parquet\"\n[slo]\nttft = \"2s\"\n[endpoint.a]\n\
+        catalog = \"openai/gpt-4o\"\n[policy.buy]\n[policy.buy.api_only]\n";
+    std::fs::write(folder.join("million-run.toml"), experiment).unwrap();
+    program(&["run", "million-run.toml", "--quiet", "--no-records", "--out", "out"]);
+    let read = |file: &str| {
+        let text = std::fs::read_to_string(folder.join("out").join(file)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(read("summary.json")["requests"], 1_000_000);
+    // The bound that 100 million keep to (traces/README.md); what is held does not grow with requests.
+    if let Some(resident) = read("perf.json")["peak_rss_bytes"].as_u64() {
+        assert!(resident < 500_000_000, "{resident} bytes resident");
+    }
 }

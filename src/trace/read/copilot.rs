@@ -166,13 +166,15 @@ impl Sessions for Copilot {
             let mut entry = Entry { at_ns: usable.at_ns, session, ..Entry::blank() };
             (entry.prompt_tokens, entry.output_tokens) = (usable.prompt, usable.output);
             if let Some(before) = n.checked_sub(1).and_then(|b| calls.get(b)) {
-                let mut end = before.at_ns.saturating_add(before.duration_ns);
+                let answered = before.at_ns.saturating_add(before.duration_ns);
+                let mut end = answered;
                 let asked = before.call.message_id.as_deref();
                 for &(_, ended, ran) in batches.iter().filter(|b| Some(b.0) == asked && b.1 <= usable.at_ns) {
                     self.tools_ns += ran as u128;
                     end = end.max(ended);
                 }
                 self.overlapping += u64::from(end > usable.at_ns);
+                entry.tools_ns = (end - answered).max(0) as u64;
                 entry.think_ns = Some(usable.at_ns.saturating_sub(end).max(0) as u64);
             }
             let mut left = usable.cached;
@@ -220,8 +222,7 @@ impl Sessions for Copilot {
         say(self.overlapping, "calls start before what they follow has ended; their think time is 0");
         if self.tools_ns > 0 {
             notes.push(format!(
-                "tools ran {:.0} s in all between calls; think times count from their end, so that a closed loop, which \
-                 waits for answers alone, leaves that time out",
+                "tools ran {:.0} s in all between calls; think times count from their end, and a closed loop waits for both",
                 self.tools_ns as f64 / 1e9
             ));
         }

@@ -4,7 +4,7 @@ use super::parse::{decimal_ns, tokens};
 use crate::types::{Classes, Clock, Entry, Status};
 
 /// Columns it knows; one of the first three says the clock, the next two are needed.
-pub(in crate::trace) const COLUMNS: [&str; 17] = [
+pub(in crate::trace) const COLUMNS: [&str; 18] = [
     "arrival_s",
     "session_s",
     "id",
@@ -22,6 +22,7 @@ pub(in crate::trace) const COLUMNS: [&str; 17] = [
     "status",
     "images",
     "arrival_ns",
+    "tools_s",
 ];
 
 /// Reads rows by the names in the header, in any order.
@@ -104,6 +105,7 @@ impl Rows for OwnCsv {
                 13 => row.measured.cached_tokens = Some(tokens(text, COLUMNS[13])?),
                 14 => row.measured.status = status(text)?,
                 15 => row.measured.images = tokens(text, COLUMNS[15])?,
+                17 => row.tools_ns = duration()?,
                 _ => row.at_ns = text.parse().map_err(|_| wrong("whole nanoseconds"))?,
             }
         }

@@ -24,6 +24,7 @@ struct Line<'a> {
     #[serde(default)]
     priority: i32,
     think_s: Option<f64>,
+    tools_s: Option<f64>,
     ttft_s: Option<f64>,
     e2e_s: Option<f64>,
     cached_tokens: Option<i64>,
@@ -97,6 +98,7 @@ impl Rows for OwnJsonl {
         row.max_output_tokens = line.max_output_tokens.map_or(Ok(0), |m| count(m, "max_output_tokens"))?;
         row.priority = line.priority;
         row.think_ns = duration(line.think_s, "think_s")?;
+        row.tools_ns = duration(line.tools_s, "tools_s")?.unwrap_or(0);
         row.measured = Measured {
             ttft_ns: duration(line.ttft_s, "ttft_s")?,
             e2e_ns: duration(line.e2e_s, "e2e_s")?,

@@ -29,7 +29,7 @@ impl Lines for Csv {
         };
         Some(format!(
             "{time}id,prompt_tokens,output_tokens,tenant,session,class,max_output_tokens,priority,think_s,ttft_s,e2e_s,\
-             cached_tokens,status,images"
+             cached_tokens,status,images,tools_s"
         ))
     }
 
@@ -53,7 +53,7 @@ impl Lines for Csv {
         let m = &e.measured;
         let written = write!(
             out,
-            "{},{},{},{},{},{class},{},{},{},{},{},{},{},{}",
+            "{},{},{},{},{},{class},{},{},{},{},{},{},{},{},{}",
             e.id,
             e.prompt_tokens,
             e.output_tokens,
@@ -67,6 +67,7 @@ impl Lines for Csv {
             m.cached_tokens.map_or(String::new(), |c| c.to_string()),
             if m.status == Status::Completed { "" } else { m.status.name() },
             number(m.images.into(), 0),
+            time((e.tools_ns > 0).then_some(e.tools_ns)),
         );
         written.map_err(|e| e.to_string())
     }
@@ -114,6 +115,7 @@ impl Lines for Jsonl {
         for (key, ns) in [("think_s", e.think_ns), ("ttft_s", m.ttft_ns), ("e2e_s", m.e2e_ns)] {
             put(ns.is_some(), key, duration(ns.unwrap_or(0), key)?);
         }
+        put(e.tools_ns != 0, "tools_s", duration(e.tools_ns, "tools_s")?);
         put(m.cached_tokens.is_some(), "cached_tokens", m.cached_tokens.unwrap_or(0).to_string());
         put(m.status != Status::Completed, "status", format!("\"{}\"", m.status.name()));
         put(m.images != 0, "images", m.images.to_string());
