@@ -122,6 +122,7 @@ impl Closed {
         let first = all.iter().map(|e| e.at_ns).min().unwrap_or(0);
         let origin = if clock == Clock::Zero { 0 } else { first };
         let mut first_at = Vec::new();
+        let (mut later, mut unknown) = (0u64, 0u64);
         for entry in all {
             let alone = entry.session == NO_SESSION;
             let known = if alone { None } else { self.lane_of.get(&entry.session).copied() };
@@ -134,14 +135,20 @@ impl Closed {
                 first_at.push(entry.at_ns - origin);
                 lane
             });
-            if known.is_some() && self.think.is_none() && entry.think_ns.is_none() {
+            later += u64::from(known.is_some());
+            unknown += u64::from(known.is_some() && entry.think_ns.is_none());
+            self.lanes[lane].waiting.push_back(entry);
+        }
+        if self.think.is_none() && unknown > 0 {
+            if unknown == later {
                 return Err(
                     "the trace does not say how long its clients thought between an answer and their next request; \
                      give the think time"
                         .into(),
                 );
             }
-            self.lanes[lane].waiting.push_back(entry);
+            self.notes
+                .push(format!("{unknown} of {later} think times are unknown; those requests leave at the answer"));
         }
         self.busy = vec![false; self.lanes.len()];
         for (lane, at) in first_at.into_iter().enumerate() {
