@@ -2,7 +2,7 @@
 //! it sent and saw end. Only what the policy's parts need is kept.
 use super::index::{Blocks, PrefixRule, Tree};
 use super::ring::Ring;
-use super::view::{Feedback, GatewayView, Signals, Target};
+use super::view::{EndpointView, Feedback, GatewayView, Signals, Target};
 use crate::types::{AttemptId, Load, SimTime};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -245,6 +245,15 @@ impl Memory {
             *self.rate.of(to) -= 1;
         }
         self.rate.get(target).copied().unwrap_or(0)
+    }
+
+    /// Whether an endpoint's limits of the minute have room for the request, by LiteLLM's rule.
+    pub fn within_limits(&self, view: &GatewayView<'_>, e: &EndpointView) -> bool {
+        let minute = self.minutes.get(Target::Endpoint(e.endpoint));
+        let (tokens, requests) = minute.map_or((0, 0), |m| m.seen(view.now));
+        let prompt = u64::from(view.request.prompt_tokens);
+        e.input_tokens_per_minute.is_none_or(|limit| tokens + prompt <= limit)
+            && e.requests_per_minute.is_none_or(|limit| requests + 1 < limit)
     }
 
     /// The request at hand goes to an own replica.

@@ -57,6 +57,9 @@ pub struct Rule {
     pub to: Place,
     /// Its own scoring, if it has one; else the policy's.
     pub scoring: Option<Scoring>,
+    /// Leaves out endpoints whose limits of the minute the request would reach (LiteLLM's usage-based routing: `tpm + input >
+    /// limit` or `rpm + 1 >= limit`).
+    pub within_limits: bool,
 }
 
 /// A policy's parts, names resolved to indices. What no rule matches goes to an own replica by scoring, where one is ready,
@@ -96,6 +99,7 @@ impl Pipeline {
             let own = matches!(rule.to, Place::Own | Place::Pool(_) | Place::Reject);
             needs.endpoints |= !own && !matches!(rule.to, Place::DeferUntil { .. } | Place::DeferFor(_));
         }
+        needs.feedback |= self.rules.iter().any(|r| r.within_limits);
         for scorer in self.scorers() {
             scorer.add_needs(&mut needs);
         }

@@ -21,6 +21,7 @@ pub struct Policy {
 #[derive(Default)]
 struct Scratch {
     own: Vec<u32>,
+    bought: Vec<EndpointView>,
     scores: Vec<f64>,
     one: Vec<f64>,
 }
@@ -55,8 +56,18 @@ impl Policy {
         let endpoint = |e: &EndpointView| Decision::Endpoint(e.endpoint);
         match rule.to {
             Place::Own => self.pick(Some(i), view, view.own, &[], draws),
-            Place::Any => self.pick(Some(i), view, view.own, view.bought, draws),
-            Place::Bought => self.pick(Some(i), view, &[], view.bought, draws),
+            Place::Any | Place::Bought => {
+                let own = if rule.to == Place::Any { view.own } else { &[] };
+                if !rule.within_limits {
+                    return self.pick(Some(i), view, own, view.bought, draws);
+                }
+                let mut bought = std::mem::take(&mut self.scratch.bought);
+                bought.clear();
+                bought.extend(view.bought.iter().filter(|e| self.memory.within_limits(view, e)));
+                let decision = self.pick(Some(i), view, own, &bought, draws);
+                self.scratch.bought = bought;
+                decision
+            }
             Place::Pool(pool) => {
                 let mut own = std::mem::take(&mut self.scratch.own);
                 own.clear();
