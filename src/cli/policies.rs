@@ -49,7 +49,11 @@ fn columns(rows: &[(String, String)]) -> String {
     let left = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 2;
     let mut out = String::new();
     for (name, text) in rows {
-        out.push_str(&report::wrapped(&format!("{name:left$}{text}"), WIDTH, left));
+        let wrapped = report::wrapped(text, WIDTH - left, 0);
+        for (i, line) in wrapped.lines().enumerate() {
+            let name = if i == 0 { name.as_str() } else { "" };
+            out.push_str(&format!("{name:left$}{line}\n"));
+        }
     }
     out
 }
@@ -78,23 +82,35 @@ fn show(p: &Preset) -> Result<String, String> {
     Ok(out)
 }
 
-/// Parts as they stand in an experiment file.
+/// Parts as they stand in an experiment file: what fits on a line as one, the rest as tables of their own.
 fn as_toml(parts: &Parts) -> Result<String, String> {
     let value = toml::Table::try_from(parts).map_err(|e| e.to_string())?;
-    let mut out = String::from("[policy.mine]\n");
-    for (key, value) in &value {
+    let (mut lines, mut tables) = (String::from("[policy.mine]\n"), String::new());
+    for (key, value) in value.iter().filter(|(key, _)| *key != "rules") {
+        let line = format!("{key} = {}", inline(value));
         match value {
-            toml::Value::Array(rules) if key == "rules" => {
-                out.push_str("rules = [\n");
-                for rule in rules {
-                    out.push_str(&format!("  {},\n", inline(rule)));
-                }
-                out.push_str("]\n");
+            toml::Value::Table(table) if line.len() > WIDTH => {
+                tables.push_str(&format!("[policy.mine.{key}]\n{}", lines_of(table)));
             }
-            other => out.push_str(&format!("{key} = {}\n", inline(other))),
+            _ => lines.push_str(&format!("{line}\n")),
         }
     }
-    Ok(out)
+    if let Some(toml::Value::Array(rules)) = value.get("rules") {
+        let short: Vec<String> = rules.iter().map(|rule| format!("  {},\n", inline(rule))).collect();
+        if short.iter().all(|line| line.len() <= WIDTH + 1) {
+            lines.push_str(&format!("rules = [\n{}]\n", short.concat()));
+        } else {
+            for rule in rules.iter().filter_map(toml::Value::as_table) {
+                tables.push_str(&format!("[[policy.mine.rules]]\n{}", lines_of(rule)));
+            }
+        }
+    }
+    Ok(lines + &tables)
+}
+
+/// A table's keys, a line each.
+fn lines_of(table: &toml::Table) -> String {
+    table.iter().map(|(key, value)| format!("{key} = {}\n", inline(value))).collect()
 }
 
 /// A value on one line.
@@ -128,4 +144,26 @@ fn fields() -> String {
         columns(&pool),
         columns(&endpoint),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::file::PolicySection;
+
+    #[test]
+    fn what_is_printed_of_a_preset_can_be_written_into_an_experiment() {
+        for p in presets() {
+            let text = show(p).unwrap();
+            let wide = text.lines().find(|line| line.chars().count() > WIDTH);
+            assert_eq!(wide, None, "{}", p.name);
+            let file: toml::Table = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}", p.name));
+            let mine = file["policy"]["mine"].clone();
+            let section: PolicySection = mine.clone().try_into().unwrap_or_else(|e| panic!("{}: {e}", p.name));
+            assert!(section.pools.is_empty());
+            let parts: Parts = mine.try_into().unwrap_or_else(|e| panic!("{}: {e}", p.name));
+            assert_eq!(parts, (p.parts)(), "{}", p.name);
+            assert!(fields().lines().chain(list().lines()).all(|line| line.chars().count() <= WIDTH));
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! Must keep true: a policy decides only among candidates that the constraints left; equal inputs, equal decision.
 //! Read first: `view.rs`, then `pipeline.rs` and `policy.rs`.
 mod assemble;
+mod cascade;
 mod condition;
 mod constraint;
 mod expr;
@@ -18,6 +19,8 @@ mod pick;
 mod pipeline;
 mod policy;
 mod presets;
+#[cfg(test)]
+mod property_tests;
 mod resilience;
 mod ring;
 mod score;
@@ -26,6 +29,7 @@ mod testing;
 mod view;
 
 pub use assemble::{Assembled, Known};
+pub use cascade::{Cascade, Stage};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::{BackendFacts, allowed};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};

@@ -62,7 +62,7 @@ pub struct RuleSection {
     /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_ttft: Option<String>,
-    /// Some endpoint's p90 TTFT is lower than any ready replica's predicted one (default: false, not asked).
+    /// Some endpoint's p90 TTFT is lower than any ready replica's predicted one; not asked unless given.
     #[serde(skip_serializing_if = "is_false")]
     pub endpoint_faster: bool,
     /// Own replicas are saturated; not asked unless given.
@@ -75,7 +75,8 @@ pub struct RuleSection {
     /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
-    /// With `any` or `bought`: leave out endpoints whose limits of the minute the request would reach (default: false).
+    /// With `any` or `bought`: leave out endpoints whose limits of the minute the request would reach; not asked
+    /// unless given.
     #[serde(skip_serializing_if = "is_false")]
     pub within_limits: bool,
     /// With `defer`: until the clock of a day of 24 h, which the trace's start begins, shows this; needed with `defer` unless
@@ -184,7 +185,7 @@ pub struct NeedSection {
     /// A sample of win rates, 0 to 1, quantiles linear between them. Evenly from 0 to 1 unless given.
     #[serde(default = "even")]
     pub win_rates: Vec<f64>,
-    /// Samples of classes that have their own.
+    /// Samples of classes that have their own; none unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub classes: IndexMap<String, Vec<f64>>,
 }
@@ -268,7 +269,9 @@ pub enum TiesSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrefixSection {
-    /// Who was sent a prefix last owns it, as in SGLang's tree; the other keys then say nothing (default: false).
+    /// Who was sent a prefix last owns it, as in SGLang's tree, and the other keys say nothing; not so
+    /// unless given.
+    #[serde(skip_serializing_if = "is_false")]
     pub tree: bool,
     /// Tokens of a block.
     pub block_tokens: u32,

@@ -50,21 +50,20 @@ impl Policy {
         conditions.fold(true, |all, (condition, state)| all && condition.holds(state, view, memory, draws))
     }
 
-    /// Where a rule sends the request, if its place has a candidate.
-    fn place(&mut self, i: usize, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
-        let rule = &self.parts.rules[i];
+    /// Where the request goes from a place, if it has a candidate; of a rule, if one says so.
+    fn place(&mut self, to: Place, rule: Option<usize>, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
         let endpoint = |e: &EndpointView| Decision::Endpoint(e.endpoint);
-        match rule.to {
-            Place::Own => self.pick(Some(i), view, view.own, &[], draws),
+        match to {
+            Place::Own => self.pick(rule, view, view.own, &[], draws),
             Place::Any | Place::Bought => {
-                let own = if rule.to == Place::Any { view.own } else { &[] };
-                if !rule.within_limits {
-                    return self.pick(Some(i), view, own, view.bought, draws);
+                let own = if to == Place::Any { view.own } else { &[] };
+                if !rule.is_some_and(|i| self.parts.rules[i].within_limits) {
+                    return self.pick(rule, view, own, view.bought, draws);
                 }
                 let mut bought = std::mem::take(&mut self.scratch.bought);
                 bought.clear();
                 bought.extend(view.bought.iter().filter(|e| self.memory.within_limits(view, e)));
-                let decision = self.pick(Some(i), view, own, &bought, draws);
+                let decision = self.pick(rule, view, own, &bought, draws);
                 self.scratch.bought = bought;
                 decision
             }
@@ -72,7 +71,7 @@ impl Policy {
                 let mut own = std::mem::take(&mut self.scratch.own);
                 own.clear();
                 own.extend(view.own.iter().filter(|r| view.signals.pool_of(**r) == pool));
-                let decision = self.pick(Some(i), view, &own, &[], draws);
+                let decision = self.pick(rule, view, &own, &[], draws);
                 self.scratch.own = own;
                 decision
             }
@@ -123,10 +122,19 @@ impl Policy {
         })
     }
 
+    /// The first stage of the cascade from `first` on that has a candidate, and who that is.
+    fn stage_from(&mut self, first: u32, view: &GatewayView<'_>, draws: &mut Draws) -> Option<(u32, Decision)> {
+        let stages = self.parts.cascade.as_ref()?.stages.len() as u32;
+        (first..stages).find_map(|i| {
+            let to = self.parts.cascade.as_ref()?.stages[i as usize].to;
+            Some((i, self.place(to, None, view, draws)?))
+        })
+    }
+
     fn by_rules(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
         for i in 0..self.parts.rules.len() {
             if self.holds(i, view, draws)
-                && let Some(decision) = self.place(i, view, draws)
+                && let Some(decision) = self.place(self.parts.rules[i].to, Some(i), view, draws)
             {
                 let rule: &Rule = &self.parts.rules[i];
                 rule.when.iter().zip(&mut self.states[i]).for_each(|(c, state)| c.used(state, view.now));
@@ -180,6 +188,7 @@ impl Decide for Policy {
         self.memory.begin();
         let decision = self
             .by_rules(view, draws)
+            .or_else(|| self.stage_from(0, view, draws).map(|(_, decision)| decision))
             .or_else(|| self.pick(None, view, view.own, &[], draws))
             .unwrap_or_else(|| view.without_own());
         if let Decision::Replica(replica) = decision {
@@ -192,14 +201,19 @@ impl Decide for Policy {
         self.memory.learn(feedback);
     }
 
-    fn judge(
-        &mut self,
-        _view: &GatewayView<'_>,
-        _answered_by: Target,
-        _stage: u32,
-        _draws: &mut Draws,
-    ) -> Option<Target> {
-        None
+    fn judge(&mut self, view: &GatewayView<'_>, _answered_by: Target, stage: u32, draws: &mut Draws) -> Option<Target> {
+        if self.parts.cascade.as_ref().is_none_or(|c| c.accepts(stage, draws)) {
+            return None;
+        }
+        self.memory.begin();
+        match self.stage_from(stage + 1, view, draws)?.1 {
+            Decision::Replica(replica) => {
+                self.memory.goes_to(view, replica);
+                Some(Target::Replica(replica))
+            }
+            Decision::Endpoint(e) => Some(Target::Endpoint(e)),
+            Decision::Wait | Decision::Defer(_) | Decision::Reject => None,
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+//! The oldest policies, made of parts, by hand.
 use super::*;
 use crate::gateway::{Overflow, Picker, PrefixRule, Signals};
 use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run};

@@ -43,7 +43,10 @@ pub fn compile(text: &str, scope: &Scope<'_>) -> Result<Lowered, Fault> {
     let parsed = Parser::new().max_recursion_depth(48).parse_with_source_info(text);
     let (tree, info) = parsed.map_err(|e| {
         let first = e.errors.first();
-        let what = first.map_or("it is no CEL expression", |e| e.msg.lines().next().unwrap_or_default());
+        let said = first.map_or("it is no CEL expression", |e| e.msg.lines().next().unwrap_or_default());
+        let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
+        // The list of all that might have stood there helps nobody.
+        let what = said.split(" expecting {").next().unwrap_or(said).replace("input '<EOF>'", "end of the text");
         let at = first.map_or(0, |e| place(text, e.pos));
         Fault { at: at..(at + 1).min(text.len()).max(at), what: format!("no CEL: {what}") }
     })?;

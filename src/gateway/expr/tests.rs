@@ -1,3 +1,4 @@
+//! Conditions by hand: values, faults with their places, texts that are no CEL.
 use super::*;
 
 fn names(n: &[&str]) -> Vec<String> {

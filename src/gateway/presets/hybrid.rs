@@ -161,7 +161,7 @@ pub struct RouteLlmThresholdSection {
     /// A sample of win rates, 0 to 1, quantiles linear between them. Evenly from 0 to 1 unless given.
     #[serde(default = "even")]
     pub win_rates: Vec<f64>,
-    /// Samples of classes that have their own.
+    /// Samples of classes that have their own; none unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub classes: IndexMap<String, Vec<f64>>,
 }
