@@ -135,6 +135,7 @@ pub struct Memory {
     loads: Vec<(SimTime, Load)>,
     /// Requests sent to each replica since the sample that is seen was taken, and that sample's instant.
     since_sample: (SimTime, Vec<u32>),
+    counts_since_sample: bool,
     /// Session ring.
     pub ring: Ring,
     /// Prompt tokens under way.
@@ -153,9 +154,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Nothing yet; `prefixes` if a part reads an index, `day` if one reads the spend.
-    pub fn new(prefixes: Option<PrefixRule>, day: Option<SimTime>) -> Memory {
-        let mut memory = Memory { spend: Spend::new(day.unwrap_or(SimTime::ZERO)), ..Memory::default() };
+    /// Nothing yet; `prefixes` if a part reads an index, `day` if one reads the spend, and whether one reads what was sent
+    /// since the last sample.
+    pub fn new(prefixes: Option<PrefixRule>, day: Option<SimTime>, counts_since_sample: bool) -> Memory {
+        let spend = Spend::new(day.unwrap_or(SimTime::ZERO));
+        let mut memory = Memory { spend, counts_since_sample, ..Memory::default() };
         match prefixes {
             Some(PrefixRule::Tree) => memory.tree = Some(Tree::default()),
             Some(PrefixRule::Blocks(rule)) => memory.blocks = Some(Blocks::new(rule)),
@@ -266,6 +269,9 @@ impl Memory {
             if let Some(blocks) = &mut self.blocks {
                 blocks.sent(replica);
             }
+        }
+        if !self.counts_since_sample {
+            return;
         }
         let (at, counts) = &mut self.since_sample;
         if *at != view.signals.sampled_at() {

@@ -1,6 +1,7 @@
 //! A pipeline at work: its parts, and what they remember.
 use super::condition::{Condition, State};
 use super::memory::Memory;
+use super::pick::Picker;
 use super::pipeline::{Pipeline, Place, Rule, Scoring};
 use super::score::{Scored, Scorer, to_scores};
 use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Target};
@@ -34,10 +35,11 @@ impl Policy {
             Condition::Budget { day, .. } => Some(*day),
             _ => None,
         });
+        let since_sample = parts.scorers().any(|s| s == Scorer::VllmDp);
         Policy {
             states: parts.rules.iter().map(|r| vec![State::default(); r.when.len()]).collect(),
             turns: vec![0; parts.rules.len() + 1],
-            memory: Memory::new(parts.prefix_rule(), day),
+            memory: Memory::new(parts.prefix_rule(), day, since_sample),
             scratch: Scratch::default(),
             parts,
         }
@@ -107,6 +109,12 @@ impl Policy {
         }
         let of_rule = rule.and_then(|i| self.parts.rules[i].scoring.as_ref().map(|s| (i, s)));
         let (turn, scoring) = of_rule.unwrap_or((self.parts.rules.len(), &self.parts.scoring));
+        if bought.is_empty()
+            && matches!(scoring.scorers[..], [(Scorer::Outstanding, _)])
+            && scoring.picker == Picker::Max
+        {
+            return Some(Decision::Replica(fewest(view, own)));
+        }
         let Scratch { scores, one, .. } = &mut self.scratch;
         scores.clear();
         scores.resize(n, 0.0);
@@ -145,6 +153,16 @@ impl Policy {
     }
 }
 
+/// The commonest scoring without scores: the fewest requests under way, the first among equals.
+fn fewest(view: &GatewayView<'_>, own: &[u32]) -> u32 {
+    let outstanding = view.signals.outstanding();
+    let mut best = (u32::MAX, u32::MAX);
+    for &replica in own {
+        best = best.min((outstanding[replica as usize], replica));
+    }
+    best.1
+}
+
 fn later(view: &GatewayView<'_>, at: SimTime) -> Option<Decision> {
     (at > view.now).then_some(Decision::Defer(at))
 }
@@ -152,19 +170,6 @@ fn later(view: &GatewayView<'_>, at: SimTime) -> Option<Decision> {
 /// Adds up what a scoring's scorers give the candidates: weighted scores, or weighted costs for a picker that takes those.
 fn score(scoring: &Scoring, scored: &Scored<'_, '_>, memory: &mut Memory, total: &mut [f64], one: &mut Vec<f64>) {
     let by_cost = scoring.picker.by_cost();
-    if let [(Scorer::Outstanding, _)] = scoring.scorers[..]
-        && scored.bought.is_empty()
-    {
-        // The commonest case in one pass: fewer is better, whatever the range.
-        let outstanding = scored.view.signals.outstanding();
-        let sign = if by_cost { 1.0 } else { -1.0 };
-        let counts = total.iter_mut().zip(scored.own);
-        counts.for_each(|(x, &r)| *x = sign * f64::from(outstanding[r as usize]));
-        if scoring.picker != super::Picker::WeightedRandom {
-            return;
-        }
-        total.fill(0.0);
-    }
     for (scorer, weight) in &scoring.scorers {
         one.clear();
         one.resize(total.len(), 0.0);

@@ -9,6 +9,8 @@ mod instructions;
 mod interrupt;
 mod manifest;
 mod perf;
+#[cfg(feature = "frames")]
+mod policies;
 mod program;
 #[cfg(feature = "frames")]
 mod support;

@@ -1,5 +1,5 @@
 //! Which replicas were sent which blocks of prompts: llm-d's approximate index (spec/routers.md 3.3), an LRU of blocks for
-//! each replica. With an endless LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
+//! each replica. With a very long LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
 //!
 //! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none. Private
 //! text counts like any other: a session's later turns repeat it, and a router cannot tell.

@@ -11,9 +11,10 @@ fn session() -> Parts {
     Parts { rules: vec![own], scrape: scrape("30s"), ..by("rate", PickerSection::Max) }
 }
 
-/// Chunks of 128 characters are taken for 32 tokens; nothing is forgotten.
+/// Chunks of 128 characters are taken for 32 tokens. The original forgets nothing; here the last 2^20 chunks of a replica are
+/// remembered, 33 million tokens, so that a long trace does not fill the host's memory.
 fn prefix() -> Parts {
-    let prefix = Some(PrefixSection { tree: false, block_tokens: 32, blocks: u32::MAX, max_tokens: u32::MAX });
+    let prefix = Some(PrefixSection { tree: false, block_tokens: 32, blocks: 1 << 20, max_tokens: u32::MAX });
     Parts { prefix, scrape: scrape("30s"), ..by("prefix", PickerSection::MaxRandom) }
 }
 
@@ -29,7 +30,8 @@ pub const PRESETS: &[Preset] = &[
         name: "production_stack_prefix",
         title: "by chance among the own replicas that were sent the most of the prompt",
         source: SOURCE,
-        sees: "what it sent where, never forgotten; engine stats of 30 s, which the rule does not read",
+        sees: "what it sent where, the last 2^20 chunks of a replica, where the original forgets nothing; engine stats of 30 s, which the \
+               rule does not read",
         parts: prefix,
     },
 ];
