@@ -58,8 +58,8 @@ pub struct RuleSection {
     /// More than this share (0 to 1) of the prompt was sent to a ready replica; not asked unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix_hit: Option<f64>,
-    /// A ready replica is predicted to answer within this, `"slo"` being the experiment's TTFT objective; not asked unless
-    /// given.
+    /// A ready replica is predicted to answer within this, `"slo"` being the experiment's TTFT objective; not asked
+    /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_ttft: Option<String>,
     /// Some endpoint's p90 TTFT is lower than any ready replica's predicted one; not asked unless given.
@@ -79,8 +79,8 @@ pub struct RuleSection {
     /// unless given.
     #[serde(skip_serializing_if = "is_false")]
     pub within_limits: bool,
-    /// With `defer`: until the clock of a day of 24 h, which the trace's start begins, shows this; needed with `defer` unless
-    /// given `wait`.
+    /// With `defer`: until the clock of a day of 24 h, which the trace's start begins, shows this; needed with `defer`
+    /// unless given `wait`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// With `defer`: so long from the arrival; needed with `defer` unless given `until`.

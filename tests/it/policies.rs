@@ -56,7 +56,7 @@ fn run(dir: &Path, backends: &str, policies: &[&str]) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(dir.join("out/summary.json")).unwrap()).unwrap()
 }
 
-const POOL: &str = "[pool.own]\nmodel = \"llama-3.1-8b\"\ngpu = \"l4\"\nREPLICASrent = { usd_per_gpu_hour = 1 }\n";
+const POOL: &str = "[pool.own]\nmodel = \"llama-3.1-8b\"\ngpu = \"l4\"\nmax_model_len = 8192\nREPLICASrent = { usd_per_gpu_hour = 1 }\n";
 
 #[test]
 fn with_one_backend_all_policies_give_the_same_bytes() {
