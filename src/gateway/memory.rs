@@ -132,7 +132,9 @@ pub struct Memory {
     blocks: Option<Blocks>,
     /// Whether the index was asked about the request at hand.
     looked: bool,
+    /// Loads, each with the instant of its sample; what is seen of it.
     loads: Vec<(SimTime, Load)>,
+    sampled_at: SimTime,
     /// Requests sent to each replica since the sample that is seen was taken, and that sample's instant.
     since_sample: (SimTime, Vec<u32>),
     counts_since_sample: bool,
@@ -168,13 +170,14 @@ impl Memory {
     }
 
     /// A new question.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, signals: &dyn Signals) {
         self.looked = false;
+        self.sampled_at = signals.sampled_at();
     }
 
     /// The scraped load of a replica, read again only when a newer sample can be seen.
     pub fn load(&mut self, signals: &dyn Signals, replica: u32) -> Load {
-        let (at, r) = (signals.sampled_at(), replica as usize);
+        let (at, r) = (self.sampled_at, replica as usize);
         if self.loads.len() <= r {
             self.loads.resize(r + 1, (SimTime::NEVER, Load::default()));
         }

@@ -190,7 +190,7 @@ impl Decide for Policy {
         if view.own.is_empty() && view.bought.is_empty() {
             return view.without_own();
         }
-        self.memory.begin();
+        self.memory.begin(view.signals);
         let decision = self
             .by_rules(view, draws)
             .or_else(|| self.stage_from(0, view, draws).map(|(_, decision)| decision))
@@ -210,7 +210,7 @@ impl Decide for Policy {
         if self.parts.cascade.as_ref().is_none_or(|c| c.accepts(stage, draws)) {
             return None;
         }
-        self.memory.begin();
+        self.memory.begin(view.signals);
         match self.stage_from(stage + 1, view, draws)?.1 {
             Decision::Replica(replica) => {
                 self.memory.goes_to(view, replica);

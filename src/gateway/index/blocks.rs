@@ -84,6 +84,18 @@ impl Lru {
     }
 }
 
+/// Notes a match of `depth` blocks for the replicas of one word of a set.
+fn note(matched: &mut [u32], word: usize, replicas: u64, depth: u32) {
+    if depth == 0 {
+        return;
+    }
+    let mut left = replicas;
+    while left != 0 {
+        matched[word * 64 + left.trailing_zeros() as usize] = depth;
+        left &= left - 1;
+    }
+}
+
 /// See the module head.
 #[derive(Debug, Clone)]
 pub struct Blocks {
@@ -125,25 +137,24 @@ impl Blocks {
         self.matched.resize(self.replicas.len(), 0);
         self.alive.clear();
         self.alive.resize(self.words, u64::MAX);
-        for (depth, block) in self.path.iter().enumerate() {
+        let mut depth = 0;
+        for block in &self.path {
             let Some(&place) = self.owners.get(block) else { break };
             let owners = &self.bits[place as usize * self.words..][..self.words];
             let mut any = 0;
-            for (alive, owners) in self.alive.iter_mut().zip(owners) {
+            for (word, (alive, owners)) in self.alive.iter_mut().zip(owners).enumerate() {
+                // Who was sent all blocks so far but not this one matches up to here.
+                note(&mut self.matched, word, *alive & !owners, depth);
                 *alive &= owners;
                 any |= *alive;
             }
             if any == 0 {
-                break;
+                return;
             }
-            // Deeper blocks overwrite what shallower ones wrote.
-            for (word, &alive) in self.alive.iter().enumerate() {
-                let mut left = alive;
-                while left != 0 {
-                    self.matched[word * 64 + left.trailing_zeros() as usize] = depth as u32 + 1;
-                    left &= left - 1;
-                }
-            }
+            depth += 1;
+        }
+        for (word, &alive) in self.alive.iter().enumerate() {
+            note(&mut self.matched, word, alive, depth);
         }
     }
 

@@ -526,7 +526,7 @@ impl Draw<'_> {
                 line!(self, "route_llm_threshold = {{ to = \"{to}\", strong_share = 0.3 }}");
             }
             "time_of_day" => {
-                line!(self, "time_of_day = {{ from = \"23h\", until = \"1h\", offset = \"23h59m\" }}");
+                line!(self, "time_of_day = {{ from = \"23h\", until = \"1h\", offset = \"86340s\" }}");
             }
             "rules" => {
                 let (words, to) = (*self.luck.pick(&RULES), *self.luck.pick(&["own", "any"]));
