@@ -45,7 +45,7 @@ fn what_cannot_change_is_known() {
     assert_eq!(constant("request.private && false"), Some(false));
     assert_eq!(constant("true || request.private"), Some(true));
     assert_eq!(constant("request.prompt_tokens > 0"), None);
-    assert_eq!(value("true || request.private", &[0.0]), true, "a folded value is the program's");
+    assert!(value("true || request.private", &[0.0]), "a folded value is the program's");
 }
 
 #[test]
