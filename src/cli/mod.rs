@@ -16,6 +16,7 @@ mod measured;
 mod memory;
 mod memory_text;
 mod perf;
+mod policies;
 mod printer;
 mod run;
 mod schema;
@@ -44,6 +45,7 @@ enum Command {
     Baseline(baseline::Args),
     Trace(trace::Args),
     Catalog(catalog::Args),
+    Policies(policies::Args),
     Memory(memory::Args),
     Schema(schema::Args),
     Conformance(conformance::Args),
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Baseline(args) => baseline::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
+        Command::Policies(args) => policies::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Conformance(args) => conformance::run(&args),

@@ -1,6 +1,12 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
 use super::origin::Origin;
+pub use crate::gateway::ScrapeSection;
+use crate::gateway::{
+    BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
+    LitellmShuffleSection, OverflowSection, PickerSection, PrefixSection, RouteLlmThresholdSection, RuleSection,
+    TimeOfDaySection,
+};
 use crate::memory::{KvDtype, WeightsDtype};
 use crate::trace::Transform;
 use crate::types::{Capability, Privacy};
@@ -413,23 +419,8 @@ impl Default for GatewaySection {
     }
 }
 
-/// Scraping of engine signals.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScrapeSection {
-    /// Time between samples.
-    pub interval: DurationText,
-    /// Time from a sample until it is seen.
-    pub delay: DurationText,
-}
-
-impl Default for ScrapeSection {
-    fn default() -> Self {
-        ScrapeSection { interval: "1s".into(), delay: "0s".into() }
-    }
-}
-
-/// A policy: the fleet it keeps, what it may buy, and one routing table (`least_outstanding` unless given).
+/// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of
+/// your own. Rules may stand beside a preset; they are asked before the preset's own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySection {
@@ -438,12 +429,46 @@ pub struct PolicySection {
     /// Endpoints it may buy from; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
+    /// The first rule that holds and whose place has a candidate decides; what none takes goes to an own replica by scorers
+    /// and picker, where one is ready, and else to the cheapest endpoint. None unless given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleSection>,
+    /// Weights of scorers, by the names that `baseload policies fields` lists; a preset's, or `outstanding`, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorers: Option<IndexMap<String, f64>>,
+    /// Who is taken of scored candidates; `max`, or a preset's, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picker: Option<PickerSection>,
+    /// How sent prefixes are remembered, where a part reads them; as llm-d does unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<PrefixSection>,
+    /// Constants of the scorer `kv_cost`; Dynamo's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_cost: Option<KvCostSection>,
+    /// Weights of pools (of each replica) and endpoints for the scorer `weight`; 1 each unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<IndexMap<String, f64>>,
+    /// How old engine signals are for this policy; a preset's, or that of `[gateway]`, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape: Option<ScrapeSection>,
     /// Own replicas in turn; endpoints only for what those may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_robin: Option<Empty>,
+    /// An own replica by chance; endpoints only for what those may not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random: Option<Empty>,
     /// The own replica with the fewest requests under way; endpoints only for what those may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least_outstanding: Option<Empty>,
+    /// Of two own replicas by chance the one with fewer requests under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_of_two: Option<Empty>,
+    /// A session stays on its place of a hash ring; others go to the fewest requests under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_hash: Option<Empty>,
+    /// The own replica with the lowest KV use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_kv: Option<Empty>,
     /// No replicas at all: the cheapest allowed endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_only: Option<Empty>,
@@ -452,54 +477,58 @@ pub struct PolicySection {
     pub self_hosted_only: Option<Empty>,
     /// The own replica that was sent the longest prefix of the prompt last; endpoints only for what those may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix_affinity: Option<PrefixAffinitySection>,
+    pub prefix_affinity: Option<CacheAwareSection>,
+    /// The same, by the name of the router that does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sglang_cache_aware: Option<CacheAwareSection>,
+    /// vLLM production-stack's session router.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production_stack_session: Option<Empty>,
+    /// vLLM production-stack's prefix-aware router.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production_stack_prefix: Option<Empty>,
+    /// llm-d's default profile with its saturation detector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llmd_default: Option<Empty>,
+    /// NVIDIA Dynamo's KV router.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamo_kv: Option<DynamoKvSection>,
+    /// LiteLLM's default, over own replicas and endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub litellm_simple_shuffle: Option<LitellmShuffleSection>,
+    /// LiteLLM's least-busy, over own replicas and endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub litellm_least_busy: Option<Empty>,
+    /// LiteLLM's latency-based routing, over own replicas and endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub litellm_latency: Option<Empty>,
+    /// LiteLLM's usage-based routing v2, over own replicas and endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub litellm_usage_v2: Option<Empty>,
+    /// vLLM's internal balancer over data-parallel engines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vllm_dp: Option<Empty>,
     /// Buy when the own queue is long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overflow: Option<OverflowSection>,
+    /// A steady rate to own replicas, the rest bought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseload_split: Option<BaseloadSplitSection>,
+    /// Buy in a part of every day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_of_day: Option<TimeOfDaySection>,
     /// The cheapest that is predicted to meet the TTFT objective, else the fastest.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub slo_cheapest: Option<Empty>,
+    /// The same by its older name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_aware: Option<Empty>,
-}
-
-/// A table without keys.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Empty {}
-
-/// When to follow the prefix: the rule and defaults of SGLang's `cache_aware` (spec/routers.md 3.1). Otherwise the own replica
-/// with the fewest requests under way.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PrefixAffinitySection {
-    /// More than this share of the prompt (0 to 1) must have been sent to the replica.
-    pub cache_threshold: f64,
-    /// The fleet is out of balance when the most requests under way are over the least by more than this,
-    pub balance_abs_threshold: u32,
-    /// and by more than this factor.
-    pub balance_rel_threshold: f64,
-}
-
-impl Default for PrefixAffinitySection {
-    fn default() -> Self {
-        PrefixAffinitySection { cache_threshold: 0.3, balance_abs_threshold: 64, balance_rel_threshold: 1.5 }
-    }
-}
-
-/// When to buy, and from whom.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OverflowSection {
-    /// The endpoint.
-    pub to: String,
-    /// Mean waiting requests a replica at which it begins.
-    #[serde(default = "eight")]
-    pub waiting_per_replica: f64,
-    /// Mean KV use (0 to 1) at which it begins.
-    #[serde(default = "kv_use")]
-    pub kv_use: f64,
-    /// It ends below both thresholds times one minus this.
-    #[serde(default = "hysteresis")]
-    pub hysteresis: f64,
+    /// Buy where the own queue is long, at the pace of a day's budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_paced: Option<BudgetPacedSection>,
+    /// What is predicted to need the strong model goes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_llm_threshold: Option<RouteLlmThresholdSection>,
 }
 
 /// Failures of replicas (spec/fleet.md 5.1).
@@ -560,13 +589,4 @@ fn zero_text() -> String {
 }
 fn utilization() -> f64 {
     0.92
-}
-fn eight() -> f64 {
-    8.0
-}
-fn kv_use() -> f64 {
-    0.95
-}
-fn hysteresis() -> f64 {
-    0.2
 }

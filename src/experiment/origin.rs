@@ -71,6 +71,12 @@ impl Origin {
     pub(super) fn fault_with_hint(&self, message: &str, hint: Option<String>) -> FileError {
         let Some(top) = self.files.first() else { return FileError::Plain(message.into()) };
         let key = message.split([' ', ':']).next().unwrap_or_default();
+        // A place inside a text stands behind its key as `[12..20]`; people see the text underlined there.
+        let (shown, within) = match inside(key) {
+            Some((bare, range)) => (format!("{bare}{}", &message[key.len()..]), Some(range)),
+            None => (message.to_string(), None),
+        };
+        let (message, key) = (shown.as_str(), within.as_ref().map_or(key, |_| inside(key).map_or(key, |(k, _)| k)));
         let hinted = hint.as_ref().map_or_else(String::new, |h| format!("; {h}"));
         if let Some((set, _)) = self.sets.iter().rev().find(|(_, keys)| covers(keys, key)) {
             return FileError::Plain(format!("{}: --set {set}: {message}{hinted}", top.path.display()));
@@ -79,7 +85,10 @@ impl Origin {
         // The deepest, and among equals the file that is laid over the others.
         let best = found.reduce(|a, b| if b.0 > a.0 { b } else { a });
         match best {
-            Some((_, span, file)) => place(file, span, message, hint),
+            Some((_, span, file)) => {
+                let span = within.and_then(|w| narrowed(&file.text, &span, w)).unwrap_or(span);
+                place(file, span, message, hint)
+            }
             None => FileError::Plain(format!("{}: {message}{hinted}", top.path.display())),
         }
     }
@@ -117,7 +126,26 @@ fn covers(keys: &[String], key: &str) -> bool {
 fn strip_key<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let quoted = format!("\"{name}\"");
     let rest = path.strip_prefix(&quoted).or_else(|| path.strip_prefix(name))?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    if rest.is_empty() || rest.starts_with('[') { Some(rest) } else { rest.strip_prefix('.') }
+}
+
+/// A key and the place inside its text, of `key[12..20]`.
+fn inside(key: &str) -> Option<(&str, Range<usize>)> {
+    let (bare, range) = key.strip_suffix(']')?.rsplit_once('[')?;
+    let (from, to) = range.split_once("..")?;
+    Some((bare, from.parse().ok()?..to.parse().ok()?))
+}
+
+/// Of `key = "text"` at `span` the part `within` the text; none where the text is written with escapes.
+fn narrowed(file: &str, span: &Range<usize>, within: Range<usize>) -> Option<Range<usize>> {
+    let written = &file[span.clone()];
+    let quote = written.find(['"', '\''])?;
+    let mark = &written[quote..quote + 1];
+    let long = written[quote..].starts_with(&mark.repeat(3));
+    let start = span.start + quote + if long { 3 } else { 1 };
+    let (from, to) = (start + within.start, start + within.end);
+    let plain = mark == "'" || !written.contains('\\');
+    (plain && !long && to <= span.end && file.is_char_boundary(from) && file.is_char_boundary(to)).then_some(from..to)
 }
 
 /// Depth and place of the longest part of the dotted path `key` that the text has. Names may hold dots: the text knows.
@@ -132,11 +160,23 @@ fn descend(table: &DeTable<'_>, path: &str, depth: usize) -> Option<(usize, Rang
         let deeper = match (value.get_ref(), rest) {
             (_, "") => None,
             (DeValue::Table(inner), rest) => descend(inner, rest, depth + 1),
+            (DeValue::Array(list), rest) => element(list, rest, depth + 1),
             _ => None,
         };
         Some(deeper.unwrap_or_else(|| (depth, key_and_value(name.span(), value))))
     });
     candidates.max_by_key(|(depth, _)| *depth)
+}
+
+/// The same inside element `[i]` of a list.
+fn element(list: &[Spanned<DeValue<'_>>], path: &str, depth: usize) -> Option<(usize, Range<usize>)> {
+    let (at, rest) = path.strip_prefix('[')?.split_once(']')?;
+    let value = list.get(at.parse::<usize>().ok()?)?;
+    let deeper = match (value.get_ref(), rest.strip_prefix('.')) {
+        (DeValue::Table(inner), Some(rest)) => descend(inner, rest, depth + 1),
+        _ => None,
+    };
+    Some(deeper.unwrap_or_else(|| (depth, value.span())))
 }
 
 /// From a key to its value's end where both stand on one line, else the key alone.
@@ -165,6 +205,16 @@ mod tests {
         assert_eq!(at("endpoint.gpt-4.1.catalog"), Some((6, "catalog = \"a\"")));
         assert_eq!(at("endpoint.\"gpt-4.1\".catalog"), Some((6, "catalog = \"a\"")));
         assert_eq!(at("the"), None);
+        let text = "[policy.a]\nrules = [{ to = \"x\" }, { when = \"a > b\", to = \"y\" }]\n";
+        let at = |key: &str| find(text, key).map(|(_, span)| &text[span]);
+        assert_eq!(at("policy.a.rules[1].when"), Some("when = \"a > b\""));
+        assert_eq!(at("policy.a.rules[0].when"), Some("{ to = \"x\" }"));
+        let file = ReadFile { path: "f.toml".into(), text: text.into() };
+        let fault = Origin { files: vec![file], sets: vec![] }.fault("policy.a.rules[1].when[4..5]: no b");
+        let FileError::At(place) = fault else { panic!("{fault}") };
+        assert_eq!(place.message, "f.toml:2: policy.a.rules[1].when: no b");
+        let span = place.span.offset()..place.span.offset() + place.span.len();
+        assert_eq!((&text[span.clone()], span.start), ("b", text.find("b\"").unwrap()));
     }
 
     #[test]

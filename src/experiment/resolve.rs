@@ -1,7 +1,5 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
-use super::file::{
-    EndpointSection, ExperimentFile, PolicySection, PoolSection, PrefixAffinitySection, SchedulingPolicy, VllmSection,
-};
+use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection};
 use super::gate::{self, Tolerance};
 use super::origin::FileError;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
@@ -9,9 +7,7 @@ use crate::calibrate;
 use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
-use crate::gateway::{
-    BackendFacts, Condition, Overflow, Picker, Pipeline, Place, PrefixRule, Resilience, Routing, Rule, Scorer, Scoring,
-};
+use crate::gateway::{BackendFacts, Known, Resilience, Routing, ScrapeSection};
 use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
@@ -79,6 +75,8 @@ pub struct ResolvedPolicy {
     pub endpoints: Vec<usize>,
     /// How it picks; endpoint numbers are positions in `endpoints`.
     pub routing: Routing,
+    /// How old engine signals are for it, where it or its preset says.
+    scrape: Option<(SimTime, SimTime)>,
 }
 
 /// An experiment, ready to run.
@@ -150,6 +148,14 @@ fn duration(key: &str, text: &str) -> Result<SimTime, String> {
     parse_duration(text).map_err(|e| format!("{key}: {e}"))
 }
 
+fn scrape(key: &str, s: &ScrapeSection) -> Result<(SimTime, SimTime), String> {
+    let interval = duration(&format!("{key}.interval"), &s.interval)?;
+    if interval == SimTime::ZERO {
+        return Err(format!("{key}.interval is 0; it must be longer"));
+    }
+    Ok((interval, duration(&format!("{key}.delay"), &s.delay)?))
+}
+
 fn at_least_one(key: &str, value: u32) -> Result<u32, String> {
     if value == 0 { Err(format!("{key} is 0; it must be at least 1")) } else { Ok(value) }
 }
@@ -196,10 +202,16 @@ impl Resolver<'_> {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
         self.idle_priorities();
+        let known = Known {
+            pools: pools.iter().map(|p| p.name.clone()).collect(),
+            classes: classes.iter().map(|(c, _)| c.name.clone()).collect(),
+            slo_ttft: slo[0],
+            ..Known::default()
+        };
         let policies = f
             .policy
             .iter()
-            .map(|(n, p)| self.policy(n, p, &pools, &endpoints, slo[0]))
+            .map(|(n, p)| self.policy(n, p, &pools, &endpoints, &known))
             .collect::<Result<Vec<_>, _>>()?;
         let e = &f.economics;
         let catalog = Catalog::embedded();
@@ -217,11 +229,7 @@ impl Resolver<'_> {
             return Err(format!("economics.people_fte is {}; it must be a number from 0", e.people_fte));
         }
         let g = &f.gateway;
-        let interval = duration("gateway.scrape.interval", &g.scrape.interval)?;
-        if interval == SimTime::ZERO {
-            return Err("gateway.scrape.interval is 0; it must be longer".into());
-        }
-        let scrape = (interval, duration("gateway.scrape.delay", &g.scrape.delay)?);
+        let scrape = scrape("gateway.scrape", &g.scrape)?;
         let timeout = duration("gateway.timeout", &g.timeout)?;
         if timeout == SimTime::ZERO {
             return Err("gateway.timeout is 0; it must be longer".into());
@@ -348,7 +356,7 @@ impl Experiment {
             endpoints: policy.endpoints.iter().map(|e| self.endpoints[*e].spec.clone()).collect(),
             routing: policy.routing.clone(),
             resilience: self.resilience,
-            scrape: self.scrape,
+            scrape: policy.scrape.unwrap_or(self.scrape),
             classes: self.classes.clone(),
             failures: self.failures,
             slo: self.slo,

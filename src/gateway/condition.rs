@@ -1,4 +1,5 @@
 //! When a rule holds. Each condition has a little state of its own where it needs one: hysteresis, a bucket of tokens.
+use super::expr::Program;
 use super::memory::Memory;
 use super::need::Need;
 use super::view::{Draws, GatewayView, Needs};
@@ -62,8 +63,8 @@ pub struct Saturation {
 /// See the module head.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
-    /// No own replica is ready.
-    NoneReady,
+    /// An expression over what is known.
+    Expr(Program),
     /// Own pools are full.
     Overflow(Overflow),
     /// The bucket has a request.
@@ -129,7 +130,8 @@ impl Condition {
             Condition::PredictedWithin(_) => needs.predictions = true,
             Condition::EndpointFaster => (needs.predictions, needs.endpoints) = (true, true),
             Condition::Budget { .. } => (needs.feedback, needs.endpoints) = (true, true),
-            Condition::NoneReady | Condition::Bucket(_) | Condition::Daily(_) | Condition::Need(_) => {}
+            Condition::Expr(program) => program.add_needs(needs),
+            Condition::Bucket(_) | Condition::Daily(_) | Condition::Need(_) => {}
             Condition::Imbalance { .. } | Condition::PrefixHit { .. } => {}
         }
     }
@@ -137,7 +139,7 @@ impl Condition {
     /// Whether it holds. Hysteresis goes on from here; a bucket is only looked at.
     pub fn holds(&self, state: &mut State, view: &GatewayView<'_>, memory: &mut Memory, draws: &Draws) -> bool {
         match self {
-            Condition::NoneReady => view.own.is_empty(),
+            Condition::Expr(program) => program.holds(view, memory),
             Condition::Overflow(o) => {
                 if !view.own.is_empty() {
                     state.on = overflowing(o, state.on, view, memory);

@@ -34,6 +34,7 @@ mod tests {
             class,
             prompt_tokens: 10,
             max_output_tokens: 5,
+            priority: 0,
             content: &content,
         };
         let own = BackendFacts { internal: true, capability: Capability::Small, max_context_tokens: 100 };

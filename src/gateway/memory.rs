@@ -2,7 +2,7 @@
 //! it sent and saw end. Only what the policy's parts need is kept.
 use super::index::{Blocks, PrefixRule, Tree};
 use super::ring::Ring;
-use super::view::{Feedback, GatewayView, Signals, Target};
+use super::view::{EndpointView, Feedback, GatewayView, Signals, Target};
 use crate::types::{AttemptId, Load, SimTime};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -132,9 +132,12 @@ pub struct Memory {
     blocks: Option<Blocks>,
     /// Whether the index was asked about the request at hand.
     looked: bool,
+    /// Loads, each with the instant of its sample; what is seen of it.
     loads: Vec<(SimTime, Load)>,
+    sampled_at: SimTime,
     /// Requests sent to each replica since the sample that is seen was taken, and that sample's instant.
     since_sample: (SimTime, Vec<u32>),
+    counts_since_sample: bool,
     /// Session ring.
     pub ring: Ring,
     /// Prompt tokens under way.
@@ -153,9 +156,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Nothing yet; `prefixes` if a part reads an index, `day` if one reads the spend.
-    pub fn new(prefixes: Option<PrefixRule>, day: Option<SimTime>) -> Memory {
-        let mut memory = Memory { spend: Spend::new(day.unwrap_or(SimTime::ZERO)), ..Memory::default() };
+    /// Nothing yet; `prefixes` if a part reads an index, `day` if one reads the spend, and whether one reads what was sent
+    /// since the last sample.
+    pub fn new(prefixes: Option<PrefixRule>, day: Option<SimTime>, counts_since_sample: bool) -> Memory {
+        let spend = Spend::new(day.unwrap_or(SimTime::ZERO));
+        let mut memory = Memory { spend, counts_since_sample, ..Memory::default() };
         match prefixes {
             Some(PrefixRule::Tree) => memory.tree = Some(Tree::default()),
             Some(PrefixRule::Blocks(rule)) => memory.blocks = Some(Blocks::new(rule)),
@@ -165,13 +170,14 @@ impl Memory {
     }
 
     /// A new question.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, signals: &dyn Signals) {
         self.looked = false;
+        self.sampled_at = signals.sampled_at();
     }
 
     /// The scraped load of a replica, read again only when a newer sample can be seen.
     pub fn load(&mut self, signals: &dyn Signals, replica: u32) -> Load {
-        let (at, r) = (signals.sampled_at(), replica as usize);
+        let (at, r) = (self.sampled_at, replica as usize);
         if self.loads.len() <= r {
             self.loads.resize(r + 1, (SimTime::NEVER, Load::default()));
         }
@@ -247,6 +253,15 @@ impl Memory {
         self.rate.get(target).copied().unwrap_or(0)
     }
 
+    /// Whether an endpoint's limits of the minute have room for the request, by LiteLLM's rule.
+    pub fn within_limits(&self, view: &GatewayView<'_>, e: &EndpointView) -> bool {
+        let minute = self.minutes.get(Target::Endpoint(e.endpoint));
+        let (tokens, requests) = minute.map_or((0, 0), |m| m.seen(view.now));
+        let prompt = u64::from(view.request.prompt_tokens);
+        e.input_tokens_per_minute.is_none_or(|limit| tokens + prompt <= limit)
+            && e.requests_per_minute.is_none_or(|limit| requests + 1 < limit)
+    }
+
     /// The request at hand goes to an own replica.
     pub fn goes_to(&mut self, view: &GatewayView<'_>, replica: u32) {
         if self.tree.is_some() || self.blocks.is_some() {
@@ -257,6 +272,9 @@ impl Memory {
             if let Some(blocks) = &mut self.blocks {
                 blocks.sent(replica);
             }
+        }
+        if !self.counts_since_sample {
+            return;
         }
         let (at, counts) = &mut self.since_sample;
         if *at != view.signals.sampled_at() {

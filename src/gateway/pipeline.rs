@@ -1,5 +1,6 @@
 //! A policy as a composition: rules (the first that matches wins), scorers (weighted), a picker. Constraints have already
 //! dropped the backends that may not serve the request.
+use super::cascade::Cascade;
 use super::condition::Condition;
 use super::index::{BlockRule, PrefixRule};
 use super::pick::Picker;
@@ -48,6 +49,16 @@ pub enum Place {
     DeferFor(SimTime),
 }
 
+impl Place {
+    /// Whether it may name an endpoint.
+    fn buys(self) -> bool {
+        match self {
+            Place::Any | Place::Bought | Place::Endpoint(_) | Place::Cheapest(_) | Place::Fastest => true,
+            Place::Own | Place::Pool(_) | Place::Reject | Place::DeferUntil { .. } | Place::DeferFor(_) => false,
+        }
+    }
+}
+
 /// Sends what meets all its conditions to a place, if the place has a candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -57,6 +68,9 @@ pub struct Rule {
     pub to: Place,
     /// Its own scoring, if it has one; else the policy's.
     pub scoring: Option<Scoring>,
+    /// Leaves out endpoints whose limits of the minute the request would reach (LiteLLM's usage-based routing: `tpm + input >
+    /// limit` or `rpm + 1 >= limit`).
+    pub within_limits: bool,
 }
 
 /// A policy's parts, names resolved to indices. What no rule matches goes to an own replica by scoring, where one is ready,
@@ -65,6 +79,8 @@ pub struct Rule {
 pub struct Pipeline {
     /// In order.
     pub rules: Vec<Rule>,
+    /// What no rule matches is asked of these one after the other, if given.
+    pub cascade: Option<Cascade>,
     /// For rules without their own, and for what no rule matches.
     pub scoring: Scoring,
     /// How prefixes that were sent are remembered, where a part asks for them.
@@ -93,9 +109,10 @@ impl Pipeline {
         let mut needs = Needs::default();
         for rule in &self.rules {
             rule.when.iter().for_each(|c| c.add_needs(&mut needs));
-            let own = matches!(rule.to, Place::Own | Place::Pool(_) | Place::Reject);
-            needs.endpoints |= !own && !matches!(rule.to, Place::DeferUntil { .. } | Place::DeferFor(_));
+            needs.endpoints |= rule.to.buys();
         }
+        needs.endpoints |= self.cascade.iter().flat_map(|c| &c.stages).any(|s| s.to.buys());
+        needs.feedback |= self.rules.iter().any(|r| r.within_limits);
         for scorer in self.scorers() {
             scorer.add_needs(&mut needs);
         }

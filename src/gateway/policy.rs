@@ -1,6 +1,7 @@
 //! A pipeline at work: its parts, and what they remember.
 use super::condition::{Condition, State};
 use super::memory::Memory;
+use super::pick::Picker;
 use super::pipeline::{Pipeline, Place, Rule, Scoring};
 use super::score::{Scored, Scorer, to_scores};
 use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Target};
@@ -21,6 +22,7 @@ pub struct Policy {
 #[derive(Default)]
 struct Scratch {
     own: Vec<u32>,
+    bought: Vec<EndpointView>,
     scores: Vec<f64>,
     one: Vec<f64>,
 }
@@ -33,10 +35,11 @@ impl Policy {
             Condition::Budget { day, .. } => Some(*day),
             _ => None,
         });
+        let since_sample = parts.scorers().any(|s| s == Scorer::VllmDp);
         Policy {
             states: parts.rules.iter().map(|r| vec![State::default(); r.when.len()]).collect(),
             turns: vec![0; parts.rules.len() + 1],
-            memory: Memory::new(parts.prefix_rule(), day),
+            memory: Memory::new(parts.prefix_rule(), day, since_sample),
             scratch: Scratch::default(),
             parts,
         }
@@ -49,19 +52,28 @@ impl Policy {
         conditions.fold(true, |all, (condition, state)| all && condition.holds(state, view, memory, draws))
     }
 
-    /// Where a rule sends the request, if its place has a candidate.
-    fn place(&mut self, i: usize, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
-        let rule = &self.parts.rules[i];
+    /// Where the request goes from a place, if it has a candidate; of a rule, if one says so.
+    fn place(&mut self, to: Place, rule: Option<usize>, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
         let endpoint = |e: &EndpointView| Decision::Endpoint(e.endpoint);
-        match rule.to {
-            Place::Own => self.pick(Some(i), view, view.own, &[], draws),
-            Place::Any => self.pick(Some(i), view, view.own, view.bought, draws),
-            Place::Bought => self.pick(Some(i), view, &[], view.bought, draws),
+        match to {
+            Place::Own => self.pick(rule, view, view.own, &[], draws),
+            Place::Any | Place::Bought => {
+                let own = if to == Place::Any { view.own } else { &[] };
+                if !rule.is_some_and(|i| self.parts.rules[i].within_limits) {
+                    return self.pick(rule, view, own, view.bought, draws);
+                }
+                let mut bought = std::mem::take(&mut self.scratch.bought);
+                bought.clear();
+                bought.extend(view.bought.iter().filter(|e| self.memory.within_limits(view, e)));
+                let decision = self.pick(rule, view, own, &bought, draws);
+                self.scratch.bought = bought;
+                decision
+            }
             Place::Pool(pool) => {
                 let mut own = std::mem::take(&mut self.scratch.own);
                 own.clear();
                 own.extend(view.own.iter().filter(|r| view.signals.pool_of(**r) == pool));
-                let decision = self.pick(Some(i), view, &own, &[], draws);
+                let decision = self.pick(rule, view, &own, &[], draws);
                 self.scratch.own = own;
                 decision
             }
@@ -97,6 +109,12 @@ impl Policy {
         }
         let of_rule = rule.and_then(|i| self.parts.rules[i].scoring.as_ref().map(|s| (i, s)));
         let (turn, scoring) = of_rule.unwrap_or((self.parts.rules.len(), &self.parts.scoring));
+        if bought.is_empty()
+            && matches!(scoring.scorers[..], [(Scorer::Outstanding, _)])
+            && scoring.picker == Picker::Max
+        {
+            return Some(Decision::Replica(fewest(view, own)));
+        }
         let Scratch { scores, one, .. } = &mut self.scratch;
         scores.clear();
         scores.resize(n, 0.0);
@@ -112,10 +130,19 @@ impl Policy {
         })
     }
 
+    /// The first stage of the cascade from `first` on that has a candidate, and who that is.
+    fn stage_from(&mut self, first: u32, view: &GatewayView<'_>, draws: &mut Draws) -> Option<(u32, Decision)> {
+        let stages = self.parts.cascade.as_ref()?.stages.len() as u32;
+        (first..stages).find_map(|i| {
+            let to = self.parts.cascade.as_ref()?.stages[i as usize].to;
+            Some((i, self.place(to, None, view, draws)?))
+        })
+    }
+
     fn by_rules(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
         for i in 0..self.parts.rules.len() {
             if self.holds(i, view, draws)
-                && let Some(decision) = self.place(i, view, draws)
+                && let Some(decision) = self.place(self.parts.rules[i].to, Some(i), view, draws)
             {
                 let rule: &Rule = &self.parts.rules[i];
                 rule.when.iter().zip(&mut self.states[i]).for_each(|(c, state)| c.used(state, view.now));
@@ -126,6 +153,16 @@ impl Policy {
     }
 }
 
+/// The commonest scoring without scores: the fewest requests under way, the first among equals.
+fn fewest(view: &GatewayView<'_>, own: &[u32]) -> u32 {
+    let outstanding = view.signals.outstanding();
+    let mut best = (u32::MAX, u32::MAX);
+    for &replica in own {
+        best = best.min((outstanding[replica as usize], replica));
+    }
+    best.1
+}
+
 fn later(view: &GatewayView<'_>, at: SimTime) -> Option<Decision> {
     (at > view.now).then_some(Decision::Defer(at))
 }
@@ -133,19 +170,6 @@ fn later(view: &GatewayView<'_>, at: SimTime) -> Option<Decision> {
 /// Adds up what a scoring's scorers give the candidates: weighted scores, or weighted costs for a picker that takes those.
 fn score(scoring: &Scoring, scored: &Scored<'_, '_>, memory: &mut Memory, total: &mut [f64], one: &mut Vec<f64>) {
     let by_cost = scoring.picker.by_cost();
-    if let [(Scorer::Outstanding, _)] = scoring.scorers[..]
-        && scored.bought.is_empty()
-    {
-        // The commonest case in one pass: fewer is better, whatever the range.
-        let outstanding = scored.view.signals.outstanding();
-        let sign = if by_cost { 1.0 } else { -1.0 };
-        let counts = total.iter_mut().zip(scored.own);
-        counts.for_each(|(x, &r)| *x = sign * f64::from(outstanding[r as usize]));
-        if scoring.picker != super::Picker::WeightedRandom {
-            return;
-        }
-        total.fill(0.0);
-    }
     for (scorer, weight) in &scoring.scorers {
         one.clear();
         one.resize(total.len(), 0.0);
@@ -166,9 +190,10 @@ impl Decide for Policy {
         if view.own.is_empty() && view.bought.is_empty() {
             return view.without_own();
         }
-        self.memory.begin();
+        self.memory.begin(view.signals);
         let decision = self
             .by_rules(view, draws)
+            .or_else(|| self.stage_from(0, view, draws).map(|(_, decision)| decision))
             .or_else(|| self.pick(None, view, view.own, &[], draws))
             .unwrap_or_else(|| view.without_own());
         if let Decision::Replica(replica) = decision {
@@ -181,14 +206,19 @@ impl Decide for Policy {
         self.memory.learn(feedback);
     }
 
-    fn judge(
-        &mut self,
-        _view: &GatewayView<'_>,
-        _answered_by: Target,
-        _stage: u32,
-        _draws: &mut Draws,
-    ) -> Option<Target> {
-        None
+    fn judge(&mut self, view: &GatewayView<'_>, _answered_by: Target, stage: u32, draws: &mut Draws) -> Option<Target> {
+        if self.parts.cascade.as_ref().is_none_or(|c| c.accepts(stage, draws)) {
+            return None;
+        }
+        self.memory.begin(view.signals);
+        match self.stage_from(stage + 1, view, draws)?.1 {
+            Decision::Replica(replica) => {
+                self.memory.goes_to(view, replica);
+                Some(Target::Replica(replica))
+            }
+            Decision::Endpoint(e) => Some(Target::Endpoint(e)),
+            Decision::Wait | Decision::Defer(_) | Decision::Reject => None,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Vectors and edge cases of the policies that an experiment names.
+//! The oldest policies, made of parts, by hand.
 use super::*;
 use crate::gateway::{Overflow, Picker, PrefixRule, Signals};
 use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run};
@@ -64,6 +64,7 @@ fn ask(p: &mut Policy, own: &Fleet, bought: &[EndpointView], own_later: bool, co
         class: &class,
         prompt_tokens: content.tokens() as u32,
         max_output_tokens: 5,
+        priority: 0,
         content,
     };
     let now = SimTime::ZERO;
@@ -74,7 +75,7 @@ fn round_robin() -> Pipeline {
     Pipeline { scoring: Scoring { scorers: vec![], picker: Picker::RoundRobin }, ..Pipeline::default() }
 }
 fn rule(when: Vec<Condition>, to: Place) -> Rule {
-    Rule { when, to, scoring: None }
+    Rule { when, to, scoring: None, within_limits: false }
 }
 fn decide(p: &mut Policy, own: &Fleet, bought: &[EndpointView], own_later: bool) -> Decision {
     ask(p, own, bought, own_later, &Content::private(0, 10))

@@ -127,6 +127,27 @@ impl Scorer {
         use Scorer as S;
         matches!(self, S::Queue | S::Running | S::KvUse | S::Prefix | S::LoadAware | S::Session | S::KvCost | S::VllmDp)
     }
+    /// What it is, in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Scorer::Queue => "cost: requests waiting in the engine, scraped",
+            Scorer::Running => "cost: requests running in the engine, scraped",
+            Scorer::Outstanding => "cost: requests sent and not ended, counted",
+            Scorer::KvUse => "1 - share of KV blocks in use, scraped",
+            Scorer::Prefix => "share of the prompt that was sent there",
+            Scorer::LoadAware => "0.5 * (1 - min(waiting, 128) / 128), scraped",
+            Scorer::TokenLoad => "1 - min(prompt tokens under way, 4194304) / 4194304",
+            Scorer::Session => "1 where the session belongs on the hash ring, else 0",
+            Scorer::Latency => "cost: mean of the last ten times to first token",
+            Scorer::Usage => "cost: tokens of answers in the running minute",
+            Scorer::Rate => "cost: requests sent in the last 60 s",
+            Scorer::Price => "cost: expected bill; 0 at own replicas",
+            Scorer::PredictedTtft => "cost: predicted TTFT; an endpoint's p90",
+            Scorer::KvCost => "cost: Dynamo's, in blocks, with the constants of kv_cost",
+            Scorer::VllmDp => "cost: waiting + running, waiting dearer where KV is over half full",
+            Scorer::Weight => "the static weight given in weights",
+        }
+    }
     /// What it reads.
     pub fn add_needs(self, needs: &mut Needs) {
         use Scorer as S;

@@ -86,6 +86,8 @@ pub struct RequestView<'a> {
     pub prompt_tokens: u32,
     /// Client's limit.
     pub max_output_tokens: u32,
+    /// Its own and its class's; lower is more urgent.
+    pub priority: i32,
     /// Prompt identity.
     pub content: &'a Content,
 }
@@ -116,6 +118,7 @@ impl Request {
             class,
             prompt_tokens: self.prompt_tokens,
             max_output_tokens: self.max_output_tokens,
+            priority: self.priority.saturating_add(class.priority),
             content: &self.content,
         }
     }

@@ -66,7 +66,7 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 16] = [
+    let subcommands: [&[&str]; 19] = [
         &[],
         &["run"],
         &["gate"],
@@ -79,6 +79,9 @@ fn every_subcommand_has_help_with_an_example() {
         &["trace", "transform"],
         &["trace", "validate"],
         &["catalog"],
+        &["policies"],
+        &["policies", "show"],
+        &["policies", "fields"],
         &["memory"],
         &["schema"],
         &["validate"],
@@ -190,6 +193,36 @@ fn the_gate_passes_the_same_and_refuses_the_worse() {
 }
 
 #[test]
+fn policies_are_listed_and_expand_to_parts_that_run() {
+    let mut all = String::new();
+    for line in ["policies", "policies show llmd_default", "policies show slo_cheapest", "policies fields"] {
+        let printed = end_of(command().args(line.split(' '))).well().stdout;
+        fits(&printed, 80);
+        all.push_str(&format!("$ baseload {line}\n{printed}\n"));
+    }
+    snapshot("policies", &all);
+    // An expansion in an experiment gives what its preset gives.
+    let folder = folder("cli-policies");
+    let quickstart = std::fs::read_to_string(root().join("experiments/quickstart.toml")).unwrap();
+    let quickstart = quickstart.replace("../traces", &root().join("traces").display().to_string());
+    let head = &quickstart[..quickstart.find("[policy.").expect("quickstart has policies")];
+    for name in ["overflow", "sglang_cache_aware", "llmd_default"] {
+        let parts = end_of(command().args(["policies", "show", name])).well().stdout.replace("frontier", "haiku");
+        let options = if name == "overflow" { "to = \"haiku\"" } else { "" };
+        let mut summaries = Vec::new();
+        for (file, policy) in [("parts", parts), ("preset", format!("[policy.mine]\n{name} = {{ {options} }}\n"))] {
+            let path = folder.join(format!("{name}-{file}.toml"));
+            std::fs::write(&path, format!("{head}{policy}")).unwrap();
+            let out = folder.join(format!("{name}-{file}"));
+            let run = ["--quiet", "--no-records", "--set", "trace.limit=1500", "--out"];
+            end_of(command().arg("run").arg(&path).args(run).arg(&out)).well();
+            summaries.push(std::fs::read_to_string(out.join("summary.json")).unwrap());
+        }
+        assert_eq!(summaries[0], summaries[1], "{name}");
+    }
+}
+
+#[test]
 fn messages_show_the_place_and_the_remedy() {
     let folder = folder("cli-messages");
     let quickstart = std::fs::read_to_string(root().join("experiments/quickstart.toml")).unwrap();
@@ -203,6 +236,12 @@ fn messages_show_the_place_and_the_remedy() {
     write("name.toml", "haiku-4-5", "haiku-4.5");
     write("size.toml", "llama-3.1-8b", "llama-3.1-70b");
     write("good.toml", "seed = 1", "seed = 2");
+    let rule = "[policy.mine]\nrules = [\n  { when = \"request.promt_tokens > 8000\", to = \"haiku\" },\n]\n[policy.";
+    write("rule.toml", "[policy.", rule);
+    write("kind.toml", "[policy.", &rule.replace("promt_tokens > 8000", "private > 1"));
+    write("parse.toml", "[policy.", &rule.replace("promt_tokens > 8000", "tenant >"));
+    write("place.toml", "[policy.", &rule.replace("promt", "prompt").replace("haiku", "hiaku"));
+    write("weights.toml", "[policy.", "[policy.mine]\nscorers = { queue = 0 }\n[policy.");
     std::fs::write(folder.join("torn.csv"), "arrival_s,prompt_tokens,output_tokens\n0,5,5\n1,5\n").unwrap();
     let mut all = String::new();
     for line in [
@@ -213,6 +252,12 @@ fn messages_show_the_place_and_the_remedy() {
         "run good.toml --set slo.ttft=0s",
         "run good.toml --jobs 0",
         "run none.toml",
+        "run rule.toml",
+        "run kind.toml",
+        "run parse.toml",
+        "run place.toml",
+        "run weights.toml",
+        "policies show llmd",
         "trace info torn.csv",
         "catalog gpu",
     ] {

@@ -14,6 +14,8 @@ mod kernels;
 mod lookalike;
 mod manifest;
 mod perf;
+#[cfg(feature = "frames")]
+mod policies;
 mod program;
 #[cfg(feature = "frames")]
 mod support;

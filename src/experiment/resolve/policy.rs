@@ -1,28 +1,54 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes.
 use super::*;
+use crate::gateway::{Expand, Known, Parts, Routing, RuleSection, parts_of};
+
+/// The presets that a policy gives, with their parts.
+fn given(p: &PolicySection) -> Vec<(&'static str, Parts)> {
+    let all = [
+        ("round_robin", p.round_robin.as_ref().map(|_| parts_of("round_robin"))),
+        ("random", p.random.as_ref().map(|_| parts_of("random"))),
+        ("least_outstanding", p.least_outstanding.as_ref().map(|_| parts_of("least_outstanding"))),
+        ("power_of_two", p.power_of_two.as_ref().map(|_| parts_of("power_of_two"))),
+        ("session_hash", p.session_hash.as_ref().map(|_| parts_of("session_hash"))),
+        ("least_kv", p.least_kv.as_ref().map(|_| parts_of("least_kv"))),
+        ("api_only", p.api_only.as_ref().map(|_| parts_of("api_only"))),
+        ("self_hosted_only", p.self_hosted_only.as_ref().map(|_| parts_of("self_hosted_only"))),
+        ("prefix_affinity", p.prefix_affinity.as_ref().map(Expand::parts)),
+        ("sglang_cache_aware", p.sglang_cache_aware.as_ref().map(Expand::parts)),
+        ("production_stack_session", p.production_stack_session.as_ref().map(|_| parts_of("production_stack_session"))),
+        ("production_stack_prefix", p.production_stack_prefix.as_ref().map(|_| parts_of("production_stack_prefix"))),
+        ("llmd_default", p.llmd_default.as_ref().map(|_| parts_of("llmd_default"))),
+        ("dynamo_kv", p.dynamo_kv.as_ref().map(Expand::parts)),
+        ("litellm_simple_shuffle", p.litellm_simple_shuffle.as_ref().map(Expand::parts)),
+        ("litellm_least_busy", p.litellm_least_busy.as_ref().map(|_| parts_of("litellm_least_busy"))),
+        ("litellm_latency", p.litellm_latency.as_ref().map(|_| parts_of("litellm_latency"))),
+        ("litellm_usage_v2", p.litellm_usage_v2.as_ref().map(|_| parts_of("litellm_usage_v2"))),
+        ("vllm_dp", p.vllm_dp.as_ref().map(|_| parts_of("vllm_dp"))),
+        ("overflow", p.overflow.as_ref().map(Expand::parts)),
+        ("baseload_split", p.baseload_split.as_ref().map(Expand::parts)),
+        ("time_of_day", p.time_of_day.as_ref().map(Expand::parts)),
+        ("slo_cheapest", p.slo_cheapest.as_ref().map(|_| parts_of("slo_cheapest"))),
+        ("cost_aware", p.cost_aware.as_ref().map(|_| parts_of("cost_aware"))),
+        ("budget_paced", p.budget_paced.as_ref().map(Expand::parts)),
+        ("route_llm_threshold", p.route_llm_threshold.as_ref().map(Expand::parts)),
+    ];
+    all.into_iter().filter_map(|(name, parts)| Some((name, parts?))).collect()
+}
 
 impl Resolver<'_> {
     pub(super) fn policy(
-        &self,
+        &mut self,
         name: &str,
         p: &PolicySection,
         pools: &[ResolvedPool],
         endpoints: &[ResolvedEndpoint],
-        ttft: Option<SimTime>,
+        known: &Known,
     ) -> Result<ResolvedPolicy, String> {
         let key = format!("policy.{name}");
-        let tables = [
-            ("round_robin", p.round_robin.is_some()),
-            ("least_outstanding", p.least_outstanding.is_some()),
-            ("api_only", p.api_only.is_some()),
-            ("self_hosted_only", p.self_hosted_only.is_some()),
-            ("prefix_affinity", p.prefix_affinity.is_some()),
-            ("overflow", p.overflow.is_some()),
-            ("cost_aware", p.cost_aware.is_some()),
-        ];
-        let given: Vec<&str> = tables.iter().filter(|(_, on)| *on).map(|(n, _)| *n).collect();
+        let mut given = given(p);
         if given.len() > 1 {
-            return Err(format!("{key}: {} are given; one routing table a policy", given.join(" and ")));
+            let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
+            return Err(format!("{key}: {} are given; one routing table a policy", names.join(" and ")));
         }
         let pool_names = || pools.iter().map(|x| x.name.as_str());
         let endpoint_names = || endpoints.iter().map(|x| x.name.as_str());
@@ -45,68 +71,87 @@ impl Resolver<'_> {
             Some(names) => names.iter().map(|n| find("endpoints", n)).collect::<Result<_, _>>()?,
             None => (0..endpoints.len()).collect(),
         };
-        let parts = match &p.overflow {
-            Some(o) => {
-                let to = find("overflow.to", &o.to)?;
-                let to = bought
-                    .iter()
-                    .position(|e| *e == to)
-                    .ok_or_else(|| format!("{key}.overflow.to: `{}` is not among {key}.endpoints", o.to))?;
-                if !(o.waiting_per_replica.is_finite() && o.waiting_per_replica > 0.0) {
-                    return Err(format!(
-                        "{key}.overflow.waiting_per_replica is {}; it must be above 0",
-                        o.waiting_per_replica
-                    ));
-                }
-                let full = Condition::Overflow(Overflow {
-                    waiting_per_replica_milli: Some((o.waiting_per_replica * 1e3).round() as u64),
-                    kv_use_ppm: Some((share(&format!("{key}.overflow.kv_use"), o.kv_use)? * 1e6).round() as u64),
-                    predicted_ttft: None,
-                    hysteresis_milli: (share(&format!("{key}.overflow.hysteresis"), o.hysteresis)? * 1e3).round()
-                        as u64,
-                });
-                let rules = vec![Rule { when: vec![full], to: Place::Endpoint(to as u32), scoring: None }];
-                Pipeline { rules, ..Pipeline::best(Scorer::Outstanding) }
+        if let Some(o) = &p.overflow {
+            let to = find("overflow.to", &o.to)?;
+            if !bought.contains(&to) {
+                return Err(format!("{key}.overflow.to: `{}` is not among {key}.endpoints", o.to));
             }
-            None if p.prefix_affinity.is_some() => prefix_affinity(&key, p.prefix_affinity.as_ref())?,
-            None if p.round_robin.is_some() => {
-                Pipeline { scoring: Scoring { scorers: vec![], picker: Picker::RoundRobin }, ..Pipeline::default() }
-            }
-            None if p.cost_aware.is_some() => {
-                let ttft = ttft.unwrap_or(SimTime::NEVER);
-                let rule = |when, to| Rule { when, to, scoring: None };
-                let rules = vec![
-                    rule(vec![Condition::NoneReady], Place::Cheapest(SimTime::NEVER)),
-                    rule(vec![Condition::PredictedWithin(ttft)], Place::Own),
-                    rule(vec![], Place::Cheapest(ttft)),
-                    rule(vec![Condition::EndpointFaster], Place::Fastest),
-                ];
-                Pipeline { rules, ..Pipeline::best(Scorer::PredictedTtft) }
-            }
-            None => Pipeline::best(Scorer::Outstanding),
-        };
+        }
         if bought.is_empty() && kept.iter().all(|(_, replicas)| *replicas == 0) {
             return Err(format!(
                 "{key}: no replicas and no endpoints; it may use no backend: give {key}.pools or {key}.endpoints"
             ));
         }
-        let routing = Routing::Pipeline(parts);
-        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing })
+        let known = Known {
+            replicas: kept.iter().map(|(_, n)| *n).collect(),
+            endpoints: bought.iter().map(|e| endpoints[*e].name.clone()).collect(),
+            ..known.clone()
+        };
+        let preset = given.pop();
+        let parts = parts(&key, p, preset.as_ref(), &known)?;
+        let assembled = parts.assemble(&known).map_err(|fault| match &preset {
+            Some((preset, _)) => of_preset(&key, preset, p.rules.len(), &fault),
+            None => format!("{key}.{fault}"),
+        })?;
+        self.warnings.extend(assembled.warnings.iter().map(|w| format!("{key}.{w}")));
+        let scrape = match &parts.scrape {
+            Some(s) => Some(scrape(&format!("{key}.scrape"), s)?),
+            None => None,
+        };
+        let routing = Routing::Pipeline(assembled.pipeline);
+        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing, scrape })
     }
 }
 
-fn prefix_affinity(key: &str, section: Option<&PrefixAffinitySection>) -> Result<Pipeline, String> {
-    let p = section.cloned().unwrap_or_default();
-    let key = |k: &str| format!("{key}.prefix_affinity.{k}");
-    if !(p.balance_rel_threshold.is_finite() && p.balance_rel_threshold >= 1.0) {
-        return Err(format!("{} is {}; it must be at least 1", key("balance_rel_threshold"), p.balance_rel_threshold));
-    }
-    let min_ppm = (share(&key("cache_threshold"), p.cache_threshold)? * 1e6).round() as u64;
-    let (abs, rel_milli) = (p.balance_abs_threshold, (p.balance_rel_threshold * 1e3).round() as u64);
-    let by_prefix = Scoring { scorers: vec![(Scorer::Prefix, 1.0)], picker: Picker::Max };
-    let rules = vec![
-        Rule { when: vec![Condition::Imbalance { abs, rel_milli }], to: Place::Own, scoring: None },
-        Rule { when: vec![Condition::PrefixHit { min_ppm }], to: Place::Own, scoring: Some(by_prefix) },
+/// The parts of a policy: its own, or a preset's behind its own rules.
+fn parts(key: &str, p: &PolicySection, preset: Option<&(&str, Parts)>, known: &Known) -> Result<Parts, String> {
+    let own = Parts {
+        rules: p.rules.clone(),
+        scorers: p.scorers.clone(),
+        picker: p.picker,
+        prefix: p.prefix,
+        kv_cost: p.kv_cost,
+        weights: p.weights.clone(),
+        scrape: p.scrape.clone(),
+    };
+    let Some((name, parts)) = preset else { return Ok(own) };
+    let brought = [
+        ("scorers", own.scorers.is_some()),
+        ("picker", own.picker.is_some()),
+        ("prefix", own.prefix.is_some()),
+        ("kv_cost", own.kv_cost.is_some()),
+        ("weights", own.weights.is_some()),
     ];
-    Ok(Pipeline { rules, prefixes: PrefixRule::Tree, ..Pipeline::best(Scorer::Outstanding) })
+    if let Some((part, _)) = brought.iter().find(|(_, given)| *given) {
+        return Err(format!(
+            "{key}.{part}: the preset {name} brings its own; write its parts instead, `baseload policies show {name}` \
+             prints them"
+        ));
+    }
+    let mut parts = parts.clone();
+    // What a preset says of backends that this policy does not have never holds.
+    let none_kept = known.replicas.iter().all(|n| *n == 0);
+    let optional = ["slo_cheapest", "cost_aware"].contains(name) && known.endpoints.is_empty();
+    let idle =
+        |r: &RuleSection| none_kept && r.to == "own" || optional && ["cheapest", "fastest"].contains(&r.to.as_str());
+    parts.rules.retain(|r| !idle(r));
+    parts.rules.splice(0..0, own.rules);
+    parts.scrape = own.scrape.or(parts.scrape);
+    Ok(parts)
+}
+
+/// A fault in what a preset expands to, said of the preset's own key.
+fn of_preset(key: &str, preset: &str, own_rules: usize, fault: &str) -> String {
+    let end = fault.find([' ', ':']).unwrap_or(fault.len());
+    let (at, words) = fault.split_at(end);
+    let rule = at.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
+    if rule.and_then(|(n, _)| n.parse::<usize>().ok()).is_some_and(|n| n < own_rules) {
+        return format!("{key}.{fault}");
+    }
+    let mut last = at.rsplit('.').next().unwrap_or(at);
+    if let Some(start) = ["weights", "classes"].into_iter().find_map(|list| at.find(list)) {
+        last = &at[start..];
+    }
+    let whole = last == preset || last == "scorers" || last.starts_with("rules[");
+    if whole { format!("{key}.{preset}{words}") } else { format!("{key}.{preset}.{last}{words}") }
 }

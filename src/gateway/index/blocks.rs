@@ -1,9 +1,9 @@
 //! Which replicas were sent which blocks of prompts: llm-d's approximate index (spec/routers.md 3.3), an LRU of blocks for
-//! each replica. With an endless LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
+//! each replica. With a very long LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
 //!
-//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none. A block
-//! with private text is shared with nobody and ends the walk.
-use crate::types::{Content, ContentId};
+//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none. Private
+//! text counts like any other: a session's later turns repeat it, and a router cannot tell.
+use crate::types::Content;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
@@ -84,6 +84,18 @@ impl Lru {
     }
 }
 
+/// Notes a match of `depth` blocks for the replicas of one word of a set.
+fn note(matched: &mut [u32], word: usize, replicas: u64, depth: u32) {
+    if depth == 0 {
+        return;
+    }
+    let mut left = replicas;
+    while left != 0 {
+        matched[word * 64 + left.trailing_zeros() as usize] = depth;
+        left &= left - 1;
+    }
+}
+
 /// See the module head.
 #[derive(Debug, Clone)]
 pub struct Blocks {
@@ -125,25 +137,24 @@ impl Blocks {
         self.matched.resize(self.replicas.len(), 0);
         self.alive.clear();
         self.alive.resize(self.words, u64::MAX);
-        for (depth, block) in self.path.iter().enumerate() {
+        let mut depth = 0;
+        for block in &self.path {
             let Some(&place) = self.owners.get(block) else { break };
             let owners = &self.bits[place as usize * self.words..][..self.words];
             let mut any = 0;
-            for (alive, owners) in self.alive.iter_mut().zip(owners) {
+            for (word, (alive, owners)) in self.alive.iter_mut().zip(owners).enumerate() {
+                // Who was sent all blocks so far but not this one matches up to here.
+                note(&mut self.matched, word, *alive & !owners, depth);
                 *alive &= owners;
                 any |= *alive;
             }
             if any == 0 {
-                break;
+                return;
             }
-            // Deeper blocks overwrite what shallower ones wrote.
-            for (word, &alive) in self.alive.iter().enumerate() {
-                let mut left = alive;
-                while left != 0 {
-                    self.matched[word * 64 + left.trailing_zeros() as usize] = depth as u32 + 1;
-                    left &= left - 1;
-                }
-            }
+            depth += 1;
+        }
+        for (word, &alive) in self.alive.iter().enumerate() {
+            note(&mut self.matched, word, alive, depth);
         }
     }
 
@@ -209,9 +220,6 @@ impl Blocks {
         let (mut hasher, mut room) = (FxHasher::default(), self.rule.block_tokens);
         0u64.hash(&mut hasher);
         for run in prompt.runs() {
-            if matches!(run.id, ContentId::Private(_)) {
-                return;
-            }
             let mut at = 0;
             while at < run.len {
                 let len = room.min(run.len - at);
@@ -234,7 +242,7 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Run;
+    use crate::types::{ContentId, Run};
 
     fn prompt(names: &[(u64, u32)]) -> Content {
         let run = |&(n, len): &(u64, u32)| Run { id: ContentId::Named(n), start: 0, len };
@@ -254,8 +262,12 @@ mod tests {
         assert_eq!((index.matched_tokens(0), index.matched_tokens(70), index.matched_tokens(5)), (128, 192, 0));
         index.look(&prompt(&[(2, 128)]));
         assert_eq!(index.matched_tokens(70), 0, "the same text after another prefix is another");
-        index.look(&Content::private(3, 900));
+        index.look(&Content::private(3, 130));
         assert_eq!(index.matched_tokens(0), 0);
+        index.sent(0);
+        let turn = Run { id: ContentId::Private(3), start: 0, len: 130 };
+        index.look(&Content::from([turn, Run { id: ContentId::Output(3), start: 0, len: 90 }]));
+        assert_eq!(index.matched_tokens(0), 128, "a later turn repeats private text");
     }
 
     #[test]

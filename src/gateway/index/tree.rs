@@ -1,8 +1,8 @@
 //! Which replica was sent a prefix last: an approximate index, built from routing decisions alone.
 //!
-//! It knows nothing of what engines evict. Prompts are cut where their runs begin and every `CHUNK` tokens; a private run
-//! is shared with nobody and ends the walk.
-use crate::types::{Content, ContentId};
+//! It knows nothing of what engines evict. Prompts are cut where their runs begin and every `CHUNK` tokens. Private text
+//! counts like any other: a session's later turns repeat it, and a router cannot tell.
+use crate::types::Content;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -46,9 +46,6 @@ impl Tree {
         self.path.clear();
         let (mut parent, mut tokens) = (0u64, 0);
         for run in prompt.runs() {
-            if matches!(run.id, ContentId::Private(_)) {
-                return;
-            }
             let mut at = 0;
             while at < run.len {
                 let len = CHUNK.min(run.len - at);
@@ -66,7 +63,7 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Run;
+    use crate::types::{ContentId, Run};
 
     fn prompt(names: &[(u64, u32)]) -> Content {
         let run = |&(n, len): &(u64, u32)| Run { id: ContentId::Named(n), start: 0, len };

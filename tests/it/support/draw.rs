@@ -47,6 +47,35 @@ const ENDPOINTS: [&str; 9] = [
     "deepinfra/meta-llama/Meta-Llama-3.1-8B-Instruct",
     "groq/openai/gpt-oss-120b",
 ];
+/// Policies of any backends that the auditor does not follow.
+const OTHERS: [&str; 7] = [
+    "random",
+    "power_of_two",
+    "session_hash",
+    "litellm_simple_shuffle",
+    "litellm_least_busy",
+    "litellm_latency",
+    "litellm_usage_v2",
+];
+/// Those that need own replicas,
+const OTHERS_OF_OWN: [&str; 7] = [
+    "least_kv",
+    "sglang_cache_aware",
+    "production_stack_session",
+    "production_stack_prefix",
+    "dynamo_kv",
+    "vllm_dp",
+    "rules",
+];
+/// and those that need endpoints.
+const OTHERS_THAT_BUY: [&str; 4] = ["baseload_split", "budget_paced", "route_llm_threshold", "time_of_day"];
+/// Conditions of drawn rules.
+const RULES: [&str; 4] = [
+    "request.prompt_tokens > 300",
+    "pool.waiting_mean > 1.0 && !request.private",
+    "request.try > 0 || pool.kv_use_mean > 0.5",
+    "pool.predicted_ttft_s > 0.2 && endpoint.in_flight < 3",
+];
 /// Tokens of the system prompts that requests share.
 const SYSTEM_PROMPTS: [u64; 8] = [5, 16, 33, 64, 130, 700, 1_300, 2_300];
 
@@ -438,8 +467,18 @@ impl Draw<'_> {
             kinds.push("api_only");
             kinds.extend(["overflow", "overflow", "cost_aware"]);
         }
+        // Half of the policies are those that the auditor follows; of the others it only knows who was a candidate.
+        if self.luck.percent(50) {
+            kinds = OTHERS.to_vec();
+            if !pools.is_empty() {
+                kinds.extend(OTHERS_OF_OWN);
+            }
+            if !endpoints.is_empty() {
+                kinds.extend(OTHERS_THAT_BUY);
+            }
+        }
         let kind = *self.luck.pick(&kinds);
-        let needs_own = kind == "self_hosted_only" || endpoints.is_empty();
+        let needs_own = kind == "self_hosted_only" || OTHERS_OF_OWN.contains(&kind) || endpoints.is_empty();
         let mut kept: Vec<u64> = pools.iter().map(|_| self.luck.range(0, 3)).collect();
         if needs_own && kept.iter().sum::<u64>() == 0 {
             kept[0] = 1;
@@ -473,6 +512,30 @@ impl Draw<'_> {
                     self,
                     "overflow = {{ to = \"{to}\", waiting_per_replica = {waiting}, kv_use = {use_}, hysteresis = {back} }}"
                 );
+            }
+            "baseload_split" => {
+                let (rate, burst) = (*self.luck.pick(&["0.5", "20.0"]), self.luck.range(1, 9));
+                line!(self, "baseload_split = {{ requests_per_s = {rate}, burst = {burst} }}");
+            }
+            "budget_paced" => {
+                let (usd, waiting) = (*self.luck.pick(&["0.01", "900.0"]), *self.luck.pick(&["0.1", "3.0"]));
+                line!(self, "budget_paced = {{ usd_per_day = {usd}, waiting_per_replica = {waiting} }}");
+            }
+            "route_llm_threshold" => {
+                let to = self.luck.pick(&bought);
+                line!(self, "route_llm_threshold = {{ to = \"{to}\", strong_share = 0.3 }}");
+            }
+            "time_of_day" => {
+                line!(self, "time_of_day = {{ from = \"23h\", until = \"1h\", offset = \"86340s\" }}");
+            }
+            "rules" => {
+                let (words, to) = (*self.luck.pick(&RULES), *self.luck.pick(&["own", "any"]));
+                line!(self, "rules = [{{ when = \"{words}\", to = \"{to}\", picker = \"random\" }}]");
+                line!(
+                    self,
+                    "scorers = {{ queue = 2, kv_use = 2, prefix = 3, token_load = 1 }}\npicker = \"max_random\""
+                );
+                line!(self, "scrape = {{ interval = \"70ms\" }}");
             }
             other => {
                 line!(self, "{other} = {{}}");

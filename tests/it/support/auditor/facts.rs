@@ -74,6 +74,8 @@ pub enum Routing {
     /// To this endpoint of the policy.
     Overflow(usize),
     CostAware,
+    /// One that the auditor does not follow: it checks that a pick was a candidate, not which.
+    Other,
 }
 
 pub struct Policy {
@@ -250,7 +252,11 @@ fn policy(name: &str, t: &Table, pools: &[(String, u32)], endpoints: &[Endpoint]
         }
         None if has("round_robin") => Routing::RoundRobin,
         None if has("cost_aware") => Routing::CostAware,
-        None => Routing::LeastOutstanding,
+        None if ["least_outstanding", "api_only", "self_hosted_only"].iter().any(|k| has(k)) => {
+            Routing::LeastOutstanding
+        }
+        None if t.keys().all(|k| k == "pools" || k == "endpoints") => Routing::LeastOutstanding,
+        None => Routing::Other,
     };
     Policy { name: name.into(), replicas: replicas.collect(), endpoints: bought, routing }
 }

@@ -357,6 +357,7 @@ impl Replay<'_> {
         };
         let least = own.iter().min_by_key(|r| (self.replicas[**r].outstanding, **r)).map(|r| format!("replica {r}"));
         let must = match (self.policy.routing, least) {
+            (Routing::Other, _) => None,
             (_, None) => {
                 let expected = self.outputs.1.checked_div(self.outputs.0).unwrap_or(256).min(ask.max_output.into());
                 let cost = |s: &&usize| (self.shops[**s].spec.bill(ask.prompt.into(), 0, expected), **s);

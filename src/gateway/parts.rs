@@ -1,0 +1,332 @@
+//! A policy's parts as text: what people write in `[policy.NAME]`, and what presets expand to.
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A policy's parts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parts {
+    /// The first rule that holds and whose place has a candidate decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleSection>,
+    /// Weights of scorers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorers: Option<IndexMap<String, f64>>,
+    /// Who is taken of scored candidates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picker: Option<PickerSection>,
+    /// How prefixes are remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<PrefixSection>,
+    /// Constants of the scorer `kv_cost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_cost: Option<KvCostSection>,
+    /// Static weights of the scorer `weight`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<IndexMap<String, f64>>,
+    /// How old engine signals are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape: Option<ScrapeSection>,
+}
+
+/// Where requests go that meet all its conditions; every request without any.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleSection {
+    /// A condition in CEL over the fields that `baseload policies fields` lists; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Own replicas are full; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<FullSection>,
+    /// A steady stream of requests; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseload: Option<BaseloadSection>,
+    /// A part of the day; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily: Option<DailySection>,
+    /// Buying it keeps the day's pace; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSection>,
+    /// It is predicted to need the strong model; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub need: Option<NeedSection>,
+    /// Own replicas are out of balance; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<ImbalanceSection>,
+    /// More than this share (0 to 1) of the prompt was sent to a ready replica; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_hit: Option<f64>,
+    /// A ready replica is predicted to answer within this, `"slo"` being the experiment's TTFT objective; not asked
+    /// unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_ttft: Option<String>,
+    /// Some endpoint's p90 TTFT is lower than any ready replica's predicted one; not asked unless given.
+    #[serde(skip_serializing_if = "is_false")]
+    pub endpoint_faster: bool,
+    /// Own replicas are saturated; not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<SaturationSection>,
+    /// `own`, `any` (own replicas and endpoints), `bought`, `cheapest`, `fastest`, `reject`, `defer`, or the name of a pool
+    /// or of an endpoint.
+    pub to: String,
+    /// With `cheapest`: of endpoints whose p90 TTFT is at most this, `"slo"` being the experiment's TTFT objective; of all
+    /// unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+    /// With `any` or `bought`: leave out endpoints whose limits of the minute the request would reach; not asked
+    /// unless given.
+    #[serde(skip_serializing_if = "is_false")]
+    pub within_limits: bool,
+    /// With `defer`: until the clock of a day of 24 h, which the trace's start begins, shows this; needed with `defer`
+    /// unless given `wait`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// With `defer`: so long from the arrival; needed with `defer` unless given `until`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<String>,
+    /// Its own scorers; the policy's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorers: Option<IndexMap<String, f64>>,
+    /// Its own picker; the policy's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picker: Option<PickerSection>,
+}
+
+fn is_false(b: &bool) -> bool {
+    !b
+}
+
+/// Own replicas are full when any threshold is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FullSection {
+    /// Mean waiting requests a replica; not looked at unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_per_replica: Option<f64>,
+    /// Mean KV use (0 to 1); not looked at unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_use: Option<f64>,
+    /// Least predicted TTFT; not looked at unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_ttft: Option<String>,
+    /// It ends below all thresholds times one minus this.
+    pub hysteresis: f64,
+}
+
+impl Default for FullSection {
+    fn default() -> Self {
+        FullSection { waiting_per_replica: None, kv_use: None, predicted_ttft: None, hysteresis: 0.2 }
+    }
+}
+
+/// A bucket that fills with requests at a steady rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BaseloadSection {
+    /// Requests a second.
+    pub requests_per_s: f64,
+    /// Requests that the bucket holds; it starts full.
+    #[serde(default = "eight")]
+    pub burst: u64,
+}
+
+fn eight() -> u64 {
+    8
+}
+
+/// A part of every day; through midnight where `from` is later than `to`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DailySection {
+    /// First instant, as time since midnight, such as `8h`.
+    pub from: String,
+    /// First instant after it.
+    pub to: String,
+    /// Length of a day.
+    #[serde(default = "day")]
+    pub day: String,
+    /// What the day's clock shows when the trace starts.
+    #[serde(default = "zero")]
+    pub offset: String,
+}
+
+fn day() -> String {
+    "24h".into()
+}
+fn zero() -> String {
+    "0s".into()
+}
+
+/// Spending at a steady pace: of today's attempts what they cost, or are expected to, is at most the day's money times the
+/// share of the day that has passed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetSection {
+    /// Dollars a day.
+    pub usd_per_day: f64,
+    /// Length of a day.
+    #[serde(default = "day")]
+    pub day: String,
+}
+
+/// A win rate of the strong model is drawn for each request from a stated sample; the request needs it from a threshold on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NeedSection {
+    /// The threshold, 0 to 1; calibrated to `strong_share` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// Share of requests that shall go to the strong model: the threshold is this quantile from above of `win_rates`. Not
+    /// used unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strong_share: Option<f64>,
+    /// A sample of win rates, 0 to 1, quantiles linear between them. Evenly from 0 to 1 unless given.
+    #[serde(default = "even")]
+    pub win_rates: Vec<f64>,
+    /// Samples of classes that have their own; none unless given.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub classes: IndexMap<String, Vec<f64>>,
+}
+
+fn even() -> Vec<f64> {
+    vec![0.0, 1.0]
+}
+
+/// The most requests under way are over the least by more than `abs`, and by more than the factor `rel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImbalanceSection {
+    /// Requests.
+    pub abs: u32,
+    /// Factor, at least 1.
+    pub rel: f64,
+}
+
+/// The mean over replicas of the larger of waiting requests and KV use, each as a share of its threshold, is at least 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SaturationSection {
+    /// Waiting requests.
+    pub waiting: u32,
+    /// KV use, 0 to 1.
+    pub kv_use: f64,
+    /// Older samples count as saturated.
+    pub stale_after: String,
+}
+
+impl Default for SaturationSection {
+    fn default() -> Self {
+        SaturationSection { waiting: 5, kv_use: 0.8, stale_after: "200ms".into() }
+    }
+}
+
+/// Who is taken of scored candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PickerSection {
+    /// The highest score, the first among equals.
+    Max,
+    /// The highest score, by chance among equals.
+    MaxRandom,
+    /// By chance, in proportion to the score.
+    WeightedRandom,
+    /// The better of two taken by chance.
+    PowerOfTwo,
+    /// In turn.
+    RoundRobin,
+    /// By chance.
+    Random,
+    /// The lowest sum of weighted costs.
+    MinCost(MinCostSection),
+}
+
+/// Options of `min_cost`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MinCostSection {
+    /// Above 0: by chance, cheaper is likelier; the lowest for sure at 0.
+    pub temperature: f64,
+    /// Among equals at temperature 0: `lowest` (the first), `random` or `rotate`.
+    pub ties: TiesSection,
+}
+
+/// Who is taken among equals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TiesSection {
+    /// The first.
+    #[default]
+    Lowest,
+    /// By chance.
+    Random,
+    /// The first from a place that moves on with every decision.
+    Rotate,
+}
+
+/// An approximate index of prefixes, made of what was sent where; it knows nothing of what engines evict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrefixSection {
+    /// Who was sent a prefix last owns it, as in SGLang's tree, and the other keys say nothing; not so
+    /// unless given.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tree: bool,
+    /// Tokens of a block.
+    pub block_tokens: u32,
+    /// Blocks remembered for each replica, least recently sent forgotten first.
+    pub blocks: u32,
+    /// Tokens of a prompt that are looked at.
+    pub max_tokens: u32,
+}
+
+impl Default for PrefixSection {
+    fn default() -> Self {
+        let rule = super::BlockRule::default();
+        PrefixSection { tree: false, block_tokens: rule.block_tokens, blocks: rule.blocks, max_tokens: rule.max_tokens }
+    }
+}
+
+/// Constants of NVIDIA Dynamo's cost: `prefill_scale * max(0, prefill - overlap_credit * overlap) + decode + active_weight *
+/// active`, in blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KvCostSection {
+    /// Tokens of a block.
+    pub block_tokens: u32,
+    /// Credit for a block that was sent there before.
+    pub overlap_credit: f64,
+    /// Weight of prefill against decode.
+    pub prefill_scale: f64,
+    /// Blocks that an active request counts.
+    pub active_weight: f64,
+}
+
+impl Default for KvCostSection {
+    fn default() -> Self {
+        let c = super::KvCost::default();
+        KvCostSection {
+            block_tokens: c.block_tokens,
+            overlap_credit: c.overlap_credit,
+            prefill_scale: c.prefill_scale,
+            active_weight: c.active_weight,
+        }
+    }
+}
+
+/// Scraping of engine signals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScrapeSection {
+    /// Time between samples.
+    pub interval: String,
+    /// Time from a sample until it is seen.
+    pub delay: String,
+}
+
+impl Default for ScrapeSection {
+    fn default() -> Self {
+        ScrapeSection { interval: "1s".into(), delay: "0s".into() }
+    }
+}
