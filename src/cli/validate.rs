@@ -1,6 +1,6 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
-use super::{Exit, Format, engine_settings, measured, printer};
+use super::{Exit, Format, engine_settings, figures, measured, printer};
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
@@ -43,6 +43,9 @@ pub struct Args {
     /// Score data that the profile was fitted on
     #[arg(long)]
     seen: bool,
+    /// Send each request where it went in the recording, to tell the router's error from the engines' (fleet)
+    #[arg(long)]
+    recorded_choices: bool,
     /// Targets that must be met (TOML: [overall.METRIC] median_ape = 0.05)
     #[arg(long, value_name = "FILE")]
     require: Option<PathBuf>,
@@ -83,6 +86,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         split: args.folds.map(Split::Folds).or(leave_out),
         analytic,
         seen: args.seen,
+        recorded_choices: args.recorded_choices,
         model: args.model.clone(),
         gpu: args.gpu.clone(),
         engine: engine_settings::parse(&args.engine)?,
@@ -135,6 +139,9 @@ fn targets(path: &Path) -> Result<Targets, String> {
 }
 
 fn text(s: &Scores, render: impl Fn(&Sheet) -> String) -> String {
+    if s.figures {
+        return figures::text(s, render);
+    }
     let head = ["group", "metric", "n", "median", "p90", "bias", "baseline"];
     let mut sheet = Sheet::new("", &head, 2);
     for g in &s.groups {

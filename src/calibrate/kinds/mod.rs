@@ -1,6 +1,7 @@
 //! The kinds of measurements: one file each, with its source, its reader, its protocol and its scoring.
 pub mod bench_serve;
 pub mod engine_steps;
+pub mod fleet;
 pub mod inferencex;
 pub mod llmservingsim;
 pub mod ml_energy;
