@@ -5,7 +5,7 @@
 use crate::engine::{Engine, EngineMode, VllmConfig};
 use crate::gateway::{BackendFacts, Resilience, Routing};
 use crate::latency::Features;
-use crate::sim::{PoolSpec, WorldSpec, simulate};
+use crate::sim::{PoolSpec, SimStats, WorldSpec, simulate};
 use crate::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
     RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
@@ -175,13 +175,15 @@ fn pool((config, step_time): &Served, mode: EngineMode) -> PoolSpec {
     }
 }
 
-fn run(
-    trial: &Trial,
+/// Simulates replicas behind a router, fed by `source`; `scrape` is interval and delay of the loads that the router sees.
+pub(super) fn simulate_fleet(
     replicas: &[Served],
     routing: Routing,
+    scrape: (SimTime, SimTime),
     mode: EngineMode,
-    now: &Arc<AtomicU64>,
-) -> Result<Played, String> {
+    source: &mut dyn Source,
+    sink: &mut impl RecordSink,
+) -> Result<SimStats, String> {
     let spec = WorldSpec {
         seed: 1,
         replicate: 0,
@@ -189,18 +191,34 @@ fn run(
         endpoints: Vec::new(),
         routing,
         resilience: Resilience { timeout: SimTime::NEVER, retries: 0 },
-        scrape: (SimTime::from_secs(1), SimTime::ZERO),
+        scrape,
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
     };
+    let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    simulate(&spec, source, sink, &progress, &stop).map_err(|e| e.to_string())
+}
+
+fn run(
+    trial: &Trial,
+    replicas: &[Served],
+    routing: Routing,
+    mode: EngineMode,
+    now: &Arc<AtomicU64>,
+) -> Result<Played, String> {
     let mut source = TrialSource::new(trial, now.clone());
     let n = trial.requests.len();
-    let (replicas, cached) = (vec![u32::MAX; n], vec![0; n]);
-    let mut sink = Results { timings: vec![None; n], gaps: Vec::new(), lags: trial.lags, replicas, cached };
-    let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let stats = simulate(&spec, &mut source, &mut sink, &progress, &stop).map_err(|e| e.to_string())?;
+    let mut sink = Results {
+        timings: vec![None; n],
+        gaps: Vec::new(),
+        lags: trial.lags,
+        replicas: vec![u32::MAX; n],
+        cached: vec![0; n],
+    };
+    let scrape = (SimTime::from_secs(1), SimTime::ZERO);
+    let stats = simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
     let whole = |(i, t): (usize, Option<Timing>)| {
         let r = &trial.requests[i];
         t.ok_or_else(|| {

@@ -2,12 +2,13 @@
 use super::fit::lags;
 use super::kinds::requests::RequestRun;
 use super::kinds::{
-    bench_serve, config, engine_steps, fleet, inferencex, llmservingsim, ml_energy, static_batch, vllm_requests,
-    vllm_stages,
+    bench_serve, config, engine_steps, fleet, inferencex, llmservingsim, ml_energy, routing, static_batch,
+    vllm_requests, vllm_stages,
 };
 use super::machine::{self, StepOptions};
 use super::refit::{Split, cross_validate};
 use super::score::{Group, Scores};
+use super::setup::Setup;
 use super::supply::{Supply, curves};
 use super::trial::Lags;
 use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
@@ -38,11 +39,13 @@ pub enum Kind {
     EngineSteps,
     /// A recorded fleet of engines behind a router.
     Fleet,
+    /// Routing policies measured on a fleet, a row a policy and rate.
+    Routing,
 }
 
 impl Kind {
     /// All of them with their names.
-    pub const ALL: [(Kind, &'static str); 9] = [
+    pub const ALL: [(Kind, &'static str); 10] = [
         (Kind::Inferencex, "inferencex"),
         (Kind::VllmRequests, "vllm-requests"),
         (Kind::MlEnergy, "ml-energy"),
@@ -52,6 +55,7 @@ impl Kind {
         (Kind::VllmStages, "vllm-stages"),
         (Kind::EngineSteps, "engine-steps"),
         (Kind::Fleet, "fleet"),
+        (Kind::Routing, "routing"),
     ];
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -86,6 +90,8 @@ pub struct Options {
     pub seen: bool,
     /// Send each request where it went in the recording, to tell the router's error from the engines' (fleet).
     pub recorded_choices: bool,
+    /// `key.path=value` for the set-up of a fleet (routing).
+    pub set: Vec<String>,
     /// Model, where the files do not say it.
     pub model: Option<String>,
     /// GPU, where the files do not say it.
@@ -134,6 +140,7 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
     Ok(match kind {
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
         Kind::Fleet => fleet_scores(inputs, o)?,
+        Kind::Routing => routing_scores(inputs, o)?,
         Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
             request_scores(kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?
@@ -265,6 +272,29 @@ fn fleet_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
         scores.notes.push("the router's choices are the recording's".into());
     }
     scores.order = Some(order);
+    Ok(scores)
+}
+
+fn routing_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    if let Some(p) = &o.profile {
+        return Err(format!(
+            "profile {} is of {}; a set-up says its model and GPU, whose analytic step time predicts: leave --profile out",
+            p.name,
+            p.of_what()
+        ));
+    }
+    let mut set = o.set.clone();
+    set.extend(o.model.iter().map(|m| format!("fleet.model={m}")));
+    set.extend(o.gpu.iter().chain(&o.analytic).map(|g| format!("fleet.gpu={g}")));
+    let mut scores = Scores { figures: true, ..Scores::default() };
+    for input in inputs {
+        let measured = routing::read(input.text, &input.name)?;
+        let setup = match &input.beside {
+            Some(text) => Setup::parse(text, "the set-up", &set)?,
+            None => Setup::published(&measured.setup, &input.name, &set)?,
+        };
+        routing::score(&measured, &setup, &o.engine, &o.supply, &mut scores)?;
+    }
     Ok(scores)
 }
 

@@ -52,6 +52,9 @@ pub trait KvPool: Debug {
     /// Names the request's first `blocks` blocks. True if one of them is under another request's watch: that request must
     /// settle and register before this one looks up or registers anything.
     fn name(&mut self, table: &mut Self::Table, tokens: Tokens<'_>, blocks: u32) -> bool;
+    /// Of the first `blocks` blocks of a prompt those that are cached, from its start. A pure read: nothing is named. What a
+    /// request under watch has filled but not registered counts as not cached.
+    fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32;
     /// Finds the cached prefix of a request that holds nothing, at most `most` blocks, all of them named; remembers it for
     /// `take_hits`.
     fn look_up(&mut self, table: &mut Self::Table, most: u32) -> Hits;

@@ -6,6 +6,7 @@ pub mod inferencex;
 pub mod llmservingsim;
 pub mod ml_energy;
 pub mod requests;
+pub mod routing;
 pub mod rows;
 pub mod static_batch;
 pub mod vllm_requests;
