@@ -16,6 +16,8 @@ use crate::types::{
 pub struct Climbed {
     /// Times to first token, seconds, in the order of answers.
     pub ttft_s: Vec<f64>,
+    /// Mean over requests of the mean gap between an answer's tokens, seconds.
+    pub itl_mean_s: f64,
     /// Output tokens a second from the first arrival to the last answer.
     pub out_tok_s: f64,
     /// Share of prompt tokens that were cached.
@@ -142,6 +144,8 @@ impl Source for Stages<'_> {
 #[derive(Debug, Clone, Default)]
 struct Tally {
     ttft_s: Vec<f64>,
+    /// Sum of the mean gaps of answers.
+    gaps_s: f64,
     first: Option<SimTime>,
     last: SimTime,
     output: u64,
@@ -154,6 +158,7 @@ impl Tally {
         let took = self.last.since(self.first.unwrap_or(SimTime::ZERO)).as_secs_f64() + lag_s;
         Climbed {
             ttft_s: self.ttft_s.iter().map(|t| t + lag_s).collect(),
+            itl_mean_s: self.gaps_s / self.ttft_s.len().max(1) as f64,
             out_tok_s: self.output as f64 / took,
             cached_share: self.cached as f64 / self.prompt.max(1) as f64,
         }
@@ -176,6 +181,7 @@ impl RecordSink for Sink {
         };
         let tally = &mut self.stages[self.ends.partition_point(|end| *end <= r.index)];
         tally.ttft_s.push(ttft.as_secs_f64());
+        tally.gaps_s += (r.e2e - ttft).as_secs_f64() / f64::from(r.output_tokens.saturating_sub(1).max(1));
         tally.first = Some(tally.first.map_or(r.arrival, |f| f.min(r.arrival)));
         tally.last = tally.last.max(r.ended);
         tally.output += u64::from(r.output_tokens);

@@ -81,3 +81,42 @@ pub trait KvPool: Debug {
     /// Panics unless the pool's books agree.
     fn check(&self);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BlockPool, SpanPool};
+    use super::*;
+    use crate::types::ContentId;
+
+    fn run(id: ContentId, len: u32) -> Run {
+        Run { id, start: 0, len }
+    }
+
+    /// Asks about prompts while their blocks come, go idle and are evicted.
+    fn asked<P: KvPool>() {
+        let prompt = [run(ContentId::Named(1), 10), run(ContentId::Named(2), 6)];
+        let other = [run(ContentId::Named(1), 10), run(ContentId::Named(3), 6)];
+        let tokens = |prompt| Tokens { prompt, output: &[] };
+        let (mut pool, mut table) = (P::new(10, 4), P::Table::default());
+        assert_eq!(pool.cached(tokens(&prompt), 4), 0, "an empty pool has nothing");
+        pool.name(&mut table, tokens(&prompt), 4);
+        pool.take(&mut table, 4);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 0, "named is not yet cached");
+        pool.cache(&mut table, 4);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 4);
+        assert_eq!((pool.cached(tokens(&prompt), 3), pool.cached(tokens(&other), 4)), (3, 2));
+        pool.release(&mut table);
+        pool.retire(&mut table);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 4, "idle blocks stay cached");
+        let mut private = P::Table::default();
+        pool.take(&mut private, 6);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 3, "the sixth block taken was the prompt's last");
+        pool.check();
+    }
+
+    #[test]
+    fn both_pools_say_what_is_cached_and_change_nothing() {
+        asked::<BlockPool>();
+        asked::<SpanPool>();
+    }
+}

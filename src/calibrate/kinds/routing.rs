@@ -2,7 +2,7 @@
 //!
 //! Source: llm-d/llm-d-kv-cache-manager's benchmark of 2025 (data/calibration/llmd_routing_llama70b_4pods.csv, read
 //! 2026-11-24). Protocol: stages of constant rate one after the other, as `experiments/published/*.toml` say and assume.
-//! Judged: the order of policies, where each collapses, and one ratio. Throughput is printed.
+//! Judged: the order of policies, where each collapses, and one ratio. Throughput and gaps are printed.
 use super::super::collapse::{collapse, ratio};
 use super::super::fit::lags;
 use super::super::ladder::climb;
@@ -32,6 +32,8 @@ pub struct Point {
     pub ttft_mean_s: f64,
     /// Its 90th percentile.
     pub ttft_p90_s: f64,
+    /// Mean gap between tokens, seconds, if the file says one.
+    pub itl_mean_s: Option<f64>,
     /// Output tokens a second of the fleet.
     pub out_tok_s: f64,
 }
@@ -90,6 +92,7 @@ fn point(row: &Row<'_>, rate: &str, place: &str) -> Result<Point, String> {
         policy: row.text("policy").to_owned(),
         ttft_mean_s: row.positive("ttft_mean_s")?,
         ttft_p90_s: row.positive("ttft_p90_s")?,
+        itl_mean_s: (!row.text("itl_mean_s").is_empty()).then(|| row.positive("itl_mean_s")).transpose()?,
         out_tok_s: row.positive("out_tok_s")?,
     })
 }
@@ -193,6 +196,7 @@ pub fn score(
                 let mut group = Group { name, n: stage.ttft_s.len() as u64, ..Group::default() };
                 group.add("ttft_mean_s", mean(&stage.ttft_s).unwrap_or(f64::NAN), m.ttft_mean_s);
                 group.add("ttft_p90_s", p90, m.ttft_p90_s);
+                group.add("itl_mean_s", stage.itl_mean_s, m.itl_mean_s.unwrap_or(f64::NAN));
                 group.add("out_tok_s", stage.out_tok_s, m.out_tok_s);
                 scores.groups.push(group);
                 figures.push(Ordered { policy: (*policy).to_owned(), predicted: p90, measured: m.ttft_p90_s });
