@@ -1,3 +1,4 @@
+//! Readings, predictions and faults of `fleet`.
 use super::*;
 
 const RUN: &str = r#"{"kind":"run","name":"tiny","rate":2.0,"policy":"prefix-hash","replicas":2,"vllm":"0.32.0","scheduling":"sync","model":{"hidden_size":512,"intermediate_size":1408,"num_hidden_layers":8,"num_attention_heads":8,"num_key_value_heads":4,"dtype":"float32"},"engine":{"max_model_len":8192,"max_num_seqs":64,"max_num_batched_tokens":1024,"enable_prefix_caching":true,"num_gpu_blocks_override":40,"block_size":32,"num_gpu_blocks":40},"workload":{"groups":3,"prefix_tokens":64,"zipf":0.0,"seconds":60.0}}

@@ -1,3 +1,4 @@
+//! Readings, judgements and faults of `routing`.
 use super::*;
 
 const HEAD: &str = "setup,section,policy,out_tok_s,req_s,ttft_p90_s,ttft_mean_s,itl_mean_s\n";
