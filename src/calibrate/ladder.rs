@@ -36,11 +36,22 @@ pub fn climb(
     lags: Lags,
     routing: Routing,
 ) -> Result<Vec<Climbed>, String> {
+    climb_in(EngineMode::default(), setup, (seconds, rates), replicas, lags, routing)
+}
+
+fn climb_in(
+    mode: EngineMode,
+    setup: &Setup,
+    (seconds, rates): (u32, &[f64]),
+    replicas: &[Served],
+    lags: Lags,
+    routing: Routing,
+) -> Result<Vec<Climbed>, String> {
     let scrape = (setup.scrape()?, SimTime::ZERO);
     let mut source = Stages::new(setup, seconds, rates);
     let mut sink = Sink { ends: source.ends.clone(), ..Sink::default() };
     sink.stages.resize(source.ends.len(), Tally::default());
-    simulate_fleet(replicas, routing, scrape, EngineMode::default(), &mut source, &mut sink)?;
+    simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
     if sink.unserved > 0 {
         let (w, block) = (&setup.workload, &replicas[0].0);
         return Err(format!(
@@ -193,4 +204,33 @@ impl RecordSink for Sink {
         false
     }
     fn series(&mut self, _row: &SeriesRow) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::VllmConfig;
+    use crate::latency::Constant;
+    use std::sync::Arc;
+
+    /// A policy that looks into caches cuts strides wherever it looks; nothing may come of that.
+    #[test]
+    fn looking_into_caches_gives_the_same_with_and_without_strides() {
+        let set = ["workload.groups=6", "workload.prefix_tokens=100", "workload.question_tokens=30"];
+        let set: Vec<String> = set.into_iter().chain(["workload.output_tokens=70"]).map(String::from).collect();
+        let setup = Setup::published("37-capacity", "m", &set).unwrap();
+        // 60 blocks a pod: caches evict, and requests are preempted.
+        let engine = VllmConfig { num_blocks: 60, async_scheduling: false, ..VllmConfig::default() };
+        let step = Constant { base_fs: 10_000_000_000_000, ..Constant::default() };
+        let replicas: Vec<Served> = vec![(engine, Arc::new(step)); 3];
+        let play = |strides, reference_pool| {
+            let mode = EngineMode { strides, reference_pool };
+            let routing = setup.routing("precise-scheduling").unwrap();
+            climb_in(mode, &setup, (20, &[3.0, 9.0]), &replicas, Lags::default(), routing).unwrap()
+        };
+        let fast = play(true, false);
+        assert!(fast.iter().all(|s| s.cached_share > 0.0 && s.cached_share < 1.0), "{fast:?}");
+        assert_eq!(fast, play(false, false), "strides");
+        assert_eq!(fast, play(false, true), "vLLM's own pool, block by block");
+    }
 }
