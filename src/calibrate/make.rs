@@ -135,7 +135,7 @@ fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<F
         let mut first = only.clone();
         first.steps.truncate(cut);
         let part = from_steps(&[&first], &wanted)?;
-        let speed = engine_steps::speed(only, &part);
+        let speed = engine_steps::speed(&only.steps, &part);
         let mut group = Group::default();
         for (f, s) in &only.steps[cut..] {
             group.add("step_s", Fitted::new(&part, speed).price(f).as_secs_f64(), *s);

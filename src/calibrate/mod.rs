@@ -4,23 +4,30 @@
 //! Must keep true: `validate` and `calibrate` go through `sim::simulate`, like every run; what a profile was fitted on
 //! is not scored unawares; data that cannot tell a coefficient are refused by its name.
 //! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
+mod collapse;
 mod fit;
 mod frontend;
 mod hash;
 #[cfg(feature = "frames")]
 mod kernels;
 pub mod kinds;
+mod ladder;
 mod machine;
 mod make;
 mod nnls;
+mod order;
 mod refit;
+mod routers;
 mod score;
+mod score_json;
+mod setup;
 mod supply;
 mod table;
 mod targets;
 mod trial;
 mod validate;
 
+pub use collapse::{Collapse, Ratio};
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 pub use frontend::{FrontendFit, fit_frontend};
 #[cfg(feature = "frames")]
@@ -28,9 +35,12 @@ pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_pr
 pub use machine::{StepOptions, engine_for, gpu, model};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
+pub use order::Order;
 pub use refit::{Split, cross_validate};
-pub use score::{Errors, Group, Metrics, Pair, Scores, errors, quantile, whole};
+pub use routers::Router;
+pub use score::{Errors, Group, Metrics, Pair, Points, Scores, errors, points, quantile, whole};
+pub use setup::Setup;
 pub use supply::{Kernels, Supply, curves};
 pub use targets::Targets;
-pub use trial::{Lags, Loop, Played, Sent, Timing, Trial, play};
+pub use trial::{Lags, Loop, Played, Sent, Served, Timing, Trial, play, play_fleet};
 pub use validate::{Input, Kind, Options, validate};

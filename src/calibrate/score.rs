@@ -2,9 +2,10 @@
 //!
 //! Must keep true: quantiles interpolate linearly between order statistics, as NumPy's do, on both sides; metric names
 //! end in their unit.
+use super::collapse::{Collapse, Ratio};
+use super::order::Order;
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde::ser::SerializeMap;
 
 /// One prediction and what was measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Group {
     pub n: u64,
     /// Predictions.
     pub pairs: Vec<Pair>,
+    /// Predictions of shares, which are compared by their difference.
+    pub shares: Vec<Pair>,
 }
 
 impl Group {
@@ -33,6 +36,12 @@ impl Group {
     pub fn add(&mut self, metric: &'static str, predicted: f64, measured: f64) {
         if predicted.is_finite() && measured.is_finite() && measured > 0.0 {
             self.pairs.push(Pair { metric, predicted, measured });
+        }
+    }
+    /// Adds a share, where both are known.
+    pub fn add_share(&mut self, metric: &'static str, predicted: f64, measured: f64) {
+        if predicted.is_finite() && measured.is_finite() {
+            self.shares.push(Pair { metric, predicted, measured });
         }
     }
     /// Adds quantiles over requests of both sides.
@@ -77,6 +86,35 @@ pub struct Errors {
 /// Errors by metric, in the order of first mention.
 pub type Metrics = IndexMap<&'static str, Errors>;
 
+/// Differences of shares of one metric, in percentage points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Points {
+    /// Median of its size.
+    pub median: f64,
+    /// 90th percentile of its size.
+    pub p90: f64,
+    /// Mean with its sign; above 0 is predicted too large.
+    pub bias: f64,
+    /// Pairs it is over.
+    #[serde(skip)]
+    pub n: u64,
+}
+
+/// Differences of shares, by metric.
+pub fn points<'a>(shares: impl Iterator<Item = &'a Pair>) -> IndexMap<&'static str, Points> {
+    let mut signed: IndexMap<&'static str, Vec<f64>> = IndexMap::new();
+    for p in shares {
+        signed.entry(p.metric).or_default().push((p.predicted - p.measured) * 100.0);
+    }
+    let of = |(metric, signed): (&'static str, Vec<f64>)| {
+        let sizes: Vec<f64> = signed.iter().map(|e| e.abs()).collect();
+        let at = |q| quantile(&sizes, q).unwrap_or(f64::NAN);
+        let bias = mean(&signed).unwrap_or(f64::NAN);
+        (metric, Points { median: at(0.5), p90: at(0.9), bias, n: signed.len() as u64 })
+    };
+    signed.into_iter().map(of).collect()
+}
+
 /// Errors of pairs, by metric.
 pub fn errors<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Metrics {
     let mut signed: IndexMap<&'static str, Vec<f64>> = IndexMap::new();
@@ -105,6 +143,14 @@ pub struct Scores {
     pub trivial: Vec<Group>,
     /// What people should know: models used, factors, rows left out.
     pub notes: Vec<String>,
+    /// Each metric of a group is one figure, which people want to see.
+    pub figures: bool,
+    /// Whether policies stand in the measured order.
+    pub order: Option<Order>,
+    /// Where policies collapse.
+    pub collapse: Vec<Collapse>,
+    /// Ratios of policies that are judged by a factor.
+    pub ratios: Vec<Ratio>,
 }
 
 impl Scores {
@@ -117,38 +163,6 @@ impl Scores {
 /// Rows and errors over groups.
 pub fn whole(groups: &[Group]) -> (u64, Metrics) {
     (groups.iter().map(|g| g.n).sum(), errors(groups.iter().flat_map(|g| &g.pairs)))
-}
-
-struct ByGroup<'a>(&'a str, u64, Metrics);
-
-impl Serialize for ByGroup<'_> {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut map = s.serialize_map(None)?;
-        if !self.0.is_empty() {
-            map.serialize_entry("group", self.0)?;
-        }
-        map.serialize_entry("n", &self.1)?;
-        map.serialize_entry("metrics", &self.2)?;
-        map.end()
-    }
-}
-
-impl Serialize for Scores {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        fn rows<'a>(groups: impl Iterator<Item = &'a Group>) -> Vec<ByGroup<'a>> {
-            groups.map(|g| ByGroup(&g.name, g.n, errors(g.pairs.iter()))).collect()
-        }
-        let (n, metrics) = self.overall();
-        let mut map = s.serialize_map(None)?;
-        map.serialize_entry("kind", self.kind)?;
-        map.serialize_entry("groups", &rows(self.groups.iter()))?;
-        map.serialize_entry("overall", &ByGroup("", n, metrics))?;
-        map.serialize_entry("not_judged", &rows(self.apart.iter().map(|(g, _)| g)))?;
-        let (n, metrics) = whole(&self.trivial);
-        map.serialize_entry("trivial_baseline", &ByGroup("", n, metrics))?;
-        map.serialize_entry("notes", &self.notes)?;
-        map.end()
-    }
 }
 
 #[cfg(test)]
@@ -165,7 +179,7 @@ mod tests {
 
     #[test]
     fn errors_are_shares_of_what_was_measured() {
-        let mut g = Group { name: "a".into(), n: 3, pairs: Vec::new() };
+        let mut g = Group { name: "a".into(), n: 3, ..Group::default() };
         for (p, m) in [(1.1, 1.0), (0.8, 1.0), (2.0, 2.0), (1.0, 0.0), (f64::NAN, 1.0)] {
             g.add("ttft_s", p, m);
         }
@@ -176,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_json_has_the_shape_of_the_issue() {
-        let mut g = Group { name: "a".into(), n: 2, pairs: Vec::new() };
+        let mut g = Group { name: "a".into(), n: 2, ..Group::default() };
         g.add("tpot_s", 3.0, 2.0);
         let json = serde_json::to_value(Scores { kind: "inferencex", groups: vec![g], ..Scores::default() }).unwrap();
         let want = serde_json::json!({"median_ape": 0.5, "p90_ape": 0.5, "bias": 0.5});

@@ -5,7 +5,7 @@
 use crate::engine::{Engine, EngineMode, VllmConfig};
 use crate::gateway::{BackendFacts, Resilience, Routing};
 use crate::latency::Features;
-use crate::sim::{PoolSpec, WorldSpec, simulate};
+use crate::sim::{PoolSpec, SimStats, WorldSpec, simulate};
 use crate::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
     RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
@@ -112,14 +112,39 @@ pub struct Played {
     pub steps: u64,
     /// Each of them, where asked for.
     pub log: Vec<Logged>,
+    /// By request: the replica that served it.
+    pub replicas: Vec<u32>,
+    /// By request: prompt tokens that it found in a prefix cache.
+    pub cached: Vec<u32>,
 }
+
+/// A replica of a fleet: its engine and its step time.
+pub type Served = (VllmConfig, Arc<dyn StepTime>);
 
 /// Plays a trial with strides, keeping no steps.
 ///
 /// # Errors
 /// A request that the engine can never hold, with its number.
 pub fn play(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
-    run(trial, step_time, EngineMode::default(), &Arc::default())
+    run(
+        trial,
+        &[(trial.engine.clone(), step_time)],
+        Routing::least_outstanding(),
+        EngineMode::default(),
+        &Arc::default(),
+    )
+}
+
+/// Plays a trial on several replicas, each with its own engine and step time, behind a router that sends what arrives.
+/// Loads are scraped every second, as everywhere.
+///
+/// # Errors
+/// As [`play`]; more than 64 replicas.
+pub fn play_fleet(trial: &Trial, replicas: &[Served], routing: Routing) -> Result<Played, String> {
+    if replicas.is_empty() || replicas.len() > 64 {
+        return Err(format!("{} replicas; a fleet that is measured has 1 to 64", replicas.len()));
+    }
+    run(trial, replicas, routing, EngineMode::default(), &Arc::default())
 }
 
 /// Plays a trial step by step and keeps each step.
@@ -130,38 +155,70 @@ pub fn play_logged(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played
     let now = Arc::new(AtomicU64::new(0));
     let log = Arc::new(Log { inner: step_time, now: now.clone(), steps: Mutex::new(Vec::new()) });
     let mode = EngineMode { strides: false, ..EngineMode::default() };
-    let mut played = run(trial, log.clone(), mode, &now)?;
+    let replicas = [(trial.engine.clone(), log.clone() as Arc<dyn StepTime>)];
+    let mut played = run(trial, &replicas, Routing::least_outstanding(), mode, &now)?;
     played.log = std::mem::take(&mut *log.steps.lock().expect("log-whole: one thread plays a trial"));
     Ok(played)
 }
 
-fn run(trial: &Trial, step_time: Arc<dyn StepTime>, mode: EngineMode, now: &Arc<AtomicU64>) -> Result<Played, String> {
-    let config = trial.engine.clone();
+/// One replica as a pool of its own, so that each has its own step time.
+fn pool((config, step_time): &Served, mode: EngineMode) -> PoolSpec {
+    let config = config.clone();
+    PoolSpec {
+        name: "measured".into(),
+        replicas: 1,
+        gpus_per_replica: 1,
+        facts: BackendFacts { internal: true, capability: Capability::Frontier, max_context_tokens: u32::MAX },
+        engine: Box::new(move || Engine::vllm(config.clone(), mode)),
+        step_time: step_time.clone(),
+        assumed_prefill_tokens_per_s: 10_000,
+    }
+}
+
+/// Simulates replicas behind a router, fed by `source`; `scrape` is interval and delay of the loads that the router sees.
+pub(super) fn simulate_fleet(
+    replicas: &[Served],
+    routing: Routing,
+    scrape: (SimTime, SimTime),
+    mode: EngineMode,
+    source: &mut dyn Source,
+    sink: &mut impl RecordSink,
+) -> Result<SimStats, String> {
     let spec = WorldSpec {
         seed: 1,
         replicate: 0,
-        pools: vec![PoolSpec {
-            name: "measured".into(),
-            replicas: 1,
-            gpus_per_replica: 1,
-            facts: BackendFacts { internal: true, capability: Capability::Frontier, max_context_tokens: u32::MAX },
-            engine: Box::new(move || Engine::vllm(config.clone(), mode)),
-            step_time,
-            assumed_prefill_tokens_per_s: 10_000,
-        }],
+        pools: replicas.iter().map(|r| pool(r, mode)).collect(),
         endpoints: Vec::new(),
-        routing: Routing::least_outstanding(),
+        routing,
         resilience: Resilience { timeout: SimTime::NEVER, retries: 0 },
-        scrape: (SimTime::from_secs(1), SimTime::ZERO),
+        scrape,
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
     };
-    let mut source = TrialSource::new(trial, now.clone());
-    let mut sink = Results { timings: vec![None; trial.requests.len()], gaps: Vec::new(), lags: trial.lags };
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let stats = simulate(&spec, &mut source, &mut sink, &progress, &stop).map_err(|e| e.to_string())?;
+    simulate(&spec, source, sink, &progress, &stop).map_err(|e| e.to_string())
+}
+
+fn run(
+    trial: &Trial,
+    replicas: &[Served],
+    routing: Routing,
+    mode: EngineMode,
+    now: &Arc<AtomicU64>,
+) -> Result<Played, String> {
+    let mut source = TrialSource::new(trial, now.clone());
+    let n = trial.requests.len();
+    let mut sink = Results {
+        timings: vec![None; n],
+        gaps: Vec::new(),
+        lags: trial.lags,
+        replicas: vec![u32::MAX; n],
+        cached: vec![0; n],
+    };
+    let scrape = (SimTime::from_secs(1), SimTime::ZERO);
+    let stats = simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
     let whole = |(i, t): (usize, Option<Timing>)| {
         let r = &trial.requests[i];
         t.ok_or_else(|| {
@@ -172,7 +229,8 @@ fn run(trial: &Trial, step_time: Arc<dyn StepTime>, mode: EngineMode, now: &Arc<
         })
     };
     let timings = sink.timings.into_iter().enumerate().map(whole).collect::<Result<Vec<_>, _>>()?;
-    Ok(Played { timings, gaps: sink.gaps, steps: stats.engine_steps, log: Vec::new() })
+    let Results { gaps, replicas, cached, .. } = sink;
+    Ok(Played { timings, gaps, steps: stats.engine_steps, log: Vec::new(), replicas, cached })
 }
 
 /// Yields the requests as they reach the engine.
@@ -240,10 +298,15 @@ struct Results {
     timings: Vec<Option<Timing>>,
     gaps: Vec<GapRun>,
     lags: Lags,
+    replicas: Vec<u32>,
+    cached: Vec<u32>,
 }
 
 impl RecordSink for Results {
-    fn attempt(&mut self, _record: &AttemptRecord) {}
+    fn attempt(&mut self, record: &AttemptRecord) {
+        self.replicas[record.request as usize] = record.replica;
+        self.cached[record.request as usize] = record.cached_tokens;
+    }
     fn request(&mut self, r: &RequestRecord) {
         let Some(ttft) = r.ttft.filter(|_| r.outcome == Outcome::Completed) else { return };
         self.timings[r.index as usize] = Some(Timing {

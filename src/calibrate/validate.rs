@@ -2,11 +2,13 @@
 use super::fit::lags;
 use super::kinds::requests::RequestRun;
 use super::kinds::{
-    bench_serve, config, engine_steps, inferencex, llmservingsim, ml_energy, static_batch, vllm_requests, vllm_stages,
+    bench_serve, config, engine_steps, fleet, inferencex, llmservingsim, ml_energy, routing, static_batch,
+    vllm_requests, vllm_stages,
 };
 use super::machine::{self, StepOptions};
 use super::refit::{Split, cross_validate};
 use super::score::{Group, Scores};
+use super::setup::Setup;
 use super::supply::{Supply, curves};
 use super::trial::Lags;
 use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
@@ -35,11 +37,15 @@ pub enum Kind {
     VllmStages,
     /// A recorded engine, step by step.
     EngineSteps,
+    /// A recorded fleet of engines behind a router.
+    Fleet,
+    /// Routing policies measured on a fleet, a row a policy and rate.
+    Routing,
 }
 
 impl Kind {
     /// All of them with their names.
-    pub const ALL: [(Kind, &'static str); 8] = [
+    pub const ALL: [(Kind, &'static str); 10] = [
         (Kind::Inferencex, "inferencex"),
         (Kind::VllmRequests, "vllm-requests"),
         (Kind::MlEnergy, "ml-energy"),
@@ -48,6 +54,8 @@ impl Kind {
         (Kind::LlmServingSim, "llmservingsim"),
         (Kind::VllmStages, "vllm-stages"),
         (Kind::EngineSteps, "engine-steps"),
+        (Kind::Fleet, "fleet"),
+        (Kind::Routing, "routing"),
     ];
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -80,6 +88,10 @@ pub struct Options {
     pub also: Vec<RequestRun>,
     /// Score rows that the profile was fitted on.
     pub seen: bool,
+    /// Send each request where it went in the recording, to tell the router's error from the engines' (fleet).
+    pub recorded_choices: bool,
+    /// `key.path=value` for the set-up of a fleet (routing).
+    pub set: Vec<String>,
     /// Model, where the files do not say it.
     pub model: Option<String>,
     /// GPU, where the files do not say it.
@@ -122,8 +134,13 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
             kind.name()
         ));
     }
+    if o.recorded_choices && kind != Kind::Fleet {
+        return Err(format!("--recorded-choices: only files of fleet record them, not {}: leave it out", kind.name()));
+    }
     Ok(match kind {
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
+        Kind::Fleet => fleet_scores(inputs, o)?,
+        Kind::Routing => routing_scores(inputs, o)?,
         Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
             request_scores(kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?
@@ -201,37 +218,82 @@ fn refuse(profile: &Profile, name: &str, of: &str) -> String {
     format!("profile {} is of {}; {name} is of {of}: give a profile for that", profile.name, profile.of_what())
 }
 
+/// The profile of a recorded engine's model and type.
+fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Result<&'a Profile, String> {
+    if let Some(what) = o.supply.what() {
+        return Err(format!(
+            "{what} price kernels of a GPU of the catalogue; {name} is of a model that has none: give a profile of \
+             `baseload calibrate --kind engine-steps`"
+        ));
+    }
+    let fits = |p: &Profile| p.model == model && p.dtype == dtype;
+    let of = format!("{model} in {dtype}");
+    match &o.profile {
+        Some(p) if fits(p) => Ok(p),
+        Some(p) => Err(refuse(p, name, &of)),
+        None if o.analytic.is_some() => {
+            let gpu = o.analytic.as_deref().unwrap_or_default();
+            Err(format!("profile {gpu} is of that GPU; {name} is of {of}: leave --profile out"))
+        }
+        None => Profile::embedded().iter().find(|p| fits(p)).ok_or_else(|| {
+            format!("{name}: no profile is of {of}; make one with `baseload calibrate`, and give it with --profile")
+        }),
+    }
+}
+
 fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
     let mut scores = Scores::default();
     for input in inputs {
-        if let Some(what) = o.supply.what() {
-            return Err(format!(
-                "{what} price kernels of a GPU of the catalogue; {} is of a model that has none: give a profile of \
-                 `baseload calibrate --kind engine-steps`",
-                input.name
-            ));
-        }
         let run = engine_steps::read(input.text, &input.name)?;
-        let fits = |p: &Profile| p.model == run.model && p.dtype == run.dtype;
-        let of = format!("{} in {}", run.model, run.dtype);
-        let profile = match &o.profile {
-            Some(p) if fits(p) => p,
-            Some(p) => return Err(refuse(p, &input.name, &of)),
-            None if o.analytic.is_some() => {
-                let gpu = o.analytic.as_deref().unwrap_or_default();
-                return Err(format!("profile {gpu} is of that GPU; {} is of {of}: leave --profile out", input.name));
-            }
-            None => Profile::embedded().iter().find(|p| fits(p)).ok_or_else(|| {
-                format!(
-                    "{}: no profile is of {of}; make one with `baseload calibrate`, and give it with --profile",
-                    input.name
-                )
-            })?,
-        };
+        let profile = recorded_by(&input.name, &run.model, &run.dtype, o)?;
         unseen(profile, &run.hash, &input.name, o.seen)?;
         let (group, speed) = engine_steps::score(&run, &profile.step)?;
         scores.notes.push(format!("{}: profile {}, speed factor {speed:.3}", run.name, profile.name));
         scores.groups.push(group);
+    }
+    Ok(scores)
+}
+
+fn fleet_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    let mut scores = Scores { figures: true, ..Scores::default() };
+    let mut runs = Vec::new();
+    for input in inputs {
+        let run = fleet::read(input.text, &input.name)?;
+        let profile = recorded_by(&input.name, &run.model, &run.dtype, o)?;
+        unseen(profile, &run.hash, &input.name, o.seen)?;
+        let (group, speeds) = fleet::score(&run, &profile.step, o.recorded_choices)?;
+        let speeds: Vec<String> = speeds.iter().map(|s| format!("{s:.3}")).collect();
+        scores.notes.push(format!("{}: profile {}, speed factors {}", run.name, profile.name, speeds.join(" ")));
+        scores.groups.push(group);
+        runs.push(run);
+    }
+    let order = fleet::order(&runs, &scores.groups);
+    if o.recorded_choices {
+        scores.notes.push("the router's choices are the recording's".into());
+    }
+    scores.order = Some(order);
+    Ok(scores)
+}
+
+fn routing_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    if let Some(p) = &o.profile {
+        return Err(format!(
+            "profile {} is of {}; a set-up says its model and GPU, whose analytic step time predicts: leave --profile out",
+            p.name,
+            p.of_what()
+        ));
+    }
+    let mut set = o.set.clone();
+    set.extend(o.model.iter().map(|m| format!("fleet.model={m}")));
+    set.extend(o.gpu.iter().chain(&o.analytic).map(|g| format!("fleet.gpu={g}")));
+    let mut scores = Scores { figures: true, ..Scores::default() };
+    for input in inputs {
+        let measured = routing::read(input.text, &input.name)?;
+        let setup = match &input.beside {
+            Some(text) => Setup::parse(text, "the set-up", &set)?,
+            None => Setup::published(&measured.setup, &input.name, &set)?,
+        };
+        routing::score(&measured, &setup, &o.engine, &o.supply, &mut scores)?;
     }
     Ok(scores)
 }
@@ -337,7 +399,7 @@ fn request_scores(
         let others = (0..runs.len())
             .filter(|&j| j != i && std::mem::discriminant(&runs[j].sending) == std::mem::discriminant(&run.sending));
         if let Some(near) = others.min_by(|a, b| apart(a).total_cmp(&apart(b))) {
-            let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, pairs: Vec::new() };
+            let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, ..Group::default() };
             for (own, there) in figures[i].pairs.iter().zip(&figures[near].pairs) {
                 group.add(own.metric, there.measured, own.measured);
             }

@@ -1,5 +1,5 @@
 //! Opening files of measurements, for `validate` and `calibrate`.
-use crate::calibrate::{Input, Kind};
+use crate::calibrate::{Input, Kind, Setup};
 use crate::experiment::open_text;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -31,6 +31,37 @@ pub fn open(files: &[PathBuf]) -> Result<Vec<Input>, String> {
         Ok(Input { name: short_name(&path), text: open_text(&path)?, beside: beside(&path)? })
     };
     files.iter().map(open).collect()
+}
+
+/// Opens a measurement of routing: a CSV, or a set-up that names its measurement below `BASELOAD_DATA`. The set-up's text,
+/// where a file says it, comes beside it.
+pub fn open_routing(path: &Path, setup: Option<&Path>) -> Result<Input, String> {
+    let read = |p: &Path| {
+        let mut text = String::new();
+        let shown = |e| format!("{}: {e}", p.display());
+        open_text(p)?.read_to_string(&mut text).map_err(shown)?;
+        Ok::<String, String>(text)
+    };
+    let is_setup = path.extension().is_some_and(|e| e == "toml");
+    if !is_setup {
+        let beside = setup.map(read).transpose()?;
+        return Ok(Input { name: short_name(path), text: open_text(path)?, beside });
+    }
+    if setup.is_some() {
+        return Err(format!("{}: is a set-up itself; leave --setup out, or give the measurement", path.display()));
+    }
+    let text = read(path)?;
+    let named = Setup::parse(&text, &path.display().to_string(), &[])?.measured.ok_or_else(|| {
+        format!("{}: it names no measurement (key `measured`); give that as FILE and this with --setup", path.display())
+    })?;
+    let data = std::env::var("BASELOAD_DATA").map_err(|_| {
+        format!(
+            "{}: its measurement, {named}, lies in the folder that BASELOAD_DATA names, which is not set",
+            path.display()
+        )
+    })?;
+    let measured = Path::new(&data).join(named);
+    Ok(Input { name: short_name(&measured), text: open_text(&measured)?, beside: Some(text) })
 }
 
 /// The file's name; its folder's too where the name alone says nothing.

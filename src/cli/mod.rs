@@ -10,6 +10,7 @@ mod catalog;
 mod conformance;
 mod dry_run;
 mod engine_settings;
+mod figures;
 mod gate;
 mod list;
 mod measured;

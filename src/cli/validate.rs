@@ -1,6 +1,6 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
-use super::{Exit, Format, engine_settings, measured, printer};
+use super::{Exit, Format, engine_settings, figures, measured, printer};
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
@@ -43,6 +43,16 @@ pub struct Args {
     /// Score data that the profile was fitted on
     #[arg(long)]
     seen: bool,
+    /// Send each request where it went in the recording, to tell the router's error from the engines' (fleet)
+    #[arg(long)]
+    recorded_choices: bool,
+    /// The fleet that was measured, and its policies (routing): a file like experiments/published/llmd-37-capacity.toml;
+    /// without it, the published one that the measurement names. Given as FILE, it names its measurement itself
+    #[arg(long, value_name = "FILE")]
+    setup: Option<PathBuf>,
+    /// A key of that set-up, such as fleet.pods=8; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Targets that must be met (TOML: [overall.METRIC] median_ape = 0.05)
     #[arg(long, value_name = "FILE")]
     require: Option<PathBuf>,
@@ -83,11 +93,13 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         split: args.folds.map(Split::Folds).or(leave_out),
         analytic,
         seen: args.seen,
+        recorded_choices: args.recorded_choices,
+        set: args.set.clone(),
         model: args.model.clone(),
         gpu: args.gpu.clone(),
         engine: engine_settings::parse(&args.engine)?,
     };
-    let scores = calibrate::validate(args.kind, measured::open(&args.files)?, &options)?;
+    let scores = calibrate::validate(args.kind, inputs(args)?, &options)?;
     if let Some(path) = &args.html {
         let page = report::validation_page(&scores);
         std::fs::write(path, page).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -103,6 +115,19 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     missed.iter().for_each(|m| printer::error(&format!("missed: {m}")));
     Err(Exit::Worse)
+}
+
+/// The measurements, each of routing with its set-up beside it where one is given.
+fn inputs(args: &Args) -> Result<Vec<calibrate::Input>, String> {
+    if args.kind == Kind::Routing {
+        return args.files.iter().map(|f| measured::open_routing(f, args.setup.as_deref())).collect();
+    }
+    for (flag, given) in [("--setup", args.setup.is_some()), ("--set", !args.set.is_empty())] {
+        if given {
+            return Err(format!("{flag}: only --kind routing has a set-up; leave it out"));
+        }
+    }
+    measured::open(&args.files)
 }
 
 /// The runs that join a fit.
@@ -135,6 +160,9 @@ fn targets(path: &Path) -> Result<Targets, String> {
 }
 
 fn text(s: &Scores, render: impl Fn(&Sheet) -> String) -> String {
+    if s.figures {
+        return figures::text(s, render);
+    }
     let head = ["group", "metric", "n", "median", "p90", "bias", "baseline"];
     let mut sheet = Sheet::new("", &head, 2);
     for g in &s.groups {

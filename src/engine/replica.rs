@@ -9,7 +9,7 @@ use super::static_batch::StaticScheduler;
 use super::stride::Ahead;
 use super::vllm::{VllmConfig, VllmScheduler};
 use crate::kv::BlockPool;
-use crate::types::{AttemptId, Effect, FailureCause, Femtos, GapRun, Job, Load, SimTime, StepTime};
+use crate::types::{AttemptId, Effect, FailureCause, Femtos, GapRun, Job, Load, Run, SimTime, StepTime};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -291,6 +291,18 @@ impl Replica {
             load.kv_used_blocks += self.engine.get().blocks_after(ahead.cycles_before(before));
         }
         load
+    }
+
+    /// Tokens of a prompt that are in the prefix cache, from its start: what an index fed by KV events without delay knows.
+    /// A pure read; exact after [`Replica::settle`] at this instant.
+    pub fn cached_tokens(&self, prompt: &[Run]) -> u64 {
+        self.engine.get().cached_tokens(prompt)
+    }
+
+    /// Brings the engine's books to `now`, for somebody who looks at more than `observe` shows. What follows is what would
+    /// have followed.
+    pub fn settle(&mut self, now: SimTime, out: &mut Outbox) {
+        self.catch_up(now, out);
     }
 
     /// Dies: every job fails, whatever is in flight is lost.

@@ -1,6 +1,6 @@
 //! The seam between a scheduler (a state machine without a clock) and the replica that owns the clock.
 use super::batch::{Batch, StepResult};
-use crate::types::{AttemptId, FailureCause, Femtos, Job, Load, SimTime};
+use crate::types::{AttemptId, FailureCause, Femtos, Job, Load, Run, SimTime};
 
 /// A run of equal decode steps that an engine may take in one event. A cycle is the update of the oldest batch in
 /// flight and the schedule of the next one.
@@ -27,6 +27,10 @@ pub trait Scheduler {
     fn update(&mut self, batch: &Batch, result: &mut StepResult);
     /// What a gateway may see.
     fn load(&self) -> Load;
+    /// Tokens of a prompt whose blocks are in the prefix cache, from its start. A pure read.
+    fn cached_tokens(&self, _prompt: &[Run]) -> u64 {
+        0
+    }
     /// Jobs that have not ended.
     fn unfinished(&self) -> usize;
     /// Drops everything, batches in flight included: pushes each job with the tokens it had emitted, ordered by attempt.

@@ -20,6 +20,9 @@ pub enum Scorer {
     KvUse,
     /// Share of the prompt that was sent there before, by the approximate index (llm-d's prefix scorer, SGLang's tree).
     Prefix,
+    /// Share of the prompt that is in the replica's prefix cache, by an index fed by KV events without delay (llm-d's
+    /// precise prefix scorer).
+    CachedPrefix,
     /// `0.5 * (1 - min(waiting, 128) / 128)`, scraped (llm-d).
     LoadAware,
     /// `1 - min(tokens, 4194304) / 4194304`, prompt tokens under way there (llm-d).
@@ -81,12 +84,13 @@ impl KvCost {
 }
 
 /// Every scorer and its name in experiment files.
-pub const SCORERS: [(&str, Scorer); 16] = [
+pub const SCORERS: [(&str, Scorer); 17] = [
     ("queue", Scorer::Queue),
     ("running", Scorer::Running),
     ("outstanding", Scorer::Outstanding),
     ("kv_use", Scorer::KvUse),
     ("prefix", Scorer::Prefix),
+    ("cached_prefix", Scorer::CachedPrefix),
     ("load_aware", Scorer::LoadAware),
     ("token_load", Scorer::TokenLoad),
     ("session", Scorer::Session),
@@ -119,13 +123,30 @@ impl Scorer {
     pub fn is_cost(self) -> bool {
         !matches!(
             self,
-            Scorer::KvUse | Scorer::Prefix | Scorer::LoadAware | Scorer::TokenLoad | Scorer::Session | Scorer::Weight
+            Scorer::KvUse
+                | Scorer::Prefix
+                | Scorer::CachedPrefix
+                | Scorer::LoadAware
+                | Scorer::TokenLoad
+                | Scorer::Session
+                | Scorer::Weight
         )
     }
     /// Whether only own replicas have it.
     pub fn own_only(self) -> bool {
         use Scorer as S;
-        matches!(self, S::Queue | S::Running | S::KvUse | S::Prefix | S::LoadAware | S::Session | S::KvCost | S::VllmDp)
+        matches!(
+            self,
+            S::Queue
+                | S::Running
+                | S::KvUse
+                | S::Prefix
+                | S::CachedPrefix
+                | S::LoadAware
+                | S::Session
+                | S::KvCost
+                | S::VllmDp
+        )
     }
     /// What it is, in words.
     pub fn meaning(self) -> &'static str {
@@ -152,6 +173,7 @@ impl Scorer {
     pub fn add_needs(self, needs: &mut Needs) {
         use Scorer as S;
         needs.loads |= matches!(self, S::Queue | S::Running | S::KvUse | S::LoadAware | S::VllmDp);
+        needs.caches |= self == S::CachedPrefix;
         needs.predictions |= self == S::PredictedTtft;
         needs.feedback |= matches!(self, S::TokenLoad | S::Latency | S::Usage | S::Rate | S::KvCost);
         // Endpoints' requests under way are counted from feedback.
@@ -179,6 +201,9 @@ impl Scorer {
                 *x = 1.0 - f64::from(memory.load(signals, r).kv_use_ppm()) / 1e6;
             }),
             Scorer::Prefix => memory.prefix_shares(view, s.own, own_out),
+            Scorer::CachedPrefix => own.for_each(|(x, &r)| {
+                *x = signals.cached_tokens(r) as f64 / f64::from(view.request.prompt_tokens.max(1));
+            }),
             Scorer::LoadAware => own.for_each(|(x, &r)| {
                 *x = 0.5 * (1.0 - f64::from(memory.load(signals, r).waiting.min(128)) / 128.0);
             }),

@@ -24,6 +24,11 @@ pub trait Signals {
     fn predicted_ttft(&self, replica: u32) -> SimTime;
     /// Prompt tokens sent there and not answered (exact).
     fn unanswered_tokens(&self, replica: u32) -> u64;
+    /// Tokens of the prompt of the request at hand that are in its prefix cache, from its start: what an index fed by KV
+    /// events without delay knows. Only for a policy that needs `caches`.
+    fn cached_tokens(&self, _replica: u32) -> u64 {
+        0
+    }
     /// The pool it belongs to, an index into the policy's pools.
     fn pool_of(&self, replica: u32) -> u32;
 }
@@ -54,6 +59,8 @@ pub struct Needs {
     pub endpoints: bool,
     /// To be told of what was sent and how it ended.
     pub feedback: bool,
+    /// What is in the prefix caches of own replicas.
+    pub caches: bool,
 }
 
 /// One question: a request, and whom it may go to after the constraints.

@@ -110,6 +110,25 @@ impl Chain {
 
     /// Makes sure that the first `blocks` blocks are known. Their tokens are those of `prompt`, then of `output`.
     pub fn extend(&mut self, interner: &mut Interner, prompt: &[Run], output: &[Run], block_size: u32, blocks: usize) {
+        self.walk(prompt, output, block_size, blocks, |parent, pieces| Some(interner.intern(parent, pieces)));
+    }
+
+    /// The identities of the first `blocks` blocks as far as somebody has named them; names none.
+    pub fn known(interner: &Interner, prompt: &[Run], output: &[Run], block_size: u32, blocks: usize) -> Vec<Identity> {
+        let mut chain = Chain::default();
+        let named = |parent, pieces| interner.ids.get(&Key { parent, pieces }).copied();
+        chain.walk(prompt, output, block_size, blocks, named);
+        chain.ids
+    }
+
+    fn walk(
+        &mut self,
+        prompt: &[Run],
+        output: &[Run],
+        block_size: u32,
+        blocks: usize,
+        mut name: impl FnMut(Identity, Pieces) -> Option<Identity>,
+    ) {
         while self.ids.len() < blocks {
             let mut pieces = Pieces::new();
             let mut missing = block_size;
@@ -130,7 +149,8 @@ impl Chain {
                 }
             }
             let parent = self.ids.last().copied().unwrap_or(ROOT);
-            self.ids.push(interner.intern(parent, pieces));
+            let Some(id) = name(parent, pieces) else { return };
+            self.ids.push(id);
         }
     }
 

@@ -52,6 +52,9 @@ pub trait KvPool: Debug {
     /// Names the request's first `blocks` blocks. True if one of them is under another request's watch: that request must
     /// settle and register before this one looks up or registers anything.
     fn name(&mut self, table: &mut Self::Table, tokens: Tokens<'_>, blocks: u32) -> bool;
+    /// Of the first `blocks` blocks of a prompt those that are cached, from its start. A pure read: nothing is named. What a
+    /// request under watch has filled but not registered counts as not cached.
+    fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32;
     /// Finds the cached prefix of a request that holds nothing, at most `most` blocks, all of them named; remembers it for
     /// `take_hits`.
     fn look_up(&mut self, table: &mut Self::Table, most: u32) -> Hits;
@@ -77,4 +80,43 @@ pub trait KvPool: Debug {
     fn settle(&mut self, table: &mut Self::Table, n: u32);
     /// Panics unless the pool's books agree.
     fn check(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BlockPool, SpanPool};
+    use super::*;
+    use crate::types::ContentId;
+
+    fn run(id: ContentId, len: u32) -> Run {
+        Run { id, start: 0, len }
+    }
+
+    /// Asks about prompts while their blocks come, go idle and are evicted.
+    fn asked<P: KvPool>() {
+        let prompt = [run(ContentId::Named(1), 10), run(ContentId::Named(2), 6)];
+        let other = [run(ContentId::Named(1), 10), run(ContentId::Named(3), 6)];
+        let tokens = |prompt| Tokens { prompt, output: &[] };
+        let (mut pool, mut table) = (P::new(10, 4), P::Table::default());
+        assert_eq!(pool.cached(tokens(&prompt), 4), 0, "an empty pool has nothing");
+        pool.name(&mut table, tokens(&prompt), 4);
+        pool.take(&mut table, 4);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 0, "named is not yet cached");
+        pool.cache(&mut table, 4);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 4);
+        assert_eq!((pool.cached(tokens(&prompt), 3), pool.cached(tokens(&other), 4)), (3, 2));
+        pool.release(&mut table);
+        pool.retire(&mut table);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 4, "idle blocks stay cached");
+        let mut private = P::Table::default();
+        pool.take(&mut private, 6);
+        assert_eq!(pool.cached(tokens(&prompt), 4), 3, "the sixth block taken was the prompt's last");
+        pool.check();
+    }
+
+    #[test]
+    fn both_pools_say_what_is_cached_and_change_nothing() {
+        asked::<BlockPool>();
+        asked::<SpanPool>();
+    }
 }

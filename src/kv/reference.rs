@@ -192,6 +192,10 @@ impl KvPool for BlockPool {
         table.chain.extend(&mut self.interner, tokens.prompt, tokens.output, self.block_size, blocks as usize);
         false
     }
+    fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32 {
+        let known = Chain::known(&self.interner, tokens.prompt, tokens.output, self.block_size, blocks as usize);
+        known.iter().take_while(|id| self.lookup(**id).is_some()).count() as u32
+    }
     fn look_up(&mut self, table: &mut BlockTable, most: u32) -> Hits {
         self.hits.clear();
         for &id in &table.chain.ids()[..most as usize] {

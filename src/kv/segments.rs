@@ -170,6 +170,23 @@ impl SegmentChain {
 
     /// Makes sure that the first `blocks` blocks are named.
     pub fn extend(&mut self, segments: &mut Segments, tokens: Tokens<'_>, block_size: u32, blocks: u32) {
+        self.walk(tokens, block_size, blocks, |key| Some(segments.intern(key)));
+    }
+
+    /// The parts of the first `blocks` blocks as far as somebody has named their segments; names none.
+    pub fn known(segments: &Segments, tokens: Tokens<'_>, block_size: u32, blocks: u32) -> SmallVec<[Part; 2]> {
+        let mut chain = SegmentChain::default();
+        chain.walk(tokens, block_size, blocks, |key| segments.ids.get(&key).copied());
+        chain.parts
+    }
+
+    fn walk(
+        &mut self,
+        tokens: Tokens<'_>,
+        block_size: u32,
+        blocks: u32,
+        mut name: impl FnMut(Key) -> Option<SegmentId>,
+    ) {
         while self.blocks < blocks {
             if self.goes_on == GoesOn::Own {
                 self.lengthen(blocks - self.blocks);
@@ -181,32 +198,35 @@ impl SegmentChain {
                 if self.goes_on == GoesOn::At(id, at) {
                     self.lengthen(whole);
                 } else {
-                    self.begin(segments, Kind::Run { id, start: at }, whole);
+                    let kind = Kind::Run { id, start: at };
+                    if !self.begin(kind, whole, &mut name) {
+                        return;
+                    }
                 }
                 self.goes_on = GoesOn::At(id, at + whole * block_size);
                 self.skip(tokens, whole * block_size);
             } else {
                 let pieces = self.pieces(tokens, block_size);
                 let private = pieces.iter().find(|run| matches!(run.id, ContentId::Private(_)));
-                match private {
-                    Some(run) => {
-                        self.begin(segments, Kind::Own(run.id), 1);
-                        self.goes_on = GoesOn::Own;
-                    }
-                    None => {
-                        self.begin(segments, Kind::Mixed(pieces), 1);
-                        self.goes_on = GoesOn::No;
-                    }
+                let (kind, goes_on) = match private {
+                    Some(run) => (Kind::Own(run.id), GoesOn::Own),
+                    None => (Kind::Mixed(pieces), GoesOn::No),
+                };
+                if !self.begin(kind, 1, &mut name) {
+                    return;
                 }
+                self.goes_on = goes_on;
             }
         }
     }
 
-    fn begin(&mut self, segments: &mut Segments, kind: Kind, blocks: u32) {
+    /// Begins a part, if it gets a name.
+    fn begin(&mut self, kind: Kind, blocks: u32, name: &mut impl FnMut(Key) -> Option<SegmentId>) -> bool {
         let parent = self.parts.last().map_or((NONE, 0), |p| (p.segment, p.blocks - 1));
-        let segment = segments.intern(Key { parent, kind });
+        let Some(segment) = name(Key { parent, kind }) else { return false };
         self.parts.push(Part { segment, first: self.blocks, blocks });
         self.blocks += blocks;
+        true
     }
 
     fn lengthen(&mut self, blocks: u32) {

@@ -297,6 +297,19 @@ impl KvPool for SpanPool {
         self.segments.met_watched()
     }
 
+    fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32 {
+        let mut found = 0;
+        for part in SegmentChain::known(&self.segments, tokens, self.block_size, blocks) {
+            let mut index = 0;
+            while index < part.blocks {
+                let Some(id) = self.copy_at(part.segment, index) else { return found + index };
+                index = self.span(id).hi.min(part.blocks);
+            }
+            found += index;
+        }
+        found
+    }
+
     fn look_up(&mut self, table: &mut SpanTable, most: u32) -> Hits {
         self.hits.clear();
         let mut found = Hits::default();

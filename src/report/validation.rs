@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_page_has_a_dot_a_row_the_identity_line_and_no_address() {
-        let mut g = Group { name: "a <b>".into(), n: 3, pairs: Vec::new() };
+        let mut g = Group { name: "a <b>".into(), n: 3, ..Group::default() };
         for (p, m) in [(1.0, 1.1), (2.0, 2.0), (9.0, 3.0)] {
             g.add("ttft_s", p, m);
         }

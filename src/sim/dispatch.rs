@@ -4,7 +4,9 @@ use super::outcome::Ending;
 use super::world::{OwnReplica, Ready, World, sample};
 use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, allowed};
 use crate::random;
-use crate::types::{BackendKind, Job, Load, Outcome, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source};
+use crate::types::{
+    BackendKind, Content, Job, Load, Outcome, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source,
+};
 
 /// What the policy may ask of replicas while it decides on one request.
 struct Asked<'a> {
@@ -12,6 +14,7 @@ struct Asked<'a> {
     replicas: &'a [OwnReplica],
     rates: &'a [PrefillRate],
     prompt: u64,
+    content: &'a Content,
     now: SimTime,
     sampled_at: SimTime,
 }
@@ -33,6 +36,9 @@ impl Signals for Asked<'_> {
     }
     fn unanswered_tokens(&self, replica: u32) -> u64 {
         self.replicas[replica as usize].unanswered
+    }
+    fn cached_tokens(&self, replica: u32) -> u64 {
+        self.replicas[replica as usize].engine.cached_tokens(self.content.runs())
     }
     fn pool_of(&self, replica: u32) -> u32 {
         self.replicas[replica as usize].pool
@@ -101,17 +107,34 @@ impl<S: RecordSink> World<'_, S> {
         decision
     }
 
+    /// Brings all replicas that are up to this instant, so that their caches can be looked at.
+    fn settle(&mut self, now: SimTime) {
+        for r in 0..self.replicas.len() as u32 {
+            let replica = &mut self.replicas[r as usize];
+            if replica.up {
+                sample(&self.needs, replica, now);
+                replica.engine.settle(now, &mut self.out);
+                self.agenda.arm(r, replica.engine.next_event());
+                self.mark_dirty(r);
+            }
+        }
+    }
+
     fn decide_on(&mut self, request: &RequestView<'_>, try_number: u32, now: SimTime) -> Decision {
         let ready = self.ready_for(request);
         self.api_views.clear();
         if self.needs.endpoints || self.ready[ready].replicas.is_empty() {
             self.list_endpoints(request);
         }
+        if self.needs.caches {
+            self.settle(now);
+        }
         let signals = Asked {
             outstanding: &self.outstanding,
             replicas: &self.replicas,
             rates: &self.rates,
             prompt: request.prompt_tokens.into(),
+            content: request.content,
             sampled_at: self.replicas.first().map_or(SimTime::ZERO, |r| r.scraped.visible(now)),
             now,
         };

@@ -59,24 +59,56 @@ struct RunLine {
     engine: EngineLine,
 }
 
-#[derive(Deserialize)]
-struct Shape {
+/// Shape of a recorded model; recordings of fleets use Hugging Face's names.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Shape {
+    #[serde(alias = "hidden_size")]
     hidden: u32,
+    #[serde(alias = "num_hidden_layers")]
     layers: u32,
+    #[serde(alias = "num_attention_heads")]
     heads: u32,
+    #[serde(alias = "num_key_value_heads")]
     kv_heads: u32,
+    #[serde(alias = "intermediate_size")]
     ffn: u32,
-    dtype: String,
+    /// Type of weights.
+    pub dtype: String,
 }
 
-#[derive(Deserialize)]
-struct EngineLine {
+impl Shape {
+    /// The name that profiles know the model by.
+    pub fn name(&self) -> String {
+        format!("h{}-l{}-a{}-kv{}-f{}", self.hidden, self.layers, self.heads, self.kv_heads, self.ffn)
+    }
+}
+
+/// Settings of a recorded engine.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct EngineLine {
     max_model_len: u32,
     max_num_seqs: u32,
     max_num_batched_tokens: u32,
     enable_prefix_caching: bool,
     num_gpu_blocks: u32,
     block_size: u32,
+}
+
+impl EngineLine {
+    /// As a measurement's settings; `scheduling` is `sync` or something else.
+    pub fn measured(&self, version: &str, scheduling: &str) -> MeasuredEngine {
+        MeasuredEngine {
+            name: "vllm".into(),
+            version: version.to_owned(),
+            async_scheduling: Some(scheduling != "sync"),
+            block_size: Some(self.block_size),
+            num_gpu_blocks: Some(self.num_gpu_blocks),
+            max_num_seqs: Some(self.max_num_seqs),
+            max_num_batched_tokens: Some(self.max_num_batched_tokens),
+            max_model_len: Some(self.max_model_len),
+            enable_prefix_caching: Some(self.enable_prefix_caching),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -148,7 +180,7 @@ pub fn read(text: impl BufRead, name: &str) -> Result<EngineRun, String> {
                     pauses.push(pause);
                 }
                 last_end = s.end_s;
-                steps.push((features(&s, &prompts).map_err(|e| format!("{place}: {e}"))?, duration));
+                steps.push((features(&s.batch, &prompts).map_err(|e| format!("{place}: {e}"))?, duration));
             }
         }
     }
@@ -162,9 +194,13 @@ pub fn read(text: impl BufRead, name: &str) -> Result<EngineRun, String> {
     Ok(run_of(&head, requests, steps, quantile(&pauses, 0.5).unwrap_or(0.0), hasher.finish()))
 }
 
-fn features(step: &StepLine, prompts: &BTreeMap<String, u32>) -> Result<Features, String> {
+/// What a recorded batch of (request, tokens already computed, tokens in this step) did.
+///
+/// # Errors
+/// An empty batch, or a request that `prompts` does not know.
+pub(super) fn features(batch: &[(String, u32, u32)], prompts: &BTreeMap<String, u32>) -> Result<Features, String> {
     let mut f = Features::default();
-    for (id, computed, tokens) in &step.batch {
+    for (id, computed, tokens) in batch {
         let prompt =
             *prompts.get(id).ok_or_else(|| format!("a step of request {id}, which no line before it describes"))?;
         if *tokens == 1 && computed + 1 >= prompt {
@@ -173,7 +209,7 @@ fn features(step: &StepLine, prompts: &BTreeMap<String, u32>) -> Result<Features
             f.prefill(*computed, *tokens);
         }
     }
-    if step.batch.is_empty() { Err("a step with an empty batch".into()) } else { Ok(f) }
+    if batch.is_empty() { Err("a step with an empty batch".into()) } else { Ok(f) }
 }
 
 fn run_of(
@@ -203,21 +239,11 @@ fn run_of(
         output: r.output_len,
         content: content(i, r),
     };
-    let engine = MeasuredEngine {
-        name: "vllm".into(),
-        version: head.vllm.clone(),
-        async_scheduling: Some(head.scheduling != "sync"),
-        block_size: Some(e.block_size),
-        num_gpu_blocks: Some(e.num_gpu_blocks),
-        max_num_seqs: Some(e.max_num_seqs),
-        max_num_batched_tokens: Some(e.max_num_batched_tokens),
-        max_model_len: Some(e.max_model_len),
-        enable_prefix_caching: Some(e.enable_prefix_caching),
-    };
+    let engine = e.measured(&head.vllm, &head.scheduling);
     EngineRun {
         name: head.name.clone(),
         version: head.vllm.clone(),
-        model: format!("h{}-l{}-a{}-kv{}-f{}", m.hidden, m.layers, m.heads, m.kv_heads, m.ffn),
+        model: m.name(),
         dtype: m.dtype.clone(),
         trial: Trial {
             requests: requests.iter().enumerate().map(sent).collect(),
@@ -233,10 +259,10 @@ fn run_of(
     }
 }
 
-/// The run's speed factor: the median of measured over predicted step durations.
-pub fn speed(run: &EngineRun, step: &StepCoefficients) -> f64 {
+/// The speed factor of recorded steps: the median of measured over predicted durations.
+pub fn speed(steps: &[(Features, f64)], step: &StepCoefficients) -> f64 {
     let fitted = Fitted::new(step, 1.0);
-    let ratios: Vec<f64> = run.steps.iter().map(|(f, s)| s / fitted.price(f).as_secs_f64()).collect();
+    let ratios: Vec<f64> = steps.iter().map(|(f, s)| s / fitted.price(f).as_secs_f64()).collect();
     quantile(&ratios, 0.5).unwrap_or(1.0)
 }
 
@@ -245,9 +271,9 @@ pub fn speed(run: &EngineRun, step: &StepCoefficients) -> f64 {
 /// # Errors
 /// The simulation's.
 pub fn score(run: &EngineRun, step: &StepCoefficients) -> Result<(Group, f64), String> {
-    let speed = speed(run, step);
+    let speed = speed(&run.steps, step);
     let fitted = Fitted::new(step, speed);
-    let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, pairs: Vec::new() };
+    let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, ..Group::default() };
     for (features, measured) in &run.steps {
         group.add("step_s", fitted.price(features).as_secs_f64(), *measured);
     }

@@ -1,10 +1,12 @@
 //! The kinds of measurements: one file each, with its source, its reader, its protocol and its scoring.
 pub mod bench_serve;
 pub mod engine_steps;
+pub mod fleet;
 pub mod inferencex;
 pub mod llmservingsim;
 pub mod ml_energy;
 pub mod requests;
+pub mod routing;
 pub mod rows;
 pub mod static_batch;
 pub mod vllm_requests;

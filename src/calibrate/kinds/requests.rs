@@ -59,7 +59,7 @@ impl RequestRun {
     /// Compares predictions with what was measured, from request `from` on.
     pub fn compare(&self, predicted: &[(f64, f64)], from: usize) -> Group {
         let (p, m) = (&predicted[from..], &self.measured[from..]);
-        let mut group = Group { name: self.name.clone(), n: m.len() as u64, pairs: Vec::new() };
+        let mut group = Group { name: self.name.clone(), n: m.len() as u64, ..Group::default() };
         let first = |v: &[(f64, f64)]| v.iter().map(|x| x.0).collect::<Vec<f64>>();
         let whole = |v: &[(f64, f64)]| v.iter().map(|x| x.1).collect::<Vec<f64>>();
         let gap = |v: &[(f64, f64)]| {

@@ -12,7 +12,7 @@ mod update;
 
 use super::batch::{Batch, StepResult};
 use super::scheduler::{Scheduler, Stride};
-use crate::kv::{KvPool, SpanPool};
+use crate::kv::{KvPool, SpanPool, Tokens};
 use crate::types::{AttemptId, FailureCause, Femtos, Job, Load, Run, SimTime};
 use slots::{Slots, State};
 use std::collections::VecDeque;
@@ -226,6 +226,15 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
             kv_used_blocks: self.pool.usable() - self.pool.free_count(),
             kv_total_blocks: self.pool.usable(),
         }
+    }
+    fn cached_tokens(&self, prompt: &[Run]) -> u64 {
+        if !self.config.prefix_caching {
+            return 0;
+        }
+        let tokens: u64 = prompt.iter().map(|r| u64::from(r.len)).sum();
+        let block = u64::from(self.config.block_size);
+        let blocks = (tokens / block) as u32;
+        u64::from(self.pool.cached(Tokens { prompt, output: &[] }, blocks)) * block
     }
     fn unfinished(&self) -> usize {
         self.running.len() + self.waiting.len()
