@@ -103,6 +103,7 @@ fn records(index: u64, now: SimTime, took: SimTime, sink: &mut impl RecordSink) 
         e2e: took,
         ended: now + took,
         cached_tokens: 0,
+        shareable_tokens: 0,
         preemptions: 0,
         cost: Usd::ZERO,
         met_slo: true,

@@ -41,6 +41,24 @@ impl EndpointSpec {
     pub fn sigma(&self) -> f64 {
         libm::log(self.p95_over_p50.max(1.0)) / Z95
     }
+    /// The names of its random streams: TTFT, speed, errors.
+    pub fn streams(&self) -> [String; 3] {
+        ["ttft", "speed", "error"].map(|what| format!("endpoint/{}/{what}", self.name))
+    }
+    /// A try's luck: from sending to the first token, and from one token to the next. Keyed by request and try alone.
+    pub fn pace(
+        &self,
+        streams: &[String; 3],
+        (seed, replicate): (u64, u32),
+        request: u64,
+        try_number: u32,
+    ) -> (SimTime, SimTime) {
+        let draw = |stream: &str| random::stream(seed, replicate, stream, request, try_number);
+        let sigma = self.sigma();
+        let ttft_s = random::dist::log_normal(&mut draw(&streams[0]), self.ttft_p50_s, sigma);
+        let speed = random::dist::log_normal(&mut draw(&streams[1]), self.output_tokens_per_s, sigma);
+        (SimTime::from_secs_f64(ttft_s).max(SimTime(1)), SimTime::from_secs_f64(1.0 / speed))
+    }
     /// p90 of the TTFT by this specification, what a gateway assumes before it has measured.
     pub fn ttft_p90(&self) -> SimTime {
         SimTime::from_secs_f64(self.ttft_p50_s * libm::exp(1.281_551_565_544_600_4 * self.sigma()))
@@ -90,7 +108,7 @@ impl Endpoint {
             input: bucket(spec.limits.input_tokens_per_minute),
             output: bucket(spec.limits.output_tokens_per_minute),
             cache: spec.cache.map(PromptCache::new),
-            streams: ["ttft", "speed", "error"].map(|what| format!("endpoint/{}/{what}", spec.name)),
+            streams: spec.streams(),
             spec,
             seed,
             replicate,
@@ -135,11 +153,11 @@ impl Endpoint {
             outbox.push(failed(FailureCause::RateLimited { retry_after }));
             return;
         }
-        let draw = |stream: &str| random::stream(self.seed, self.replicate, stream, job.request, job.try_number);
-        let sigma = self.spec.sigma();
-        let ttft_s = random::dist::log_normal(&mut draw(&self.streams[0]), self.spec.ttft_p50_s, sigma);
-        let first_at = now + SimTime::from_secs_f64(ttft_s).max(SimTime(1));
-        if random::dist::uniform01(&mut draw(&self.streams[2])) < self.spec.error_rate {
+        let luck = (self.seed, self.replicate);
+        let (ttft, gap) = self.spec.pace(&self.streams, luck, job.request, job.try_number);
+        let first_at = now + ttft;
+        let mut errors = random::stream(luck.0, luck.1, &self.streams[2], job.request, job.try_number);
+        if random::dist::uniform01(&mut errors) < self.spec.error_rate {
             self.push(first_at, Due::Error(job.attempt));
             self.flights.push(Flight {
                 attempt: job.attempt,
@@ -155,8 +173,6 @@ impl Endpoint {
         if let Some(bucket) = &mut self.input {
             bucket.charge(u64::from(job.prompt_tokens - cached), now);
         }
-        let speed = random::dist::log_normal(&mut draw(&self.streams[1]), self.spec.output_tokens_per_s, sigma);
-        let gap = SimTime::from_secs_f64(1.0 / speed);
         let done_at = first_at + SimTime(gap.0.saturating_mul(u64::from(job.output_tokens - 1)));
         self.flights.push(Flight {
             attempt: job.attempt,

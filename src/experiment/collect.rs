@@ -1,4 +1,5 @@
 //! One simulation's records, turned into a policy's summary as they come.
+use super::oracle::Oracle;
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::summary::{BillRow, PolicySummary, PoolUse};
 use crate::economics::{self, Bill, LineKind};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 /// Longest latency told apart: 12 days.
 const LONGEST_NS: u64 = 1 << 50;
 
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("histogram: bounds and digits are constants in range")
 }
 
@@ -31,6 +32,7 @@ pub struct Collector {
     preemptions: u64,
     spend: Vec<Usd>,
     causes: BTreeMap<&'static str, u64>,
+    oracle: Option<Oracle>,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
     /// First fault of the writer; the run stops at it.
@@ -54,10 +56,16 @@ impl Collector {
             preemptions: 0,
             spend: vec![Usd::ZERO; endpoints],
             causes: BTreeMap::new(),
+            oracle: None,
             #[cfg(feature = "frames")]
             writer: None,
             fault: None,
         }
+    }
+    /// Also bounds what any policy could have done.
+    pub fn with_oracle(mut self, oracle: Oracle) -> Collector {
+        self.oracle = Some(oracle);
+        self
     }
     /// Also writes records.
     #[cfg(feature = "frames")]
@@ -104,7 +112,7 @@ impl Collector {
         let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
         let drain = stats.ended.since(stats.last_arrival);
         let kinds = [LineKind::Gpu, LineKind::Api, LineKind::People].map(|k| bill.total_of(k).as_f64());
-        Ok(PolicySummary {
+        let mut summary = PolicySummary {
             name: policy.name.clone(),
             requests: total,
             completed,
@@ -163,7 +171,13 @@ impl Collector {
                 (0..=100).map(|p| self.e2e.value_at_quantile(f64::from(p) / 100.0) as f64 / 1e9).collect()
             },
             outcomes: self.causes.iter().map(|(cause, n)| ((*cause).to_string(), *n)).collect(),
-        })
+            ..PolicySummary::default()
+        };
+        if let Some(oracle) = &self.oracle {
+            let fixed = bill.total_of(LineKind::Gpu) + bill.total_of(LineKind::People);
+            (summary.oracle, summary.regret) = oracle.summaries(stats, (bill.total(), fixed), &summary);
+        }
+        Ok(summary)
     }
 
     fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, String> {
@@ -207,6 +221,9 @@ impl RecordSink for Collector {
         self.counts[record.outcome as usize] += 1;
         self.met_slo += u64::from(record.met_slo);
         self.preemptions += u64::from(record.preemptions);
+        if let Some(oracle) = &mut self.oracle {
+            oracle.request(record);
+        }
         if record.outcome == Outcome::Completed {
             let tokens = u64::from(record.prompt_tokens) + u64::from(record.output_tokens);
             self.prompt_tokens += u64::from(record.prompt_tokens);

@@ -10,6 +10,7 @@ pub mod folder;
 pub mod gate;
 mod load;
 pub mod manifest;
+mod oracle;
 mod origin;
 pub mod published;
 mod resolve;
@@ -19,6 +20,7 @@ mod source;
 pub mod summary;
 
 pub use load::load;
+pub use oracle::{EngineLimits, Oracle};
 pub use origin::{FileError, Origin, ReadFile};
 pub use published::DATA_VARIABLE;
 pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};

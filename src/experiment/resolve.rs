@@ -1,6 +1,7 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection};
 use super::gate::{self, Tolerance};
+use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
 use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
 use crate::calibrate;
@@ -55,6 +56,24 @@ pub(super) struct KernelInput {
 enum EngineSpec {
     Vllm(VllmConfig),
     Static(StaticConfig),
+}
+
+impl EngineSpec {
+    /// What it may do in a step. Every sequence holds a block of its own.
+    fn limits(&self) -> EngineLimits {
+        match self {
+            EngineSpec::Vllm(c) => EngineLimits {
+                most_rows: c.max_num_seqs.min(c.num_blocks),
+                most_tokens: c.max_num_batched_tokens.into(),
+                cached_block: c.prefix_caching.then_some(c.block_size),
+            },
+            EngineSpec::Static(c) => {
+                let most_rows = c.max_batch.min(c.num_blocks);
+                let most_tokens = u64::from(most_rows) * u64::from(c.max_model_len);
+                EngineLimits { most_rows, most_tokens, cached_block: None }
+            }
+        }
+    }
 }
 
 /// An endpoint, resolved.
@@ -362,6 +381,11 @@ impl Experiment {
             slo: self.slo,
             sample_every: SimTime::from_secs(1),
         }
+    }
+    /// The bounds of a policy whose world is `spec`.
+    pub fn oracle(&self, policy: &ResolvedPolicy, spec: &WorldSpec) -> Oracle {
+        let limits = policy.pools.iter().map(|(i, _)| self.pools[*i].engine.limits());
+        Oracle::new(spec, &limits.collect::<Vec<_>>())
     }
     /// Names of the classes that a trace may use.
     pub fn class_names(&self) -> Vec<String> {

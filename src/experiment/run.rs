@@ -119,7 +119,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             let _watched = Watched::new(options.watch);
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
-            let mut collector = Collector::new(policy.endpoints.len());
+            let mut collector = Collector::new(policy.endpoints.len()).with_oracle(exp.oracle(policy, &spec));
             #[cfg(feature = "frames")]
             if let Some(folder) = options.records {
                 let names = crate::frames::Names {

@@ -153,6 +153,55 @@ pub struct PolicySummary {
     pub e2e_quantiles: Vec<f64>,
     /// Requests by cause of not completing.
     pub outcomes: Vec<(String, u64)>,
+    /// What no policy could beat on its fleet, for what it delivered.
+    #[serde(default)]
+    pub oracle: OracleSummary,
+    /// How far it is from that.
+    #[serde(default)]
+    pub regret: RegretSummary,
+}
+
+/// Bounds that no policy on the same fleet beats for what this one delivered (ARCHITECTURE.md, "Bounds"). Latencies are
+/// over completed requests, `None` where none completed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct OracleSummary {
+    /// Least bill, US$ a month: the fixed lines and the least that was to be bought.
+    pub cost_usd_per_month: f64,
+    /// The part of it that is bought.
+    pub api_usd_per_month: f64,
+    /// Mean of the requests' least times to first token.
+    pub ttft_mean_s: Option<f64>,
+    /// Their median.
+    pub ttft_p50_s: Option<f64>,
+    /// Their 99th percentile.
+    pub ttft_p99_s: Option<f64>,
+    /// Mean of the requests' least times end to end.
+    pub e2e_mean_s: Option<f64>,
+    /// Their median.
+    pub e2e_p50_s: Option<f64>,
+    /// Their 99th percentile.
+    pub e2e_p99_s: Option<f64>,
+}
+
+/// What a policy has beyond its bounds: never below 0.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RegretSummary {
+    /// Its bill less the least bill, US$ a month.
+    pub cost_usd_per_month: f64,
+    /// The same as a share of its bill.
+    pub cost_share: f64,
+    /// Its mean TTFT less the mean of the least ones.
+    pub ttft_mean_s: Option<f64>,
+    /// The same of the medians.
+    pub ttft_p50_s: Option<f64>,
+    /// The same of the 99th percentiles.
+    pub ttft_p99_s: Option<f64>,
+    /// Its mean E2E less the mean of the least ones.
+    pub e2e_mean_s: Option<f64>,
+    /// The same of the medians.
+    pub e2e_p50_s: Option<f64>,
+    /// The same of the 99th percentiles.
+    pub e2e_p99_s: Option<f64>,
 }
 
 /// Which direction of a metric is better.

@@ -32,7 +32,7 @@ use super::work;
 use super::{Curves, GraphSizes, ProductCurve, WeightDtype};
 use crate::catalog::{Gpu, Model};
 use crate::memory::kv_bytes_per_token;
-use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepTime};
+use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepFloor, StepTime};
 
 /// All-reduces a layer: after attention and after the FFN.
 const ALL_REDUCES_PER_LAYER: f64 = 2.0;
@@ -441,6 +441,23 @@ impl StepTime for Analytic {
             Some(pieces) => pick(pieces),
             None => pick(&self.pieces(rows)),
         }
+    }
+
+    /// The GPU path: a row's share of the head in the batch that shares it best, contexts of the layers without a
+    /// window, the operations of prefill attention; and what a synchronous host adds.
+    fn floor(&self, most_rows: u32) -> StepFloor {
+        let head = (1..=u64::from(most_rows.max(1))).map(|rows| self.head_fs(rows) / rows).min().unwrap_or(0);
+        let pair_s = self.pair_flops * self.s_per_attention_flop * f64::from(self.model.full_attention_layers);
+        StepFloor {
+            per_row_fs: head + if self.async_scheduling { 0 } else { self.host_sequence_fs },
+            per_prefill_token_fs: 0,
+            per_ctx_fs: self.full_ctx_fs,
+            per_pair_fs: (pair_s * 1e15 * (1.0 - 1e-9)) as u64,
+        }
+    }
+
+    fn floor_of_tokens(&self, tokens: u64) -> u64 {
+        self.layers_fs(tokens) + if self.async_scheduling { 0 } else { self.host_step_fs }
     }
 }
 

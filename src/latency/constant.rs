@@ -1,7 +1,7 @@
 //! A step time of three constants, for tests and examples.
 //!
 //! Imports `types`. Must keep true: it is affine everywhere.
-use crate::types::{BatchShape, DecodeLaw, Femtos, StepTime};
+use crate::types::{BatchShape, DecodeLaw, Femtos, StepFloor, StepTime};
 
 /// Base + per decode row + per token of decode context + per prefill token, all in femtoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +26,13 @@ impl StepTime for Constant {
     fn decode(&self, rows: u32, _ctx_sum: u64) -> DecodeLaw {
         let base_fs = self.base_fs + u64::from(rows) * self.per_row_fs;
         DecodeLaw { base_fs, per_ctx_fs: self.per_ctx_fs, until_ctx_sum: u64::MAX }
+    }
+    fn floor(&self, _most_rows: u32) -> StepFloor {
+        let Constant { per_row_fs, per_ctx_fs, per_prefill_token_fs, .. } = *self;
+        StepFloor { per_row_fs, per_prefill_token_fs, per_ctx_fs, per_pair_fs: 0 }
+    }
+    fn floor_of_tokens(&self, _tokens: u64) -> u64 {
+        self.base_fs
     }
 }
 

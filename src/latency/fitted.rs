@@ -9,7 +9,7 @@
 //! and each pair of a prefill token and a token that it attends to. `calibrate` fits them; it counts by [`Features`],
 //! so what is fitted is what is priced.
 use crate::catalog::StepCoefficients;
-use crate::types::{BatchShape, DecodeLaw, Femtos, StepTime};
+use crate::types::{BatchShape, DecodeLaw, Femtos, StepFloor, StepTime};
 
 /// Decoding sequences that count as the first ones.
 pub const FIRST_ROWS: u32 = 8;
@@ -101,6 +101,19 @@ impl StepTime for Fitted {
     }
     fn decode(&self, rows: u32, _ctx_sum: u64) -> DecodeLaw {
         DecodeLaw { base_fs: self.rows_fs(rows), per_ctx_fs: self.context_fs, until_ctx_sum: u64::MAX }
+    }
+    /// The first rows' surcharge counts as if every batch were full; chunks count nothing by themselves.
+    fn floor(&self, most_rows: u32) -> StepFloor {
+        let first = u64::from(FIRST_ROWS.min(most_rows)) * self.first_rows_fs / u64::from(most_rows.max(1));
+        StepFloor {
+            per_row_fs: self.row_fs + first,
+            per_prefill_token_fs: self.token_fs,
+            per_ctx_fs: self.context_fs,
+            per_pair_fs: self.pair_fs,
+        }
+    }
+    fn floor_of_tokens(&self, _tokens: u64) -> u64 {
+        self.step_fs
     }
 }
 

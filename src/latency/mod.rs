@@ -8,6 +8,8 @@ mod analytic;
 mod constant;
 mod curves;
 mod fitted;
+#[cfg(test)]
+mod floor_tests;
 mod kernels;
 mod table;
 mod work;

@@ -12,7 +12,7 @@ use super::analytic::Analytic;
 use super::kernels::{AttentionRow, KernelTables, ProductRow};
 use super::{AnalyticOptions, LatencyError};
 use crate::catalog::{Gpu, Model};
-use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepTime};
+use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepFloor, StepTime};
 use std::collections::BTreeMap;
 
 /// Numbers of tokens and rows that are computed at construction.
@@ -412,6 +412,18 @@ impl StepTime for Table {
             // More rows than any engine runs by default: the attention of the last, priced by its sum of contexts.
             None => pick(&self.laws(rows.into(), &self.attention[CACHED as usize]), ctx_sum),
         }
+    }
+
+    /// A row's share of the head and of decode attention without context, in the batch that shares them best; attention
+    /// over contexts and prompts, which tables may have flat, counts nothing.
+    fn floor(&self, most_rows: u32) -> StepFloor {
+        let share = |rows: u64| (self.head_fs(rows) + self.attention[rows.min(CACHED) as usize][0].base_fs) / rows;
+        let per_row_fs = (1..=u64::from(most_rows.max(1))).map(share).min().unwrap_or(0);
+        StepFloor { per_row_fs, ..StepFloor::default() }
+    }
+
+    fn floor_of_tokens(&self, tokens: u64) -> u64 {
+        self.layers_fs(tokens)
     }
 }
 

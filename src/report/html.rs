@@ -60,7 +60,7 @@ pub fn html(summary: &Summary) -> String {
         let items: String = summary.warnings.iter().map(|w| format!("<li>{}</li>", prose(w))).collect();
         out.push_str(&format!("<div class=\"warn\"><strong>Warnings</strong><ul>{items}</ul></div>\n"));
     }
-    for table in [&t.service, &t.money] {
+    for table in [&t.service, &t.money, &t.bounds] {
         push_table(&mut out, table, &t.policies);
     }
     if !t.legend.is_empty() {

@@ -13,7 +13,7 @@ pub fn markdown(summary: &Summary) -> String {
             out.push_str(&format!("{}\n\n", one_line(text)));
         }
     }
-    for table in [&t.service, &t.money] {
+    for table in [&t.service, &t.money, &t.bounds] {
         push_table(&mut out, table, &t.policies);
     }
     for line in &t.legend {
@@ -75,7 +75,7 @@ mod tests {
         assert!(text.contains("| a\\|b c |"));
         for line in text.lines().filter(|l| l.starts_with('|')) {
             let pipes = line.replace("\\|", "").matches('|').count();
-            assert!(pipes == 13 || pipes == 8, "{pipes}: {line}");
+            assert!([13, 8, 9].contains(&pipes), "{pipes}: {line}");
         }
         assert!(text.contains("| spot-only † |") && text.contains("(overloaded)") && text.contains("17,964 \\*"));
     }

@@ -58,6 +58,8 @@ pub struct Tables {
     pub service: Table,
     /// The bill.
     pub money: Table,
+    /// What no policy on the same fleet could beat, and what this one has beyond it.
+    pub bounds: Table,
     /// Marks that occur, each explained once.
     pub legend: Vec<String>,
 }
@@ -96,6 +98,7 @@ pub fn tables(summary: &Summary) -> Tables {
         .collect();
     let service = build("Service", service_specs(policies), policies, &eligible);
     let money = build("Money", money_specs(), policies, &eligible);
+    let bounds = build("Bounds", bounds_specs(policies), policies, &eligible);
     let mut legend = Vec::new();
     let marked = |table: &Table| table.rows.iter().flatten().any(|cell| cell.best);
     if marked(&service) || marked(&money) {
@@ -112,7 +115,12 @@ pub fn tables(summary: &Summary) -> Tables {
     if policies.iter().any(|p| p.tpot_p99_s.is_some_and(|v| v < WHOLE_S)) {
         legend.push("TPOT 0: answers come whole, so nothing passes between their tokens; never marked best".into());
     }
-    Tables { policies: rows, service, money, legend }
+    legend.push(
+        "Bounds: no policy on the same fleet delivers the same for less, or sooner; queues, batching conflicts, whole \
+         requests and rate limits are left out, so the best may lie above"
+            .into(),
+    );
+    Tables { policies: rows, service, money, bounds, legend }
 }
 
 fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], eligible: &[bool]) -> Table {
@@ -235,6 +243,31 @@ fn money_specs() -> Vec<Spec> {
     ]
 }
 
+fn bounds_specs(policies: &[PolicySummary]) -> Vec<Spec> {
+    let plain = |short, long, unit, get, show: Show| Spec {
+        short,
+        long,
+        unit,
+        best: None,
+        streamed: false,
+        get,
+        full: show,
+        compact: show,
+    };
+    let mut specs = vec![
+        plain(["least", "bill", "$/mo"], "least bill", "$/mo", |p| Some(p.oracle.cost_usd_per_month), usd_text),
+        plain(["over", "it", "$/mo"], "bill beyond it", "$/mo", |p| Some(p.regret.cost_usd_per_month), usd_text),
+        plain(["of", "bill", "%"], "share of the bill", "%", |p| Some(p.regret.cost_share), percent),
+    ];
+    let mean: [(&'static str, Get); 2] =
+        [("least TTFT", |p| p.oracle.ttft_mean_s), ("over it", |p| p.regret.ttft_mean_s)];
+    let e2e: [(&'static str, Get); 2] = [("least E2E", |p| p.oracle.e2e_mean_s), ("over it", |p| p.regret.e2e_mean_s)];
+    let longs = ["least mean TTFT", "TTFT beyond it", "least mean E2E", "E2E beyond it"];
+    let times = latency(policies, mean).into_iter().chain(latency(policies, e2e));
+    specs.extend(times.zip(longs).map(|(spec, long)| Spec { long, best: None, ..spec }));
+    specs
+}
+
 /// Four characters for any value from 0: `0.05`, `1.23`, `12.3`, `1234`, `12k`, `1.2M`.
 fn four(v: f64) -> String {
     match v {
@@ -294,13 +327,13 @@ mod tests {
         assert!(t.policies[4].dagger && t.policies[5].overloaded);
         assert_eq!(best_in(&t.money, "total"), [2]);
         assert!(t.service.rows[4].iter().chain(&t.service.rows[5]).all(|c| !c.best));
-        assert_eq!(t.legend.len(), 3);
-        for (line, start) in t.legend.iter().zip(["* best", "† completed", "overloaded: "]) {
+        assert_eq!(t.legend.len(), 4);
+        for (line, start) in t.legend.iter().zip(["* best", "† completed", "overloaded: ", "Bounds: "]) {
             assert!(line.starts_with(start));
         }
         let mut one = sample();
         one.policies.truncate(1);
-        assert!(tables(&one).legend.is_empty(), "nothing to be best of");
+        assert!(tables(&one).legend[0].starts_with("Bounds: "), "nothing to be best of");
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub const WIDTH: usize = 80;
 pub fn terminal(summary: &Summary) -> String {
     let t = tables(summary);
     let mut out = String::new();
-    for table in [&t.service, &t.money] {
+    for table in [&t.service, &t.money, &t.bounds] {
         render(&mut out, table, &t.policies);
         out.push('\n');
     }

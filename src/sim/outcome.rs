@@ -232,6 +232,7 @@ impl<S: RecordSink> World<'_, S> {
             e2e,
             ended: at,
             cached_tokens,
+            shareable_tokens: request.content.shareable_tokens(),
             preemptions: flight.preemptions,
             cost: flight.cost,
             met_slo,

@@ -84,6 +84,10 @@ impl Content {
     pub fn tokens(&self) -> u64 {
         self.runs().iter().map(|r| u64::from(r.len)).sum()
     }
+    /// Leading tokens that are not private to one request, so that somebody else's prompt may begin with them.
+    pub fn shareable_tokens(&self) -> u32 {
+        self.runs().iter().take_while(|r| !matches!(r.id, ContentId::Private(_))).map(|r| r.len).sum()
+    }
     /// Leading tokens that both share.
     pub fn shared_prefix(&self, other: &Content) -> u64 {
         let (mut a, mut b) = (self.runs().iter().copied(), other.runs().iter().copied());

@@ -25,5 +25,5 @@ pub use id_set::IdSet;
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
 pub use record::{AttemptRecord, BackendKind, GapRun, Outcome, OutcomeCause, RequestRecord, SeriesRow};
 pub use request::{Capability, ClassSpec, NO_SESSION, Privacy, Request, RequestView};
-pub use seams::{BatchShape, DecodeLaw, PrefillChunk, RecordSink, Source, StepTime};
+pub use seams::{BatchShape, DecodeLaw, PrefillChunk, RecordSink, Source, StepFloor, StepTime};
 pub use time::{Femtos, NS_PER_S, SimTime};

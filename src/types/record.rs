@@ -147,6 +147,8 @@ pub struct RequestRecord {
     pub ended: SimTime,
     /// Prompt tokens read from a cache in the answering attempt.
     pub cached_tokens: u32,
+    /// Leading prompt tokens that another request may have too: the most that any cache could have had.
+    pub shareable_tokens: u32,
     /// Preemptions over all attempts.
     pub preemptions: u32,
     /// Marginal cost: what its attempts were billed.

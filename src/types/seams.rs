@@ -51,12 +51,37 @@ pub struct DecodeLaw {
     pub until_ctx_sum: u64,
 }
 
+/// What pieces of work add to a step at the least, femtoseconds each; see [`StepTime::floor`]. All zero says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StepFloor {
+    /// A decode row.
+    pub per_row_fs: u64,
+    /// A token of a prefill chunk.
+    pub per_prefill_token_fs: u64,
+    /// A token of the decode rows' contexts.
+    pub per_ctx_fs: u64,
+    /// A pair of a prefill token and an earlier token: a chunk of t tokens on a context of c has `c t + t (t - 1) / 2`.
+    pub per_pair_fs: u64,
+}
+
 /// How long an engine step takes. Deterministic: step time is never random per step.
 pub trait StepTime: Send + Sync {
     /// Duration of any batch. On pure decode it equals the law to the femtosecond.
     fn batch(&self, shape: &BatchShape<'_>) -> Femtos;
     /// The law for a pure decode batch of `rows` rows whose contexts add up to `ctx_sum`.
     fn decode(&self, rows: u32, ctx_sum: u64) -> DecodeLaw;
+    /// A floor that is linear in the work: a batch of at most `most_rows` sequences never takes less than
+    /// `floor_of_tokens(decode rows + prefill tokens) + per_row x decode rows + per_prefill_token x prefill tokens +
+    /// per_ctx x sum of contexts + per_pair x pairs`. Bounds of what a fleet can do rest on it; the default claims nothing.
+    fn floor(&self, most_rows: u32) -> StepFloor {
+        let _ = most_rows;
+        StepFloor::default()
+    }
+    /// The part of the floor that all tokens of a step share, femtoseconds; it never falls with more tokens.
+    fn floor_of_tokens(&self, tokens: u64) -> u64 {
+        let _ = tokens;
+        0
+    }
 }
 
 /// Takes records as they become final, in completion order.

@@ -7,6 +7,7 @@ mod bill;
 mod facts;
 mod forgeries;
 mod money;
+mod oracle;
 mod replay;
 mod requests;
 mod rows;
@@ -72,6 +73,7 @@ impl Case {
             series::series(&mut c, &self.facts, policy, &asks, &lives, seen);
             summary::summary(&mut c, &self.facts, policy, &lives, seen);
             bill::bill(&mut c, policy, &self.facts, &lives, seen);
+            oracle::oracle(&mut c, &lives, seen);
             if c.all.len() > before + 20 {
                 let more = c.all.len() - before - 20;
                 c.all.truncate(before + 20);
