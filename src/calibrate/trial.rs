@@ -151,7 +151,7 @@ fn run(trial: &Trial, step_time: Arc<dyn StepTime>, mode: EngineMode, now: &Arc<
         }],
         endpoints: Vec::new(),
         routing: Routing::least_outstanding(),
-        resilience: Resilience { timeout: SimTime::NEVER, retries: 0 },
+        resilience: Resilience::none(),
         scrape: (SimTime::from_secs(1), SimTime::ZERO),
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,

@@ -8,6 +8,14 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod gateway;
+
+pub use gateway::{
+    AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
+    GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
+    RetryBudgetSection, RetryPreset, RetrySection, SaturationSection, ScrapeSection,
+};
+
 /// A duration with a unit, such as `250ms`, `2s`, `90m`, `2h`.
 pub type DurationText = String;
 
@@ -165,6 +173,10 @@ pub struct ClassSection {
     /// `priority` go by it.
     #[serde(default)]
     pub priority: i32,
+    /// How long its requests may wait for their answer, such as `6h`: their timeout in place of `gateway.timeout`, and their
+    /// objectives of TTFT and E2E where those are shorter; for work that may be deferred. As all others unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerates: Option<DurationText>,
 }
 
 /// Objectives; an absent one is not asked for.
@@ -384,47 +396,6 @@ pub struct LimitsSection {
     pub output_tokens_per_minute: Option<u64>,
 }
 
-/// The gateway's patience and eyes.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct GatewaySection {
-    /// From arrival until it gives up.
-    pub timeout: DurationText,
-    /// Tries after the first, on 429, 5xx and a lost replica.
-    pub retries: u32,
-    /// How old engine signals are.
-    pub scrape: ScrapeSection,
-    /// Prefill rate of a pool assumed before it is measured, tokens a second.
-    pub assumed_prefill_tokens_per_s: u64,
-}
-
-impl Default for GatewaySection {
-    fn default() -> Self {
-        GatewaySection {
-            timeout: "600s".into(),
-            retries: 2,
-            scrape: ScrapeSection::default(),
-            assumed_prefill_tokens_per_s: 20_000,
-        }
-    }
-}
-
-/// Scraping of engine signals.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScrapeSection {
-    /// Time between samples.
-    pub interval: DurationText,
-    /// Time from a sample until it is seen.
-    pub delay: DurationText,
-}
-
-impl Default for ScrapeSection {
-    fn default() -> Self {
-        ScrapeSection { interval: "1s".into(), delay: "0s".into() }
-    }
-}
-
 /// A policy: the fleet it keeps, what it may buy, and one routing table (`least_outstanding` unless given).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -434,6 +405,12 @@ pub struct PolicySection {
     /// Endpoints it may buy from; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
+    /// What its gateway does otherwise: keys of `[gateway]`, laid over those; all as there unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySection>,
+    /// Small models first, larger ones where an answer does not do. None unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeSection>,
     /// Own replicas in turn; endpoints only for what those may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_robin: Option<Empty>,

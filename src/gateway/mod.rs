@@ -25,6 +25,10 @@ pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
 pub use pick::{Picker, Ties};
 pub use pipeline::{MakePolicy, Pipeline, Place, Routing, Rule, Scoring};
 pub use policy::Policy;
-pub use resilience::Resilience;
+pub use resilience::{
+    Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
+    HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Spot, Verdict,
+    Waiting,
+};
 pub use score::{KvCost, SCORERS, Scorer};
 pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals, Target};

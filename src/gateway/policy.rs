@@ -3,7 +3,7 @@ use super::condition::{Condition, State};
 use super::memory::Memory;
 use super::pipeline::{Pipeline, Place, Rule, Scoring};
 use super::score::{Scored, Scorer, to_scores};
-use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Target};
+use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs};
 use crate::types::SimTime;
 
 /// See the module head.
@@ -179,16 +179,6 @@ impl Decide for Policy {
 
     fn learn(&mut self, feedback: &Feedback) {
         self.memory.learn(feedback);
-    }
-
-    fn judge(
-        &mut self,
-        _view: &GatewayView<'_>,
-        _answered_by: Target,
-        _stage: u32,
-        _draws: &mut Draws,
-    ) -> Option<Target> {
-        None
     }
 }
 

@@ -91,7 +91,8 @@ impl Resolver<'_> {
             ));
         }
         let routing = Routing::Pipeline(parts);
-        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing })
+        let gateway = self.gateway(name, p, &gateway::Places { pools, endpoints, kept: &kept, bought: &bought })?;
+        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing, gateway })
     }
 }
 
