@@ -174,6 +174,9 @@ impl<S: RecordSink> World<'_, S> {
                 (self.kind_of(r), r, self.replicas[r as usize].pool as usize, r as usize)
             }
         };
+        if outcome != Outcome::Cancelled {
+            self.slots.get(slot).last_backend = Some(backend);
+        }
         self.busy[spot] -= 1;
         if self.waiting.len > 0 {
             self.pump_soon(at);

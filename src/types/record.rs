@@ -156,7 +156,7 @@ pub struct RequestRecord {
     pub outcome: Outcome,
     /// Why.
     pub cause: OutcomeCause,
-    /// Backend of the last attempt, if there was one.
+    /// Backend of the answer, else of the last attempt, if there was one.
     pub backend: Option<BackendKind>,
     /// Tries made.
     pub attempts: u32,
