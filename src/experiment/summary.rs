@@ -157,10 +157,10 @@ pub struct PolicySummary {
     /// Tries given up by a timeout of their own.
     #[serde(default, skip_serializing_if = "none")]
     pub try_timeouts: u64,
-    /// Refused at saturation (part of `rejected`).
+    /// Ended because they were refused at saturation.
     #[serde(default, skip_serializing_if = "none")]
     pub shed: u64,
-    /// Refused by the gateway's queue, full or too slow (part of `rejected`).
+    /// Ended because the gateway's queue was full or too slow.
     #[serde(default, skip_serializing_if = "none")]
     pub queue_timeouts: u64,
     /// Times that a backend's circuit opened, or that it cooled down.

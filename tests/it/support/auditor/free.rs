@@ -80,6 +80,7 @@ pub fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
     if let Some(a) = life.attempts.iter().find(|a| a.ended > r.ended) {
         c.say(name(&format!("nothing-lost: try {} outlives it", a.try_number)));
     }
+    let cause = [r.cause.as_str()];
     let causes: &[&str] = match r.outcome.as_str() {
         "completed" => {
             if let [a] = answers[..] {
@@ -91,20 +92,17 @@ pub fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
             &[""]
         }
         "failed" => {
-            let seen = life.attempts.iter().any(|a| a.cause == r.cause);
-            if !seen && r.cause != "no_backend" && r.cause != "shed" {
+            let escalated = life.attempts.iter().any(|a| a.cause == "not_accepted");
+            let refused = ["no_backend", "shed", "queue_timeout", "gateway_queue_full"].contains(&r.cause.as_str());
+            // Refused after an answer that was not accepted; else for what an attempt of it failed for.
+            if !(escalated && refused) && !life.attempts.iter().any(|a| a.cause == r.cause) {
                 c.say(name(&format!("failed for `{}`, which none of its attempts did", r.cause)));
             }
-            &[
-                "rate_limited",
-                "server_error",
-                "queue_full",
-                "replica_lost",
-                "too_long",
-                "try_timeout",
-                "no_backend",
-                "shed",
-            ]
+            if refused {
+                &cause
+            } else {
+                &["rate_limited", "server_error", "queue_full", "replica_lost", "too_long", "try_timeout"]
+            }
         }
         "timed_out" => {
             c.same(name("timeout, ns"), r.ended, deadline);
