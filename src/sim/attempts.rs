@@ -22,7 +22,7 @@ pub struct InFlight {
     pub cost: Usd,
     pub preemptions: u32,
     pub last_backend: Option<BackendKind>,
-    /// How the last attempt ended.
+    /// How the last attempt ended that was not cancelled.
     pub last: Option<Ending>,
     pub parked: bool,
     pub route: Route,

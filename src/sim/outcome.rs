@@ -155,7 +155,6 @@ impl<S: RecordSink> World<'_, S> {
         let sent = flight.take(attempt).expect("nothing-lost: an attempt ended that was not sent");
         flight.cost += cost;
         flight.preemptions += preemptions;
-        flight.last = Some(ending);
         let first_token = sent.first_token;
         if outcome == Outcome::Completed {
             flight.first_token = first_token;
@@ -175,7 +174,8 @@ impl<S: RecordSink> World<'_, S> {
             }
         };
         if outcome != Outcome::Cancelled {
-            self.slots.get(slot).last_backend = Some(backend);
+            let flight = self.slots.get(slot);
+            (flight.last_backend, flight.last) = (Some(backend), Some(ending));
         }
         self.busy[spot] -= 1;
         if self.waiting.len > 0 {
