@@ -339,6 +339,8 @@ impl<'a, S: RecordSink> World<'a, S> {
                 replica.lost.push((attempt, emitted));
             }
         }
+        // Tokens left before it died, and nobody else may come by to say so.
+        self.out.gaps.drain(..).for_each(|run| self.sink.gaps(&run));
         replica.up = false;
         replica.failures += 1;
         self.agenda.arm(r, SimTime::NEVER);

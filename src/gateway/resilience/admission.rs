@@ -95,12 +95,15 @@ impl Admission {
     }
 }
 
+/// Priority, order of arrival, slot, generation.
+type Entry = (i32, u64, u32, u32);
+
 /// Who waits at the gateway, by lane (requests of a class may go to the same places, so that one which cannot go on holds up
 /// its own lane only); in a lane by priority, then in order of arrival. Entries name a slot and its generation; they become
 /// void when the generation does.
 #[derive(Debug, Clone, Default)]
 pub struct Waiting {
-    lanes: Vec<BinaryHeap<Reverse<(i32, u64, u32, u32)>>>,
+    lanes: Vec<BinaryHeap<Reverse<Entry>>>,
     sequence: u64,
     /// Entries that are not void.
     pub len: u32,
