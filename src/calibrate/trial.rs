@@ -190,7 +190,7 @@ pub(super) fn simulate_fleet(
         pools: replicas.iter().map(|r| pool(r, mode)).collect(),
         endpoints: Vec::new(),
         routing,
-        resilience: Resilience { timeout: SimTime::NEVER, retries: 0 },
+        resilience: Resilience::none(),
         scrape,
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,

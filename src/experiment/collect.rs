@@ -5,7 +5,8 @@ use super::summary::{BillRow, PolicySummary, PoolUse};
 use crate::economics::{self, Bill, LineKind};
 use crate::sim::SimStats;
 use crate::types::{
-    AttemptRecord, BackendKind, Femtos, GapRun, Outcome, RecordSink, RequestRecord, SeriesRow, SimTime, Usd,
+    AttemptRecord, BackendKind, Femtos, GapRun, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow, SimTime,
+    Usd,
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -110,6 +111,7 @@ impl Collector {
         let all_tokens = self.prompt_tokens + self.output_tokens;
         let quantile = |h: &Histogram<u64>, q: f64| (!h.is_empty()).then(|| h.value_at_quantile(q) as f64 / 1e9);
         let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
+        let caused = |causes: &[OutcomeCause]| causes.iter().filter_map(|c| self.causes.get(c.name())).sum();
         let drain = stats.ended.since(stats.last_arrival);
         let kinds = [LineKind::Gpu, LineKind::Api, LineKind::People].map(|k| bill.total_of(k).as_f64());
         let mut summary = PolicySummary {
@@ -144,6 +146,13 @@ impl Collector {
             preemptions: self.preemptions,
             replica_failures: stats.replica_failures,
             retries: stats.retries,
+            hedges: stats.hedges,
+            fallbacks: stats.fallbacks,
+            escalations: stats.escalations,
+            try_timeouts: stats.try_timeouts,
+            shed: caused(&[OutcomeCause::Shed]),
+            queue_timeouts: caused(&[OutcomeCause::QueueTimeout, OutcomeCause::GatewayQueueFull]),
+            circuits_opened: stats.circuits_opened,
             drain_s: drain.as_secs_f64(),
             // Design: waiting over 5 % of requests at the last arrival, or drain over 10 % of the window.
             overloaded: stats.waiting_at_end * 20 > total || u128::from(drain.0) * 10 > u128::from(window.0).max(1),

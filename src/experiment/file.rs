@@ -14,6 +14,14 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod gateway;
+
+pub use gateway::{
+    AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
+    GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
+    RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
+};
+
 /// A duration with a unit, such as `250ms`, `2s`, `90m`, `2h`.
 pub type DurationText = String;
 
@@ -175,6 +183,10 @@ pub struct ClassSection {
     /// `priority` go by it.
     #[serde(default)]
     pub priority: i32,
+    /// How long its requests may wait for their answer, such as `6h`: their timeout in place of `gateway.timeout`, and their
+    /// objectives of TTFT and E2E where those are shorter; for work that may be deferred. As all others unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerates: Option<DurationText>,
 }
 
 /// Objectives; an absent one is not asked for.
@@ -394,31 +406,6 @@ pub struct LimitsSection {
     pub output_tokens_per_minute: Option<u64>,
 }
 
-/// The gateway's patience and eyes.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct GatewaySection {
-    /// From arrival until it gives up.
-    pub timeout: DurationText,
-    /// Tries after the first, on 429, 5xx and a lost replica.
-    pub retries: u32,
-    /// How old engine signals are.
-    pub scrape: ScrapeSection,
-    /// Prefill rate of a pool assumed before it is measured, tokens a second.
-    pub assumed_prefill_tokens_per_s: u64,
-}
-
-impl Default for GatewaySection {
-    fn default() -> Self {
-        GatewaySection {
-            timeout: "600s".into(),
-            retries: 2,
-            scrape: ScrapeSection::default(),
-            assumed_prefill_tokens_per_s: 20_000,
-        }
-    }
-}
-
 /// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of
 /// your own. Rules may stand beside a preset; they are asked before the preset's own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -451,6 +438,12 @@ pub struct PolicySection {
     /// How old engine signals are for this policy; a preset's, or that of `[gateway]`, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape: Option<ScrapeSection>,
+    /// What its gateway does otherwise: keys of `[gateway]`, laid over those; all as there unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySection>,
+    /// Small models first, larger ones where an answer does not do. None unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeSection>,
     /// Own replicas in turn; endpoints only for what those may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_robin: Option<Empty>,

@@ -19,6 +19,7 @@ pub fn load(path: &Path, sets: &[String]) -> Result<ExperimentFile, FileError> {
         let keys = apply_set(&mut table, set).map_err(FileError::Plain)?;
         origin.sets.push((set.clone(), keys));
     }
+    policy_gateways(&mut table);
     let mut file: ExperimentFile = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|e| {
         let message = e.inner().message().to_string();
         let hint = suggest(&message);
@@ -84,6 +85,20 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
             (Some(toml::Value::Table(inner)), toml::Value::Table(value)) => overlay(inner, value),
             (_, value) => {
                 base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Lays `[policy.NAME.gateway]` over `[gateway]`, so that each is whole.
+fn policy_gateways(table: &mut toml::Table) {
+    let base = table.get("gateway").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let policies = table.get_mut("policy").and_then(toml::Value::as_table_mut);
+    for policy in policies.into_iter().flat_map(|p| p.iter_mut()).filter_map(|(_, p)| p.as_table_mut()) {
+        if let Some(toml::Value::Table(own)) = policy.get_mut("gateway") {
+            let own = std::mem::replace(own, base.clone());
+            if let Some(toml::Value::Table(whole)) = policy.get_mut("gateway") {
+                overlay(whole, own);
             }
         }
     }

@@ -218,6 +218,7 @@ impl Oracle {
             class: &self.classes[usize::from(r.class)],
             prompt_tokens: r.prompt_tokens,
             max_output_tokens: r.output_tokens,
+            priority: 0,
             content: &self.content,
         };
         let total = u64::from(r.prompt_tokens) + u64::from(r.output_tokens);
@@ -272,6 +273,9 @@ impl Oracle {
     /// The latest end that meets every part of the SLO; TPOT is rounded down, so just under a nanosecond more is met.
     fn deadline(&self, r: &RequestRecord) -> SimTime {
         let [ttft, tpot, e2e] = self.slo;
+        // Work that may wait has its own objectives (`ClassSpec::tolerates`).
+        let tolerates = self.classes[usize::from(r.class)].tolerates;
+        let (ttft, e2e) = (tolerates.or(ttft), tolerates.or(e2e));
         let gaps = u64::from(r.output_tokens.saturating_sub(1));
         let streamed = match (ttft, tpot) {
             (Some(ttft), _) if gaps == 0 => ttft.0,

@@ -84,7 +84,7 @@ const LONGEST: u32 = 400;
 
 impl Setup {
     fn spec(&self) -> (WorldSpec, Vec<EngineLimits>) {
-        let class = |name: &str, privacy, needs| ClassSpec { name: name.into(), privacy, needs, priority: 0 };
+        let class = |name: &str, privacy, needs| ClassSpec { name: name.into(), privacy, needs, priority: 0, tolerates: None };
         let classes = vec![
             (class("private", Privacy::InternalOnly, Capability::Small), 200_000),
             (class("hard", Privacy::Any, Capability::Mid), 300_000),
@@ -103,7 +103,7 @@ impl Setup {
         let to = if matches!(to, Place::Endpoint(_)) && self.endpoints.is_empty() { Place::Own } else { to };
         let picker = if self.place.is_multiple_of(2) { Picker::RoundRobin } else { Picker::default() };
         let scoring = Scoring { scorers: vec![(Scorer::Outstanding, 1.0)], picker };
-        let rules = vec![Rule { when: vec![], to, scoring: Some(scoring) }];
+        let rules = vec![Rule { when: vec![], to, scoring: Some(scoring), within_limits: false }];
         let vllm = |o: &Own| VllmConfig {
             block_size: BLOCK,
             num_blocks: o.blocks,
@@ -148,7 +148,7 @@ impl Setup {
             pools: pools.collect(),
             endpoints: self.endpoints.clone(),
             routing: Routing::Pipeline(Pipeline { rules, ..Pipeline::best(Scorer::Outstanding) }),
-            resilience: Resilience { timeout: self.timeout, retries: 2 },
+            resilience: Resilience { timeout: self.timeout, ..Resilience::none() },
             scrape: (SimTime::from_secs(1), SimTime::ZERO),
             classes,
             failures: None,

@@ -1,5 +1,7 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
-use super::file::{EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection};
+use super::file::{
+    DurationText, EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection,
+};
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod endpoint;
+mod gateway;
 mod policy;
 mod pool;
 
@@ -96,6 +99,7 @@ pub struct ResolvedPolicy {
     pub routing: Routing,
     /// How old engine signals are for it, where it or its preset says.
     scrape: Option<(SimTime, SimTime)>,
+    gateway: gateway::ResolvedGateway,
 }
 
 /// An experiment, ready to run.
@@ -126,8 +130,6 @@ pub struct Experiment {
     pub warnings: Vec<String>,
     /// Facts used that have a date: what and when.
     pub dated_facts: Vec<(String, String)>,
-    resilience: Resilience,
-    scrape: (SimTime, SimTime),
     failures: Option<FailureModel>,
 }
 
@@ -146,6 +148,9 @@ const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_19
 /// The file with what was resolved in it.
 fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
     let mut file = file.clone();
+    for gateway in file.policy.values_mut().filter_map(|p| p.gateway.as_mut()).chain([&mut file.gateway]) {
+        gateway.retries = Some(gateway::retries_of(gateway));
+    }
     for (section, pool) in file.pool.values_mut().zip(pools) {
         if let EngineSpec::Vllm(config) = &pool.engine {
             let vllm = section.engine.vllm.get_or_insert_with(VllmSection::default);
@@ -247,12 +252,6 @@ impl Resolver<'_> {
         if !(0.0..=1000.0).contains(&e.people_fte) {
             return Err(format!("economics.people_fte is {}; it must be a number from 0", e.people_fte));
         }
-        let g = &f.gateway;
-        let scrape = scrape("gateway.scrape", &g.scrape)?;
-        let timeout = duration("gateway.timeout", &g.timeout)?;
-        if timeout == SimTime::ZERO {
-            return Err("gateway.timeout is 0; it must be longer".into());
-        }
         let failures = f.failures.as_ref().map(|x| -> Result<FailureModel, String> {
             if !(x.per_gpu_hour.is_finite() && x.per_gpu_hour >= 0.0) {
                 return Err(format!("failures.per_gpu_hour is {}; it must be a number from 0", x.per_gpu_hour));
@@ -275,7 +274,6 @@ impl Resolver<'_> {
         Ok(Experiment {
             folder: self.path.parent().unwrap_or(Path::new(".")).to_path_buf(),
             people_fte_thousandths: (e.people_fte * 1000.0).round() as u32,
-            resilience: Resilience { timeout, retries: g.retries },
             failures: failures.transpose()?,
             warnings: self.warnings,
             dated_facts: self.dated,
@@ -288,7 +286,6 @@ impl Resolver<'_> {
             gate,
             people_per_year,
             on_call_per_year,
-            scrape,
         })
     }
 
@@ -318,7 +315,13 @@ impl Resolver<'_> {
             let ppm = (share(&format!("class.{name}.share"), class.share)? * 1e6).round() as u32;
             total += ppm;
             out.push((
-                ClassSpec { name: name.clone(), privacy: class.privacy, needs: class.needs, priority: class.priority },
+                ClassSpec {
+                    name: name.clone(),
+                    privacy: class.privacy,
+                    needs: class.needs,
+                    priority: class.priority,
+                    tolerates: self.tolerates(name, class.tolerates.as_ref())?,
+                },
                 ppm,
             ));
         }
@@ -330,12 +333,22 @@ impl Resolver<'_> {
         Ok(out)
     }
 
-    /// Warns of priorities that no engine goes by.
+    fn tolerates(&self, class: &str, text: Option<&DurationText>) -> Result<Option<SimTime>, String> {
+        let key = format!("class.{class}.tolerates");
+        match text.map(|t| duration(&key, t)).transpose()? {
+            Some(SimTime::ZERO) => Err(format!("{key} is 0; leave it out, or give a duration such as \"6h\"")),
+            other => Ok(other),
+        }
+    }
+
+    /// Warns of priorities that nobody goes by.
     fn idle_priorities(&mut self) {
         let by_priority =
             |p: &PoolSection| p.engine.vllm.as_ref().is_some_and(|v| v.scheduling_policy == SchedulingPolicy::Priority);
         let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
-        if let Some((name, _)) = given.filter(|_| !self.file.pool.values().any(by_priority)) {
+        let gateways = self.file.policy.values().filter_map(|p| p.gateway.as_ref()).chain([&self.file.gateway]);
+        let admits = gateways.filter_map(|g| g.admission.as_ref()).any(|a| a.shed_above.is_some() || a.queue.is_some());
+        if let Some((name, _)) = given.filter(|_| !admits && !self.file.pool.values().any(by_priority)) {
             self.warnings.push(format!(
                 "class.{name}.priority changes nothing: no pool has engine.vllm.scheduling_policy = \"priority\""
             ));
@@ -365,7 +378,7 @@ impl Experiment {
                     EngineSpec::Static(config) => Engine::Static(StaticScheduler::new(config)),
                 }),
                 step_time: pool.step_time.clone(),
-                assumed_prefill_tokens_per_s: self.file.gateway.assumed_prefill_tokens_per_s,
+                assumed_prefill_tokens_per_s: policy.gateway.assumed_prefill_tokens_per_s,
             }
         });
         WorldSpec {
@@ -374,8 +387,8 @@ impl Experiment {
             pools: pools.collect(),
             endpoints: policy.endpoints.iter().map(|e| self.endpoints[*e].spec.clone()).collect(),
             routing: policy.routing.clone(),
-            resilience: self.resilience,
-            scrape: policy.scrape.unwrap_or(self.scrape),
+            resilience: policy.gateway.resilience.clone(),
+            scrape: policy.scrape.unwrap_or(policy.gateway.scrape),
             classes: self.classes.clone(),
             failures: self.failures,
             slo: self.slo,

@@ -129,3 +129,58 @@ fn the_engine_is_not_promised_what_windows_save() {
     let linear = engine(&["pool.chat.model=qwen3.5-35b-a3b", "pool.chat.gpu=b200-sxm", "pool.chat.kv_dtype=fp8"]);
     assert_eq!(linear.block_size, 2_096, "a block holds the state of linear attention");
 }
+
+#[test]
+fn a_policy_lays_its_gateway_over_that_of_all() {
+    let exp = loaded(&[
+        "gateway.timeout=30s",
+        "gateway.retry.preset=litellm",
+        "policy.own.gateway.hedge.after=2s",
+        "policy.plain.least_outstanding={}",
+    ])
+    .unwrap();
+    let [own, plain] = [&exp.policies[0], &exp.policies[1]].map(|p| &p.gateway.resilience);
+    assert_eq!((own.timeout, plain.timeout), (SimTime::from_secs(30), SimTime::from_secs(30)));
+    assert!(own.retry.at_once_elsewhere && plain.retry.at_once_elsewhere);
+    assert!(own.hedge.is_some() && plain.hedge.is_none());
+    let echoed = exp.file.policy["own"].gateway.as_ref().unwrap();
+    assert_eq!((echoed.timeout.as_str(), echoed.retries), ("30s", Some(2)), "what is echoed is what runs");
+    let sglang = loaded(&["gateway.retry.preset=sglang"]).unwrap();
+    assert_eq!(sglang.policies[0].gateway.resilience.retry.retries, 4, "a preset's number of retries");
+    let given = loaded(&["gateway.retry.preset=sglang", "gateway.retries=1"]).unwrap();
+    assert_eq!(given.policies[0].gateway.resilience.retry.retries, 1);
+    let twice = resolve(exp.file.clone(), Path::new("t.toml")).unwrap();
+    assert_eq!(toml::to_string(&exp.file).unwrap(), toml::to_string(&twice.file).unwrap());
+}
+
+#[test]
+fn faults_of_the_gateway_name_their_key_and_what_would_be_right() {
+    let second = "pool.big={model=\"llama-3.1-70b\", gpu=\"h200-sxm\", tensor_parallel=2, rent={usd_per_gpu_hour=3.0}}";
+    for (sets, wanted) in [
+        (
+            &["gateway.fallback.chains={chat=[\"big\"], big=[\"chat\"]}"][..],
+            "gateway.fallback.chains.chat: it goes round in a circle: chat -> big -> chat",
+        ),
+        (&["gateway.fallback.chains={chat=[\"bigg\"]}"], "did you mean `big`"),
+        (&["gateway.fallback.chains={chat=[]}"], "gateway.fallback.chains.chat is empty"),
+        (&["gateway.retry.preset=litelm"], "did you mean `litellm`"),
+        (&["gateway.try_timeout=0s"], "gateway.try_timeout is 0"),
+        (&["gateway.hedge={}"], "give after, such as"),
+        (&["gateway.hedge.quantile=95"], "gateway.hedge.quantile is 95; it must lie between 0 and 1"),
+        (&["gateway.retry.backoff.jitter={less=0.1, plus=\"1s\"}"], "give one of less, around, plus"),
+        (&["gateway.retry.retry_after={}"], "gateway.retry.retry_after: 0 are given"),
+        (&["gateway.admission={}"], "give saturation or max_in_flight"),
+        (&["gateway.concurrency.chat=0"], "gateway.concurrency.chat is 0; it must be at least 1"),
+        (&["policy.own.gateway.breaker.failures=0"], "policy.own.gateway.breaker.failures is 0"),
+        (&["policy.own.cascade={stages=[\"chat\"], accept=[]}"], "give at least two stages"),
+        (
+            &["policy.own.cascade={stages=[\"chat\",\"big\"], accept=[0.5]}", "policy.own.pools={big=0}"],
+            "the policy has no `big`",
+        ),
+        (&["class.batch.tolerates=0s"], "class.batch.tolerates is 0"),
+    ] {
+        let sets: Vec<&str> = [second].iter().chain(sets).copied().collect();
+        let says = loaded(&sets).err().unwrap_or_else(|| panic!("{sets:?} resolved"));
+        assert!(says.contains(wanted), "{sets:?}: {says}");
+    }
+}

@@ -76,6 +76,10 @@ pub struct BillRow {
     pub usd_per_month: f64,
 }
 
+fn none(n: &u64) -> bool {
+    *n == 0
+}
+
 /// What one policy did. Latencies are seconds over completed requests, `None` where none completed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PolicySummary {
@@ -139,8 +143,29 @@ pub struct PolicySummary {
     pub preemptions: u64,
     /// Replicas that died.
     pub replica_failures: u64,
-    /// Tries beyond the first.
+    /// Tries beyond the first, but for those that follow.
     pub retries: u64,
+    /// Second copies sent.
+    #[serde(default, skip_serializing_if = "none")]
+    pub hedges: u64,
+    /// Fallbacks to another place.
+    #[serde(default, skip_serializing_if = "none")]
+    pub fallbacks: u64,
+    /// Further stages of a cascade that were asked.
+    #[serde(default, skip_serializing_if = "none")]
+    pub escalations: u64,
+    /// Tries given up by a timeout of their own.
+    #[serde(default, skip_serializing_if = "none")]
+    pub try_timeouts: u64,
+    /// Ended because they were refused at saturation.
+    #[serde(default, skip_serializing_if = "none")]
+    pub shed: u64,
+    /// Ended because the gateway's queue was full or too slow.
+    #[serde(default, skip_serializing_if = "none")]
+    pub queue_timeouts: u64,
+    /// Times that a backend's circuit opened, or that it cooled down.
+    #[serde(default, skip_serializing_if = "none")]
+    pub circuits_opened: u64,
     /// Work after the last arrival, seconds.
     pub drain_s: f64,
     /// Whether its queue still grew at the end.

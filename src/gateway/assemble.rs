@@ -87,7 +87,6 @@ impl Parts {
         let rules = rules.map(|(i, r)| maker.rule(&format!("rules[{i}]"), r)).collect::<Result<Vec<_>, _>>()?;
         let pipeline = Pipeline {
             rules,
-            cascade: None,
             scoring: scoring.unwrap_or_else(|| Pipeline::best(Scorer::Outstanding).scoring),
             prefixes: prefixes(self.prefix.unwrap_or_default())?,
             kv_cost: kv_cost(self.kv_cost.unwrap_or_default())?,

@@ -242,33 +242,3 @@ fn what_cannot_be_is_refused_by_key() {
         ["rules[1]: rules[0] always holds before it; it is never asked"]
     );
 }
-
-#[test]
-fn a_cascade_asks_on_until_an_answer_is_reliable_enough() {
-    let stage = |to, tau| Stage { to, tau, reliability: Sample::new(vec![0.0, 1.0]) };
-    let stages = vec![stage(Place::Own, 0.6), stage(Place::Endpoint(0), 0.3), stage(Place::Endpoint(1), 0.0)];
-    let parts = Pipeline { cascade: Some(Cascade { stages }), ..Pipeline::best(Scorer::Outstanding) };
-    let (mut own, mut mid, n) = (0, 0, 10_000);
-    for index in 0..n {
-        let mut p = Policy::new(parts.clone());
-        let bought = [endpoint(0, 1, 1), endpoint(1, 1, 9)];
-        assert_eq!(ask(&mut p, &fleet(), &bought, index, &prompt(&[(1, 9)])), Decision::Replica(0));
-        let mut judge = |by, stage| super::testing::judge(&mut p, &fleet(), &bought, index, by, stage);
-        match judge(Target::Replica(0), 0) {
-            None => own += 1,
-            Some(next) => {
-                assert_eq!(next, Target::Endpoint(0));
-                match judge(next, 1) {
-                    None => mid += 1,
-                    Some(last) => {
-                        assert_eq!(last, Target::Endpoint(1));
-                        assert_eq!(judge(last, 2), None, "the last answer is always accepted");
-                    }
-                }
-            }
-        }
-    }
-    let share = |x: u64| x as f64 / n as f64;
-    assert!((share(own) - 0.6).abs() < 0.02, "g > 1 - 0.6: {own}");
-    assert!((share(mid) - 0.4 * 0.3).abs() < 0.02, "of the rest g > 1 - 0.3: {mid}");
-}

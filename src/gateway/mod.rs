@@ -4,7 +4,6 @@
 //! Must keep true: a policy decides only among candidates that the constraints left; equal inputs, equal decision.
 //! Read first: `view.rs`, then `pipeline.rs` and `policy.rs`.
 mod assemble;
-mod cascade;
 mod condition;
 mod constraint;
 mod expr;
@@ -29,7 +28,6 @@ mod testing;
 mod view;
 
 pub use assemble::{Assembled, Known};
-pub use cascade::{Cascade, Stage};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::{BackendFacts, allowed};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
@@ -47,6 +45,10 @@ pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Expand, LitellmShuffleSection,
     OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset, presets,
 };
-pub use resilience::Resilience;
+pub use resilience::{
+    Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
+    HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Spot, Verdict,
+    Waiting,
+};
 pub use score::{KvCost, SCORERS, Scorer};
 pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals, Target};

@@ -1,6 +1,5 @@
 //! A policy as a composition: rules (the first that matches wins), scorers (weighted), a picker. Constraints have already
 //! dropped the backends that may not serve the request.
-use super::cascade::Cascade;
 use super::condition::Condition;
 use super::index::{BlockRule, PrefixRule};
 use super::pick::Picker;
@@ -79,8 +78,6 @@ pub struct Rule {
 pub struct Pipeline {
     /// In order.
     pub rules: Vec<Rule>,
-    /// What no rule matches is asked of these one after the other, if given.
-    pub cascade: Option<Cascade>,
     /// For rules without their own, and for what no rule matches.
     pub scoring: Scoring,
     /// How prefixes that were sent are remembered, where a part asks for them.
@@ -111,7 +108,6 @@ impl Pipeline {
             rule.when.iter().for_each(|c| c.add_needs(&mut needs));
             needs.endpoints |= rule.to.buys();
         }
-        needs.endpoints |= self.cascade.iter().flat_map(|c| &c.stages).any(|s| s.to.buys());
         needs.feedback |= self.rules.iter().any(|r| r.within_limits);
         for scorer in self.scorers() {
             scorer.add_needs(&mut needs);

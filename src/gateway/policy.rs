@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::pick::Picker;
 use super::pipeline::{Pipeline, Place, Rule, Scoring};
 use super::score::{Scored, Scorer, to_scores};
-use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Target};
+use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs};
 use crate::types::SimTime;
 
 /// See the module head.
@@ -130,15 +130,6 @@ impl Policy {
         })
     }
 
-    /// The first stage of the cascade from `first` on that has a candidate, and who that is.
-    fn stage_from(&mut self, first: u32, view: &GatewayView<'_>, draws: &mut Draws) -> Option<(u32, Decision)> {
-        let stages = self.parts.cascade.as_ref()?.stages.len() as u32;
-        (first..stages).find_map(|i| {
-            let to = self.parts.cascade.as_ref()?.stages[i as usize].to;
-            Some((i, self.place(to, None, view, draws)?))
-        })
-    }
-
     fn by_rules(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
         for i in 0..self.parts.rules.len() {
             if self.holds(i, view, draws)
@@ -193,7 +184,6 @@ impl Decide for Policy {
         self.memory.begin(view.signals);
         let decision = self
             .by_rules(view, draws)
-            .or_else(|| self.stage_from(0, view, draws).map(|(_, decision)| decision))
             .or_else(|| self.pick(None, view, view.own, &[], draws))
             .unwrap_or_else(|| view.without_own());
         if let Decision::Replica(replica) = decision {
@@ -204,21 +194,6 @@ impl Decide for Policy {
 
     fn learn(&mut self, feedback: &Feedback) {
         self.memory.learn(feedback);
-    }
-
-    fn judge(&mut self, view: &GatewayView<'_>, _answered_by: Target, stage: u32, draws: &mut Draws) -> Option<Target> {
-        if self.parts.cascade.as_ref().is_none_or(|c| c.accepts(stage, draws)) {
-            return None;
-        }
-        self.memory.begin(view.signals);
-        match self.stage_from(stage + 1, view, draws)?.1 {
-            Decision::Replica(replica) => {
-                self.memory.goes_to(view, replica);
-                Some(Target::Replica(replica))
-            }
-            Decision::Endpoint(e) => Some(Target::Endpoint(e)),
-            Decision::Wait | Decision::Defer(_) | Decision::Reject => None,
-        }
     }
 }
 

@@ -156,6 +156,7 @@ impl Scorer {
             Scorer::Outstanding => "cost: requests sent and not ended, counted",
             Scorer::KvUse => "1 - share of KV blocks in use, scraped",
             Scorer::Prefix => "share of the prompt that was sent there",
+            Scorer::CachedPrefix => "share of the prompt that is in the replica's prefix cache",
             Scorer::LoadAware => "0.5 * (1 - min(waiting, 128) / 128), scraped",
             Scorer::TokenLoad => "1 - min(prompt tokens under way, 4194304) / 4194304",
             Scorer::Session => "1 where the session belongs on the hash ring, else 0",

@@ -1,5 +1,5 @@
 //! A fleet on the bench for the tests of policies.
-use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals, Target};
+use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals};
 use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run, SimTime};
 
 /// What a policy is shown.
@@ -86,19 +86,6 @@ pub fn endpoint(endpoint: u32, ttft_s: u64, cost: i128) -> EndpointView {
 /// Asks for the first try of the request at `index`.
 pub fn ask(p: &mut dyn Decide, bench: &Bench, bought: &[EndpointView], index: u64, content: &Content) -> Decision {
     p.decide(&view(bench, bought, index, content), &mut Draws::new(1, 0, index, 0))
-}
-
-/// Has an answer to it judged.
-pub fn judge(
-    p: &mut dyn Decide,
-    bench: &Bench,
-    bought: &[EndpointView],
-    index: u64,
-    by: Target,
-    stage: u32,
-) -> Option<Target> {
-    let content = prompt(&[(1, 9)]);
-    p.judge(&view(bench, bought, index, &content), by, stage, &mut Draws::new(1, 0, index, 0))
 }
 
 fn view<'a>(bench: &'a Bench, bought: &'a [EndpointView], index: u64, content: &'a Content) -> GatewayView<'a> {

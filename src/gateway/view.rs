@@ -197,15 +197,4 @@ pub trait Decide: Send {
     fn decide(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Decision;
     /// Takes note of what happened; called only if `needs` says so.
     fn learn(&mut self, _feedback: &Feedback) {}
-    /// A backend answered a request in full, as the `stage`-th answer to it, from 0: the backend to ask as well, or `None`
-    /// to accept the answer. Only cascades ask on.
-    fn judge(
-        &mut self,
-        _view: &GatewayView<'_>,
-        _answered_by: Target,
-        _stage: u32,
-        _draws: &mut Draws,
-    ) -> Option<Target> {
-        None
-    }
 }

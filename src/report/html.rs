@@ -221,7 +221,12 @@ fn meaning(cause: &str) -> &'static str {
         "replica_lost" => "its replica died, to the last try",
         "too_long" => "longer than what the backend takes",
         "timeout" => "the gateway's patience ended",
-        "no_backend" => "no backend was up",
+        "try_timeout" => "each try ran out of its own time",
+        "shed" => "refused while the fleet was full",
+        "gateway_queue_full" => "the gateway's queue was full",
+        "queue_timeout" => "it waited too long in the gateway's queue",
+        "client_gone" => "its client did not wait any longer",
+        "no_backend" => "breakers, cooldowns or limits kept every backend out",
         _ => "",
     }
 }

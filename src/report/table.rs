@@ -120,7 +120,25 @@ pub fn tables(summary: &Summary) -> Tables {
          requests and rate limits are left out, so the best may lie above"
             .into(),
     );
+    legend.extend(policies.iter().filter_map(around));
     Tables { policies: rows, service, money, bounds, legend }
+}
+
+/// What the gateway did around a policy's decisions, if anything but retries.
+fn around(p: &PolicySummary) -> Option<String> {
+    let counts = [
+        ("cancelled", p.cancelled),
+        ("shed", p.shed),
+        ("refused by the gateway's queue", p.queue_timeouts),
+        ("hedges", p.hedges),
+        ("fallbacks", p.fallbacks),
+        ("further stages asked", p.escalations),
+        ("tries timed out", p.try_timeouts),
+        ("circuits opened", p.circuits_opened),
+    ];
+    let some: Vec<String> =
+        counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{what} {}", thousands(*n))).collect();
+    (!some.is_empty()).then(|| format!("{}: {}", p.name, some.join(", ")))
 }
 
 fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], eligible: &[bool]) -> Table {

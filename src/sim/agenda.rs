@@ -1,7 +1,7 @@
 //! What happens next: failures, backends by their next event, timers; and the one total order of an instant.
 //!
-//! Order at one instant: failures, then backends by index (replicas before endpoints), then timeouts, then retries, each in
-//! the order in which they were set. Arrivals, schedules and samples follow; the loop itself keeps them behind.
+//! Order at one instant: failures, then backends by index (replicas before endpoints), then timeouts, then other timers, each
+//! in the order in which they were set. Arrivals, schedules and samples follow; the loop itself keeps them behind.
 use crate::types::SimTime;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,8 +19,22 @@ pub enum Event {
     Backend(u32),
     /// The gateway's timeout of a request: slot and life.
     Timeout(u32, u32),
-    /// A retry is due: slot and attempt generation.
+    /// A request is due to be sent (again): slot and generation.
     Retry(u32, u32),
+    /// An attempt ran out of its own time: slot and the attempt's generation.
+    TryTimeout(u32, u32),
+    /// The same, unless its first token has come.
+    FirstTokenTimeout(u32, u32),
+    /// An attempt's first token is late: a second copy may go.
+    Hedge(u32, u32),
+    /// Of two copies the other one was first.
+    Loser(u32, u32),
+    /// A client leaves, unless it has seen a token: slot and life.
+    ClientGone(u32, u32),
+    /// A request waited too long in the gateway's queue: slot and generation.
+    QueueTimeout(u32, u32),
+    /// Who waits at the gateway may go on.
+    Pump,
 }
 
 /// Everything that is pending.
@@ -30,7 +44,7 @@ pub struct Agenda {
     backends: Tournament,
     /// Deadlines come in the order of arrivals, so a queue is sorted.
     timeouts: VecDeque<(SimTime, u32, u32)>,
-    retries: BinaryHeap<Reverse<(SimTime, u64, u32, u32)>>,
+    timers: BinaryHeap<Reverse<(SimTime, u64, Event)>>,
     sequence: u64,
 }
 
@@ -41,7 +55,7 @@ impl Agenda {
             failures: BinaryHeap::new(),
             backends: Tournament::new(backends),
             timeouts: VecDeque::new(),
-            retries: BinaryHeap::new(),
+            timers: BinaryHeap::new(),
             sequence: 0,
         }
     }
@@ -65,8 +79,18 @@ impl Agenda {
     }
     /// A retry.
     pub fn retry(&mut self, at: SimTime, slot: u32, generation: u32) {
-        self.sequence += 1;
-        self.retries.push(Reverse((at, self.sequence, slot, generation)));
+        self.timer(at, Event::Retry(slot, generation));
+    }
+    /// Any other timer; `NEVER` adds nothing.
+    pub fn timer(&mut self, at: SimTime, event: Event) {
+        if at < SimTime::NEVER {
+            self.sequence += 1;
+            self.timers.push(Reverse((at, self.sequence, event)));
+        }
+    }
+    /// Whether a timer is due.
+    pub fn timer_due(&self, now: SimTime) -> bool {
+        self.timers.peek().is_some_and(|Reverse(t)| t.0 <= now)
     }
 
     /// When the earliest is due; `NEVER` if nothing is. Deadlines of requests that are not `alive` any more are dropped.
@@ -78,7 +102,7 @@ impl Agenda {
         first(self.failures.peek().map(|Reverse(f)| f.0))
             .min(self.backends.first().0)
             .min(first(self.timeouts.front().map(|t| t.0)))
-            .min(first(self.retries.peek().map(|Reverse(r)| r.0)))
+            .min(first(self.timers.peek().map(|Reverse(t)| t.0)))
     }
 
     /// Takes the first that is due at `now`. A backend stays due until it is armed anew.
@@ -93,8 +117,8 @@ impl Agenda {
         if self.timeouts.front().is_some_and(|t| t.0 <= now) {
             return self.timeouts.pop_front().map(|(_, slot, life)| Event::Timeout(slot, life));
         }
-        if self.retries.peek().is_some_and(|Reverse(r)| r.0 <= now) {
-            return self.retries.pop().map(|Reverse((.., slot, generation))| Event::Retry(slot, generation));
+        if self.timer_due(now) {
+            return self.timers.pop().map(|Reverse((.., event))| event);
         }
         None
     }

@@ -1,6 +1,8 @@
 //! Requests in flight: slots, and the attempt ids that name a slot and a generation.
+use super::outcome::Ending;
 pub use crate::gateway::Target;
-use crate::types::{AttemptId, BackendKind, OutcomeCause, Request, SimTime, Usd};
+use crate::gateway::{Hop, Spot};
+use crate::types::{AttemptId, BackendKind, Request, SimTime, Usd};
 
 /// A request between arrival and end.
 #[derive(Debug)]
@@ -9,12 +11,96 @@ pub struct InFlight {
     pub class: u16,
     pub tries: u32,
     pub current: Option<Sent>,
+    /// The second copy. While there are two, `current` is the older one.
+    pub hedge: Option<Sent>,
+    /// Of two copies the one that will be cancelled when all answers of this instant are in.
+    pub loser: Option<AttemptId>,
+    /// Answered; it ends when the loser is cancelled, at the same instant.
+    pub answered: Option<Ending>,
+    /// Of the answer.
     pub first_token: Option<SimTime>,
     pub cost: Usd,
     pub preemptions: u32,
     pub last_backend: Option<BackendKind>,
-    pub last_cause: OutcomeCause,
+    /// How the last attempt ended that was not cancelled.
+    pub last: Option<Ending>,
     pub parked: bool,
+    pub route: Route,
+}
+
+impl InFlight {
+    /// That has just arrived.
+    pub fn new(request: Request, class: u16) -> InFlight {
+        InFlight {
+            request,
+            class,
+            tries: 0,
+            current: None,
+            hedge: None,
+            loser: None,
+            answered: None,
+            first_token: None,
+            cost: Usd::ZERO,
+            preemptions: 0,
+            last_backend: None,
+            last: None,
+            parked: false,
+            route: Route::default(),
+        }
+    }
+    /// An attempt under way.
+    pub fn sent(&mut self, attempt: AttemptId) -> Option<&mut Sent> {
+        [self.current.as_mut(), self.hedge.as_mut()].into_iter().flatten().find(|s| s.attempt == attempt)
+    }
+    /// Takes an attempt out; what is left is `current`.
+    pub fn take(&mut self, attempt: AttemptId) -> Option<Sent> {
+        if self.hedge.is_some_and(|s| s.attempt == attempt) {
+            return self.hedge.take();
+        }
+        let taken = self.current.take_if(|s| s.attempt == attempt);
+        if taken.is_some() {
+            self.current = self.hedge.take();
+        }
+        taken
+    }
+}
+
+/// Why a request may go to one place only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// Its tries at a place with a fallback chain are not used up, or it fell back to there.
+    Chain,
+    /// A stage of a cascade.
+    Stage,
+}
+
+/// What the next attempt is, for the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Step {
+    #[default]
+    First,
+    Retry,
+    Fallback,
+    Escalation,
+}
+
+/// Where a request stands among the gateway's rules.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Route {
+    /// The only place that it may go to.
+    pub stays: Option<(Spot, Stay)>,
+    pub hop: Hop,
+    /// Failures at this place.
+    pub failures: u32,
+    /// Waited at this place for Retry-Afters.
+    pub waited: SimTime,
+    /// Of the cascade.
+    pub stage: u16,
+    pub step: Step,
+    /// Past admission.
+    pub admitted: bool,
+    /// In the gateway's queue.
+    pub queued: bool,
 }
 
 /// The attempt under way.
@@ -25,6 +111,8 @@ pub struct Sent {
     pub to: Target,
     /// Unanswered prompt tokens at the replica when it was sent, its own included.
     pub backlog_tokens: u64,
+    pub first_token: Option<SimTime>,
+    pub try_number: u32,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +153,7 @@ impl Slots {
     pub fn get(&mut self, slot: u32) -> &mut InFlight {
         self.slots[slot as usize].item.as_mut().expect("nothing-lost: a slot was used after its request ended")
     }
-    /// A new generation of the slot: timers and attempts of older ones are void.
+    /// A new generation of the slot: timers of older ones are void, but for those of attempts under way.
     pub fn bump(&mut self, slot: u32) -> u32 {
         let generation = &mut self.slots[slot as usize].generation;
         *generation = generation.wrapping_add(1);
@@ -86,10 +174,12 @@ impl Slots {
     pub fn attempt_id(slot: u32, generation: u32) -> AttemptId {
         AttemptId(u64::from(generation) << 32 | u64::from(slot))
     }
-    /// The slot of an attempt, if that attempt is the current one.
+    /// The slot of an attempt, if that attempt is under way.
     pub fn resolve(&self, attempt: AttemptId) -> Option<u32> {
-        let (slot, generation) = (attempt.0 as u32, (attempt.0 >> 32) as u32);
-        self.is_current(slot, generation).then_some(slot)
+        let slot = attempt.0 as u32;
+        let item = self.slots.get(slot as usize)?.item.as_ref()?;
+        let is_it = |sent: &Option<Sent>| sent.as_ref().is_some_and(|s| s.attempt == attempt);
+        (is_it(&item.current) || is_it(&item.hedge)).then_some(slot)
     }
     pub fn retire(&mut self, slot: u32) -> InFlight {
         self.bump(slot);

@@ -4,8 +4,10 @@
 //! Must keep true: one total order of events (`agenda.rs`); every request ends in exactly one outcome.
 //! Read first: `world.rs`.
 mod agenda;
+mod around;
 mod attempts;
 mod dispatch;
+mod gate;
 mod outcome;
 mod series;
 mod spec;
@@ -13,3 +15,7 @@ mod world;
 
 pub use spec::{PoolSpec, SimError, SimStats, WorldSpec};
 pub use world::simulate;
+
+#[cfg(test)]
+#[path = "around_tests.rs"]
+mod tests;

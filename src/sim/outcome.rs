@@ -1,11 +1,11 @@
-//! What becomes of attempts and requests: effects, retries, timeouts, records.
-use super::attempts::Target;
-use super::world::{World, sample};
-use crate::gateway::Feedback;
-use crate::random;
+//! What becomes of attempts and requests: effects, endings, records.
+use super::agenda::Event;
+use super::attempts::{InFlight, Target};
+use super::world::World;
+use crate::gateway::{Feedback, HealthEvent};
 use crate::types::{
-    AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink, RequestRecord,
-    SimTime, Source, Usd,
+    AttemptId, AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink,
+    RequestRecord, SimTime, Source, Usd,
 };
 
 /// The cause in records of what a backend said.
@@ -16,7 +16,26 @@ fn cause_of(cause: FailureCause) -> OutcomeCause {
         FailureCause::QueueFull => OutcomeCause::QueueFull,
         FailureCause::ReplicaLost => OutcomeCause::ReplicaLost,
         FailureCause::TooLong => OutcomeCause::TooLong,
+        FailureCause::TryTimeout => OutcomeCause::TryTimeout,
     }
+}
+
+/// What a failure says of a backend's health.
+fn health_of(cause: FailureCause) -> Option<HealthEvent> {
+    match cause {
+        FailureCause::RateLimited { retry_after } => Some(HealthEvent::RateLimited(retry_after)),
+        FailureCause::ServerError | FailureCause::QueueFull | FailureCause::ReplicaLost => Some(HealthEvent::Failure),
+        FailureCause::TryTimeout => Some(HealthEvent::Timeout),
+        FailureCause::TooLong => None,
+    }
+}
+
+/// What an attempt leaves behind beside its ending.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Left {
+    pub preemptions: u32,
+    pub cost: Usd,
+    pub health: Option<HealthEvent>,
 }
 
 /// How an attempt or a request ended.
@@ -52,31 +71,16 @@ impl<S: RecordSink> World<'_, S> {
         match effect {
             Effect::FirstToken { attempt, at } => {
                 let Some(slot) = self.slots.resolve(attempt) else { return };
-                let flight = self.slots.get(slot);
-                let sent = flight.current.expect("clock-forward: a token of an attempt that was not sent");
-                flight.first_token = Some(at);
-                let prompt = u64::from(flight.request.prompt_tokens);
-                if self.needs.feedback {
-                    self.policy.learn(&Feedback::FirstToken { to: sent.to, at, took: at.since(sent.at) });
-                }
-                match sent.to {
-                    Target::Replica(r) => {
-                        let replica = &mut self.replicas[r as usize];
-                        replica.unanswered -= prompt;
-                        if self.needs.predictions {
-                            self.rates[replica.pool as usize].learn(sent.backlog_tokens, at.since(sent.at));
-                        }
-                    }
-                    Target::Endpoint(e) => self.bought[e as usize].ttft.learn(at.since(sent.at)),
-                }
+                self.first_token(slot, attempt, at);
             }
             Effect::Done { attempt, at, cached_tokens, preemptions } => {
                 let Some(slot) = self.slots.resolve(attempt) else { return };
                 let flight = self.slots.get(slot);
                 let output = flight.request.output_tokens.min(flight.request.max_output_tokens).max(1);
-                let of_endpoint = flight.current.is_some_and(|sent| matches!(sent.to, Target::Endpoint(_)));
-                let first_token = flight.first_token;
-                if let Some(first) = first_token.filter(|_| of_endpoint && output >= 2) {
+                let lost = flight.loser == Some(attempt);
+                let sent = *flight.sent(attempt).expect("resolve: the attempt is under way");
+                let of_endpoint = matches!(sent.to, Target::Endpoint(_));
+                if let Some(first) = sent.first_token.filter(|_| of_endpoint && output >= 2) {
                     // An endpoint streams its tokens evenly.
                     let gap_ns = at.since(first).0 / u64::from(output - 1);
                     let first_fs = u128::from(gap_ns) * crate::types::Femtos::PER_NS;
@@ -84,92 +88,102 @@ impl<S: RecordSink> World<'_, S> {
                 }
                 self.outputs_seen.0 += 1;
                 self.outputs_seen.1 += u64::from(output);
-                let (outcome, cause) = (Outcome::Completed, OutcomeCause::None);
+                let next_stage = if lost { None } else { self.next_stage(slot) };
+                let (outcome, cause) = match next_stage {
+                    _ if lost => (Outcome::Cancelled, OutcomeCause::Hedged),
+                    Some(_) => (Outcome::Completed, OutcomeCause::NotAccepted),
+                    None => (Outcome::Completed, OutcomeCause::None),
+                };
                 let ending = Ending { at, outcome, cause, output_tokens: output, cached_tokens };
-                self.close_attempt(slot, ending, preemptions, cost);
-                self.finish(slot, ending, source);
+                let left = Left { preemptions, cost, health: Some(HealthEvent::Success) };
+                self.close_attempt(slot, attempt, ending, left);
+                match next_stage {
+                    _ if lost => self.loser_is_gone(slot, source),
+                    Some(stage) => self.escalate(slot, stage, at),
+                    None if self.slots.get(slot).current.is_some() => self.slots.get(slot).answered = Some(ending),
+                    None => self.finish(slot, ending, source),
+                }
             }
             Effect::Failed { attempt, at, cause, emitted } => {
                 let Some(slot) = self.slots.resolve(attempt) else { return };
                 let why = cause_of(cause);
                 let ending =
                     Ending { at, outcome: Outcome::Failed, cause: why, output_tokens: emitted, cached_tokens: 0 };
-                self.close_attempt(slot, ending, 0, cost);
-                let flight = self.slots.get(slot);
-                let next = flight.tries;
-                let index = flight.request.index;
-                let deadline = flight.request.arrival + self.spec.resilience.timeout;
-                let mut draws = random::stream(self.spec.seed, self.spec.replicate, "backoff", index, next);
-                let jitter = random::dist::uniform01(&mut draws);
-                match self.spec.resilience.backoff(cause, next, jitter) {
-                    Some(wait) => {
-                        let generation = self.slots.bump(slot);
-                        // A retry that would come after the deadline is not worth a timer: the request times out.
-                        if at + wait < deadline {
-                            self.agenda.retry(at + wait, slot, generation);
-                        }
-                    }
-                    None => self.finish(slot, ending, source),
-                }
+                let left = Left { cost, health: health_of(cause), ..Left::default() };
+                self.close_attempt(slot, attempt, ending, left);
+                self.failed(slot, attempt, ending, cause, source);
             }
         }
     }
 
-    pub(super) fn time_out(&mut self, slot: u32, now: SimTime, source: &mut dyn Source) {
-        let (outcome, cause) = (Outcome::TimedOut, OutcomeCause::Timeout);
-        let mut ending = Ending { at: now, outcome, cause, output_tokens: 0, cached_tokens: 0 };
-        if let Some(sent) = self.slots.get(slot).current {
-            let mut cost = Usd::ZERO;
-            match sent.to {
-                Target::Replica(r) => {
-                    let replica = &mut self.replicas[r as usize];
-                    if let Some(at) = replica.lost.iter().position(|lost| lost.0 == sent.attempt) {
-                        ending.output_tokens = replica.lost.remove(at).1;
-                    } else if replica.up {
-                        sample(&self.needs, replica, now);
-                        ending.output_tokens = replica.engine.cancel(sent.attempt, now, &mut self.out).unwrap_or(0);
-                        self.agenda.arm(r, replica.engine.next_event());
-                        self.mark_dirty(r);
-                    }
-                }
-                Target::Endpoint(e) => {
-                    (ending.output_tokens, ending.cached_tokens, cost) =
-                        self.bought[e as usize].endpoint.cancel(sent.attempt, now);
-                    self.arm_endpoint(e);
-                }
-            }
-            self.close_attempt(slot, ending, 0, cost);
-        }
-        if self.slots.get(slot).parked {
-            self.parked.retain(|s| *s != slot);
-        }
-        // A request that was given up was answered from no cache.
-        self.finish(slot, Ending { cached_tokens: 0, ..ending }, source);
-        self.deliver(source);
-    }
-
-    fn close_attempt(&mut self, slot: u32, ending: Ending, preemptions: u32, cost: Usd) {
-        let Ending { at, outcome, cause, output_tokens, cached_tokens } = ending;
+    fn first_token(&mut self, slot: u32, attempt: AttemptId, at: SimTime) {
         let flight = self.slots.get(slot);
-        let sent = flight.current.take().expect("nothing-lost: an attempt ended that was not sent");
+        let prompt = u64::from(flight.request.prompt_tokens);
+        let sent = flight.sent(attempt).expect("resolve: the attempt is under way");
+        sent.first_token = Some(at);
+        let sent = *sent;
+        if flight.hedge.is_some() && flight.loser.is_none() {
+            let both = [flight.current, flight.hedge].into_iter().flatten();
+            flight.loser = both.map(|s| s.attempt).find(|other| *other != attempt);
+            let loser = flight.loser.expect("hedge: there are two");
+            // After all answers of this instant, so that it does not depend on which backend comes first.
+            self.agenda.timer(at, Event::Loser(slot, (loser.0 >> 32) as u32));
+        }
+        if self.needs.feedback {
+            self.policy.learn(&Feedback::FirstToken { to: sent.to, at, took: at.since(sent.at) });
+        }
+        if self.spec.resilience.hedge.is_some() {
+            self.learned.learn(at.since(sent.at));
+        }
+        match sent.to {
+            Target::Replica(r) => {
+                let replica = &mut self.replicas[r as usize];
+                replica.unanswered -= prompt;
+                if self.needs.predictions {
+                    self.rates[replica.pool as usize].learn(sent.backlog_tokens, at.since(sent.at));
+                }
+            }
+            Target::Endpoint(e) => self.bought[e as usize].ttft.learn(at.since(sent.at)),
+        }
+    }
+
+    /// An attempt is over: it is taken out and recorded, and its bill is the request's.
+    pub(super) fn close_attempt(&mut self, slot: u32, attempt: AttemptId, ending: Ending, left: Left) {
+        let Ending { at, outcome, cause, output_tokens, cached_tokens } = ending;
+        let Left { preemptions, cost, health } = left;
+        let flight = self.slots.get(slot);
+        let sent = flight.take(attempt).expect("nothing-lost: an attempt ended that was not sent");
         flight.cost += cost;
         flight.preemptions += preemptions;
-        flight.last_cause = cause;
-        let first_token = flight.first_token;
-        if outcome != Outcome::Completed {
-            flight.first_token = None;
+        let first_token = sent.first_token;
+        if outcome == Outcome::Completed {
+            flight.first_token = first_token;
         }
-        let (request, tries, prompt) = (flight.request.index, flight.tries, u64::from(flight.request.prompt_tokens));
-        let (backend, replica) = match sent.to {
-            Target::Endpoint(e) => (BackendKind::Endpoint(e), u32::MAX),
+        let (request, prompt) = (flight.request.index, u64::from(flight.request.prompt_tokens));
+        let (backend, replica, spot, number) = match sent.to {
+            Target::Endpoint(e) => {
+                let spot = self.spec.pools.len() + e as usize;
+                (BackendKind::Endpoint(e), u32::MAX, spot, self.replicas.len() + e as usize)
+            }
             Target::Replica(r) => {
                 self.outstanding[r as usize] -= 1;
                 if first_token.is_none() {
                     self.replicas[r as usize].unanswered -= prompt;
                 }
-                (self.kind_of(r), r)
+                (self.kind_of(r), r, self.replicas[r as usize].pool as usize, r as usize)
             }
         };
+        if outcome != Outcome::Cancelled {
+            let flight = self.slots.get(slot);
+            (flight.last_backend, flight.last) = (Some(backend), Some(ending));
+        }
+        self.busy[spot] -= 1;
+        if self.waiting.len > 0 {
+            self.pump_soon(at);
+        }
+        if let Some(event) = health {
+            self.health.note(number, event, at);
+        }
         if self.needs.feedback {
             self.policy.learn(&Feedback::Ended {
                 attempt: sent.attempt,
@@ -184,7 +198,7 @@ impl<S: RecordSink> World<'_, S> {
         }
         self.sink.attempt(&AttemptRecord {
             request,
-            try_number: tries - 1,
+            try_number: sent.try_number,
             backend,
             replica,
             sent: sent.at,
@@ -201,12 +215,17 @@ impl<S: RecordSink> World<'_, S> {
 
     pub(super) fn finish(&mut self, slot: u32, ending: Ending, source: &mut dyn Source) {
         let Ending { at, outcome, cause, output_tokens, cached_tokens } = ending;
+        self.leave_queue(slot);
         let flight = self.slots.retire(slot);
+        debug_assert!(
+            flight.current.is_none() && flight.hedge.is_none(),
+            "nothing-lost: an attempt outlives its request"
+        );
         let request = &flight.request;
         let ttft = flight.first_token.filter(|_| outcome == Outcome::Completed).map(|t| t.since(request.arrival));
         let e2e = at.since(request.arrival);
         let within = |limit: Option<SimTime>, value: Option<u64>| limit.is_none_or(|l| value.is_some_and(|v| v <= l.0));
-        let [slo_ttft, slo_tpot, slo_e2e] = self.spec.slo;
+        let [slo_ttft, slo_tpot, slo_e2e] = self.objectives(&flight);
         let tpot = match (ttft, output_tokens) {
             (Some(t), n) if n >= 2 => Some((e2e - t).0 / u64::from(n - 1)),
             _ => Some(0),
@@ -238,5 +257,14 @@ impl<S: RecordSink> World<'_, S> {
             met_slo,
         });
         source.finished(request.session, at, outcome);
+    }
+
+    /// The objectives of a request: a class that tolerates a wait has its own.
+    fn objectives(&self, flight: &InFlight) -> [Option<SimTime>; 3] {
+        let slo = self.spec.slo;
+        match self.spec.classes[flight.class as usize].0.tolerates {
+            Some(wait) => [slo[0].map(|t| t.max(wait)), slo[1], slo[2].map(|t| t.max(wait))],
+            None => slo,
+        }
     }
 }

@@ -92,6 +92,16 @@ pub struct SimStats {
     pub events: u64,
     /// Failures of replicas.
     pub replica_failures: u64,
-    /// Retries made.
+    /// Retries made: tries beyond the first that are nothing of what follows.
     pub retries: u64,
+    /// Second copies sent.
+    pub hedges: u64,
+    /// Fallbacks to another place.
+    pub fallbacks: u64,
+    /// Further stages of a cascade that were asked.
+    pub escalations: u64,
+    /// Tries given up by a timeout of their own.
+    pub try_timeouts: u64,
+    /// Times that a backend's circuit opened, or that it cooled down.
+    pub circuits_opened: u64,
 }

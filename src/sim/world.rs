@@ -1,21 +1,25 @@
 //! One simulation: arrivals, decisions, backends, failures, timers, in the design's order at each instant.
 //!
-//! `dispatch.rs` sends requests, `outcome.rs` makes of effects what becomes of them, `series.rs` samples the state.
+//! `dispatch.rs` sends requests, `outcome.rs` makes of effects what becomes of them, `around.rs` has the timers around them,
+//! `gate.rs` admission and the gateway's queue, `series.rs` samples the state.
 use super::agenda::{Agenda, Event};
 use super::attempts::{InFlight, Slots};
 use super::series::Sampler;
 use super::{SimError, SimStats, WorldSpec};
 use crate::api::Endpoint;
 use crate::engine::{Outbox, Replica};
-use crate::gateway::{BackendFacts, Decide, EndpointView, Needs, PrefillRate, RollingTtft, ScrapedLoad};
+use crate::gateway::{
+    BackendFacts, BudgetLevel, Decide, EndpointView, Health, LearnedTtft, Needs, PrefillRate, RollingTtft, ScrapedLoad,
+    Waiting,
+};
 use crate::types::{
-    AttemptId, BackendKind, Effect, FailureCause, OutcomeCause, RecordSink, Request, SimTime, Source, Usd,
+    AttemptId, BackendKind, Effect, FailureCause, Outcome, OutcomeCause, RecordSink, Request, SimTime, Source, Usd,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Events of one instant before the loop is called stuck.
-const MAX_EVENTS_AT_AN_INSTANT: u32 = 1_000;
+const MAX_EVENTS_AT_AN_INSTANT: u64 = 1_000;
 /// Events after which the wish to stop is asked for, arrivals or not.
 const EVENTS_A_LOOK: u64 = 1 << 16;
 /// Arrivals after which progress is told and the wish to stop is asked for.
@@ -62,6 +66,16 @@ pub(super) struct World<'a, S: RecordSink> {
     pub slots: Slots,
     pub agenda: Agenda,
     pub parked: VecDeque<u32>,
+    /// By place: attempts under way.
+    pub busy: Vec<u32>,
+    pub health: Health,
+    pub budget: BudgetLevel,
+    pub learned: LearnedTtft,
+    pub waiting: Waiting,
+    /// A `Pump` is in the agenda for this instant; `NEVER` if none is.
+    pub pump_at: SimTime,
+    /// Whether any rule may narrow down candidates.
+    pub narrows: bool,
     dirty: Vec<u32>,
     pub sink: &'a mut S,
     pub stats: SimStats,
@@ -73,6 +87,7 @@ pub(super) struct World<'a, S: RecordSink> {
     pub out: Outbox,
     pub api_effects: Vec<(Effect, Usd)>,
     pub api_views: Vec<EndpointView>,
+    pub narrowed: Vec<u32>,
 }
 
 /// Replays `source` through the world of `spec`, in one thread, until every request has ended.
@@ -104,40 +119,51 @@ pub fn simulate(
         if world.sink.wants_series() {
             sampler.until(due, &mut world);
         }
-        let mut at_this_instant = 0u32;
-        while let Some(event) = world.agenda.pop_at(due) {
-            at_this_instant += 1;
-            world.stats.events += 1;
-            // Long after the last arrival a queue may still drain.
-            if world.stats.events.is_multiple_of(EVENTS_A_LOOK) && stop.load(Ordering::Relaxed) {
-                return Err(SimError::Interrupted);
-            }
-            if at_this_instant > MAX_EVENTS_AT_AN_INSTANT + 4 * world.slots.live() as u32 {
-                let at_s = format!("{:.9}", due.as_secs_f64());
-                return Err(SimError::Livelock { at_s, event: format!("{event:?}") });
-            }
-            world.handle(event, due, source);
-        }
-        while source.peek().map_err(SimError::Source)?.is_some_and(|at| at <= due) {
-            let request = source.next();
-            if world.stats.requests == 0 {
-                world.stats.first_arrival = request.arrival;
-            }
-            world.stats.last_arrival = request.arrival;
-            world.stats.requests += 1;
-            world.stats.events += 1;
-            if world.stats.requests.is_multiple_of(ARRIVALS_A_REPORT) {
-                progress.fetch_add(ARRIVALS_A_REPORT, Ordering::Relaxed);
-                if stop.load(Ordering::Relaxed) {
+        let mut at_this_instant = 0;
+        let most = MAX_EVENTS_AT_AN_INSTANT + world.slots.live() * (4 + 4 * spec.resilience.most_at_once());
+        loop {
+            while let Some(event) = world.agenda.pop_at(due) {
+                if world.is_void(event) {
+                    continue;
+                }
+                at_this_instant += 1;
+                world.stats.events += 1;
+                // Long after the last arrival a queue may still drain.
+                if world.stats.events.is_multiple_of(EVENTS_A_LOOK) && stop.load(Ordering::Relaxed) {
                     return Err(SimError::Interrupted);
                 }
+                if at_this_instant > most {
+                    let at_s = format!("{:.9}", due.as_secs_f64());
+                    return Err(SimError::Livelock { at_s, event: format!("{event:?}") });
+                }
+                world.handle(event, due, source);
             }
-            world.arrive(request, due, source);
-            world.stats.waiting_at_end = world.slots.live();
+            while source.peek().map_err(SimError::Source)?.is_some_and(|at| at <= due) {
+                let request = source.next();
+                if world.stats.requests == 0 {
+                    world.stats.first_arrival = request.arrival;
+                }
+                world.stats.last_arrival = request.arrival;
+                world.stats.requests += 1;
+                world.stats.events += 1;
+                if world.stats.requests.is_multiple_of(ARRIVALS_A_REPORT) {
+                    progress.fetch_add(ARRIVALS_A_REPORT, Ordering::Relaxed);
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(SimError::Interrupted);
+                    }
+                }
+                world.arrive(request, due, source);
+                world.stats.waiting_at_end = world.slots.live();
+            }
+            // What arrived may be due again at once: refused, and to be sent elsewhere. Schedules come after that.
+            if !world.agenda.timer_due(due) {
+                break;
+            }
         }
         world.schedule_dirty(due);
     }
     assert_eq!(world.slots.live(), 0, "nothing-lost: requests left when the simulation ended");
+    world.stats.circuits_opened = world.health.opened;
     progress.fetch_add(world.stats.requests % ARRIVALS_A_REPORT, Ordering::Relaxed);
     for replica in &world.replicas {
         let counts = replica.engine.counts();
@@ -180,13 +206,25 @@ impl<'a, S: RecordSink> World<'a, S> {
             })
             .collect();
         let policy = spec.routing.policy();
+        let mut needs = policy.needs();
+        needs.loads |= spec.resilience.reads_loads();
+        let backends = replicas.len() + bought.len();
+        let r = &spec.resilience;
         let mut world = World {
-            agenda: Agenda::new(replicas.len() + bought.len()),
+            agenda: Agenda::new(backends),
+            busy: vec![0; spec.pools.len() + bought.len()],
+            health: Health::new(backends, r.breaker, r.cooldown),
+            budget: BudgetLevel::new(r.retry.budget),
+            learned: LearnedTtft::default(),
+            waiting: Waiting::new(spec.classes.len()),
+            pump_at: SimTime::NEVER,
+            narrows: r.narrows(),
+            narrowed: Vec::new(),
             outstanding: vec![0; replicas.len()],
             replicas,
             bought,
             rates: spec.pools.iter().map(|p| PrefillRate::new(p.assumed_prefill_tokens_per_s)).collect(),
-            needs: policy.needs(),
+            needs,
             policy,
             slots: Slots::default(),
             parked: VecDeque::new(),
@@ -208,20 +246,9 @@ impl<'a, S: RecordSink> World<'a, S> {
 
     fn arrive(&mut self, request: Request, now: SimTime, source: &mut dyn Source) {
         let class = self.class_of(&request);
-        let deadline = request.arrival + self.spec.resilience.timeout;
-        let slot = self.slots.insert(InFlight {
-            request,
-            class,
-            tries: 0,
-            current: None,
-            first_token: None,
-            cost: Usd::ZERO,
-            preemptions: 0,
-            last_backend: None,
-            last_cause: OutcomeCause::None,
-            parked: false,
-        });
-        self.agenda.time_out(deadline, slot, self.slots.life(slot));
+        let arrival = request.arrival;
+        let slot = self.slots.insert(InFlight::new(request, class));
+        self.begin(slot, class, arrival);
         self.dispatch(slot, now, source);
     }
 
@@ -253,7 +280,7 @@ impl<'a, S: RecordSink> World<'a, S> {
             }
             Event::Timeout(slot, life) => {
                 if self.slots.is_alive(slot, life) {
-                    self.time_out(slot, now, source);
+                    self.give_up(slot, Outcome::TimedOut, OutcomeCause::Timeout, now, source);
                 }
             }
             Event::Retry(slot, generation) => {
@@ -261,6 +288,13 @@ impl<'a, S: RecordSink> World<'a, S> {
                     self.dispatch(slot, now, source);
                 }
             }
+            Event::Pump => self.pump(now, source),
+            Event::TryTimeout(..)
+            | Event::FirstTokenTimeout(..)
+            | Event::Hedge(..)
+            | Event::Loser(..)
+            | Event::ClientGone(..)
+            | Event::QueueTimeout(..) => self.timer(event, now, source),
         }
     }
 
@@ -305,6 +339,8 @@ impl<'a, S: RecordSink> World<'a, S> {
                 replica.lost.push((attempt, emitted));
             }
         }
+        // Tokens left before it died, and nobody else may come by to say so.
+        self.out.gaps.drain(..).for_each(|run| self.sink.gaps(&run));
         replica.up = false;
         replica.failures += 1;
         self.agenda.arm(r, SimTime::NEVER);
@@ -339,6 +375,25 @@ impl<'a, S: RecordSink> World<'a, S> {
                 replica.engine.schedule(now);
                 self.agenda.arm(r, replica.engine.next_event());
             }
+        }
+    }
+
+    /// Whether an event concerns what is no more.
+    fn is_void(&self, event: Event) -> bool {
+        match event {
+            Event::Timeout(slot, life) | Event::ClientGone(slot, life) => !self.slots.is_alive(slot, life),
+            Event::Retry(slot, generation) | Event::QueueTimeout(slot, generation) => {
+                !self.slots.is_current(slot, generation)
+            }
+            Event::TryTimeout(slot, generation)
+            | Event::FirstTokenTimeout(slot, generation)
+            | Event::Hedge(slot, generation)
+            | Event::Loser(slot, generation) => self.slots.resolve(Slots::attempt_id(slot, generation)).is_none(),
+            Event::Pump
+            | Event::ReplicaFails(_)
+            | Event::FailureDetected(_)
+            | Event::ReplicaBack(_)
+            | Event::Backend(_) => false,
         }
     }
 

@@ -46,6 +46,8 @@ pub enum FailureCause {
     ReplicaLost,
     /// It can never fit this backend (context or memory).
     TooLong,
+    /// The gateway gave the try up, as HTTP 408; no backend says it.
+    TryTimeout,
 }
 
 /// What a backend reports; delivered by the world in order.

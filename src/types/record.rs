@@ -48,8 +48,22 @@ pub enum OutcomeCause {
     TooLong,
     /// Gateway timeout.
     Timeout,
-    /// The policy had no ready backend.
+    /// Every backend that might serve it is kept out by a breaker, a cooldown or a limit.
     NoBackend,
+    /// The try ran out of its own time.
+    TryTimeout,
+    /// Of two copies the other one answered first.
+    Hedged,
+    /// Answered in full, but a cascade asked a further model; of attempts only.
+    NotAccepted,
+    /// Refused at saturation.
+    Shed,
+    /// The gateway's queue was full.
+    GatewayQueueFull,
+    /// It waited too long in the gateway's queue.
+    QueueTimeout,
+    /// Its client did not wait any longer.
+    ClientGone,
 }
 
 impl OutcomeCause {
@@ -65,6 +79,13 @@ impl OutcomeCause {
             OutcomeCause::TooLong => "too_long",
             OutcomeCause::Timeout => "timeout",
             OutcomeCause::NoBackend => "no_backend",
+            OutcomeCause::TryTimeout => "try_timeout",
+            OutcomeCause::Hedged => "hedged",
+            OutcomeCause::NotAccepted => "not_accepted",
+            OutcomeCause::Shed => "shed",
+            OutcomeCause::GatewayQueueFull => "gateway_queue_full",
+            OutcomeCause::QueueTimeout => "queue_timeout",
+            OutcomeCause::ClientGone => "client_gone",
         }
     }
 }
@@ -135,7 +156,7 @@ pub struct RequestRecord {
     pub outcome: Outcome,
     /// Why.
     pub cause: OutcomeCause,
-    /// Backend of the last attempt, if there was one.
+    /// Backend of the answer, else of the last attempt, if there was one.
     pub backend: Option<BackendKind>,
     /// Tries made.
     pub attempts: u32,

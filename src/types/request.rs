@@ -39,6 +39,8 @@ pub struct ClassSpec {
     pub needs: Capability,
     /// Added to a request's own priority; lower is more urgent.
     pub priority: i32,
+    /// It may wait this long: its timeout, and its objectives of TTFT and E2E, in place of the experiment's.
+    pub tolerates: Option<SimTime>,
 }
 
 /// Session of a request that belongs to none.

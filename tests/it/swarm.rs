@@ -46,7 +46,7 @@ fn count(tally: &mut Tally, evidence: &Evidence) {
 }
 
 /// What the swarm is for. Cases that never meet one of these say nothing about it.
-const MUST_HAPPEN: [&str; 16] = [
+const MUST_HAPPEN: [&str; 22] = [
     "requests rejected",
     "requests that met the SLO",
     "attempts own completed",
@@ -61,6 +61,12 @@ const MUST_HAPPEN: [&str; 16] = [
     "attempts bought failed server_error",
     "attempts bought with cached tokens",
     "attempts bought stopped between tokens",
+    "attempts bought timed_out try_timeout",
+    "attempts bought cancelled hedged",
+    "attempts own cancelled client_gone",
+    "attempts own cancelled hedged",
+    "attempts own completed not_accepted",
+    "attempts own timed_out try_timeout",
     "preemptions",
     "replica failures",
 ];

@@ -99,7 +99,8 @@ impl Resolver<'_> {
             None => None,
         };
         let routing = Routing::Pipeline(assembled.pipeline);
-        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing, scrape })
+        let gateway = self.gateway(name, p, &gateway::Places { pools, endpoints, kept: &kept, bought: &bought })?;
+        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing, scrape, gateway })
     }
 }
 

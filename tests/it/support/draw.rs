@@ -131,7 +131,11 @@ impl Draw<'_> {
             if self.luck.percent(30) {
                 let share = self.luck.range(0, 330);
                 let key = self.luck.pick(keys);
-                line!(self, "[class.{name}]\nshare = {}\n{key}\n", share as f64 / 1000.0);
+                line!(self, "[class.{name}]\nshare = {}\n{key}", share as f64 / 1000.0);
+                if self.luck.percent(20) {
+                    line!(self, "tolerates = \"{}\"", self.luck.pick(&["40ms", "2s", "90s"]));
+                }
+                line!(self, "");
                 names.push(name.into());
             }
         }
@@ -540,6 +544,12 @@ impl Draw<'_> {
             other => {
                 line!(self, "{other} = {{}}");
             }
+        }
+        let table = format!("policy.p{i}{}{kind}", if kind.is_empty() { "" } else { "-" });
+        let own = pools.iter().zip(&kept).filter(|(_, n)| **n > 0 && kind != "api_only").map(|(p, _)| p.clone());
+        let places: Vec<String> = own.chain(bought.into_iter().filter(|_| kind != "self_hosted_only")).collect();
+        if self.luck.percent(45) {
+            super::draw_gateway::gateway(&mut self.luck, &mut self.toml, &table, &places);
         }
         line!(self, "");
     }

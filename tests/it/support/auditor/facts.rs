@@ -8,6 +8,8 @@ pub struct Class {
     pub private: bool,
     pub needs: u8,
     pub share_ppm: u32,
+    /// Its own timeout.
+    pub tolerates: Option<u64>,
 }
 
 pub struct Pool {
@@ -85,6 +87,8 @@ pub struct Policy {
     /// Indices into the file's endpoints.
     pub endpoints: Vec<usize>,
     pub routing: Routing,
+    /// Its gateway has rules of its own, which the auditor does not replay: it holds what they do against what must be true.
+    pub free: bool,
 }
 
 pub struct Failures {
@@ -258,10 +262,26 @@ fn policy(name: &str, t: &Table, pools: &[(String, u32)], endpoints: &[Endpoint]
         None if t.keys().all(|k| k == "pools" || k == "endpoints") => Routing::LeastOutstanding,
         None => Routing::Other,
     };
-    Policy { name: name.into(), replicas: replicas.collect(), endpoints: bought, routing }
+    Policy {
+        name: name.into(),
+        replicas: replicas.collect(),
+        endpoints: bought,
+        routing,
+        free: has("gateway") || has("cascade"),
+    }
 }
 
 impl Facts {
+    /// When a request is given up.
+    pub fn deadline(&self, ask: &super::trace::Ask) -> u64 {
+        ask.arrival.saturating_add(self.classes[ask.class].tolerates.unwrap_or(self.timeout))
+    }
+    /// TTFT, TPOT and E2E that a request should meet.
+    pub fn objectives(&self, ask: &super::trace::Ask) -> [Option<u64>; 3] {
+        let [ttft, tpot, e2e] = self.slo;
+        let own = |limit: Option<u64>| limit.map(|l| l.max(self.classes[ask.class].tolerates.unwrap_or(0)));
+        [own(ttft), tpot, own(e2e)]
+    }
     /// Reads an experiment file that extends no other.
     pub fn read(path: &Path) -> Facts {
         let file = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -276,10 +296,11 @@ impl Facts {
                 private: text(c, "privacy") == "internal-only",
                 needs: capability(text(c, "needs")),
                 share_ppm: (real(c, "share").expect("a share") * 1e6).round() as u32,
+                tolerates: c.get("tolerates").map(|t| duration(t.as_str().expect("a duration"))),
             })
             .collect();
         let rest = 1_000_000 - classes.iter().map(|c| c.share_ppm).sum::<u32>();
-        classes.push(Class { name: "default".into(), private: false, needs: 0, share_ppm: rest });
+        classes.push(Class { name: "default".into(), private: false, needs: 0, share_ppm: rest, tolerates: None });
         let pools: Vec<Pool> = each(&file, "pool").into_iter().map(|(n, t)| pool(n, t)).collect();
         let endpoints: Vec<Endpoint> = each(&file, "endpoint").into_iter().map(|(n, t)| endpoint(n, t)).collect();
         let defaults: Vec<(String, u32)> = each(&file, "pool")

@@ -6,6 +6,7 @@
 mod bill;
 mod facts;
 mod forgeries;
+mod free;
 mod money;
 mod oracle;
 mod replay;
@@ -68,8 +69,10 @@ impl Case {
             if lives.len() != asks.len() {
                 continue;
             }
-            requests::each(&mut c, &self.facts, &asks, &lives);
-            replay::replay(&mut c, &self.facts, policy, &asks, &lives, seen);
+            requests::each(&mut c, &self.facts, policy, &asks, &lives);
+            if !policy.free {
+                replay::replay(&mut c, &self.facts, policy, &asks, &lives, seen);
+            }
             series::series(&mut c, &self.facts, policy, &asks, &lives, seen);
             summary::summary(&mut c, &self.facts, policy, &lives, seen);
             bill::bill(&mut c, policy, &self.facts, &lives, seen);

@@ -165,7 +165,7 @@ impl Shop<'_> {
     fn answer(&mut self, facts: &Facts, ask: &Ask, request: u64, try_number: u32, now: u64) -> Answer {
         let e = self.spec;
         let (prompt, output) = (u64::from(ask.prompt), u64::from(ask.output));
-        let deadline = ask.arrival.saturating_add(facts.timeout);
+        let deadline = facts.deadline(ask);
         let refused = |cause, retry_after| Answer {
             outcome: "failed",
             cause,
@@ -296,7 +296,7 @@ impl Replay<'_> {
     /// Try `k` of request `i` is due at `now`.
     fn send(&mut self, i: usize, k: usize, now: u64) {
         let (facts, ask, life) = (self.facts, &self.asks[i], &self.lives[i]);
-        let deadline = ask.arrival.saturating_add(facts.timeout);
+        let deadline = facts.deadline(ask);
         let mut own = Vec::new();
         let mut back: Option<u64> = None;
         for (r, replica) in self.replicas.iter().enumerate() {
@@ -380,7 +380,7 @@ impl Replay<'_> {
     fn at_replica(&mut self, i: usize, k: usize, r: usize, timer: u64) {
         let (facts, ask, a) = (self.facts, &self.asks[i], self.lives[i].attempts[k]);
         let pool = &facts.pools[self.replicas[r].pool];
-        let deadline = ask.arrival.saturating_add(facts.timeout);
+        let deadline = facts.deadline(ask);
         let at = format!("request {i} try {k} at replica {r}");
         self.c.same(format!("{at}: backend"), a.backend.as_str(), pool.name.as_str());
         self.c.same(format!("{at}: cost on own GPUs"), a.cost, 0);
@@ -517,7 +517,7 @@ impl Replay<'_> {
     /// Try `k` failed at `now`: there is a next one after the right wait, or the request ends.
     fn failed(&mut self, i: usize, k: usize, now: u64, retry_after: u64) {
         let (facts, a) = (self.facts, self.lives[i].attempts[k]);
-        let deadline = self.asks[i].arrival.saturating_add(facts.timeout);
+        let deadline = facts.deadline(&self.asks[i]);
         let next = k as u64 + 1;
         let wait = match a.cause.as_str() {
             _ if next > facts.retries => None,

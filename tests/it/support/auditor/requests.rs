@@ -1,6 +1,7 @@
 //! One request at a time: it ended exactly once, and its record follows from what was asked and from its attempts.
 use super::Complaints;
-use super::facts::Facts;
+use super::facts::{Facts, Policy};
+use super::free;
 use super::rows::{AttemptRow, PolicyEvidence, RequestRow};
 use super::trace::Ask;
 
@@ -52,12 +53,21 @@ pub fn lives<'a>(c: &mut Complaints, seen: &'a PolicyEvidence) -> Option<Vec<Lif
 }
 
 /// Checks every request by itself.
-pub fn each(c: &mut Complaints, facts: &Facts, asks: &[Ask], lives: &[Life]) {
+pub fn each(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], lives: &[Life]) {
     for (ask, life) in asks.iter().zip(lives) {
         asked(c, facts, ask, life.request);
-        attempts(c, ask, life);
-        ended(c, facts, ask, life);
-        measured(c, facts, life.request);
+        if policy.free {
+            free::attempts(c, facts, policy, ask, life);
+            free::ended(c, facts, ask, life);
+        } else {
+            attempts(c, ask, life);
+            ended(c, facts, ask, life);
+        }
+        if life.request.outcome != "completed" {
+            c.same(format!("request {}: TTFT of what did not complete", life.request.index), life.request.ttft, None);
+            c.same(format!("request {}: cached tokens", life.request.index), life.request.cached_tokens, 0);
+        }
+        measured(c, facts, ask, life.request);
     }
 }
 
@@ -128,7 +138,7 @@ fn attempts(c: &mut Complaints, ask: &Ask, life: &Life) {
 /// The outcome follows from the attempts.
 fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
     let (r, i) = (life.request, life.request.index);
-    let deadline = ask.arrival.saturating_add(facts.timeout);
+    let deadline = facts.deadline(ask);
     let last = life.attempts.last();
     let name = |what: &str| format!("request {i}: {what}");
     match r.outcome.as_str() {
@@ -169,12 +179,8 @@ fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
         }
         other => c.say(name(&format!("outcome `{other}`"))),
     }
-    if r.outcome != "completed" {
-        c.same(name("TTFT of what did not complete"), r.ttft, None);
-        c.same(name("cached tokens"), r.cached_tokens, 0);
-        if last.is_some_and(|a| a.outcome == "completed") {
-            c.say(name(&format!("{}, but its last attempt completed", r.outcome)));
-        }
+    if r.outcome != "completed" && last.is_some_and(|a| a.outcome == "completed") {
+        c.say(name(&format!("{}, but its last attempt completed", r.outcome)));
     }
     c.same(name("backend"), r.backend.as_str(), last.map_or("", |a| a.backend.as_str()));
     c.same(name("cost, pico-dollars"), r.cost, life.attempts.iter().map(|a| a.cost).sum());
@@ -182,13 +188,13 @@ fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
 }
 
 /// Latencies and the SLO follow from instants.
-fn measured(c: &mut Complaints, facts: &Facts, r: &RequestRow) {
+fn measured(c: &mut Complaints, facts: &Facts, ask: &Ask, r: &RequestRow) {
     let i = r.index;
     c.same(format!("request {i}: E2E, ns"), r.e2e, r.ended.saturating_sub(r.arrival));
     let gaps = u64::from(r.output_tokens.saturating_sub(1));
     let decode = r.ttft.filter(|_| gaps > 0).map(|t| r.e2e.saturating_sub(t));
     c.same(format!("request {i}: TPOT, s"), r.tpot_s, decode.map(|d| d as f64 / 1e9 / gaps as f64));
-    let [ttft, tpot, e2e] = facts.slo;
+    let [ttft, tpot, e2e] = facts.objectives(ask);
     let within = |limit: Option<u64>, value: u64| limit.is_none_or(|l| value <= l);
     let met = r.outcome == "completed"
         && within(ttft, r.ttft.unwrap_or(u64::MAX))

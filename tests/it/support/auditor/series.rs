@@ -60,7 +60,8 @@ pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], 
             c.say(name(&format!("{waiting} waiting and {running} running, but {in_engines} requests are in engines")));
         }
         // A step whose requests all went away still takes its time; none takes a second.
-        let gone = |a: &&AttemptRow| a.outcome == "timed_out" && a.ended <= t && t < a.ended + 1_000_000_000;
+        let hung_up = |a: &AttemptRow| matches!(a.outcome.as_str(), "timed_out" | "cancelled");
+        let gone = |a: &&AttemptRow| hung_up(a) && a.ended <= t && t < a.ended + 1_000_000_000;
         let stopped = attempts().copied().any(|a| gone(&a));
         if !fixed && !stopped && row.waiting > 0 && row.running == 0 {
             c.say(name(&format!("{} requests wait while nothing runs", row.waiting)));

@@ -35,7 +35,7 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
     number(c, s, "rejected", count("rejected"));
     number(c, s, "timed_out", count("timed_out"));
     number(c, s, "failed", count("failed") + count("timed_out"));
-    number(c, s, "cancelled", 0.0);
+    number(c, s, "cancelled", count("cancelled"));
     let window_s = window(lives) as f64 / 1e9;
     let per_s = |n: f64| if window_s > 0.0 { n / window_s } else { 0.0 };
     let share = |n: f64, of: f64| if of == 0.0 { 0.0 } else { n / of };
@@ -55,7 +55,18 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
     number(c, s, "cached_prompt_share", share(total(&|l| l.request.cached_tokens.into(), &done), prompt));
     let every: Vec<&Life> = lives.iter().collect();
     number(c, s, "preemptions", total(&|l| l.request.preemptions.into(), &every));
-    number(c, s, "retries", total(&|l| l.attempts.len().saturating_sub(1) as u64, &every));
+    let more =
+        ["retries", "hedges", "fallbacks", "escalations"].map(|k| s[k].as_u64().unwrap_or(0)).iter().sum::<u64>();
+    c.same("tries beyond the first", more as f64, total(&|l| l.attempts.len().saturating_sub(1) as u64, &every));
+    if !policy.free {
+        c.same("tries beyond the first that are retries", s["retries"].as_u64(), Some(more));
+    }
+    let because = |causes: &[&str]| lives.iter().filter(|l| causes.contains(&l.request.cause.as_str())).count() as u64;
+    let said = |key: &str| s[key].as_u64().unwrap_or(0);
+    c.same("shed", said("shed"), because(&["shed"]));
+    c.same("queue_timeouts", said("queue_timeouts"), because(&["queue_timeout", "gateway_queue_full"]));
+    let tries = lives.iter().flat_map(|l| &l.attempts);
+    c.same("try_timeouts", said("try_timeouts"), tries.filter(|a| a.cause == "try_timeout").count() as u64);
     let last = lives.iter().map(|l| l.request.arrival).max().unwrap_or(0);
     let drain = lives.iter().map(|l| l.request.ended).max().unwrap_or(0).saturating_sub(last);
     number(c, s, "drain_s", drain as f64 / 1e9);

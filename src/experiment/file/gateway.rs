@@ -1,0 +1,381 @@
+//! `[gateway]`: patience, retries and what else stands around a policy's decision.
+use super::{DurationText, ScrapeSection};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The gateway's patience and eyes. `[policy.NAME.gateway]` lays keys over these for one policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewaySection {
+    /// From arrival until it gives up.
+    pub timeout: DurationText,
+    /// From sending a try until it is given up, as HTTP 408; no limit but `timeout` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub try_timeout: Option<DurationText>,
+    /// The same until its first token; no limit but the others unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_timeout: Option<DurationText>,
+    /// Tries after the first at one place; those of `retry.preset` (2) unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Which failures are retried, and after how long: the OpenAI SDK's rules unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetrySection>,
+    /// Where a request goes when its tries at a place are used up. Nowhere unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackSection>,
+    /// A second copy of what waits too long for its first token. None unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeSection>,
+    /// Backends that fail in a row are left alone for a time. Never unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerSection>,
+    /// The same by LiteLLM's rules. Never unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<CooldownSection>,
+    /// Who gets in while the fleet is full. All unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionSection>,
+    /// By pool or endpoint: requests that it may have under way. With `admission.queue` others wait, without they go
+    /// elsewhere or are refused. No limits unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<IndexMap<String, u32>>,
+    /// Clients that leave when no token comes. None unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impatience: Option<ImpatienceSection>,
+    /// How old engine signals are.
+    pub scrape: ScrapeSection,
+    /// Prefill rate of a pool assumed before it is measured, tokens a second.
+    pub assumed_prefill_tokens_per_s: u64,
+}
+
+impl Default for GatewaySection {
+    fn default() -> Self {
+        GatewaySection {
+            timeout: "600s".into(),
+            try_timeout: None,
+            first_token_timeout: None,
+            retries: None,
+            retry: None,
+            fallback: None,
+            hedge: None,
+            breaker: None,
+            cooldown: None,
+            admission: None,
+            concurrency: None,
+            impatience: None,
+            scrape: ScrapeSection::default(),
+            assumed_prefill_tokens_per_s: 20_000,
+        }
+    }
+}
+
+/// Whose rules of retrying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryPreset {
+    /// 2 retries after 0.5 s doubled to 8 s, less up to a quarter; Retry-After up to 120 s.
+    #[default]
+    OpenaiSdk,
+    /// The same constants.
+    AnthropicSdk,
+    /// 2 retries, at once where another backend is ready, else after Retry-After up to 60 s, else 0.5 s doubled to 8 s, plus
+    /// up to 0.75 s.
+    Litellm,
+    /// 4 retries after 50 ms times 1.5 to 30 s, more or less by up to a fifth.
+    Sglang,
+    /// 5 retries of lost connections and 500s, after up to 100 ms doubled to 10 s.
+    Envoy,
+    /// 5 retries after 1 s doubled; all Retry-Afters of a request up to 60 s.
+    Portkey,
+}
+
+impl RetryPreset {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            RetryPreset::OpenaiSdk => "openai-sdk",
+            RetryPreset::AnthropicSdk => "anthropic-sdk",
+            RetryPreset::Litellm => "litellm",
+            RetryPreset::Sglang => "sglang",
+            RetryPreset::Envoy => "envoy",
+            RetryPreset::Portkey => "portkey",
+        }
+    }
+}
+
+/// A failure that may be retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CauseName {
+    /// The try ran out of its own time (408).
+    Timeout,
+    /// 429.
+    RateLimited,
+    /// 500 and its like.
+    ServerError,
+    /// 503: an engine's queue is full.
+    QueueFull,
+    /// The connection broke: the replica died.
+    ReplicaLost,
+}
+
+/// Rules of retrying: a preset's, and what differs from it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetrySection {
+    /// `openai-sdk` unless given.
+    pub preset: RetryPreset,
+    /// Failures that are retried; the preset's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<CauseName>>,
+    /// Waits; the preset's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<BackoffSection>,
+    /// What a Retry-After does; what it does in the preset unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<RetryAfterSection>,
+    /// Without a wait where another backend is ready; as in the preset unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_once_elsewhere: Option<bool>,
+    /// Retries as a share of requests; no limit unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RetryBudgetSection>,
+}
+
+/// `base * factor^n`, at most `max`, blurred. Keys left out are the preset's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackoffSection {
+    /// Before the first retry; the preset's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<DurationText>,
+    /// From one wait to the next, at least 1; the preset's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// At most; the preset's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<DurationText>,
+    /// The blur; the preset's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<JitterSection>,
+}
+
+/// Exactly one of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JitterSection {
+    /// Shorter by up to this share, 0 to 1; not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub less: Option<f64>,
+    /// Shorter or longer by up to this share, 0 to 1; not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub around: Option<f64>,
+    /// Longer by up to this, a Retry-After too; not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plus: Option<DurationText>,
+}
+
+/// Exactly one of them. A Retry-After of `0s` is none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryAfterSection {
+    /// Waited for up to this; a longer one ends the tries. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<DurationText>,
+    /// Waited for up to this; for a longer one the backoff holds. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_to_else_backoff: Option<DurationText>,
+    /// All of a request's together waited for up to this; more ends the tries. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_to_in_all: Option<DurationText>,
+    /// Never read. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<bool>,
+}
+
+/// A bucket that each request fills by `share` and each retry empties by one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryBudgetSection {
+    /// Retries a request, 0 to 1.
+    pub share: f64,
+    /// Retries that the bucket holds, at least 1; it starts full.
+    #[serde(default = "ten")]
+    pub burst: u32,
+}
+
+/// Where a request goes when a place has failed it, by pool or endpoint: the next places in order. Its retries at a place
+/// that is named here stay there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FallbackSection {
+    /// After any failure when the tries are used up; none unless given.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub chains: IndexMap<String, Vec<String>>,
+    /// At once, for what is too long for the place; none unless given.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub context_window: IndexMap<String, Vec<String>>,
+    /// Hops of a request at most (LiteLLM's default: 5).
+    pub max_hops: u32,
+}
+
+impl Default for FallbackSection {
+    fn default() -> Self {
+        FallbackSection { chains: IndexMap::new(), context_window: IndexMap::new(), max_hops: 5 }
+    }
+}
+
+/// When a second copy goes to another backend; the first to answer wins, the other is cancelled, both are billed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HedgeSection {
+    /// After this without a first token; with `quantile`, until 16 answers were measured. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<DurationText>,
+    /// After this quantile (0 to 1) of the last 256 TTFTs that the gateway measured. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<f64>,
+}
+
+/// A circuit breaker a replica and endpoint. Defaults are those of SGLang's gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerSection {
+    /// Failures in a row that open it (default: 10).
+    pub failures: u32,
+    /// Within this time of the first of them (default: `120s`).
+    pub window: DurationText,
+    /// Opens it as well: this share (0 to 1) of a window's attempts failed. Not unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_share: Option<f64>,
+    /// Attempts of a window from which the share counts (default: 10).
+    pub at_least: u32,
+    /// How long it stays open (default: `60s`).
+    pub open: DurationText,
+    /// Successes after that which close it (default: 3); a failure before opens it again.
+    pub successes: u32,
+    /// Refuse requests whose backends are all open (default: false, act as if none were).
+    pub refuse_if_all_open: bool,
+}
+
+impl Default for BreakerSection {
+    fn default() -> Self {
+        BreakerSection {
+            failures: 10,
+            window: "120s".into(),
+            failed_share: None,
+            at_least: 10,
+            open: "60s".into(),
+            successes: 3,
+            refuse_if_all_open: false,
+        }
+    }
+}
+
+/// LiteLLM's cooldown of a replica or endpoint: after a 429 (Retry-After, where one is given), a timeout, or too many
+/// failures in a minute. Requests whose backends all cool down are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CooldownSection {
+    /// How long (default: `5s`).
+    pub time: DurationText,
+    /// Over this share of the minute's attempts failed (default: 0.5),
+    pub failed_share: f64,
+    /// of at least so many (default: 5).
+    pub at_least: u32,
+}
+
+impl Default for CooldownSection {
+    fn default() -> Self {
+        CooldownSection { time: "5s".into(), failed_share: 0.5, at_least: 5 }
+    }
+}
+
+/// Admission control.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdmissionSection {
+    /// The fleet is saturated by what engines show. Not looked at unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<SaturationSection>,
+    /// The fleet is saturated with so many requests under way, in place of `saturation`. Not looked at unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// While it is, what has a higher priority number (is less urgent) is refused: llm-d's sheddable requests are those above
+    /// 0. Nobody unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shed_above: Option<i32>,
+    /// While it is, others wait at the gateway. They pass unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSection>,
+}
+
+/// llm-d's utilisation detector: saturated where the mean over own replicas of the larger of waiting requests over
+/// `waiting` and KV use over `kv_use` is at least 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SaturationSection {
+    /// Waiting requests (default: 5).
+    pub waiting: u32,
+    /// KV use, 0 to 1 (default: 0.8).
+    pub kv_use: f64,
+    /// Signals older than this are saturation, too; never unless given. llm-d's is `200ms`, with a scrape of `50ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_after: Option<DurationText>,
+}
+
+impl Default for SaturationSection {
+    fn default() -> Self {
+        SaturationSection { waiting: 5, kv_use: 0.8, stale_after: None }
+    }
+}
+
+/// A queue at the gateway: by priority, then in order of arrival. Defaults are llm-d's; SGLang's are 100 and `60s`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueSection {
+    /// Requests that it holds (default: 5000); more are refused.
+    pub capacity: u32,
+    /// How long one may wait (default: `60s`); then it is refused.
+    pub ttl: DurationText,
+}
+
+impl Default for QueueSection {
+    fn default() -> Self {
+        QueueSection { capacity: 5_000, ttl: "60s".into() }
+    }
+}
+
+/// Clients that leave unless the first token comes within their patience, which is log-normal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImpatienceSection {
+    /// Share of requests whose clients do, 0 to 1.
+    pub share: f64,
+    /// Median patience.
+    pub patience: DurationText,
+    /// Sigma of its logarithm.
+    #[serde(default = "half")]
+    pub sigma: f64,
+}
+
+/// FrugalGPT's cascade: stages in order; the answer of each is kept with its chance, else the next is paid for as well. The
+/// last answer is kept always. A stage that may not serve a request is left out for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CascadeSection {
+    /// Pools or endpoints.
+    pub stages: Vec<String>,
+    /// Of each stage but the last, the share of answers that is kept, 0 to 1: FrugalGPT's tau, where a reliability score is
+    /// uniform from 0 to 1 and an answer is kept above 1 - tau.
+    pub accept: Vec<f64>,
+}
+
+fn ten() -> u32 {
+    10
+}
+fn half() -> f64 {
+    0.5
+}

@@ -1,0 +1,134 @@
+//! Fallback chains: where a request goes when its tries at a place are used up (spec/routers.md 3.6: retries within a group,
+//! then fallbacks, at most five hops; what is too long for a place jumps to a list of its own at once).
+
+/// A place that an attempt may be sent to: pools by index, then endpoints by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot(pub u16);
+
+/// How far a request has come along chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hop {
+    /// Hops made.
+    pub made: u32,
+    /// The chain that it follows: its owner, whether it is one for what is too long, and the next position.
+    on: Option<(Spot, bool, u16)>,
+}
+
+/// See the module head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallbacks {
+    /// Of a place: where to go next, in order.
+    pub chains: Vec<(Spot, Vec<Spot>)>,
+    /// The same for what is too long for it.
+    pub too_long: Vec<(Spot, Vec<Spot>)>,
+    /// Hops at most.
+    pub max_hops: u32,
+}
+
+impl Default for Fallbacks {
+    fn default() -> Fallbacks {
+        Fallbacks { chains: Vec::new(), too_long: Vec::new(), max_hops: 5 }
+    }
+}
+
+fn chain(chains: &[(Spot, Vec<Spot>)], of: Spot) -> Option<&Vec<Spot>> {
+    chains.iter().find(|(owner, _)| *owner == of).map(|(_, chain)| chain)
+}
+
+impl Fallbacks {
+    /// Whether nobody has a chain.
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty() && self.too_long.is_empty()
+    }
+    /// Whether retries of what was sent there stay there, because there is a chain for afterwards.
+    pub fn keeps(&self, place: Spot) -> bool {
+        chain(&self.chains, place).is_some()
+    }
+
+    /// The next place after `failed`, if there is one; `hop` goes on. What is too long follows its own chains, where
+    /// there are any, and no others.
+    pub fn next(&self, failed: Spot, too_long: bool, hop: &mut Hop) -> Option<Spot> {
+        if hop.made >= self.max_hops {
+            return None;
+        }
+        let of = |long: bool| if long { &self.too_long } else { &self.chains };
+        // Along the chain that it is on; at its end, or where the kind of failure changes, along that of where it failed.
+        let went_on = hop.on.filter(|(_, long, _)| *long == too_long || chain(of(too_long), failed).is_none());
+        let (owner, long, at) = match went_on {
+            Some((owner, long, at)) if chain(of(long), owner).is_some_and(|c| usize::from(at) < c.len()) => {
+                (owner, long, at)
+            }
+            _ => (failed, too_long, 0),
+        };
+        let to = *chain(of(long), owner)?.get(usize::from(at))?;
+        *hop = Hop { made: hop.made + 1, on: Some((owner, long, at + 1)) };
+        Some(to)
+    }
+
+    /// A place from which chains lead back to itself, and the way.
+    pub fn cycle(&self) -> Option<Vec<Spot>> {
+        let next = |place: Spot| {
+            let both = [&self.chains, &self.too_long].into_iter().filter_map(move |c| chain(c, place));
+            both.flatten().copied()
+        };
+        let owners = self.chains.iter().chain(&self.too_long).map(|(owner, _)| *owner);
+        for start in owners {
+            let mut ways: Vec<Vec<Spot>> = vec![vec![start]];
+            let mut seen = Vec::new();
+            while let Some(way) = ways.pop() {
+                for place in next(*way.last().expect("a way has a start")) {
+                    let longer: Vec<Spot> = way.iter().copied().chain([place]).collect();
+                    if place == start {
+                        return Some(longer);
+                    }
+                    if !seen.contains(&place) {
+                        seen.push(place);
+                        ways.push(longer);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fallbacks(chains: &[(u16, &[u16])], too_long: &[(u16, &[u16])]) -> Fallbacks {
+        let spots = |list: &[(u16, &[u16])]| {
+            list.iter().map(|(of, to)| (Spot(*of), to.iter().map(|t| Spot(*t)).collect())).collect()
+        };
+        Fallbacks { chains: spots(chains), too_long: spots(too_long), ..Fallbacks::default() }
+    }
+    /// Where a request goes that fails everywhere.
+    fn way(f: &Fallbacks, start: u16, too_long: bool) -> Vec<u16> {
+        let (mut at, mut hop, mut way) = (Spot(start), Hop::default(), Vec::new());
+        while let Some(next) = f.next(at, too_long, &mut hop) {
+            way.push(next.0);
+            at = next;
+        }
+        way
+    }
+
+    #[test]
+    fn chains_are_followed_in_order_and_then_those_of_the_last() {
+        let f = fallbacks(&[(0, &[1, 2]), (2, &[3])], &[(0, &[4])]);
+        assert_eq!(way(&f, 0, false), [1, 2, 3]);
+        assert_eq!(way(&f, 0, true), [4], "what is too long has its own chain");
+        assert_eq!(way(&f, 1, false), [] as [u16; 0]);
+        assert_eq!(way(&f, 1, true), [] as [u16; 0]);
+        let long = fallbacks(&[(0, &[1, 2, 3, 4, 5, 6, 7])], &[]);
+        assert_eq!(way(&long, 0, false), [1, 2, 3, 4, 5], "at most five hops");
+        assert!(f.keeps(Spot(0)) && !f.keeps(Spot(1)));
+    }
+
+    #[test]
+    fn a_cycle_is_found_through_both_kinds_of_chains() {
+        assert_eq!(fallbacks(&[(0, &[1, 2]), (1, &[2])], &[(1, &[3])]).cycle(), None);
+        assert_eq!(fallbacks(&[(0, &[0])], &[]).cycle(), Some(vec![Spot(0), Spot(0)]));
+        let round = fallbacks(&[(0, &[1]), (1, &[2])], &[(2, &[0])]);
+        assert_eq!(round.cycle(), Some(vec![Spot(0), Spot(1), Spot(2), Spot(0)]));
+    }
+}
