@@ -315,8 +315,9 @@ impl Oracle {
             SimTime::ZERO => Usd::ZERO,
             _ => spend.scaled(u128::from(economics::MONTH.0), u128::from(window.0)),
         };
-        // Each line of the bill was rounded by itself, by half a pico-dollar at most.
-        let api = Usd((api.0 - 1 - self.bought.len() as i128).max(0));
+        // Each line of the bill was rounded by itself, by half a pico-dollar at most: within that the two are equal.
+        let (bought, rounding) = (total.0 - fixed.0, 1 + self.bought.len() as i128);
+        let api = if api.0 <= bought + rounding { Usd(api.0.min(bought)) } else { api };
         let bound = fixed + api;
         let over = Usd(total.0 - bound.0);
         let oracle = OracleSummary {
