@@ -140,7 +140,7 @@ fn run(routing: Routing) -> Results {
         }],
         endpoints: Vec::new(),
         routing,
-        resilience: Resilience { timeout: SimTime::from_secs(600), retries: 0 },
+        resilience: Resilience { timeout: SimTime::from_secs(600), ..Resilience::none() },
         scrape: (SimTime::from_secs(1), SimTime::ZERO),
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,

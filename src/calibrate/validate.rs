@@ -218,14 +218,20 @@ fn refuse(profile: &Profile, name: &str, of: &str) -> String {
     format!("profile {} is of {}; {name} is of {of}: give a profile for that", profile.name, profile.of_what())
 }
 
+/// Refuses a supply for recordings of engines, whose model no kernel tables are of.
+fn no_supply(inputs: &[Input], o: &Options) -> Result<(), String> {
+    match (o.supply.what(), inputs.first()) {
+        (Some(what), Some(input)) => Err(format!(
+            "{what} price kernels of a GPU of the catalogue; {} is of a model that has none: give a profile of \
+             `baseload calibrate --kind engine-steps`",
+            input.name
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The profile of a recorded engine's model and type.
 fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Result<&'a Profile, String> {
-    if let Some(what) = o.supply.what() {
-        return Err(format!(
-            "{what} price kernels of a GPU of the catalogue; {name} is of a model that has none: give a profile of \
-             `baseload calibrate --kind engine-steps`"
-        ));
-    }
     let fits = |p: &Profile| p.model == model && p.dtype == dtype;
     let of = format!("{model} in {dtype}");
     match &o.profile {
@@ -242,6 +248,7 @@ fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Resu
 }
 
 fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    no_supply(&inputs, o)?;
     let mut scores = Scores::default();
     for input in inputs {
         let run = engine_steps::read(input.text, &input.name)?;
@@ -255,6 +262,7 @@ fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String>
 }
 
 fn fleet_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    no_supply(&inputs, o)?;
     let mut scores = Scores { figures: true, ..Scores::default() };
     let mut runs = Vec::new();
     for input in inputs {

@@ -84,7 +84,8 @@ const LONGEST: u32 = 400;
 
 impl Setup {
     fn spec(&self) -> (WorldSpec, Vec<EngineLimits>) {
-        let class = |name: &str, privacy, needs| ClassSpec { name: name.into(), privacy, needs, priority: 0, tolerates: None };
+        let class =
+            |name: &str, privacy, needs| ClassSpec { name: name.into(), privacy, needs, priority: 0, tolerates: None };
         let classes = vec![
             (class("private", Privacy::InternalOnly, Capability::Small), 200_000),
             (class("hard", Privacy::Any, Capability::Mid), 300_000),

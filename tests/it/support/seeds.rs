@@ -5,7 +5,7 @@
 /// Seed of the swarm where `BASELOAD_SWARM_SEED` is not set. A constant, never the clock.
 pub const DEFAULT_SEED: u64 = 20_261_124;
 /// Cases where `BASELOAD_SWARM_CASES` is not set.
-pub const DEFAULT_CASES: u64 = 48;
+pub const DEFAULT_CASES: u64 = 64;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -95,7 +95,8 @@ pub fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
             let escalated = life.attempts.iter().any(|a| a.cause == "not_accepted");
             let refused = ["no_backend", "shed", "queue_timeout", "gateway_queue_full"].contains(&r.cause.as_str());
             // Refused after an answer that was not accepted; else for what an attempt of it failed for.
-            if !(escalated && refused) && !life.attempts.iter().any(|a| a.cause == r.cause) {
+            let stated = life.attempts.iter().any(|a| a.cause == r.cause);
+            if !(stated || escalated && refused) {
                 c.say(name(&format!("failed for `{}`, which none of its attempts did", r.cause)));
             }
             if refused {
