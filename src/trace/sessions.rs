@@ -257,12 +257,14 @@ impl Source for Closed {
         if !std::mem::take(&mut self.busy[lane]) {
             return;
         }
-        let next = self.lanes[lane].waiting.front();
-        let recorded = || next.and_then(|e| e.think_ns).map(SimTime);
-        let think = self.think.or_else(recorded).unwrap_or(SimTime::ZERO);
-        let tools = SimTime(next.map_or(0, |e| e.tools_ns));
+        // A given think time is all that lies between; a recorded one begins when the tools have run.
+        let recorded = || {
+            let next = self.lanes[lane].waiting.front()?;
+            Some(SimTime(next.tools_ns.saturating_add(next.think_ns.unwrap_or(0))))
+        };
+        let wait = self.think.or_else(recorded).unwrap_or(SimTime::ZERO);
         if self.has_next(lane) {
-            self.due.push(Reverse((at + tools + think, lane)));
+            self.due.push(Reverse((at + wait, lane)));
         }
     }
 
