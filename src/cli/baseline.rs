@@ -1,6 +1,7 @@
 //! `baseload baseline update`: replaces a committed baseline and shows what changed.
 use super::{Exit, gate, printer};
 use crate::experiment::summary::METRICS;
+use crate::experiment::write_whole;
 use std::path::PathBuf;
 
 /// Work with committed baselines
@@ -52,10 +53,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         printer::out(&format!("{}: gone", gone.name));
     }
     let text = std::fs::read_to_string(&new_path).map_err(|e| format!("{}: {e}", new_path.display()))?;
-    let beside = baseline.with_extension("json.new");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, baseline))
-        .map_err(|e| format!("{}: {e}", baseline.display()))?;
+    write_whole(baseline, &text)?;
     let changes = if changed == 1 { "change" } else { "changes" };
     printer::out(&format!("{}: {changed} {changes}", baseline.display()));
     Ok(())

@@ -3,6 +3,7 @@ use super::artefacts::Clock;
 use super::sheet::Sheet;
 use super::{Exit, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
+use crate::experiment::write_whole;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::path::PathBuf;
@@ -122,7 +123,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     };
     let Fit { profile, notes } = calibrate::calibrate(kind, measured::open(&args.files)?, &recipe)?;
     let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
-    std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
+    write_whole(&args.out, &text)?;
 
     let mut numbers = Sheet::new("", &["coefficient", "value", "each"], 1);
     let (s, f) = (profile.step, profile.frontend.unwrap_or_default());
@@ -162,7 +163,7 @@ fn frontend(args: &Args) -> Result<(), Exit> {
     let (ms, us) = (fit.row.arrival_s * 1e3, fit.row.arrival_s_per_1000_prompt_tokens * 1e3);
     let rows = std::collections::BTreeMap::from([("frontend", vec![fit.row])]);
     let text = toml::to_string(&rows).map_err(|e| e.to_string())?;
-    std::fs::write(&args.out, text).map_err(|e| format!("{}: {e}", args.out.display()))?;
+    write_whole(&args.out, &text)?;
     printer::out(&format!(
         "before the engine: {ms:.2} ms a request and {us:.2} us a prompt token\n\n{}\nRow of the catalogue: {}\n",
         errors.text(),

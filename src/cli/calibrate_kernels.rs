@@ -4,6 +4,7 @@ use super::sheet::Sheet;
 use super::{Exit, printer};
 use crate::calibrate::{KernelProfile, kernel_profile};
 use crate::catalog::{Catalog, NUMBERS};
+use crate::experiment::write_whole;
 use crate::frames;
 use crate::latency::WeightDtype;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub fn run(files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Res
     let name = out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let profile = kernel_profile(&times, gpu, weights, &name, &Clock::start().today())?;
     let text = profile.text()?;
-    std::fs::write(out, text).map_err(|e| format!("{}: {e}", out.display()))?;
+    write_whole(out, &text)?;
     printer::out(&sheets(&profile, &name));
     printer::out(&format!("Profile: {}", out.display()));
     Ok(())

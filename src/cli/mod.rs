@@ -22,6 +22,7 @@ mod printer;
 mod run;
 mod schema;
 mod sheet;
+mod stop;
 mod trace;
 mod validate;
 

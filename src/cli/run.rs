@@ -10,7 +10,6 @@ use crate::experiment::{self, Experiment, RunError, RunOptions};
 use crate::{catalog, report};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -88,7 +87,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return dry_run::run(&exp, args.format);
     }
     let baseline = args.baseline.as_ref().map(|p| gate::read(p)).transpose()?;
-    let stop = stop_on_ctrl_c()?;
+    let stop = super::stop::on_ctrl_c()?;
     let clock = Clock::start();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let per_policy = requests_of(&exp, args.quiet, &stop)?;
@@ -116,15 +115,6 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Some(baseline) => gate::compare(&baseline, &summary, &exp.gate),
         None => Ok(()),
     }
-}
-
-/// A flag that Ctrl-C sets. The workers look at it.
-fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>, String> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // A second handler cannot be set in one process; the program runs one experiment.
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|e| format!("Ctrl-C handler: {e}"))?;
-    Ok(stop)
 }
 
 fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> String {

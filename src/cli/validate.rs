@@ -5,6 +5,7 @@ use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
 use crate::catalog::{Catalog, Profile, StepTimeFile};
+use crate::experiment::write_whole;
 use crate::{frames, report};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let scores = calibrate::validate(args.kind, inputs(args)?, &options)?;
     if let Some(path) = &args.html {
         let page = report::validation_page(&scores);
-        std::fs::write(path, page).map_err(|e| format!("{}: {e}", path.display()))?;
+        write_whole(path, &page)?;
     }
     match args.format {
         Format::Json => printer::json(&scores)?,

@@ -18,6 +18,7 @@ mod run;
 mod servegen;
 mod source;
 pub mod summary;
+mod whole_file;
 
 pub use load::load;
 pub use oracle::{EngineLimits, Oracle};
@@ -27,6 +28,7 @@ pub use resolve::{Experiment, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, re
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use servegen::open_servegen;
 pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, transformed};
+pub use whole_file::{WholeFile, write_whole};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

@@ -213,7 +213,7 @@ pub fn record(path: &Path) -> Option<Record> {
 pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
     let at = record_path(path);
     let text = toml::to_string(record).map_err(|e| e.to_string())?;
-    std::fs::write(&at, text).map_err(|e| format!("{}: {e}", at.display()))
+    super::write_whole(&at, &text)
 }
 
 /// A published trace's file: below `$BASELOAD_DATA/traces`, else in the cache, checked once by `trace fetch`.

@@ -3,7 +3,7 @@ use super::file::{TraceSection, UsersSection};
 use super::published;
 use crate::trace::{
     self, Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
-    LengthSpec, Opened, Play, Process, Retimed, SourceOptions, Think, Transform, transform,
+    LengthSpec, Opened, Play, Process, SourceOptions, Think, Transform, transform,
 };
 use crate::types::{Entries, SimTime, Source, parse_duration};
 use std::fs::File;
@@ -205,7 +205,7 @@ impl TraceOrigin {
             Kind::Users(spec) => return Ok(Box::new(ClosedLoop::new(spec, options)?)),
         };
         let entries = match &self.arrivals {
-            Some((arrivals, _)) => Box::new(Retimed::new(entries, arrivals, options)?),
+            Some((arrivals, _)) => Box::new(trace::retimed(entries, arrivals, options)?),
             None => entries,
         };
         let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, &self.folder)

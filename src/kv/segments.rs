@@ -70,10 +70,6 @@ impl Segments {
     pub fn get_mut(&mut self, id: SegmentId) -> &mut Segment {
         &mut self.nodes[id as usize]
     }
-    /// Segments somebody names.
-    pub fn live(&self) -> usize {
-        self.ids.len()
-    }
     pub fn retain(&mut self, id: SegmentId) {
         self.nodes[id as usize].refs += 1;
     }

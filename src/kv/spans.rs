@@ -251,11 +251,6 @@ impl SpanPool {
         table.cached += to - from;
         table.plain -= to - from;
     }
-
-    /// Segments that somebody names.
-    pub fn named_segments(&self) -> usize {
-        self.segments.live()
-    }
 }
 
 impl KvPool for SpanPool {

@@ -64,10 +64,7 @@ impl Entries for Buckets {
         if self.ready.is_empty() {
             self.fill()?;
         }
-        let next = self.ready.pop_front();
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
+        Ok(entry.become_next(self.ready.pop_front()))
     }
     fn clock(&self) -> Clock {
         match self.inner.clock() {

@@ -32,9 +32,9 @@ pub use read::{
     GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
 };
 pub use replay::{NO_ARRIVALS, Replay};
-pub use retime::Retimed;
+pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
-pub use sort::{Sorted, collect};
+pub use sort::{Held, Sorted, collect};
 pub use spec::{
     Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Pool, Prefixes, Process, Ramp,
     RampShape, RatePoint, Reuse, ReuseBin, Sessions, State, TurnLength, Windows,

@@ -279,20 +279,7 @@ impl Source for Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Given(std::vec::IntoIter<Entry>);
-
-    impl Entries for Given {
-        fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
-            let next = self.0.next();
-            let any = next.is_some();
-            next.into_iter().for_each(|e| *entry = e);
-            Ok(any)
-        }
-        fn place(&self) -> String {
-            "given".into()
-        }
-    }
+    use crate::trace::Held;
 
     fn turn(id: u64, session: u64, at_s: i64, prompt: u32, think_s: Option<u64>) -> Entry {
         let (at_ns, think_ns) = (at_s * 1_000_000_000, think_s.map(|s| s * 1_000_000_000));
@@ -300,7 +287,7 @@ mod tests {
     }
 
     fn closed(all: Vec<Entry>, play: ClosedPlay) -> Result<Closed, String> {
-        Closed::new(Box::new(Given(all.into_iter())), &play, &SourceOptions::default())
+        Closed::new(Box::new(Held::new(all, Clock::Common, "given", Vec::new())), &play, &SourceOptions::default())
     }
 
     fn named(id: u64, len: u32) -> Run {

@@ -14,6 +14,39 @@ impl Sorted {
     }
 }
 
+/// Entries that are in memory, with what is to be said of them.
+pub struct Held {
+    ready: std::vec::IntoIter<Entry>,
+    clock: Clock,
+    place: String,
+    notes: Vec<String>,
+}
+
+impl Held {
+    /// `all`, in their order; `place` is for messages.
+    pub fn new(all: Vec<Entry>, clock: Clock, place: &str, notes: Vec<String>) -> Held {
+        Held { ready: all.into_iter(), clock, place: place.into(), notes }
+    }
+}
+
+impl Entries for Held {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+        Ok(entry.become_next(self.ready.next()))
+    }
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+    fn total(&self) -> Option<u64> {
+        Some(self.ready.len() as u64)
+    }
+}
+
 /// All entries of `entries`.
 ///
 /// # Errors
@@ -34,10 +67,7 @@ impl Entries for Sorted {
             all.sort_by_key(|e| e.at_ns);
             self.ready = Some(all.into_iter());
         }
-        let next = self.ready.as_mut().and_then(Iterator::next);
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
+        Ok(entry.become_next(self.ready.as_mut().and_then(Iterator::next)))
     }
     fn clock(&self) -> Clock {
         self.inner.clock()

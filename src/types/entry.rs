@@ -98,6 +98,13 @@ impl Entry {
         }
     }
 
+    /// Becomes `next`, if there is one; whether there was, as [`Entries::next`] says it.
+    pub fn become_next(&mut self, next: Option<Entry>) -> bool {
+        let any = next.is_some();
+        next.into_iter().for_each(|e| *self = e);
+        any
+    }
+
     /// Makes it blank again and keeps its buffer.
     pub fn clear(&mut self) {
         let mut content = std::mem::take(&mut self.content);

@@ -2,6 +2,7 @@
 use super::compare::sheet;
 use super::input::Input;
 use crate::cli::{Exit, printer};
+use crate::experiment::write_whole;
 use crate::trace::{self, Classes, Limits, SourceOptions};
 use std::path::PathBuf;
 
@@ -43,10 +44,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         head.push("When sessions start is not known: arrivals.rate is an example, set your own.".into());
     }
     let text = trace::to_toml(&fitted.spec, &head);
-    let beside = args.output.with_extension("toml.part");
-    let fault = |e: std::io::Error| format!("{}: {e}; give a file in a folder that is there", args.output.display());
-    std::fs::write(&beside, text).map_err(fault)?;
-    std::fs::rename(&beside, &args.output).map_err(fault)?;
+    write_whole(&args.output, &text)?;
     let rows = trace::rows(&fitted.trace, &fitted.generated, &Limits::default());
     let mut out = sheet(&rows, ["the trace", "the specification"]).text();
     for note in entries.notes() {

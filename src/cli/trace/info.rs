@@ -2,6 +2,7 @@
 use super::info_text;
 use super::input::{Input, untried};
 use crate::cli::{Exit, Format, printer};
+use crate::experiment::write_whole;
 use crate::report::trace_page;
 use crate::trace::{self, BLOCK_TOKENS, Classes, SourceOptions, TraceStats};
 use std::path::PathBuf;
@@ -47,8 +48,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     if let Some(path) = &args.html {
         let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
-        let written = std::fs::write(path, trace_page(&name, kind, &stats));
-        written.map_err(|e| format!("{}: {e}", path.display()))?;
+        write_whole(path, &trace_page(&name, kind, &stats))?;
     }
     match args.format {
         Format::Json => printer::json(&serde_json::json!({ "format": kind, "stats": stats }))?,

@@ -1,14 +1,18 @@
 //! Writes a trace: read, transformed, written beside its place and then put there.
 use super::input::{Input, bar, untried};
+use crate::cli::stop::on_ctrl_c;
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use crate::experiment::transformed;
+use crate::experiment::{WholeFile, transformed};
 use crate::frames::{TraceWriter, Width};
 use crate::trace::{Buckets, Classes, Format, Opened, Sorted, SourceOptions, TextWriter, Transform};
 use crate::types::{Clock, Entries, Entry};
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A trace to write.
 pub struct Job<'a> {
@@ -37,18 +41,17 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
         Some(format) => format,
         None => by_ending(job.output)?,
     };
-    let name = job.output.file_name().ok_or_else(|| format!("{}: it names no file", job.output.display()))?;
-    let beside = job.output.with_file_name(format!(".{}.partial", name.to_string_lossy()));
-    let mut done = job.pass(format, &beside, Width::Narrow);
+    let file = WholeFile::new(job.output)?;
+    let stop = OnceCell::new();
+    let mut done = job.pass(format, file.path(), Width::Narrow, &stop);
     if done.as_ref().is_err_and(|e| e == TraceWriter::TOO_NARROW) {
-        done = job.pass(format, &beside, Width::Wide);
+        done = job.pass(format, file.path(), Width::Wide, &stop);
     }
-    if done.is_err() {
-        // What is left of a failed conversion is of no use to anybody.
-        let _ = std::fs::remove_file(&beside);
+    if asked(&stop) {
+        return Err(Exit::Interrupted);
     }
     let (count, notes) = done?;
-    std::fs::rename(&beside, job.output).map_err(|e| format!("{}: {e}", job.output.display()))?;
+    file.finish()?;
     printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name()));
     for note in notes {
         printer::out(&textwrap::fill(&format!("note: {note}"), textwrap::Options::new(80).subsequent_indent("  ")));
@@ -71,7 +74,13 @@ fn by_ending(path: &Path) -> Result<Format, String> {
 }
 
 impl Job<'_> {
-    fn pass(&self, format: Format, beside: &Path, width: Width) -> Result<(u64, Vec<String>), String> {
+    fn pass(
+        &self,
+        format: Format,
+        beside: &Path,
+        width: Width,
+        stop: &OnceCell<Arc<AtomicBool>>,
+    ) -> Result<(u64, Vec<String>), String> {
         let classes = Classes::any();
         let Opened { format: read_as, mut entries } = self.how.open(self.input, &classes, &self.options)?;
         let progress = bar(entries.total());
@@ -86,17 +95,26 @@ impl Job<'_> {
             entries = transformed(entries, &classes, &self.options, self.transforms, self.folder)?;
         }
         let clock = entries.clock();
+        let mut entry = Entry::blank();
+        // What holds a whole trace reads it now; Ctrl-C ends that at once, since nothing has been written yet.
+        let mut more = entries.next(&mut entry)?;
+        if stop.get().is_none() {
+            let _ = stop.set(on_ctrl_c()?);
+        }
         let mut out = Out::create(format, self.output, beside, clock, width)?;
         let mut order = InOrder(i64::MIN, clock);
-        let mut entry = Entry::blank();
         let mut count = 0;
-        while entries.next(&mut entry)? {
+        while more {
             order.check(&entry, &*entries)?;
             out.write(&entry, &classes).map_err(|e| located(e, &*entries))?;
             count += 1;
             if count % 65_536 == 0 {
                 progress.set_position(count);
+                if asked(stop) {
+                    return Err("interrupted".into());
+                }
             }
+            more = entries.next(&mut entry)?;
         }
         if count == 0 {
             return Err(format!("{}: the trace has no requests; it needs at least one", entries.place()));
@@ -121,6 +139,11 @@ impl Job<'_> {
         progress.finish_and_clear();
         Ok((count, notes))
     }
+}
+
+/// Whether Ctrl-C was heard.
+fn asked(stop: &OnceCell<Arc<AtomicBool>>) -> bool {
+    stop.get().is_some_and(|s| s.load(Ordering::Relaxed))
 }
 
 /// A fault with its place, unless it has one or is not about a request.

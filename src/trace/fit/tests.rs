@@ -1,30 +1,10 @@
 //! Traces that look like published ones are fitted, drawn with another seed, and compared.
 use super::*;
 use crate::random::{dist, stream};
+use crate::trace::Held;
 use crate::trace::compare::rows;
 use crate::trace::{Generator, Limits};
 use crate::types::{ContentId, Run};
-
-/// A made trace.
-struct Made {
-    all: std::vec::IntoIter<Entry>,
-    clock: Clock,
-}
-
-impl Entries for Made {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
-        let next = self.all.next();
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
-    }
-    fn clock(&self) -> Clock {
-        self.clock
-    }
-    fn place(&self) -> String {
-        "made:1".into()
-    }
-}
 
 /// Draws for a made trace.
 struct Dice(crate::random::Xoshiro256PlusPlus);
@@ -55,7 +35,7 @@ fn entry(id: usize, at_s: f64, prompt: u32, output: u32) -> Entry {
 /// Fits, writes, reads, draws with another seed, compares.
 fn holds(name: &str, all: Vec<Entry>, clock: Clock) -> GenerateSpec {
     let n = all.len();
-    let mut made = Made { all: all.into_iter(), clock };
+    let mut made = Held::new(all, clock, "made:1", Vec::new());
     let fitted = fit(&mut made, &SourceOptions::default()).unwrap();
     let text = to_toml(&fitted.spec, &["A test".into()]);
     let spec = GenerateSpec::parse(&text, name).unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -192,6 +172,6 @@ fn one_request_and_requests_at_one_instant() {
 #[test]
 fn time_that_goes_back_is_refused() {
     let all = vec![entry(0, 2.0, 7, 3), entry(1, 1.0, 7, 3)];
-    let error = fit(&mut Made { all: all.into_iter(), clock: Clock::Common }, &SourceOptions::default()).unwrap_err();
+    let error = fit(&mut Held::new(all, Clock::Common, "made:1", Vec::new()), &SourceOptions::default()).unwrap_err();
     assert!(error.starts_with("made:1: time goes back;"), "{error}");
 }

@@ -120,10 +120,7 @@ impl Entries for VllmBench {
         if let Some(reader) = self.reader.take() {
             self.ready = self.read(reader)?.into_iter();
         }
-        let next = self.ready.next();
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
+        Ok(entry.become_next(self.ready.next()))
     }
     fn place(&self) -> String {
         format!("{}:1", self.name)

@@ -1,30 +1,10 @@
 //! The whole pass over entries made by hand and over published traces.
 use super::*;
+use crate::trace::Held;
 use crate::types::{Measured, NO_SESSION};
 
-/// Entries from a list.
-struct List(std::vec::IntoIter<Entry>, Clock);
-
-impl Entries for List {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
-        let next = self.0.next();
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
-    }
-    fn clock(&self) -> Clock {
-        self.1
-    }
-    fn place(&self) -> String {
-        "made:3".into()
-    }
-    fn notes(&self) -> Vec<String> {
-        vec!["made by hand".into()]
-    }
-}
-
 fn of(entries: Vec<Entry>, clock: Clock) -> Result<TraceStats, String> {
-    TraceStats::of(&mut List(entries.into_iter(), clock), BLOCK_TOKENS)
+    TraceStats::of(&mut Held::new(entries, clock, "made:3", vec!["made by hand".into()]), BLOCK_TOKENS)
 }
 
 fn entry(id: u64, at_s: i64, output: u32, status: Status) -> Entry {

@@ -107,10 +107,7 @@ impl Entries for Copied {
                 self.due.push(Reverse(Due(copy.at_ns, self.made, copy)));
             }
         }
-        let next = self.due.pop();
-        let any = next.is_some();
-        next.into_iter().for_each(|Reverse(d)| *entry = d.2);
-        Ok(any)
+        Ok(entry.become_next(self.due.pop().map(|Reverse(d)| d.2)))
     }
     fn clock(&self) -> Clock {
         Clock::Zero

@@ -220,10 +220,7 @@ impl Entries for Rescaled {
         while self.ready.is_empty() && !self.dry {
             self.fill()?;
         }
-        let next = self.ready.pop_front();
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
+        Ok(entry.become_next(self.ready.pop_front()))
     }
     fn clock(&self) -> Clock {
         Clock::Zero

@@ -1,25 +1,7 @@
 //! Transforms on drawn and on hand-made entries.
 use super::*;
-use crate::trace::{GenerateSpec, Generator, SourceOptions, collect};
+use crate::trace::{GenerateSpec, Generator, Held, SourceOptions, collect};
 use crate::types::NO_SESSION;
-
-/// Entries as given.
-struct Given(std::vec::IntoIter<Entry>, Clock);
-
-impl Entries for Given {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
-        let next = self.0.next();
-        let any = next.is_some();
-        next.into_iter().for_each(|e| *entry = e);
-        Ok(any)
-    }
-    fn clock(&self) -> Clock {
-        self.1
-    }
-    fn place(&self) -> String {
-        "given".into()
-    }
-}
 
 fn entry(id: u64, at_ns: i64, prompt: u32, output: u32) -> Entry {
     Entry { id, at_ns, prompt_tokens: prompt, output_tokens: output, ..Entry::blank() }
@@ -38,10 +20,11 @@ fn try_apply(all: Vec<Entry>, clock: Clock, toml: &str) -> Result<Vec<Entry>, St
     }
     let classes = ["private".to_string(), "hard".to_string()];
     let other = vec![entry(0, 5, 9, 9), entry(1, 1_000_000_005, 9, 9)];
-    let mut open =
-        |_: &str| -> Result<Box<dyn Entries>, String> { Ok(Box::new(Given(other.clone().into_iter(), Clock::Common))) };
+    let mut open = |_: &str| -> Result<Box<dyn Entries>, String> {
+        Ok(Box::new(Held::new(other.clone(), Clock::Common, "given", Vec::new())))
+    };
     let mut context = Context { seed: 7, replicate: 0, classes: Classes::known(&classes), open: &mut open };
-    let given: Box<dyn Entries> = Box::new(Given(all.into_iter(), clock));
+    let given: Box<dyn Entries> = Box::new(Held::new(all, clock, "given", Vec::new()));
     collect(&mut *apply(given, &file.transform, &mut context)?)
 }
 
