@@ -1,5 +1,6 @@
 //! Rate limits as continuously refilled token buckets, in exact integers (spec/apis.md 4.1).
-use crate::types::SimTime;
+use super::CacheUse;
+use crate::types::{FailureCause, Job, SimTime};
 
 /// Nanoseconds in a minute: the unit a level is counted in is 1/60e9 of a token.
 const MINUTE_NS: i128 = 60_000_000_000;
@@ -51,6 +52,53 @@ pub struct Limits {
     pub input_tokens_per_minute: Option<u64>,
     /// Output tokens a minute, charged by actual output when it is known.
     pub output_tokens_per_minute: Option<u64>,
+}
+
+/// What an account has left of its limits. Every endpoint that names the account draws on it.
+#[derive(Debug)]
+pub struct Limiter {
+    requests: Option<TokenBucket>,
+    input: Option<TokenBucket>,
+    output: Option<TokenBucket>,
+}
+
+impl Limiter {
+    /// With all of its limits left.
+    pub fn new(limits: &Limits) -> Limiter {
+        let bucket = |limit: Option<u64>| limit.map(TokenBucket::new);
+        Limiter {
+            requests: bucket(limits.requests_per_minute),
+            input: bucket(limits.input_tokens_per_minute),
+            output: bucket(limits.output_tokens_per_minute),
+        }
+    }
+    /// Whether a call may start now. It counts as a request either way: failed requests count (spec/apis.md 4.1).
+    ///
+    /// # Errors
+    /// The refusal, with the time after which it would be let in if nobody else came.
+    pub fn admit(&mut self, job: &Job, now: SimTime) -> Result<(), FailureCause> {
+        let waits = [(&mut self.requests, 1), (&mut self.input, u64::from(job.prompt_tokens)), (&mut self.output, 1)];
+        let retry_after = waits.into_iter().filter_map(|(b, c)| b.as_mut().map(|b| b.wait(c, now))).max();
+        if let Some(bucket) = &mut self.requests {
+            bucket.charge(1, now);
+        }
+        match retry_after.filter(|w| *w > SimTime::ZERO) {
+            Some(retry_after) => Err(FailureCause::RateLimited { retry_after }),
+            None => Ok(()),
+        }
+    }
+    /// A call that was let in has been looked up in the prompt cache.
+    pub fn started(&mut self, job: &Job, cache: CacheUse, now: SimTime) {
+        if let Some(bucket) = &mut self.input {
+            bucket.charge(u64::from(job.prompt_tokens - cache.read), now);
+        }
+    }
+    /// A call ended, or was hung up on, after `emitted` output tokens.
+    pub fn settle(&mut self, emitted: u32, now: SimTime) {
+        if let Some(bucket) = &mut self.output {
+            bucket.charge(u64::from(emitted), now);
+        }
+    }
 }
 
 #[cfg(test)]

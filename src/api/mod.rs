@@ -4,11 +4,13 @@
 //! Must keep true: an attempt gets exactly one end; its life is drawn from (seed, stream, request, try) alone.
 //! Read first: `endpoint.rs`.
 mod endpoint;
+mod latency;
 mod limits;
 mod price;
 mod prompt_cache;
 
 pub use endpoint::{Endpoint, EndpointSpec};
-pub use limits::{Limits, TokenBucket};
-pub use price::{LongContext, Price};
-pub use prompt_cache::{CacheRule, PromptCache};
+pub use latency::{Call, Latency, LogNormal, Luck, Pace, Streams};
+pub use limits::{Limiter, Limits, TokenBucket};
+pub use price::{LongContext, Price, Usage};
+pub use prompt_cache::{CacheRule, CacheUse, PromptCache};

@@ -27,9 +27,23 @@ pub struct LongContext {
     pub cached_input: Option<TokenPrice>,
 }
 
+/// Tokens of one attempt that are billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Prompt tokens, all of them.
+    pub prompt: u64,
+    /// Of these, read from the provider's cache.
+    pub cached: u64,
+    /// Of these, written to it at a price of its own.
+    pub written: u64,
+    /// Output tokens.
+    pub output: u64,
+}
+
 impl Price {
-    /// The bill of an attempt that read `prompt` tokens (`cached` of them from the cache) and emitted `output`.
-    pub fn bill(&self, prompt: u64, cached: u64, output: u64) -> Usd {
+    /// The bill of an attempt.
+    pub fn bill(&self, usage: &Usage) -> Usd {
+        let Usage { prompt, cached, written: _, output } = *usage;
         assert!(cached <= prompt, "bill-exact: {cached} cached of {prompt} prompt tokens");
         let (input_price, output_price, cached_price) = match self.long_context {
             Some(l) if prompt > l.threshold_tokens => (l.input, l.output, l.cached_input),
@@ -56,8 +70,9 @@ mod tests {
                 cached_input: Some(TokenPrice::per_million(2.5).unwrap()),
             }),
         };
-        assert_eq!(price.bill(1_000, 400, 100), Usd::parse("0.003").unwrap());
-        assert_eq!(price.bill(1_001, 0, 1), Usd::parse("0.00502").unwrap());
-        assert_eq!(price.bill(1_001, 1_000, 1), Usd::parse("0.00252").unwrap());
+        let bill = |prompt, cached, output| price.bill(&Usage { prompt, cached, written: 0, output });
+        assert_eq!(bill(1_000, 400, 100), Usd::parse("0.003").unwrap());
+        assert_eq!(bill(1_001, 0, 1), Usd::parse("0.00502").unwrap());
+        assert_eq!(bill(1_001, 1_000, 1), Usd::parse("0.00252").unwrap());
     }
 }

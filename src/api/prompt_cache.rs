@@ -27,6 +27,15 @@ impl CacheRule {
     }
 }
 
+/// What one call reads from the cache and writes to it, prompt tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheUse {
+    /// Read, as billed.
+    pub read: u32,
+    /// Written at a price of its own; 0 where writing costs nothing.
+    pub written: u32,
+}
+
 type Piece = SmallVec<[Run; 2]>;
 
 /// Prefixes seen, as a trie of `step_tokens` granules with exact identity.
@@ -43,9 +52,9 @@ impl PromptCache {
         PromptCache { rule, nodes: FxHashMap::default(), next: 1 }
     }
 
-    /// Looks the prompt up, stores it, refreshes what it touched; returns the cached tokens to bill.
+    /// Looks the prompt up, stores it, refreshes what it touched; returns what is to be billed.
     /// Text that nobody else can have (private runs) ends the walk.
-    pub fn touch(&mut self, content: &Content, now: SimTime) -> u32 {
+    pub fn touch(&mut self, content: &Content, now: SimTime) -> CacheUse {
         let granules = granules(content, self.rule.step_tokens);
         let (mut parent, mut matched, mut hitting) = (0u64, 0u32, true);
         for granule in granules {
@@ -69,7 +78,7 @@ impl PromptCache {
                 matched += self.rule.step_tokens;
             }
         }
-        self.rule.hit(matched)
+        CacheUse { read: self.rule.hit(matched), written: 0 }
     }
 }
 
@@ -114,9 +123,9 @@ mod tests {
     fn equal_tokens_are_a_hit_however_the_runs_are_cut() {
         let run = |start, len| Run { id: ContentId::Named(1), start, len };
         let mut cache = PromptCache::new(CacheRule::OPENAI);
-        assert_eq!(cache.touch(&Content::from([run(0, 1_300)]), SimTime::ZERO), 0);
+        assert_eq!(cache.touch(&Content::from([run(0, 1_300)]), SimTime::ZERO).read, 0);
         let cut = Content::from([run(0, 5), run(5, 700), run(705, 595)]);
-        assert_eq!(cache.touch(&cut, SimTime::from_secs(1)), 1_280);
+        assert_eq!(cache.touch(&cut, SimTime::from_secs(1)).read, 1_280);
     }
 
     #[test]
@@ -127,8 +136,8 @@ mod tests {
             Content::from([shared, private])
         };
         let mut cache = PromptCache::new(CacheRule::OPENAI);
-        assert_eq!(cache.touch(&prompt(1), SimTime::ZERO), 0);
-        assert_eq!(cache.touch(&prompt(2), SimTime::from_secs(299)), 1_280);
-        assert_eq!(cache.touch(&prompt(3), SimTime::from_secs(700)), 0);
+        assert_eq!(cache.touch(&prompt(1), SimTime::ZERO).read, 0);
+        assert_eq!(cache.touch(&prompt(2), SimTime::from_secs(299)).read, 1_280);
+        assert_eq!(cache.touch(&prompt(3), SimTime::from_secs(700)).read, 0);
     }
 }

@@ -16,7 +16,7 @@
 //! May import: api, economics, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
 use super::summary::{OracleSummary, PolicySummary, RegretSummary};
-use crate::api::EndpointSpec;
+use crate::api::{EndpointSpec, Luck, Streams, Usage};
 use crate::economics::{self, Knapsack, WorkFloor, token_ranges};
 use crate::gateway::{BackendFacts, allowed};
 use crate::sim::{SimStats, WorldSpec};
@@ -62,7 +62,7 @@ struct OwnPool {
 struct Bought {
     spec: EndpointSpec,
     facts: BackendFacts,
-    streams: [String; 3],
+    streams: Streams,
 }
 
 /// Both bounds of one policy, built up from its requests' records.
@@ -186,7 +186,7 @@ impl Oracle {
         }
         let bought = spec.endpoints.iter().map(|e| Bought {
             facts: BackendFacts { internal: false, capability: e.capability, max_context_tokens: e.max_input_tokens },
-            streams: e.streams(),
+            streams: Streams::of(&e.name),
             spec: e.clone(),
         });
         Oracle {
@@ -237,8 +237,10 @@ impl Oracle {
         let bought = bought.iter().flat_map(|e| {
             let b = &self.bought[*e];
             (0..r.attempts.max(1)).map(|try_number| {
-                let (ttft, gap) = b.spec.pace(&b.streams, self.luck, r.index, try_number);
-                (ttft, SimTime(ttft.0.saturating_add(gap.0.saturating_mul(gaps))))
+                let luck = Luck { seed: self.luck.0, replicate: self.luck.1, request: r.index, try_number };
+                let least = &b.spec.latency;
+                let pace = least.least(&b.streams, luck, r.prompt_tokens, r.shareable_tokens, r.output_tokens);
+                (pace.first, SimTime(pace.first.0.saturating_add(pace.gap.0.saturating_mul(gaps))))
             })
         });
         let least = own.chain(bought).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
@@ -349,12 +351,13 @@ impl Oracle {
 /// The least that an endpoint bills for a request: its prompt cached as far as its rule and what others may share allow.
 fn least_price(spec: &EndpointSpec, r: &RequestRecord) -> Usd {
     let (prompt, output) = (u64::from(r.prompt_tokens), u64::from(r.output_tokens));
-    let whole = spec.price.bill(prompt, 0, output);
+    let bill = |cached| spec.price.bill(&Usage { prompt, cached, written: 0, output });
+    let whole = bill(0);
     let hit = |rule: &crate::api::CacheRule| {
         let step = rule.step_tokens.max(1);
         rule.hit(r.shareable_tokens / step * step).min(r.prompt_tokens)
     };
-    spec.cache.as_ref().map_or(whole, |rule| whole.min(spec.price.bill(prompt, hit(rule).into(), output)))
+    spec.cache.as_ref().map_or(whole, |rule| whole.min(bill(hit(rule).into())))
 }
 
 #[cfg(test)]

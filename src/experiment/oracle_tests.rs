@@ -1,6 +1,6 @@
 //! No policy beats a bound on random small worlds; and bounds that are known by hand.
 use super::*;
-use crate::api::{CacheRule, Limits, Price};
+use crate::api::{CacheRule, Latency, Limits, LogNormal, Price};
 use crate::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, VllmConfig};
 use crate::experiment::collect::Collector;
 use crate::gateway::{Picker, Pipeline, Place, Resilience, Routing, Rule, Scorer, Scoring};
@@ -177,9 +177,7 @@ impl Setup {
 fn endpoint(i: usize, input: i128, output: i128, cached: Option<i128>, capability: Capability) -> EndpointSpec {
     EndpointSpec {
         name: format!("buy{i}"),
-        ttft_p50_s: 0.05,
-        output_tokens_per_s: 300.0,
-        p95_over_p50: 2.0,
+        latency: Latency::LogNormal(LogNormal { ttft_p50_s: 0.05, output_tokens_per_s: 300.0, p95_over_p50: 2.0 }),
         error_rate: 0.1,
         price: Price {
             input: TokenPrice(input),
@@ -187,6 +185,7 @@ fn endpoint(i: usize, input: i128, output: i128, cached: Option<i128>, capabilit
             cached_input: cached.map(TokenPrice),
             long_context: None,
         },
+        account: format!("buy{i}"),
         limits: Limits { requests_per_minute: None, input_tokens_per_minute: None, output_tokens_per_minute: None },
         cache: cached.map(|_| CacheRule { min_tokens: 8, step_tokens: 4, ttl: SimTime::from_secs(60) }),
         capability,

@@ -5,7 +5,7 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{CacheRule, EndpointSpec, Limits, LongContext, Price};
+use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price};
 use crate::calibrate;
 use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};

@@ -4,7 +4,7 @@ use super::agenda::Event;
 use super::attempts::{InFlight, Route, Slots, Stay, Step, Target};
 use super::dispatch::Way;
 use super::outcome::{Ending, Left};
-use super::world::{World, sample};
+use super::world::{Bought, World, sample};
 use crate::gateway::{HealthEvent, Spot, allowed};
 use crate::random;
 use crate::types::{
@@ -282,8 +282,9 @@ impl<S: RecordSink> World<'_, S> {
                 }
             }
             Target::Endpoint(e) => {
+                let Bought { endpoint, account, .. } = &mut self.bought[e as usize];
                 (ending.output_tokens, ending.cached_tokens, cost) =
-                    self.bought[e as usize].endpoint.cancel(attempt, now);
+                    endpoint.cancel(attempt, now, &mut self.accounts[*account]);
                 self.arm_endpoint(e);
             }
         }

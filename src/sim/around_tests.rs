@@ -1,6 +1,6 @@
 //! What the gateway does around attempts, in worlds small enough to say what must come out; and over drawn worlds.
 use super::*;
-use crate::api::{EndpointSpec, Limits, Price};
+use crate::api::{EndpointSpec, Latency, Limits, LogNormal, Price};
 use crate::engine::{Engine, EngineMode, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::*;
@@ -98,11 +98,14 @@ fn endpoint(name: &str, ttft_ms: u64, error_rate: f64) -> EndpointSpec {
     let usd = |usd: f64| TokenPrice::per_million(usd).expect("a price");
     EndpointSpec {
         name: name.into(),
-        ttft_p50_s: ttft_ms as f64 / 1e3,
-        output_tokens_per_s: 1_000.0,
-        p95_over_p50: 1.0,
+        latency: Latency::LogNormal(LogNormal {
+            ttft_p50_s: ttft_ms as f64 / 1e3,
+            output_tokens_per_s: 1_000.0,
+            p95_over_p50: 1.0,
+        }),
         error_rate,
         price: Price { input: usd(1.0), output: usd(1.0), cached_input: None, long_context: None },
+        account: name.into(),
         limits: Limits::default(),
         cache: None,
         capability: Capability::Frontier,

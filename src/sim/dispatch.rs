@@ -2,7 +2,8 @@
 use super::agenda::Event;
 use super::attempts::{Sent, Slots, Stay, Step, Target};
 use super::outcome::Ending;
-use super::world::{OwnReplica, Ready, World, sample};
+use super::world::{Bought, OwnReplica, Ready, World, sample};
+use crate::api::Usage;
 use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, Spot, allowed};
 use crate::random;
 use crate::types::{
@@ -115,7 +116,10 @@ impl<S: RecordSink> World<'_, S> {
                 self.api_views.push(EndpointView {
                     endpoint: i as u32,
                     ttft_p90: b.ttft.p90(),
-                    expected_cost_pico: spec.price.bill(request.prompt_tokens.into(), 0, output).0,
+                    expected_cost_pico: spec
+                        .price
+                        .bill(&Usage { prompt: request.prompt_tokens.into(), output, ..Usage::default() })
+                        .0,
                     requests_per_minute: spec.limits.requests_per_minute,
                     input_tokens_per_minute: spec.limits.input_tokens_per_minute,
                 });
@@ -405,7 +409,8 @@ impl<S: RecordSink> World<'_, S> {
                 }
             }
             Target::Endpoint(e) => {
-                self.bought[e as usize].endpoint.submit(&job, now, &mut self.out.effects);
+                let Bought { endpoint, account, .. } = &mut self.bought[e as usize];
+                endpoint.submit(&job, now, &mut self.accounts[*account], &mut self.out.effects);
                 self.arm_endpoint(e);
             }
         }

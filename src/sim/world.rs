@@ -6,7 +6,7 @@ use super::agenda::{Agenda, Event};
 use super::attempts::{InFlight, Slots};
 use super::series::Sampler;
 use super::{SimError, SimStats, WorldSpec};
-use crate::api::Endpoint;
+use crate::api::{Endpoint, EndpointSpec, Limiter};
 use crate::engine::{Outbox, Replica};
 use crate::gateway::{
     BackendFacts, BudgetLevel, Decide, EndpointView, Health, LearnedTtft, Needs, PrefillRate, RollingTtft, ScrapedLoad,
@@ -42,6 +42,8 @@ pub(super) struct OwnReplica {
 
 pub(super) struct Bought {
     pub endpoint: Endpoint,
+    /// Index of its account.
+    pub account: usize,
     pub facts: BackendFacts,
     pub ttft: RollingTtft,
 }
@@ -60,6 +62,8 @@ pub(super) struct World<'a, S: RecordSink> {
     /// By replica: requests sent there that have not ended.
     pub outstanding: Vec<u32>,
     pub bought: Vec<Bought>,
+    /// What accounts at providers have left of their limits.
+    pub accounts: Vec<Limiter>,
     pub rates: Vec<PrefillRate>,
     pub policy: Box<dyn Decide>,
     pub needs: Needs,
@@ -192,11 +196,19 @@ impl<'a, S: RecordSink> World<'a, S> {
                 dirty: false,
             }));
         }
+        let mut accounts: Vec<(&str, Limiter)> = Vec::new();
+        let mut account_of = |e: &'a EndpointSpec| {
+            accounts.iter().position(|(name, _)| *name == e.account).unwrap_or_else(|| {
+                accounts.push((&e.account, Limiter::new(&e.limits)));
+                accounts.len() - 1
+            })
+        };
         let bought: Vec<Bought> = spec
             .endpoints
             .iter()
             .map(|e| Bought {
-                ttft: RollingTtft::new(e.ttft_p90()),
+                ttft: RollingTtft::new(e.latency.ttft_p90()),
+                account: account_of(e),
                 facts: BackendFacts {
                     internal: false,
                     capability: e.capability,
@@ -222,6 +234,7 @@ impl<'a, S: RecordSink> World<'a, S> {
             narrowed: Vec::new(),
             outstanding: vec![0; replicas.len()],
             replicas,
+            accounts: accounts.into_iter().map(|(_, limiter)| limiter).collect(),
             bought,
             rates: spec.pools.iter().map(|p| PrefillRate::new(p.assumed_prefill_tokens_per_s)).collect(),
             needs,
@@ -309,8 +322,8 @@ impl<'a, S: RecordSink> World<'a, S> {
     }
 
     fn endpoint_answers(&mut self, e: u32, now: SimTime, source: &mut dyn Source) {
-        let bought = &mut self.bought[e as usize];
-        bought.endpoint.advance(now, &mut self.api_effects);
+        let Bought { endpoint, account, .. } = &mut self.bought[e as usize];
+        endpoint.advance(now, &mut self.accounts[*account], &mut self.api_effects);
         self.arm_endpoint(e);
         let mut answers = std::mem::take(&mut self.api_effects);
         for (effect, cost) in answers.drain(..) {

@@ -39,9 +39,11 @@ impl Resolver<'_> {
         let l = &e.limits;
         let spec = EndpointSpec {
             name: name.into(),
-            ttft_p50_s,
-            output_tokens_per_s: speed,
-            p95_over_p50: known.map_or(3.0, |k| k.p95_over_p50),
+            latency: Latency::LogNormal(LogNormal {
+                ttft_p50_s,
+                output_tokens_per_s: speed,
+                p95_over_p50: known.map_or(3.0, |k| k.p95_over_p50),
+            }),
             error_rate: share(
                 &format!("{key}.error_rate"),
                 e.error_rate.or(known.map(|k| k.error_rate)).unwrap_or(0.0),
@@ -57,6 +59,7 @@ impl Resolver<'_> {
                     cached_input: row.long_cached_input.or(row.cached_input),
                 }),
             },
+            account: name.into(),
             limits: Limits {
                 requests_per_minute: limit("requests_per_minute", l.requests_per_minute)?,
                 input_tokens_per_minute: limit("input_tokens_per_minute", l.input_tokens_per_minute)?,
