@@ -192,6 +192,7 @@ pub(super) fn simulate_fleet(
         routing,
         resilience: Resilience::none(),
         scrape,
+        kv_event_delay: SimTime::ZERO,
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,
         slo: [None; 3],

@@ -111,6 +111,7 @@ pub struct Replica {
     result: StepResult,
     lost: Vec<(AttemptId, u32)>,
     wants_schedule: bool,
+    keeps_events: bool,
     counts: ReplicaCounts,
 }
 
@@ -135,6 +136,7 @@ impl Replica {
             result: StepResult::default(),
             lost: Vec::new(),
             wants_schedule: false,
+            keeps_events: false,
             counts: ReplicaCounts::default(),
         }
     }
@@ -152,6 +154,7 @@ impl Replica {
     /// Drops a job; says how many tokens had left, `None` if it is not here (any more). A token in flight is discarded.
     pub fn cancel(&mut self, attempt: AttemptId, now: SimTime, out: &mut Outbox) -> Option<u32> {
         self.catch_up(now, out);
+        self.stamp(now);
         let emitted = self.engine.get_mut().abort(attempt)?;
         self.wants_schedule |= self.flight.is_empty() && self.engine.get().unfinished() > 0;
         Some(emitted)
@@ -189,6 +192,7 @@ impl Replica {
         while self.flight.front().is_some_and(|first| first.ends_at.to_time() <= now) {
             let batch = self.flight.pop_front().expect("flight-fifo: it has a front");
             self.clock = batch.ends_at;
+            self.stamp(batch.ends_at.to_time());
             self.engine.get_mut().update(&batch, &mut self.result);
             self.publish(batch.ends_at, out);
             self.spare.push(batch);
@@ -244,6 +248,7 @@ impl Replica {
     /// Fills the pipeline: starts steps until it is full or nothing can run.
     pub fn schedule(&mut self, now: SimTime) {
         self.wants_schedule = false;
+        self.stamp(now);
         while self.flight.len() < self.depth && self.engine.get().unfinished() + self.flight.len() > 0 {
             let mut batch = self.spare.pop().unwrap_or_default();
             self.engine.get_mut().schedule(now, &mut batch);
@@ -297,6 +302,24 @@ impl Replica {
     /// A pure read; exact after [`Replica::settle`] at this instant.
     pub fn cached_tokens(&self, prompt: &[Run]) -> u64 {
         self.engine.get().cached_tokens(prompt)
+    }
+
+    /// What an index fed by KV events that were published up to `at` knows. A pure read; only for a replica that keeps them
+    /// for long enough.
+    pub fn cached_tokens_at(&self, prompt: &[Run], at: SimTime) -> u64 {
+        self.engine.get().cached_tokens_at(prompt, at)
+    }
+
+    /// From now on keeps KV events of the last `keep`.
+    pub fn keep_kv_events(&mut self, keep: SimTime) {
+        self.keeps_events = true;
+        self.engine.get_mut().keep_kv_events(keep);
+    }
+
+    fn stamp(&mut self, now: SimTime) {
+        if self.keeps_events {
+            self.engine.get_mut().stamp(now);
+        }
     }
 
     /// Brings the engine's books to `now`, for somebody who looks at more than `observe` shows. What follows is what would

@@ -31,6 +31,14 @@ pub trait Scheduler {
     fn cached_tokens(&self, _prompt: &[Run]) -> u64 {
         0
     }
+    /// The same at the earlier instant `at`, at most as long ago as KV events are kept: what an index that they feed knows.
+    fn cached_tokens_at(&self, _prompt: &[Run], _at: SimTime) -> u64 {
+        0
+    }
+    /// From now on keeps its KV events for so long.
+    fn keep_kv_events(&mut self, _keep: SimTime) {}
+    /// What follows happens at `now`; for KV events.
+    fn stamp(&mut self, _now: SimTime) {}
     /// Jobs that have not ended.
     fn unfinished(&self) -> usize;
     /// Drops everything, batches in flight included: pushes each job with the tokens it had emitted, ordered by attempt.

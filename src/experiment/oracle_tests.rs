@@ -151,6 +151,7 @@ impl Setup {
             routing: Routing::Pipeline(Pipeline { rules, ..Pipeline::best(Scorer::Outstanding) }),
             resilience: Resilience { timeout: self.timeout, ..Resilience::none() },
             scrape: (SimTime::from_secs(1), SimTime::ZERO),
+            kv_event_delay: SimTime::ZERO,
             classes,
             failures: None,
             slo: self.slo,

@@ -389,6 +389,7 @@ impl Experiment {
             routing: policy.routing.clone(),
             resilience: policy.gateway.resilience.clone(),
             scrape: policy.scrape.unwrap_or(policy.gateway.scrape),
+            kv_event_delay: policy.gateway.kv_event_delay,
             classes: self.classes.clone(),
             failures: self.failures,
             slo: self.slo,

@@ -20,8 +20,8 @@ pub enum Scorer {
     KvUse,
     /// Share of the prompt that was sent there before, by the approximate index (llm-d's prefix scorer, SGLang's tree).
     Prefix,
-    /// Share of the prompt that is in the replica's prefix cache, by an index fed by KV events without delay (llm-d's
-    /// precise prefix scorer).
+    /// Share of the prompt that is in the replica's prefix cache, by an index fed by KV events, as late as
+    /// `kv_event_delay` says (llm-d's precise prefix scorer).
     CachedPrefix,
     /// `0.5 * (1 - min(waiting, 128) / 128)`, scraped (llm-d).
     LoadAware,

@@ -25,7 +25,7 @@ pub trait Signals {
     /// Prompt tokens sent there and not answered (exact).
     fn unanswered_tokens(&self, replica: u32) -> u64;
     /// Tokens of the prompt of the request at hand that are in its prefix cache, from its start: what an index fed by KV
-    /// events without delay knows. Only for a policy that needs `caches`.
+    /// events knows, as old as their delay makes it. Only for a policy that needs `caches`.
     fn cached_tokens(&self, _replica: u32) -> u64 {
         0
     }

@@ -6,6 +6,7 @@
 //! the oracle; the fast one (`segments.rs`, `spans.rs`) keeps runs of blocks and is what simulations use.
 //! Read first: `pool.rs`, then `reference.rs`.
 mod chain;
+mod log;
 mod pool;
 mod reference;
 mod segments;

@@ -1,7 +1,7 @@
 //! The seam between a scheduler and its KV blocks: what both pools do, in vLLM's words (spec/vllm.md 1.5 to 1.7).
 //!
 //! Must keep true: for the same calls every pool gives the same hits, the same free counts and the same evictions.
-use crate::types::Run;
+use crate::types::{Run, SimTime};
 use std::fmt::Debug;
 
 /// The tokens of one request as runs: those of `prompt`, then those of `output`.
@@ -55,6 +55,16 @@ pub trait KvPool: Debug {
     /// Of the first `blocks` blocks of a prompt those that are cached, from its start. A pure read: nothing is named. What a
     /// request under watch has filled but not registered counts as not cached.
     fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32;
+    /// The same at the earlier instant `at`, as KV events tell it; at most as long ago as the log is kept.
+    fn cached_at(&self, tokens: Tokens<'_>, blocks: u32, at: SimTime) -> u32;
+    /// From now on keeps the KV events of the last `keep`.
+    fn keep_log(&mut self, keep: SimTime);
+    /// How long KV events are kept, if they are.
+    fn log_kept(&self) -> Option<SimTime>;
+    /// What follows happens at `now`; for the log.
+    fn stamp(&mut self, now: SimTime);
+    /// Free blocks whose taking makes no KV event that the log wants: all that are free, where none is kept.
+    fn silent_count(&self) -> u32;
     /// Finds the cached prefix of a request that holds nothing, at most `most` blocks, all of them named; remembers it for
     /// `take_hits`.
     fn look_up(&mut self, table: &mut Self::Table, most: u32) -> Hits;
@@ -62,8 +72,9 @@ pub trait KvPool: Debug {
     fn take_hits(&mut self, table: &mut Self::Table);
     /// Gives the request `n` blocks from the head of the free queue; cached ones among them are evicted.
     fn take(&mut self, table: &mut Self::Table, n: u32);
-    /// Registers the request's first `full` blocks, all of them named, in the prefix cache, as far as they are not yet.
-    fn cache(&mut self, table: &mut Self::Table, full: u32);
+    /// Registers the request's first `full` blocks, all of them named, in the prefix cache, as far as they are not yet. The
+    /// first `told` of its blocks are announced at once, the others when it releases them.
+    fn cache(&mut self, table: &mut Self::Table, full: u32, told: u32);
     /// Frees what the request holds, last block first: never cached blocks to the front of the queue, cached ones to
     /// its tail.
     fn release(&mut self, table: &mut Self::Table);
@@ -102,7 +113,7 @@ mod tests {
         pool.name(&mut table, tokens(&prompt), 4);
         pool.take(&mut table, 4);
         assert_eq!(pool.cached(tokens(&prompt), 4), 0, "named is not yet cached");
-        pool.cache(&mut table, 4);
+        pool.cache(&mut table, 4, 4);
         assert_eq!(pool.cached(tokens(&prompt), 4), 4);
         assert_eq!((pool.cached(tokens(&prompt), 3), pool.cached(tokens(&other), 4)), (3, 2));
         pool.release(&mut table);

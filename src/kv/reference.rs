@@ -2,7 +2,9 @@
 //!
 //! Block 0 is the null block: never handed out, and here the sentinel of the free queue's ring.
 use super::chain::{Chain, Identity, Interner};
+use super::log::KvLog;
 use super::pool::{Hits, KvPool, Tokens};
+use crate::types::SimTime;
 
 /// No block, no identity.
 const NONE: u32 = u32::MAX;
@@ -22,6 +24,7 @@ pub struct BlockPool {
     block_size: u32,
     /// Blocks found by the last look-up.
     hits: Vec<u32>,
+    log: Option<KvLog>,
     /// The names of blocks.
     pub interner: Interner,
 }
@@ -33,6 +36,8 @@ pub struct BlockTable {
     pub blocks: Vec<u32>,
     /// How many of them, from the first, are cached.
     pub cached: u32,
+    /// Those of them that were announced.
+    told: u32,
     chain: Chain,
 }
 
@@ -51,6 +56,7 @@ impl BlockPool {
             free: n - 1,
             block_size,
             hits: Vec::new(),
+            log: None,
             interner: Interner::default(),
         }
     }
@@ -153,6 +159,13 @@ impl BlockPool {
         self.free -= 1;
     }
 
+    fn note(&mut self, id: Identity, stored: bool) {
+        if let Some(log) = &mut self.log {
+            self.interner.retain(id);
+            log.note(id, 0, 1, stored);
+        }
+    }
+
     fn forget(&mut self, block: u32) {
         let id = std::mem::replace(&mut self.identity[block as usize], NONE);
         if id == NONE {
@@ -167,6 +180,9 @@ impl BlockPool {
                 at = self.twin[at as usize];
             }
             self.twin[at as usize] = after;
+        }
+        if self.first[id as usize] == NONE {
+            self.note(id, false);
         }
         self.interner.release(id);
     }
@@ -196,6 +212,32 @@ impl KvPool for BlockPool {
         let known = Chain::known(&self.interner, tokens.prompt, tokens.output, self.block_size, blocks as usize);
         known.iter().take_while(|id| self.lookup(**id).is_some()).count() as u32
     }
+    fn cached_at(&self, tokens: Tokens<'_>, blocks: u32, at: SimTime) -> u32 {
+        let known = Chain::known(&self.interner, tokens.prompt, tokens.output, self.block_size, blocks as usize);
+        let was_cached = |id: &&Identity| {
+            let mut cached = [self.lookup(**id).is_some()];
+            self.log.iter().for_each(|log| log.undo(**id, at, &mut cached));
+            cached[0]
+        };
+        known.iter().take_while(was_cached).count() as u32
+    }
+    fn keep_log(&mut self, keep: SimTime) {
+        self.log = Some(KvLog::new(keep));
+    }
+    fn log_kept(&self) -> Option<SimTime> {
+        self.log.as_ref().map(KvLog::keep)
+    }
+    fn stamp(&mut self, now: SimTime) {
+        let Some(log) = &mut self.log else { return };
+        log.stamp(now);
+        while let Some(old) = log.forget() {
+            self.interner.release(old.of);
+        }
+    }
+    fn silent_count(&self) -> u32 {
+        let silent = |b: &u32| self.log.is_none() || self.identity(*b).is_none();
+        self.free_queue().take_while(silent).count() as u32
+    }
     fn look_up(&mut self, table: &mut BlockTable, most: u32) -> Hits {
         self.hits.clear();
         for &id in &table.chain.ids()[..most as usize] {
@@ -214,6 +256,7 @@ impl KvPool for BlockPool {
             table.blocks.push(self.hits[i]);
         }
         self.hits.clear();
+        table.told = table.told.max(table.cached);
     }
     fn take(&mut self, table: &mut BlockTable, n: u32) {
         for _ in 0..n {
@@ -221,16 +264,28 @@ impl KvPool for BlockPool {
             table.blocks.push(block);
         }
     }
-    fn cache(&mut self, table: &mut BlockTable, full: u32) {
-        for i in table.cached as usize..full as usize {
-            self.register(table.blocks[i], table.chain.ids()[i]);
+    fn cache(&mut self, table: &mut BlockTable, full: u32, told: u32) {
+        for i in table.cached..full {
+            let id = table.chain.ids()[i as usize];
+            let new = self.lookup(id).is_none();
+            self.register(table.blocks[i as usize], id);
+            if new && i < told {
+                self.note(id, true);
+            }
         }
+        table.told = table.told.max(full.min(told));
         table.cached = table.cached.max(full);
     }
     fn release(&mut self, table: &mut BlockTable) {
+        for i in table.told as usize..table.cached as usize {
+            let id = table.chain.ids()[i];
+            if self.lookup(id) == Some(table.blocks[i]) {
+                self.note(id, true);
+            }
+        }
         self.free_blocks(&table.blocks);
         table.blocks.clear();
-        table.cached = 0;
+        (table.cached, table.told) = (0, 0);
     }
     fn retire(&mut self, table: &mut BlockTable) {
         assert!(table.blocks.is_empty(), "block-conserved: a request is retired with blocks");

@@ -4,8 +4,10 @@
 //! so they are its beginning, and a count says all about them. The rest of the queue are idle spans; a freed request's
 //! blocks queue last block first, so each span leaves the queue from its end. A span is split where a hit ends inside
 //! it; who holds a span finds the split-off rest by `next`.
+use super::log::KvLog;
 use super::pool::{Hits, KvPool, Tokens};
 use super::segments::{SegmentChain, SegmentId, Segments};
+use crate::types::SimTime;
 use smallvec::SmallVec;
 
 const NONE: u32 = u32::MAX;
@@ -42,6 +44,8 @@ pub struct SpanTable {
     cached: u32,
     /// Blocks after them, not cached.
     plain: u32,
+    /// Those of the cached that were announced.
+    told: u32,
     chain: SegmentChain,
 }
 
@@ -72,6 +76,7 @@ pub struct SpanPool {
     /// Spans hit by the last look-up, with how many of their blocks.
     hits: Vec<(u32, u32)>,
     scratch: Vec<u32>,
+    log: Option<KvLog>,
 }
 
 impl SpanPool {
@@ -157,10 +162,57 @@ impl SpanPool {
             let take = n.min(span.hi - span.lo);
             n -= take;
             if take < span.hi - span.lo {
+                let Span { segment, hi, .. } = *span;
                 span.hi -= take;
                 self.idle -= take;
+                self.gone(segment, hi - take, hi);
             } else {
+                let Span { segment, lo, hi, .. } = *span;
+                self.segments.retain(segment);
                 self.destroy(id);
+                self.gone(segment, lo, hi);
+                self.segments.release(segment);
+            }
+        }
+    }
+
+    fn note(&mut self, segment: SegmentId, lo: u32, hi: u32, stored: bool) {
+        if let Some(log) = self.log.as_mut().filter(|_| lo < hi) {
+            self.segments.retain(segment);
+            log.note(segment, lo, hi, stored);
+        }
+    }
+
+    /// A copy of blocks `lo..hi` is gone.
+    fn gone(&mut self, segment: SegmentId, lo: u32, hi: u32) {
+        if self.log.is_none() {
+            return;
+        }
+        if hi - lo > 1 && self.segments.get(segment).twins.is_empty() {
+            return self.note(segment, lo, hi, false);
+        }
+        for index in lo..hi {
+            if self.copy_at(segment, index).is_none() {
+                self.note(segment, index, index + 1, false);
+            }
+        }
+    }
+
+    /// Announces what a table holds cached and nobody was told of, where no other copy is found before it.
+    fn announce(&mut self, table: &SpanTable) {
+        if self.log.is_none() || table.told >= table.cached {
+            return;
+        }
+        let mut at = 0;
+        for entry in &table.entries {
+            let (mut id, end) = (entry.span, at + entry.blocks);
+            while at < end {
+                let Span { segment, lo, hi, next, .. } = *self.span(id);
+                let from = lo + table.told.saturating_sub(at).min(hi - lo);
+                if from < hi && self.copy_at(segment, from) == Some(id) {
+                    self.note(segment, from, hi, true);
+                }
+                (id, at) = (next, at + hi - lo);
             }
         }
     }
@@ -236,8 +288,15 @@ impl SpanPool {
         table.entries.push(Entry { span: id, blocks });
     }
 
-    /// Registers blocks `from..to` of a segment.
-    fn register(&mut self, table: &mut SpanTable, segment: SegmentId, from: u32, to: u32) {
+    /// Registers blocks `from..to` of a segment; those below `told` are announced.
+    fn register(&mut self, table: &mut SpanTable, segment: SegmentId, from: u32, to: u32, told: u32) {
+        if self.log.is_some() {
+            for index in from..to.min(told.max(from)) {
+                if self.copy_at(segment, index).is_none() {
+                    self.note(segment, index, index + 1, true);
+                }
+            }
+        }
         let s = self.segments.get(segment);
         let last = self.last_span(table);
         let none_ahead = s.twins.is_empty() && s.firsts.iter().all(|&id| self.span(id).hi <= from);
@@ -272,6 +331,7 @@ impl KvPool for SpanPool {
             segments: Segments::default(),
             hits: Vec::new(),
             scratch: Vec::new(),
+            log: None,
         }
     }
 
@@ -303,6 +363,47 @@ impl KvPool for SpanPool {
             found += index;
         }
         found
+    }
+
+    fn cached_at(&self, tokens: Tokens<'_>, blocks: u32, at: SimTime) -> u32 {
+        let mut found = 0;
+        let mut cached = Vec::new();
+        for part in SegmentChain::known(&self.segments, tokens, self.block_size, blocks) {
+            cached.clear();
+            cached.resize(part.blocks as usize, false);
+            let segment = self.segments.get(part.segment);
+            for &id in segment.firsts.iter().chain(&segment.twins) {
+                let Span { lo, hi, .. } = *self.span(id);
+                cached[lo.min(part.blocks) as usize..hi.min(part.blocks) as usize].fill(true);
+            }
+            self.log.iter().for_each(|log| log.undo(part.segment, at, &mut cached));
+            let prefix = cached.iter().take_while(|c| **c).count() as u32;
+            found += prefix;
+            if prefix < part.blocks {
+                break;
+            }
+        }
+        found
+    }
+
+    fn keep_log(&mut self, keep: SimTime) {
+        self.log = Some(KvLog::new(keep));
+    }
+
+    fn log_kept(&self) -> Option<SimTime> {
+        self.log.as_ref().map(KvLog::keep)
+    }
+
+    fn stamp(&mut self, now: SimTime) {
+        let Some(log) = &mut self.log else { return };
+        log.stamp(now);
+        while let Some(old) = log.forget() {
+            self.segments.release(old.of);
+        }
+    }
+
+    fn silent_count(&self) -> u32 {
+        if self.log.is_some() { self.plain } else { self.free_count() }
     }
 
     fn look_up(&mut self, table: &mut SpanTable, most: u32) -> Hits {
@@ -338,6 +439,7 @@ impl KvPool for SpanPool {
             table.entries.push(Entry { span: id, blocks });
             table.cached += blocks;
         }
+        table.told = table.told.max(table.cached);
         self.hits = hits;
         self.hits.clear();
     }
@@ -347,7 +449,7 @@ impl KvPool for SpanPool {
         table.plain += n;
     }
 
-    fn cache(&mut self, table: &mut SpanTable, full: u32) {
+    fn cache(&mut self, table: &mut SpanTable, full: u32, told: u32) {
         if full <= table.cached {
             return;
         }
@@ -355,12 +457,14 @@ impl KvPool for SpanPool {
         while table.cached < full {
             let part = table.chain.parts()[at];
             let (from, to) = (table.cached - part.first, part.blocks.min(full - part.first));
-            self.register(table, part.segment, from, to);
+            self.register(table, part.segment, from, to, told.saturating_sub(part.first));
             at += 1;
         }
+        table.told = table.told.max(full.min(told));
     }
 
     fn release(&mut self, table: &mut SpanTable) {
+        self.announce(table);
         self.plain += table.plain;
         let mut parts = std::mem::take(&mut self.scratch);
         for entry in table.entries.drain(..).rev() {
@@ -386,8 +490,7 @@ impl KvPool for SpanPool {
             }
         }
         self.scratch = parts;
-        table.cached = 0;
-        table.plain = 0;
+        (table.cached, table.plain, table.told) = (0, 0, 0);
     }
 
     fn retire(&mut self, table: &mut SpanTable) {

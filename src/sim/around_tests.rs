@@ -122,6 +122,7 @@ fn world(pools: Vec<PoolSpec>, endpoints: Vec<EndpointSpec>, resilience: Resilie
         routing: Routing::least_outstanding(),
         resilience,
         scrape: (ms(50), SimTime::ZERO),
+        kv_event_delay: SimTime::ZERO,
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,
         slo: [None; 3],

@@ -1,14 +1,11 @@
 //! Sending a request: its class, who may serve it, the policy's decision, the attempt.
 use super::agenda::Event;
 use super::attempts::{Sent, Slots, Stay, Step, Target};
-use super::outcome::Ending;
 use super::world::{Bought, OwnReplica, Ready, World, sample};
 use crate::api::Usage;
 use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, Spot, allowed};
 use crate::random;
-use crate::types::{
-    BackendKind, Content, Job, Load, Outcome, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source,
-};
+use crate::types::{BackendKind, Content, Job, Load, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source};
 
 /// Where a request goes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +40,7 @@ struct Asked<'a> {
     prompt: u64,
     content: &'a Content,
     now: SimTime,
+    kv_event_delay: SimTime,
     sampled_at: SimTime,
 }
 
@@ -65,7 +63,13 @@ impl Signals for Asked<'_> {
         self.replicas[replica as usize].unanswered
     }
     fn cached_tokens(&self, replica: u32) -> u64 {
-        self.replicas[replica as usize].engine.cached_tokens(self.content.runs())
+        let engine = &self.replicas[replica as usize].engine;
+        match self.kv_event_delay {
+            SimTime::ZERO => engine.cached_tokens(self.content.runs()),
+            // Before the first event can have come nothing is known.
+            delay if delay > self.now => 0,
+            delay => engine.cached_tokens_at(self.content.runs(), self.now - delay),
+        }
     }
     fn pool_of(&self, replica: u32) -> u32 {
         self.replicas[replica as usize].pool
@@ -248,7 +252,7 @@ impl<S: RecordSink> World<'_, S> {
 
     /// Asks the policy about these candidates, and the endpoints that are listed.
     fn ask(&mut self, request: &RequestView<'_>, own: &[u32], later: bool, try_number: u32, now: SimTime) -> Way {
-        if self.needs.caches {
+        if self.needs.caches && self.spec.kv_event_delay == SimTime::ZERO {
             self.settle(now);
         }
         let signals = Asked {
@@ -257,6 +261,7 @@ impl<S: RecordSink> World<'_, S> {
             rates: &self.rates,
             prompt: request.prompt_tokens.into(),
             content: request.content,
+            kv_event_delay: self.spec.kv_event_delay,
             sampled_at: self.replicas.first().map_or(SimTime::ZERO, |r| r.scraped.visible(now)),
             now,
         };
@@ -326,11 +331,7 @@ impl<S: RecordSink> World<'_, S> {
                 self.slots.get(slot).parked = true;
                 self.parked.push_back(slot);
             }
-            Way::Reject => {
-                let (outcome, cause) = (Outcome::Rejected, OutcomeCause::Constraint);
-                let ending = Ending { at: now, outcome, cause, output_tokens: 0, cached_tokens: 0 };
-                self.finish(slot, ending, source);
-            }
+            Way::Reject => self.refuse(slot, OutcomeCause::Constraint, now, source),
             Way::Nowhere | Way::Blocked => self.refuse(slot, OutcomeCause::NoBackend, now, source),
             Way::Full => self.refuse(slot, OutcomeCause::Shed, now, source),
         }

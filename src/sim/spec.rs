@@ -40,6 +40,8 @@ pub struct WorldSpec {
     pub resilience: Resilience,
     /// Scrape interval and delay.
     pub scrape: (SimTime, SimTime),
+    /// How late KV events reach the precise prefix index.
+    pub kv_event_delay: SimTime,
     /// Classes and their shares in millionths; drawn for requests whose trace has none. The last one is the default.
     pub classes: Vec<(ClassSpec, u32)>,
     /// Failures, if the experiment has them.

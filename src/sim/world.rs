@@ -251,6 +251,9 @@ impl<'a, S: RecordSink> World<'a, S> {
             api_views: Vec::new(),
             spec,
         };
+        if world.needs.caches && spec.kv_event_delay > SimTime::ZERO {
+            world.replicas.iter_mut().for_each(|r| r.engine.keep_kv_events(spec.kv_event_delay));
+        }
         for r in 0..world.replicas.len() as u32 {
             world.plan_failure(r, SimTime::ZERO);
         }

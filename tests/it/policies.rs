@@ -92,3 +92,33 @@ fn a_private_request_never_leaves() {
         assert_eq!(completed, if text.starts_with("api_only") { 0 } else { 300 }, "{text}");
     }
 }
+
+/// The first request keeps a replica busy; the second one shares its prompt and finds it there only if it is known.
+#[test]
+fn a_precise_index_knows_what_kv_events_have_told_by_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |at_ms: u64, output: u64, own: u64| {
+        let hashes = format!("[1,2,3,{own}]");
+        format!("{{\"timestamp\":{at_ms},\"input_length\":2048,\"output_length\":{output},\"hash_ids\":{hashes}}}\n")
+    };
+    std::fs::write(dir.path().join("t.jsonl"), line(0, 900, 10) + &line(6_000, 5, 11)).unwrap();
+    let policy = |name: &str, delay: &str| {
+        format!(
+            "[policy.{name}]\nscorers = {{ cached_prefix = 3, outstanding = 1 }}\n\
+             [policy.{name}.gateway]\nkv_event_delay = \"{delay}\"\n"
+        )
+    };
+    let pool = POOL.replace("REPLICAS", "replicas = 2\n");
+    let policies = policy("at-once", "0s") + &policy("in-time", "2s") + &policy("late", "6001ms");
+    let toml = format!("name = \"kv\"\n[trace]\npath = \"t.jsonl\"\n{pool}{policies}");
+    std::fs::write(dir.path().join("e.toml"), toml).unwrap();
+    end_of(command().current_dir(dir.path()).args(["run", "e.toml", "--quiet", "--out", "out"])).well();
+    let text = std::fs::read_to_string(dir.path().join("out/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let shares: Vec<f64> = (summary["policies"].as_array().unwrap().iter())
+        .map(|p| p["cached_prompt_share"].as_f64().unwrap())
+        .collect();
+    let expected = 3.0 * 512.0 / 4096.0;
+    // The whole prompt is computed, and announced, by the step that begins at 0 s.
+    assert_eq!(shares, [expected, expected, 0.0]);
+}

@@ -89,6 +89,9 @@ impl<P: KvPool> Driver<P> {
     }
 }
 
+/// How long the property keeps KV events, in calls.
+const KEPT: u64 = 9;
+
 /// A replica under events of its own: arrivals, clients that leave, and its death and return at once.
 fn run(engine: Engine, workload: &[Draw], dies: Option<u64>, looks: u64, base_fs: u64) -> Life {
     let mut replica = Replica::new(engine, Arc::new(Pieces { base_fs }));
@@ -163,6 +166,64 @@ impl Life {
 
 proptest! {
     #![proptest_config(cases())]
+
+    #[test]
+    fn what_kv_events_told_is_what_was_cached_then_in_every_mode(config in configs(), workload in draws()) {
+        let mut reference = Driver::<BlockPool>::new(&config, false);
+        let mut fast = Driver::<SpanPool>::new(&config, false);
+        let mut steady = Driver::<SpanPool>::new(&config, true);
+        reference.s.keep_kv_events(SimTime(KEPT));
+        fast.s.keep_kv_events(SimTime(KEPT));
+        steady.s.keep_kv_events(SimTime(KEPT));
+        let prompts: Vec<Content> = (0..workload.len()).map(|id| job_of(&workload, id).content).collect();
+        // By call: of each prompt what was cached after it.
+        let mut history: Vec<Vec<u64>> = Vec::new();
+        let mut ended: Vec<AttemptId> = Vec::new();
+        let (mut next, mut due) = (0, 0);
+        for call in 0u64..5_000 {
+            let mut arrivals = Vec::new();
+            while next < workload.len() && due + workload[next].gap <= call {
+                due += workload[next].gap;
+                arrivals.push((job_of(&workload, next), None));
+                next += 1;
+            }
+            let leave: Vec<AttemptId> =
+                (0..next).filter(|&id| workload[id].leaves == Some(call)).map(|id| AttemptId(id as u64)).collect();
+            ended.extend(&leave);
+            let now = SimTime(call);
+            reference.s.stamp(now);
+            fast.s.stamp(now);
+            steady.s.stamp(now);
+            let said = reference.call(&arrivals, &leave);
+            prop_assert_eq!(&said, &fast.call(&arrivals, &leave), "call {}: keeping events disturbs", call);
+            prop_assert_eq!(&said, &steady.call(&arrivals, &leave), "call {}: keeping events disturbs", call);
+            ended.extend(said.finished.iter().map(|f| f.0));
+            history.push(prompts.iter().map(|p| reference.s.cached_tokens(p.runs())).collect());
+            for lag in [0, 1, 2, 5, KEPT] {
+                let Some(then) = call.checked_sub(lag) else { continue };
+                for (id, prompt) in prompts.iter().enumerate() {
+                    // Nobody can ask for text that is being generated.
+                    let exists = |r: &Run| match r.id {
+                        ContentId::Output(of) => ended.contains(&AttemptId(of)),
+                        _ => true,
+                    };
+                    if !prompt.runs().iter().all(exists) {
+                        continue;
+                    }
+                    let told = reference.s.cached_tokens_at(prompt.runs(), SimTime(then));
+                    prop_assert_eq!(told, fast.s.cached_tokens_at(prompt.runs(), SimTime(then)), "{} at {}", id, call);
+                    prop_assert_eq!(told, steady.s.cached_tokens_at(prompt.runs(), SimTime(then)), "{} at {}", id, call);
+                    // Of output only what was let go of is told; text of prompts at once.
+                    if prompt.runs().iter().all(|r| matches!(r.id, ContentId::Named(_))) {
+                        prop_assert_eq!(told, history[then as usize][id], "prompt {} of call {} at {}", id, then, call);
+                    }
+                }
+            }
+            if next == workload.len() && reference.idle() && call > due + KEPT {
+                break;
+            }
+        }
+    }
 
     #[test]
     fn the_reference_pool_the_fast_pool_and_steady_rows_decide_alike(config in configs(), workload in draws()) {

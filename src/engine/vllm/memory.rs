@@ -56,7 +56,8 @@ impl<P: KvPool> VllmScheduler<P> {
         }
         let full = tokens.min(self.slots[slot].tokens()) / self.config.block_size;
         self.name_blocks(slot, full, batch);
-        self.pool.cache(&mut self.slots[slot].table, full);
+        let told = self.slots[slot].prompt / self.config.block_size;
+        self.pool.cache(&mut self.slots[slot].table, full, told);
     }
 
     /// Finds the cached prefix of a waiting request, at most all but one token.

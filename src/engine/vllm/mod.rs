@@ -236,6 +236,20 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
         let blocks = (tokens / block) as u32;
         u64::from(self.pool.cached(Tokens { prompt, output: &[] }, blocks)) * block
     }
+    fn cached_tokens_at(&self, prompt: &[Run], at: SimTime) -> u64 {
+        if !self.config.prefix_caching {
+            return 0;
+        }
+        let tokens: u64 = prompt.iter().map(|r| u64::from(r.len)).sum();
+        let block = u64::from(self.config.block_size);
+        u64::from(self.pool.cached_at(Tokens { prompt, output: &[] }, (tokens / block) as u32, at)) * block
+    }
+    fn keep_kv_events(&mut self, keep: SimTime) {
+        self.pool.keep_log(keep);
+    }
+    fn stamp(&mut self, now: SimTime) {
+        self.pool.stamp(now);
+    }
     fn unfinished(&self) -> usize {
         self.running.len() + self.waiting.len()
     }
@@ -249,7 +263,11 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
         }
         lost[from..].sort_unstable();
         // GPU memory is gone, and the prefix cache with it.
+        let kept = self.pool.log_kept();
         self.pool = P::new(self.config.num_blocks, self.config.block_size);
+        if let Some(keep) = kept {
+            self.pool.keep_log(keep);
+        }
     }
     fn stride(&self) -> Option<Stride> {
         self.repeats()

@@ -255,10 +255,11 @@ impl<P: KvPool> VllmScheduler<P> {
     /// Writes a steady row's blocks down: those for `computed` tokens, the full ones of `registered` tokens cached.
     fn write_down(&mut self, slot: u32, computed: u32, registered: u32) {
         let need = self.blocks_for(computed) - P::held(&self.slots[slot].table);
+        let told = self.slots[slot].prompt / self.config.block_size;
         let table = &mut self.slots[slot].table;
         self.pool.settle(table, need);
         if self.config.prefix_caching {
-            self.pool.cache(table, registered / self.config.block_size);
+            self.pool.cache(table, registered / self.config.block_size, told);
             self.pool.unwatch(table);
         }
     }
@@ -347,9 +348,10 @@ impl<P: KvPool> VllmScheduler<P> {
             || self.blocked == Some(head)
     }
 
-    /// The most cycles up to `most` for whose blocks there is room.
+    /// The most cycles up to `most` for whose blocks there is room; where KV events are kept, without an eviction, for each
+    /// has its instant.
     fn affordable(&self, most: u32) -> u32 {
-        let free = self.pool.free_count();
+        let free = self.pool.silent_count();
         if self.steady.blocks_of(most) <= free {
             return most;
         }

@@ -48,6 +48,9 @@ pub struct GatewaySection {
     pub scrape: ScrapeSection,
     /// Prefill rate of a pool assumed before it is measured, tokens a second.
     pub assumed_prefill_tokens_per_s: u64,
+    /// How late KV events of own replicas reach the precise prefix index, which the scorer `cached_prefix` reads; "0s" looks
+    /// into the caches at once.
+    pub kv_event_delay: DurationText,
 }
 
 impl Default for GatewaySection {
@@ -67,6 +70,7 @@ impl Default for GatewaySection {
             impatience: None,
             scrape: ScrapeSection::default(),
             assumed_prefill_tokens_per_s: 20_000,
+            kv_event_delay: "0s".into(),
         }
     }
 }

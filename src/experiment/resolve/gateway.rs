@@ -16,6 +16,7 @@ pub(super) struct ResolvedGateway {
     pub resilience: Resilience,
     pub scrape: (SimTime, SimTime),
     pub assumed_prefill_tokens_per_s: u64,
+    pub kv_event_delay: SimTime,
 }
 
 /// Places that a policy has, by name.
@@ -116,6 +117,7 @@ impl Resolver<'_> {
             resilience,
             scrape: (interval, duration(&at("scrape.delay"), &g.scrape.delay)?),
             assumed_prefill_tokens_per_s: g.assumed_prefill_tokens_per_s,
+            kv_event_delay: duration(&at("kv_event_delay"), &g.kv_event_delay)?,
         })
     }
 }

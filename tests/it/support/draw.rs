@@ -58,14 +58,16 @@ const OTHERS: [&str; 7] = [
     "litellm_usage_v2",
 ];
 /// Those that need own replicas,
-const OTHERS_OF_OWN: [&str; 7] = [
+const OTHERS_OF_OWN: [&str; 9] = [
     "least_kv",
     "sglang_cache_aware",
     "production_stack_session",
     "production_stack_prefix",
     "dynamo_kv",
     "vllm_dp",
+    "llmd_default",
     "rules",
+    "precise",
 ];
 /// and those that need endpoints.
 const OTHERS_THAT_BUY: [&str; 4] = ["baseload_split", "budget_paced", "route_llm_threshold", "time_of_day"];
@@ -440,6 +442,9 @@ impl Draw<'_> {
         if self.luck.percent(30) {
             line!(self, "assumed_prefill_tokens_per_s = {}", self.luck.pick(&[1, 900, 100_000]));
         }
+        if self.luck.percent(60) {
+            line!(self, "kv_event_delay = \"{}\"", self.luck.pick(&["1ns", "1ms", "40ms", "3s"]));
+        }
         line!(self, "");
     }
 
@@ -540,6 +545,11 @@ impl Draw<'_> {
                     "scorers = {{ queue = 2, kv_use = 2, prefix = 3, token_load = 1 }}\npicker = \"max_random\""
                 );
                 line!(self, "scrape = {{ interval = \"70ms\" }}");
+            }
+            "precise" => {
+                let wait = self.luck.pick(&["1ms", "700ms", "1h"]);
+                line!(self, "rules = [{{ when = \"pool.waiting_mean > 3.0\", to = \"defer\", wait = \"{wait}\" }}]");
+                line!(self, "scorers = {{ cached_prefix = 3, outstanding = 1 }}\npicker = \"max\"");
             }
             other => {
                 line!(self, "{other} = {{}}");

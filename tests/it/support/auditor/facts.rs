@@ -262,12 +262,15 @@ fn policy(name: &str, t: &Table, pools: &[(String, u32)], endpoints: &[Endpoint]
         None if t.keys().all(|k| k == "pools" || k == "endpoints") => Routing::LeastOutstanding,
         None => Routing::Other,
     };
+    let rules = t.get("rules").and_then(Value::as_array).into_iter().flatten();
+    let defers = rules.filter_map(|r| r.get("to")).any(|to| to.as_str() == Some("defer"));
     Policy {
         name: name.into(),
         replicas: replicas.collect(),
         endpoints: bought,
         routing,
-        free: has("gateway") || has("cascade"),
+        // When these send is not replayed: a gateway of its own, or a policy that may turn requests away or put them off.
+        free: ["gateway", "cascade", "llmd_default"].iter().any(|k| has(k)) || defers,
     }
 }
 
