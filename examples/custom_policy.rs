@@ -142,6 +142,7 @@ fn run(routing: Routing) -> Results {
         routing,
         resilience: Resilience { timeout: SimTime::from_secs(600), ..Resilience::none() },
         scrape: (SimTime::from_secs(1), SimTime::ZERO),
+        kv_event_delay: SimTime::ZERO,
         classes: vec![(ClassSpec::default(), 1_000_000)],
         failures: None,
         slo: [None; 3],

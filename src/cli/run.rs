@@ -46,6 +46,9 @@ pub struct Args {
     /// How KV blocks are kept; same result (a check of the simulator)
     #[arg(long, value_enum, default_value = "fast", help_heading = "Checks of the simulator")]
     kv_pool: KvPoolKind,
+    /// Also print what users saw over time: share within the SLO, worst stretch, money to endpoints
+    #[arg(long)]
+    timeline: bool,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -105,6 +108,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Markdown => printer::out(&report::markdown(&summary)),
         Format::Table => {
             printer::out(&report::terminal(&summary));
+            if args.timeline {
+                printer::out(&report::timeline(&summary));
+            }
             if !args.quiet {
                 printer::out(&report::warnings(&summary, old_facts(&exp, &clock.today()).as_slice()));
                 printer::out(&what_next(&exp, path, &target));

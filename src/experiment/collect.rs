@@ -2,6 +2,7 @@
 use super::oracle::Oracle;
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::summary::{BillRow, PolicySummary, PoolUse};
+use super::timeline::Timeline;
 use crate::economics::{self, Bill, LineKind};
 use crate::sim::SimStats;
 use crate::types::{
@@ -34,6 +35,7 @@ pub struct Collector {
     spend: Vec<Usd>,
     causes: BTreeMap<&'static str, u64>,
     oracle: Option<Oracle>,
+    timeline: Timeline,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
     /// First fault of the writer; the run stops at it.
@@ -58,6 +60,7 @@ impl Collector {
             spend: vec![Usd::ZERO; endpoints],
             causes: BTreeMap::new(),
             oracle: None,
+            timeline: Timeline::default(),
             #[cfg(feature = "frames")]
             writer: None,
             fault: None,
@@ -180,6 +183,7 @@ impl Collector {
                 (0..=100).map(|p| self.e2e.value_at_quantile(f64::from(p) / 100.0) as f64 / 1e9).collect()
             },
             outcomes: self.causes.iter().map(|(cause, n)| ((*cause).to_string(), *n)).collect(),
+            timeline: self.timeline.summary(),
             ..PolicySummary::default()
         };
         if let Some(oracle) = &self.oracle {
@@ -220,6 +224,7 @@ impl RecordSink for Collector {
     fn attempt(&mut self, record: &AttemptRecord) {
         if let BackendKind::Endpoint(e) = record.backend {
             self.spend[e as usize] += record.cost;
+            self.timeline.spent(record.ended, record.cost);
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
@@ -230,6 +235,7 @@ impl RecordSink for Collector {
         self.counts[record.outcome as usize] += 1;
         self.met_slo += u64::from(record.met_slo);
         self.preemptions += u64::from(record.preemptions);
+        self.timeline.request(record);
         if let Some(oracle) = &mut self.oracle {
             oracle.request(record);
         }

@@ -18,6 +18,7 @@ mod run;
 mod servegen;
 mod source;
 pub mod summary;
+mod timeline;
 mod whole_file;
 
 pub use load::load;

@@ -178,12 +178,39 @@ pub struct PolicySummary {
     pub e2e_quantiles: Vec<f64>,
     /// Requests by cause of not completing.
     pub outcomes: Vec<(String, u64)>,
+    /// What users saw minute by minute.
+    #[serde(default)]
+    pub timeline: TimelineSummary,
     /// What no policy could beat on its fleet, for what it delivered.
     #[serde(default)]
     pub oracle: OracleSummary,
     /// How far it is from that.
     #[serde(default)]
     pub regret: RegretSummary,
+}
+
+/// What users saw, row by row from the trace's start.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TimelineSummary {
+    /// Length of a row, seconds: 60, or longer for a long trace.
+    pub row_s: f64,
+    /// The rows, in order of time.
+    pub rows: Vec<TimelineRow>,
+}
+
+/// One row of it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct TimelineRow {
+    /// Requests that arrived in it.
+    pub arrived: u64,
+    /// Of these, answered in full, then or later.
+    pub completed: u64,
+    /// Of these, met every part of the SLO.
+    pub good: u64,
+    /// Of the completed: 90th percentile of the time to first token, to 1 %; `None` where none completed.
+    pub ttft_p90_s: Option<f64>,
+    /// Billed by endpoints in it, US$.
+    pub api_usd: f64,
 }
 
 /// Bounds that no policy on the same fleet beats for what this one delivered (ARCHITECTURE.md, "Bounds"). Latencies are

@@ -5,6 +5,7 @@
 use super::charts::{cdf, colour, scatter};
 use super::style::CSS;
 use super::table::{Policy, Table, tables};
+use super::timeline::push_timeline;
 use crate::experiment::summary::{Summary, percent, seconds_text, thousands, usd_text};
 
 /// Escapes text for HTML content and attributes.
@@ -78,6 +79,7 @@ pub fn html(summary: &Summary) -> String {
     );
     out.push_str(&cdf(&summary.policies));
     out.push_str("</figure></section>\n</div>\n");
+    push_timeline(&mut out, summary);
     push_bill(&mut out, summary);
     push_inside(&mut out, summary);
     push_outcomes(&mut out, summary);

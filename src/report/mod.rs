@@ -10,6 +10,7 @@ mod spark;
 mod style;
 mod table;
 mod terminal;
+mod timeline;
 mod trace_page;
 mod validation;
 
@@ -18,6 +19,7 @@ pub use markdown::markdown;
 pub use spark::sparkline;
 pub use table::{Cell, Column, Table, Tables, tables};
 pub use terminal::{WIDTH, terminal, warnings, wrapped};
+pub use timeline::timeline;
 pub use trace_page::trace_page;
 pub use validation::validation_page;
 

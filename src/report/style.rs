@@ -48,6 +48,7 @@ svg .t{fill:var(--soft);font-size:11.5px}\n\
 svg .g{stroke:var(--line);stroke-width:1}\n\
 svg .lead{stroke:var(--soft);stroke-width:.8}\n\
 svg .curve{fill:none;stroke-width:2;stroke-linejoin:round}\n\
+svg .line{fill:none;stroke-width:1.6;stroke-linejoin:round}\n\
 svg .halo{stroke:var(--card);stroke-width:3px;paint-order:stroke;stroke-linejoin:round}\n\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:6px 16px;margin:0;font-size:14px}\n\
 dt{font-weight:600}\n\

@@ -115,9 +115,8 @@ fn a_precise_index_knows_what_kv_events_have_told_by_then() {
     end_of(command().current_dir(dir.path()).args(["run", "e.toml", "--quiet", "--out", "out"])).well();
     let text = std::fs::read_to_string(dir.path().join("out/summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let shares: Vec<f64> = (summary["policies"].as_array().unwrap().iter())
-        .map(|p| p["cached_prompt_share"].as_f64().unwrap())
-        .collect();
+    let shares: Vec<f64> =
+        (summary["policies"].as_array().unwrap().iter()).map(|p| p["cached_prompt_share"].as_f64().unwrap()).collect();
     let expected = 3.0 * 512.0 / 4096.0;
     // The whole prompt is computed, and announced, by the step that begins at 0 s.
     assert_eq!(shares, [expected, expected, 0.0]);

@@ -1,0 +1,198 @@
+//! What users saw minute by minute: a row of bars a policy for the terminal, three charts for the page.
+//!
+//! May import: experiment, charts. Must keep true: same summary, same bytes; no terminal line is wider than 80 columns.
+use super::charts::{Axis, colour, dashes, frame_of, seconds, trim};
+use super::html::escape;
+use super::spark::sparkline;
+use super::terminal::WIDTH;
+use crate::experiment::summary::{PolicySummary, Summary, TimelineRow, percent, seconds_text, usd_text};
+
+/// Columns of bars at most.
+const BARS: usize = 30;
+/// Columns of a policy's name at most.
+const NAME: usize = 18;
+
+/// Several rows as one: counts and money add up; the TTFT is that of the worst row.
+fn joined(rows: &[TimelineRow]) -> TimelineRow {
+    let mut sum = TimelineRow::default();
+    for row in rows {
+        sum.arrived += row.arrived;
+        sum.completed += row.completed;
+        sum.good += row.good;
+        sum.api_usd += row.api_usd;
+        sum.ttft_p90_s = [sum.ttft_p90_s, row.ttft_p90_s].into_iter().flatten().reduce(f64::max);
+    }
+    sum
+}
+
+/// Share of the requests that arrived in a row that met the SLO; `None` where none arrived.
+fn good_share(row: &TimelineRow) -> Option<f64> {
+    (row.arrived > 0).then(|| row.good as f64 / row.arrived as f64)
+}
+
+/// The same over time as text: share of requests within the SLO by when they arrived, its worst stretch, and what was spent.
+/// Empty for a trace of less than two rows.
+pub fn timeline(summary: &Summary) -> String {
+    let longest = summary.policies.iter().map(|p| p.timeline.rows.len()).max().unwrap_or(0);
+    let row_s = summary.policies.first().map_or(60.0, |p| p.timeline.row_s);
+    if longest < 2 {
+        return String::new();
+    }
+    let each = longest.div_ceil(BARS);
+    let columns = longest.div_ceil(each);
+    let width = each as f64 * row_s;
+    let name = summary.policies.iter().map(|p| p.name.chars().count()).max().unwrap_or(6).clamp(6, NAME);
+    let mut out = format!(
+        "Within the SLO over time: a bar is {} of arrivals, a full one is 100 %;\n\
+         0 = none of them, · = none arrived. Then the worst stretch and the dearest.\n",
+        super::html::span(width)
+    );
+    let heads = ["worst", "TTFT p90", "API $/h"];
+    out.push_str(&format!(
+        "{:<name$}  {:<columns$}  {:>7}  {:>9}  {:>8}\n",
+        "policy", "", heads[0], heads[1], heads[2]
+    ));
+    out.push_str(&"─".repeat((name + columns + 30).min(WIDTH)));
+    out.push('\n');
+    for p in &summary.policies {
+        let rows: Vec<TimelineRow> = p.timeline.rows.chunks(each).map(joined).collect();
+        let bars: String = rows.iter().map(bar).collect();
+        let worst = rows.iter().filter_map(good_share).reduce(f64::min);
+        let ttft = rows.iter().filter_map(|r| r.ttft_p90_s).reduce(f64::max);
+        let dearest = rows.iter().map(|r| r.api_usd).fold(0.0, f64::max) * 3600.0 / width;
+        let cut: String = p.name.chars().take(name).collect();
+        out.push_str(&format!(
+            "{cut:<name$}  {bars:<columns$}  {:>5} %  {:>9}  {:>8}\n",
+            worst.map_or("–".into(), percent),
+            ttft.map_or("–".into(), seconds_text),
+            usd_text(dearest)
+        ));
+    }
+    out
+}
+
+fn bar(row: &TimelineRow) -> String {
+    match good_share(row) {
+        None => "·".into(),
+        Some(0.0) => "0".into(),
+        Some(share) => sparkline(&[share], 1.0),
+    }
+}
+
+type Value = fn(&TimelineRow, f64) -> Option<f64>;
+
+fn hours(v: f64) -> String {
+    format!("{} h", trim(v))
+}
+
+fn minutes(v: f64) -> String {
+    format!("{} min", trim(v * 60.0))
+}
+
+/// One chart: a line a policy over the time since the trace's start.
+fn chart(out: &mut String, policies: &[PolicySummary], title: &str, y: (&Axis, fn(f64) -> String), value: Value) {
+    let end = |p: &PolicySummary| p.timeline.rows.len() as f64 * p.timeline.row_s / 3600.0;
+    let longest = policies.iter().map(end).fold(0.0, f64::max);
+    let x = Axis::up_to(longest);
+    let x_text = if longest > 3.0 { hours } else { minutes };
+    frame_of(
+        out,
+        &format!("{title} by policy over time"),
+        [&x, y.0],
+        [x_text, y.1],
+        ["time since the trace's start", title],
+    );
+    for (i, p) in policies.iter().enumerate() {
+        let mut d = String::new();
+        let mut pen_down = false;
+        for (r, row) in p.timeline.rows.iter().enumerate() {
+            let Some(v) = value(row, p.timeline.row_s) else {
+                pen_down = false;
+                continue;
+            };
+            let at = (r as f64 + 0.5) * p.timeline.row_s / 3600.0;
+            d.push_str(&format!("{}{:.1} {:.1}", if pen_down { "L" } else { "M" }, x.x(at), y.0.y(v)));
+            pen_down = true;
+        }
+        let style = format!("stroke:{};stroke-dasharray:{}", colour(i), dashes(i));
+        out.push_str(&format!("<path class=\"line\" style=\"{style}\" d=\"{d}\"/>\n"));
+    }
+    out.push_str("</svg>\n");
+}
+
+/// The section of `report.html`: within the SLO, TTFT p90 and money over time. Empty for a trace of less than two rows.
+pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
+    let policies = &summary.policies;
+    if policies.iter().all(|p| p.timeline.rows.len() < 2) {
+        return;
+    }
+    let rows = || policies.iter().flat_map(|p| &p.timeline.rows);
+    let row_s = policies.first().map_or(60.0, |p| p.timeline.row_s);
+    out.push_str(&format!(
+        "<section><h2>What users saw over time</h2><figcaption>Requests by when they arrived, money by when it was spent; \
+         a point is {}.</figcaption>\n<div class=\"two\">\n<figure>\n",
+        super::html::span(row_s)
+    ));
+    let share = Axis::percent();
+    chart(out, policies, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));
+    out.push_str("</figure>\n<figure>\n");
+    let ttft = Axis::of(&rows().filter_map(|r| r.ttft_p90_s).collect::<Vec<_>>());
+    chart(out, policies, "TTFT p90", (&ttft, seconds), |r, _| r.ttft_p90_s);
+    out.push_str("</figure>\n");
+    if rows().any(|r| r.api_usd > 0.0) {
+        let an_hour = |r: &TimelineRow, row_s: f64| r.api_usd * 3600.0 / row_s;
+        let money = Axis::linear(rows().map(|r| an_hour(r, row_s)).fold(0.0, f64::max));
+        out.push_str("<figure>\n");
+        chart(out, policies, "US$ an hour to endpoints", (&money, |v| format!("${}", trim(v))), |r, row_s| {
+            Some(r.api_usd * 3600.0 / row_s)
+        });
+        out.push_str("</figure>\n");
+    }
+    out.push_str("</div>\n<div class=\"keys\">\n");
+    for (i, p) in policies.iter().enumerate() {
+        let style = format!("stroke:{};stroke-dasharray:{}", colour(i), dashes(i));
+        out.push_str(&format!(
+            "<span><svg width=\"30\" height=\"8\"><path class=\"line\" style=\"{style}\" d=\"M0 4H30\"/></svg>{}</span>\n",
+            escape(&p.name)
+        ));
+    }
+    out.push_str("</div></section>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::sample;
+    use super::*;
+    use crate::experiment::summary::TimelineSummary;
+
+    fn with_rows(rows: Vec<TimelineRow>) -> Summary {
+        let mut s = sample();
+        for p in &mut s.policies {
+            p.timeline = TimelineSummary { row_s: 60.0, rows: rows.clone() };
+        }
+        s
+    }
+
+    #[test]
+    fn bars_tell_none_in_time_from_none_arrived_and_fit_80_columns() {
+        let row = |arrived, good| TimelineRow { arrived, completed: good, good, ttft_p90_s: Some(0.5), api_usd: 0.1 };
+        let mut rows = vec![row(4, 4), row(4, 2), row(4, 0), row(0, 0)];
+        let text = timeline(&with_rows(rows.clone()));
+        assert!(text.contains("█▄0·") && text.contains("0.0 %") && text.contains("6.00"), "{text}");
+        rows.resize(240, row(9, 9));
+        let text = timeline(&with_rows(rows));
+        assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "{text}");
+        assert!(timeline(&with_rows(vec![row(1, 1)])).is_empty());
+    }
+
+    #[test]
+    fn the_page_has_a_line_a_policy_in_each_chart_and_breaks_it_where_nothing_arrived() {
+        let row = |arrived| TimelineRow { arrived, completed: arrived, good: arrived, ..TimelineRow::default() };
+        let s = with_rows(vec![row(1), row(0), row(2), row(3)]);
+        let mut out = String::new();
+        push_timeline(&mut out, &s);
+        let lines: Vec<&str> = out.split("<path class=\"line\"").skip(1).collect();
+        assert_eq!(lines.len(), 3 * s.policies.len(), "two charts and a key: nobody was paid");
+        assert_eq!(lines[0].matches('M').count() - lines[0].matches("M0").count(), 2, "{}", lines[0]);
+    }
+}
