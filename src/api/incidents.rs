@@ -205,15 +205,16 @@ mod tests {
         let mut late = Weather::new(&outages, "x", 1, 0);
         let mut early = Weather::new(&outages, "x", 1, 0);
         for (i, incident) in order.iter().enumerate() {
+            early.look(SimTime(incident.at.0.saturating_sub(1)));
             let inside = SimTime(incident.at.0 + (incident.until.0 - incident.at.0) / 2);
-            for at in [SimTime(incident.at.0.saturating_sub(1)), inside, incident.until] {
-                early.fate(luck(i as u64), at);
-            }
+            early.look(inside);
+            assert_eq!((early.fails, early.slower), (incident.fails, incident.slower));
             if i >= 10 {
-                early.look(inside);
                 late.look(inside);
-                assert!(late.fails > 0.0 && (late.fails, late.slower) == (early.fails, early.slower));
+                assert_eq!((late.fails, late.slower), (incident.fails, incident.slower));
             }
+            early.look(incident.until);
+            assert_eq!((early.fails, early.slower), (0.0, 1.0));
         }
     }
 
