@@ -14,7 +14,7 @@ pub const MONTH: SimTime = SimTime::from_secs(HOURS_PER_MONTH * 3600);
 pub enum LineKind {
     /// GPU hours of a pool, idle ones included.
     Gpu,
-    /// Tokens bought from an endpoint.
+    /// Tokens bought from an endpoint, and units of one that are paid by the hour.
     Api,
     /// People who run the pools.
     People,

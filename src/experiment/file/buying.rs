@@ -41,12 +41,12 @@ pub struct LimitsSection {
     /// Whether refused calls count as requests; as the rules say unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_count: Option<bool>,
-    /// The interval over which requests a minute are enforced, such as `1s`: 60 a minute are then 1 a second. A minute unless
-    /// given.
+    /// The interval over which requests a minute are enforced, such as `1s`: 60 a minute are then 1 a second. A minute
+    /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_over: Option<DurationText>,
-    /// What an output token counts at the end of a call by Bedrock's rules; 5 for models of the Claude 4 class, else 1, unless
-    /// given.
+    /// What an output token counts at the end of a call by Bedrock's rules; 5 for models of the Claude 4 class and 1 for
+    /// others unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burn_down: Option<u32>,
     /// What the provider's clock (Pacific time for Gemini, whose days begin at midnight) shows when the simulation starts;

@@ -177,6 +177,13 @@ impl Resolver<'_> {
             let account = endpoints[i].spec.account.clone();
             let of_account: Vec<usize> =
                 (0..endpoints.len()).filter(|e| endpoints[*e].spec.account == account).collect();
+            let other = of_account.iter().copied().find(|e| *e != i);
+            if let (Some(_), Some(other)) = (endpoints[i].hourly, other) {
+                return Err(format!(
+                    "endpoint.{}.provisioned: units are an account of their own; `{account}` is that of endpoint.{}, too",
+                    endpoints[i].name, endpoints[other].name
+                ));
+            }
             let Some(first) = of_account.iter().copied().find(|e| gives(&endpoints[*e].name)) else { continue };
             let limits = endpoints[first].spec.limits;
             if gives(&endpoints[i].name) && endpoints[i].spec.limits != limits {

@@ -94,6 +94,10 @@ fn an_account_has_one_set_of_limits_and_whoever_names_it_shares_them() {
     assert_eq!(all, [("a", Some(9)), ("a", Some(9)), ("gpt", None)]);
     let e = with(&[shared, one, "endpoint.sonnet.limits.requests_per_minute=8"]).err().unwrap();
     assert!(e.contains("endpoint.haiku.limits: account `a` has other limits in endpoint.sonnet.limits"), "{e}");
+    let units = "endpoint.gpt={ catalog = \"openai/gpt-4o\", account = \"a\", \
+                 provisioned = { units = 15, usd_per_unit_hour = 1.0 } }";
+    let own = with(&[shared, one, units]).err().unwrap();
+    assert!(own.contains("endpoint.gpt.provisioned: units are an account of their own"), "{own}");
 }
 
 #[test]
