@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 const MINUTE: SimTime = SimTime::from_secs(60);
 
+/// When, and what each limit counted: requests, input, output, both.
+type Counted = (u64, [i128; 4]);
+
 fn s(seconds: u64) -> SimTime {
     SimTime::from_secs(seconds)
 }
@@ -317,8 +320,8 @@ proptest! {
         let mut l = Limiter::new(&limits, &[]);
         let mut now = 0;
         // Sent calls: when, and what each limit counts at once; what comes back or is owed later stands beside it.
-        let (mut sent, mut open): (Vec<(u64, [i128; 4])>, Vec<(u64, Reserved, Used)>) = (Vec::new(), Vec::new());
-        let mut corrections: Vec<(u64, [i128; 4])> = Vec::new();
+        let (mut sent, mut corrections): (Vec<Counted>, Vec<Counted>) = (Vec::new(), Vec::new());
+        let mut open: Vec<(u64, Reserved, Used)> = Vec::new();
         for (gap, prompt, most, used_percent, lasts) in calls {
             now += gap * 1_000_000;
             open.sort_by_key(|o| o.0);

@@ -158,6 +158,9 @@ impl Resolver<'_> {
             (None, Ok(row)) => row.output_weight,
             (None, Err(e)) => return Err(missing("output_weight", e)),
         };
+        if weight > 1_000.0 {
+            return Err(format!("{key}.output_weight is {weight}; it must be at most 1000"));
+        }
         let usd = format!("{key}.usd_per_unit_hour");
         let per_unit = Usd::from_number(above_zero(&usd, p.usd_per_unit_hour)?).map_err(|e| format!("{usd}: {e}"))?;
         let utilization = Utilization {

@@ -71,6 +71,10 @@ fn wrong_limits_are_named_with_their_key() {
         ("gpt.errors={ overloaded = 1.5 }", "endpoint.gpt.errors.overloaded is 1.5"),
         ("gpt.errors={ server_error = 0.6, overloaded = 0.6 }", "endpoint.gpt.errors: more than all"),
         ("gpt.provisioned={ units = 0, usd_per_unit_hour = 1.0 }", "endpoint.gpt.provisioned.units is 0"),
+        (
+            "gpt.provisioned={ units = 15, usd_per_unit_hour = 1.0, output_weight = 1e9 }",
+            "endpoint.gpt.provisioned.output_weight is 1000000000",
+        ),
         ("gpt.provisioned={ units = 15, usd_per_unit_hour = 0.0 }", "endpoint.gpt.provisioned.usd_per_unit_hour is 0"),
         (
             "sonnet.provisioned={ units = 15, usd_per_unit_hour = 1.0 }",
