@@ -2,10 +2,14 @@
 //!
 //! The whole life of an attempt is known when it is sent. What it may ask of its account (rate limits that other
 //! endpoints may share) is a parameter, for the world owns accounts.
-use super::{CacheRule, CacheUse, Call, Latency, Limiter, Limits, Luck, Price, PromptCache, Streams, Usage};
+use super::{
+    CacheRule, CacheUse, Call, Fate, Latency, Limiter, Limits, Luck, Outages, Pace, Price, PromptCache, Reserved,
+    Squeeze, Streams, Usage, Used, Weather,
+};
 use crate::types::{AttemptId, Capability, Effect, FailureCause, Job, SimTime, Usd};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 /// What is known of an endpoint.
 #[derive(Debug, Clone)]
@@ -16,12 +20,18 @@ pub struct EndpointSpec {
     pub latency: Latency,
     /// Share of requests that end in a 5xx.
     pub error_rate: f64,
+    /// Share of requests that end in a 529 or 503 (overload).
+    pub overload_rate: f64,
+    /// Its provider's incidents.
+    pub outages: Option<Arc<Outages>>,
     /// List price.
     pub price: Price,
     /// Whose rate limits these are: endpoints that name the same account share them.
     pub account: String,
     /// Rate limits of the account.
     pub limits: Limits,
+    /// For a while the account has only a part of them.
+    pub squeezes: Vec<Squeeze>,
     /// Prompt cache, where the provider caches by itself.
     pub cache: Option<CacheRule>,
     /// What it can do.
@@ -35,6 +45,7 @@ struct Flight {
     attempt: AttemptId,
     prompt: u32,
     cache: CacheUse,
+    reserved: Reserved,
     output: u32,
     first_at: SimTime,
     done_at: SimTime,
@@ -48,6 +59,7 @@ pub struct Endpoint {
     replicate: u32,
     streams: Streams,
     cache: Option<PromptCache>,
+    weather: Option<Weather>,
     flights: Vec<Flight>,
     pending: BinaryHeap<Reverse<(SimTime, u64, Due)>>,
     sequence: u64,
@@ -58,7 +70,7 @@ pub struct Endpoint {
 enum Due {
     First(AttemptId),
     Done(AttemptId),
-    Error(AttemptId),
+    Error(AttemptId, bool),
 }
 
 impl Endpoint {
@@ -67,6 +79,7 @@ impl Endpoint {
         Endpoint {
             cache: spec.cache.map(PromptCache::new),
             streams: Streams::of(&spec.name),
+            weather: spec.outages.as_ref().map(|o| Weather::new(o, &spec.name, seed, replicate)),
             spec,
             seed,
             replicate,
@@ -100,26 +113,30 @@ impl Endpoint {
             outbox.push(failed(FailureCause::TooLong));
             return;
         }
-        if let Err(cause) = account.admit(job, now) {
-            outbox.push(failed(cause));
-            return;
-        }
+        let reserved = match account.admit(job, now) {
+            Ok(reserved) => reserved,
+            Err(cause) => {
+                outbox.push(failed(cause));
+                return;
+            }
+        };
         let Job { request, try_number, .. } = *job;
         let luck = Luck { seed: self.seed, replicate: self.replicate, request, try_number };
-        let fails = Streams::uniform(&self.streams.error, luck) < self.spec.error_rate;
+        let (fails, slower) = self.fate(luck, now);
         let cache = match &mut self.cache {
-            Some(cache) if !fails => cache.touch(&job.content, now),
+            Some(cache) if fails.is_none() => cache.touch(&job.content, now),
             _ => CacheUse::default(),
         };
         let call = Call { prompt: job.prompt_tokens, cached: cache.read, output: job.output_tokens, at: now };
-        let pace = self.spec.latency.pace(&self.streams, luck, &call);
+        let pace = stretched(self.spec.latency.pace(&self.streams, luck, &call), slower);
         let first_at = now + pace.first;
-        if fails {
-            self.push(first_at, Due::Error(job.attempt));
+        if let Some(cause) = fails {
+            self.push(first_at, Due::Error(job.attempt, cause == FailureCause::Overloaded));
             self.flights.push(Flight {
                 attempt: job.attempt,
                 prompt: 0,
                 cache,
+                reserved,
                 output: 0,
                 first_at: SimTime::NEVER,
                 done_at: SimTime::NEVER,
@@ -132,12 +149,30 @@ impl Endpoint {
             attempt: job.attempt,
             prompt: job.prompt_tokens,
             cache,
+            reserved,
             output: job.output_tokens,
             first_at,
             done_at,
         });
         self.push(first_at, Due::First(job.attempt));
         self.push(done_at, Due::Done(job.attempt));
+    }
+
+    /// Whether a call fails, and else by how much it is slower. What its provider's incidents do comes after its own luck,
+    /// so that an incident moves no other draw.
+    fn fate(&mut self, luck: Luck, now: SimTime) -> (Option<FailureCause>, f64) {
+        let draw = Streams::uniform(&self.streams.error, luck);
+        if draw < self.spec.error_rate {
+            return (Some(FailureCause::ServerError), 1.0);
+        }
+        if draw < self.spec.error_rate + self.spec.overload_rate {
+            return (Some(FailureCause::Overloaded), 1.0);
+        }
+        match self.weather.as_mut().map(|w| w.fate(luck, now)) {
+            None => (None, 1.0),
+            Some(Fate::Slower(by)) => (None, by),
+            Some(Fate::Fails(cause)) => (Some(cause), 1.0),
+        }
     }
 
     fn push(&mut self, at: SimTime, due: Due) {
@@ -153,15 +188,16 @@ impl Endpoint {
                 break;
             }
             self.pending.pop();
-            let (Due::First(attempt) | Due::Done(attempt) | Due::Error(attempt)) = due;
+            let (Due::First(attempt) | Due::Done(attempt) | Due::Error(attempt, _)) = due;
             let Some(position) = self.flights.iter().position(|f| f.attempt == attempt) else {
                 continue; // cancelled meanwhile
             };
             match due {
                 Due::First(_) => outbox.push((Effect::FirstToken { attempt, at }, Usd::ZERO)),
-                Due::Error(_) => {
-                    self.flights.swap_remove(position);
-                    let cause = FailureCause::ServerError;
+                Due::Error(_, overloaded) => {
+                    let flight = self.flights.swap_remove(position);
+                    account.failed(flight.reserved, at);
+                    let cause = if overloaded { FailureCause::Overloaded } else { FailureCause::ServerError };
                     outbox.push((Effect::Failed { attempt, at, cause, emitted: 0 }, Usd::ZERO));
                 }
                 Due::Done(_) => {
@@ -175,7 +211,6 @@ impl Endpoint {
     }
 
     fn settle(&mut self, flight: &Flight, emitted: u32, at: SimTime, account: &mut Limiter) -> Usd {
-        account.settle(emitted, at);
         let cost = self.spec.price.bill(&Usage {
             prompt: flight.prompt.into(),
             cached: flight.cache.read.into(),
@@ -183,6 +218,8 @@ impl Endpoint {
             output: emitted.into(),
         });
         self.spend += cost;
+        let used = Used { prompt: flight.prompt, cached: flight.cache.read, output: emitted };
+        account.settle(flight.reserved, used, cost, at);
         cost
     }
 
@@ -193,6 +230,7 @@ impl Endpoint {
         };
         let flight = self.flights.swap_remove(position);
         if flight.first_at == SimTime::NEVER {
+            account.failed(flight.reserved, now);
             return (0, 0, Usd::ZERO);
         }
         let emitted = if now < flight.first_at {
@@ -205,4 +243,13 @@ impl Endpoint {
         let cost = self.settle(&flight, emitted, now, account);
         (emitted, flight.cache.read, cost)
     }
+}
+
+/// A pace that is slower by a factor of at least 1.
+fn stretched(pace: Pace, slower: f64) -> Pace {
+    if slower <= 1.0 {
+        return pace;
+    }
+    let longer = |t: SimTime| SimTime((t.0 as f64 * slower).round() as u64).max(t);
+    Pace { first: longer(pace.first), gap: longer(pace.gap) }
 }

@@ -133,6 +133,10 @@ pub struct RateLimit {
     pub output_tpm: Option<u64>,
     /// Prompt and output tokens a minute.
     pub combined_tpm: Option<u64>,
+    /// Requests a day.
+    pub rpd: Option<u64>,
+    /// Prompt and output tokens a day.
+    pub combined_tpd: Option<u64>,
     /// Remarks.
     pub notes: Option<String>,
     /// When.

@@ -2,8 +2,8 @@
 //!
 //! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
 use super::{
-    ApiCapability, ApiLatency, ApiPrice, FrontendRow, Gpu, MeasuredPool, Model, OpsCost, RateLimit, Rent, StepTimeRow,
-    nearest::hint,
+    ApiCapability, ApiLatency, ApiPrice, FrontendRow, Gpu, IncidentRow, MeasuredPool, Model, OpsCost, ProvisionedRow,
+    RateLimit, Rent, StepTimeRow, nearest::hint,
 };
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,12 @@ pub struct Catalog {
     /// Published rate limits.
     #[serde(rename = "rate_limit")]
     pub rate_limits: Vec<RateLimit>,
+    /// Incidents of hosted services.
+    #[serde(rename = "incident")]
+    pub incidents: Vec<IncidentRow>,
+    /// Provisioned units.
+    #[serde(rename = "provisioned")]
+    pub provisioned: Vec<ProvisionedRow>,
     /// Fitted numbers of the analytic step time.
     #[serde(rename = "step_time")]
     pub step_times: Vec<StepTimeRow>,
@@ -66,7 +72,9 @@ pub enum CatalogError {
     Table(String),
 }
 
-const EMBEDDED: [&str; 9] = [
+const EMBEDDED: [&str; 11] = [
+    include_str!("data/incidents.toml"),
+    include_str!("data/provisioned.toml"),
     include_str!("data/gpus.toml"),
     include_str!("data/models.toml"),
     include_str!("data/api_prices.toml"),
@@ -108,6 +116,8 @@ impl Catalog {
         });
         merge(&mut all.ops_costs, new.ops_costs, |r| r.key.clone());
         merge(&mut all.rate_limits, new.rate_limits, |r| (r.provider.clone(), r.tier.clone(), r.model_class.clone()));
+        merge(&mut all.incidents, new.incidents, |r| r.service.clone());
+        merge(&mut all.provisioned, new.provisioned, |r| r.model.clone());
         merge(&mut all.step_times, new.step_times, |r| (r.gpu.clone(), r.dtype.clone()));
         merge(&mut all.frontends, new.frontends, |r| r.kinds.clone());
         Ok(all)
@@ -156,6 +166,46 @@ impl Catalog {
     pub fn rent(&self, gpu: &str, provider: &str, kind: &str) -> Result<&Rent, CatalogError> {
         let name = format!("{gpu}, {provider}, {kind}");
         find("rent", "baseload catalog rents", &name, &self.rents, |r| format!("{}, {}, {}", r.gpu, r.provider, r.kind))
+    }
+    /// The published limits `provider/tier`, or `provider/tier/models` where a tier has several.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`]; a name that is not one row's alone lists theirs.
+    pub fn rate_limit(&self, name: &str) -> Result<&RateLimit, CatalogError> {
+        let whole = |r: &RateLimit| format!("{}/{}/{}", r.provider, r.tier, r.model_class);
+        let mut of_tier = self.rate_limits.iter().filter(|r| format!("{}/{}", r.provider, r.tier) == name);
+        match (of_tier.next(), of_tier.next()) {
+            (Some(row), None) => Ok(row),
+            (Some(first), Some(second)) => {
+                let names: Vec<String> =
+                    [first, second].into_iter().chain(of_tier).map(|r| format!("`{}`", whole(r))).collect();
+                let hint = format!(" by itself: it differs by model; there are {}", names.join(", "));
+                Err(CatalogError::Unknown { what: "tier", name: name.to_owned(), hint })
+            }
+            (None, _) => {
+                // A misspelt tier is told from the tiers, a misspelt class from the classes.
+                if name.matches('/').count() < 2 {
+                    return find("tier", "baseload catalog apis", name, &self.rate_limits, |r| {
+                        format!("{}/{}", r.provider, r.tier)
+                    });
+                }
+                find("tier", "baseload catalog apis", name, &self.rate_limits, whole)
+            }
+        }
+    }
+    /// Incidents of a service.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`].
+    pub fn incidents(&self, service: &str) -> Result<&IncidentRow, CatalogError> {
+        find("service", "baseload catalog apis", service, &self.incidents, |r| r.service.clone())
+    }
+    /// What a provisioned unit of a model serves.
+    ///
+    /// # Errors
+    /// As [`Catalog::gpu`].
+    pub fn provisioned(&self, model: &str) -> Result<&ProvisionedRow, CatalogError> {
+        find("provisioned model", "baseload catalog apis", model, &self.provisioned, |r| r.model.clone())
     }
     /// The fitted numbers of `gpu` for weights of `dtype`: its own row, else that of the GPU it borrows from.
     pub fn step_time(&self, gpu: &str, dtype: &str) -> Option<&StepTimeRow> {
@@ -235,6 +285,11 @@ mod tests {
             c.gpu(&row.gpu).unwrap();
             row.borrowed_by.iter().for_each(|id| assert!(c.gpu(id).is_ok(), "{id}"));
         }
+        for row in &c.incidents {
+            assert!((0.2..0.5).contains(&row.noticed()) && (0.0..0.4).contains(&row.full()), "{row:?}");
+            assert!(row.gap_mean_h > row.gap_median_h && row.duration_p90_min > row.duration_median_min);
+        }
+        assert!(c.provisioned.iter().all(|r| r.input_tpm_per_unit > 0 && r.output_weight >= 1.0 && r.min_units > 0));
         for row in &c.frontends {
             let numbers = [row.arrival_s, row.arrival_s_per_1000_prompt_tokens, row.token_s];
             assert!(numbers.iter().all(|s| (0.0..1.0).contains(s)), "{:?}", row.kinds);
@@ -258,6 +313,19 @@ mod tests {
         assert_eq!(c2.rents.len(), 45);
         assert_eq!(c2.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour, Usd::parse("2").unwrap());
         assert!(c.with_overrides("[[gpu]]\nidd = 1\n").is_err());
+    }
+
+    #[test]
+    fn tiers_are_found_by_name_and_by_class_where_they_have_several() {
+        let c = Catalog::embedded();
+        assert_eq!(c.rate_limit("anthropic/Scale").unwrap().rpm, Some(4_000));
+        assert_eq!(c.rate_limit("groq/Free/gpt-oss-20b").unwrap().combined_tpd, Some(200_000));
+        assert_eq!(c.rate_limit("anthropic/T2/Haiku 4.5").unwrap().input_tpm, Some(450_000));
+        let e = |name: &str| c.rate_limit(name).unwrap_err().to_string();
+        assert!(e("anthropic/Scael").contains("did you mean `anthropic/Scale`?"), "{}", e("anthropic/Scael"));
+        assert!(e("groq/Free").contains("`groq/Free/gpt-oss-20b`"), "{}", e("groq/Free"));
+        assert!(e("groq/Free/gpt-oss-21b").contains("did you mean `groq/Free/gpt-oss-20b`?"));
+        assert!(c.incidents("openai").unwrap_err().to_string().contains("did you mean `openai-api`?"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! refused, and an unknown name is answered with the nearest known one.
 //! Read first: `lookup.rs`.
 mod api;
+mod buying;
 mod date;
 mod frontend;
 mod hardware;
@@ -18,6 +19,7 @@ mod step_time;
 const SHEETS_READ: &str = "2026-11-23";
 
 pub use api::{ApiCapability, ApiLatency, ApiPrice, RateLimit};
+pub use buying::{IncidentRow, ProvisionedRow};
 pub use date::{age_days, date_of_days};
 pub use frontend::FrontendRow;
 pub use hardware::{Gpu, MeasuredPool, OpsCost, Rent};

@@ -21,7 +21,7 @@ enum What {
     Gpus,
     /// Architectures
     Models,
-    /// Prices, latencies, rate limits
+    /// Prices, latencies, rate limits, incidents, provisioned units
     Apis,
     /// Rents of GPUs
     Rents,
@@ -38,6 +38,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             What::Apis => printer::json(&serde_json::json!({
                 "prices": c.api_prices, "latencies": c.api_latencies,
                 "capabilities": c.api_capabilities, "rate_limits": c.rate_limits,
+                "incidents": c.incidents, "provisioned": c.provisioned,
             }))?,
             What::Rents => printer::json(&c.rents)?,
             What::People => printer::json(&c.ops_costs)?,
@@ -54,7 +55,7 @@ fn sheets(c: &Catalog, what: What) -> Vec<Sheet> {
     match what {
         What::Gpus => vec![gpus(c)],
         What::Models => vec![models(c)],
-        What::Apis => vec![prices(c), latencies(c), limits(c)],
+        What::Apis => vec![prices(c), latencies(c), limits(c), incidents(c), provisioned(c)],
         What::Rents => vec![rents(c)],
         What::People => vec![people(c)],
     }
@@ -122,6 +123,37 @@ fn limits(c: &Catalog) -> Sheet {
         let mut cells = vec![r.provider.clone(), r.tier.clone(), r.model_class.clone()];
         let figures = [r.rpm, r.input_tpm, r.output_tpm, r.combined_tpm];
         cells.extend(figures.map(|n| n.map_or_else(|| "-".into(), |n| n.to_string())));
+        sheet.fact(cells, &r.date, &r.source);
+    }
+    sheet
+}
+
+fn incidents(c: &Catalog) -> Sheet {
+    let head = ["service", "any impact %", "weighted %", "gap h", "median", "lasts min", "p90"];
+    let title = "Incidents of hosted services: availability; hours between them; how long they last (median)";
+    let mut sheet = Sheet::new(title, &head, 1);
+    for r in &c.incidents {
+        let figures = [
+            r.availability_any,
+            r.availability_weighted,
+            r.gap_mean_h,
+            r.gap_median_h,
+            r.duration_median_min,
+            r.duration_p90_min,
+        ];
+        let mut cells = vec![r.service.clone()];
+        cells.extend(figures.map(|f| f.to_string()));
+        sheet.fact(cells, &r.date, &r.source);
+    }
+    sheet
+}
+
+fn provisioned(c: &Catalog) -> Sheet {
+    let head = ["model", "input/min", "output weight", "at least", "step"];
+    let mut sheet = Sheet::new("Provisioned units: input tokens a minute of one, smallest number", &head, 1);
+    for r in &c.provisioned {
+        let mut cells = vec![r.model.clone(), r.input_tpm_per_unit.to_string(), r.output_weight.to_string()];
+        cells.extend([r.min_units, r.unit_step].map(|n| n.to_string()));
         sheet.fact(cells, &r.date, &r.source);
     }
     sheet

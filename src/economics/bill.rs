@@ -14,7 +14,7 @@ pub const MONTH: SimTime = SimTime::from_secs(HOURS_PER_MONTH * 3600);
 pub enum LineKind {
     /// GPU hours of a pool, idle ones included.
     Gpu,
-    /// Tokens bought from an endpoint.
+    /// Tokens bought from an endpoint, and units of one that are paid by the hour.
     Api,
     /// People who run the pools.
     People,
@@ -68,6 +68,12 @@ impl Bill {
 pub fn gpu_line(name: impl Into<String>, replicas: u32, gpus_per_replica: u32, rent_per_gpu_hour: Usd) -> BillLine {
     let gpu_hours = i128::from(replicas) * i128::from(gpus_per_replica) * i128::from(HOURS_PER_MONTH);
     BillLine { name: name.into(), kind: LineKind::Gpu, usd_per_month: Usd(rent_per_gpu_hour.0 * gpu_hours) }
+}
+
+/// Units bought by the hour at a provider: units x price x 730 h, idle hours included. Exact.
+pub fn provisioned_line(name: impl Into<String>, units: u32, usd_per_unit_hour: Usd) -> BillLine {
+    let unit_hours = i128::from(units) * i128::from(HOURS_PER_MONTH);
+    BillLine { name: name.into(), kind: LineKind::Api, usd_per_month: Usd(usd_per_unit_hour.0 * unit_hours) }
 }
 
 /// API spend of a window, scaled to a month with one rounding, half to even.
@@ -125,6 +131,12 @@ mod tests {
         assert_eq!(line.usd_per_month, usd("40179.2"));
         assert_eq!(gpu_line("chat", 0, 8, usd("6.88")).usd_per_month, Usd::ZERO);
         assert_eq!(gpu_line("tiny", 3, 1, Usd(1)).usd_per_month, Usd(2190));
+    }
+
+    #[test]
+    fn provisioned_units_cost_their_hours() {
+        let line = provisioned_line("ptu", 100, usd("1"));
+        assert_eq!((line.kind, line.usd_per_month), (LineKind::Api, usd("73000")));
     }
 
     #[test]

@@ -8,7 +8,8 @@ mod knapsack;
 mod work;
 
 pub use bill::{
-    Bill, BillLine, HOURS_PER_MONTH, LineKind, MONTH, api_line, gpu_line, on_call_line, people_line, usd_per_million,
+    Bill, BillLine, HOURS_PER_MONTH, LineKind, MONTH, api_line, gpu_line, on_call_line, people_line, provisioned_line,
+    usd_per_million,
 };
 pub use knapsack::Knapsack;
 pub use work::{WorkFloor, token_ranges};

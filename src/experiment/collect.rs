@@ -1,6 +1,6 @@
 //! One simulation's records, turned into a policy's summary as they come.
 use super::oracle::Oracle;
-use super::resolve::{Experiment, ResolvedPolicy};
+use super::resolve::{Experiment, Hourly, ResolvedPolicy};
 use super::summary::{BillRow, PolicySummary, PoolUse};
 use super::timeline::Timeline;
 use crate::economics::{self, Bill, LineKind};
@@ -187,7 +187,7 @@ impl Collector {
             ..PolicySummary::default()
         };
         if let Some(oracle) = &self.oracle {
-            let fixed = bill.total_of(LineKind::Gpu) + bill.total_of(LineKind::People);
+            let fixed = bill.total_of(LineKind::Gpu) + bill.total_of(LineKind::People) + hourly(exp, policy);
             (summary.oracle, summary.regret) = oracle.summaries(stats, (bill.total(), fixed), &summary);
         }
         Ok(summary)
@@ -206,6 +206,10 @@ impl Collector {
                 ));
             }
         }
+        for (name, hourly) in hourly_of(exp, policy) {
+            let name = format!("provisioned {name}");
+            lines.push(economics::provisioned_line(name, hourly.units, hourly.per_unit));
+        }
         for (endpoint, spend) in policy.endpoints.iter().zip(&self.spend) {
             if *spend != Usd::ZERO {
                 let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
@@ -218,6 +222,16 @@ impl Collector {
         }
         Ok(Bill { lines })
     }
+}
+
+/// Endpoints of a policy that are paid by the hour.
+fn hourly_of<'a>(exp: &'a Experiment, policy: &'a ResolvedPolicy) -> impl Iterator<Item = (&'a str, Hourly)> {
+    policy.endpoints.iter().map(|e| &exp.endpoints[*e]).filter_map(|e| Some((e.name.as_str(), e.hourly?)))
+}
+
+/// What they cost a month: no policy saves it.
+fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
+    hourly_of(exp, policy).map(|(name, h)| economics::provisioned_line(name, h.units, h.per_unit).usd_per_month).sum()
 }
 
 impl RecordSink for Collector {

@@ -14,8 +14,13 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod buying;
 mod gateway;
 
+pub use buying::{
+    AccelerationSection, ErrorsSection, LimitsPreset, LimitsSection, OutageEntry, OutageSection, OutputCountingName,
+    PartialSection, ProvisionedSection,
+};
 pub use gateway::{
     AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
@@ -71,6 +76,9 @@ pub struct ExperimentFile {
     /// Failures of replicas; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<FailuresSection>,
+    /// Incidents of providers, by their names in `catalog`. None unless given.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub outages: IndexMap<String, OutageSection>,
     /// People.
     #[serde(default)]
     pub economics: EconomicsSection,
@@ -378,8 +386,14 @@ pub struct EndpointSection {
     /// `provider/model` of `baseload catalog apis`: price, context, capability, published latency.
     pub catalog: String,
     /// Rate limits; none unless given.
-    #[serde(default)]
-    pub limits: LimitsSection,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsSection>,
+    /// Whose limits these are: endpoints that name the same account share them. Its own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Units bought by the hour, whose tokens cost nothing more. Tokens are bought unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<ProvisionedSection>,
     /// Median TTFT; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_p50: Option<DurationText>,
@@ -389,21 +403,9 @@ pub struct EndpointSection {
     /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
-}
-
-/// Limits a minute.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsSection {
-    /// Requests; no limit unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_minute: Option<u64>,
-    /// Uncached input tokens; no limit unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens; no limit unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens_per_minute: Option<u64>,
+    /// The same by what the provider answers; `error_rate` alone unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorsSection>,
 }
 
 /// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of

@@ -52,7 +52,7 @@ pub struct Input {
 /// A fact that was used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fact {
-    /// `gpu`, `model`, `profile`, `rent`, `api price`, `api latency` or `people`.
+    /// `gpu`, `model`, `profile`, `rent`, `api price`, `api latency`, `rate limits`, `provisioned`, `incidents` or `people`.
     pub kind: &'static str,
     /// Its name in `baseload catalog`.
     pub name: String,
@@ -156,6 +156,17 @@ fn facts(file: &ExperimentFile) -> Vec<Fact> {
         let name = &endpoint.catalog;
         add("api price", name.clone(), c.api(name).ok().map(|r| (&r.date, &r.source)));
         add("api latency", name.clone(), c.api_latency(name).ok().map(|r| (&r.date, &r.source)));
+        if let Some(tier) = endpoint.limits.as_ref().and_then(|l| l.tier.as_ref()) {
+            add("rate limits", tier.clone(), c.rate_limit(tier).ok().map(|r| (&r.date, &r.source)));
+        }
+        if let Some(p) = &endpoint.provisioned {
+            let model = name.rsplit('/').next().unwrap_or(name);
+            let row = c.provisioned(model).ok().filter(|_| p.input_tokens_per_minute.is_none());
+            add("provisioned", model.into(), row.map(|r| (&r.date, &r.source)));
+        }
+    }
+    for service in file.outages.values().filter_map(|o| o.drawn.as_ref()) {
+        add("incidents", service.clone(), c.incidents(service).ok().map(|r| (&r.date, &r.source)));
     }
     let own = [
         (super::PEOPLE_KEY, file.economics.people_usd_per_year),

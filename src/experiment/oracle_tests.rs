@@ -180,6 +180,8 @@ fn endpoint(i: usize, input: i128, output: i128, cached: Option<i128>, capabilit
         name: format!("buy{i}"),
         latency: Latency::LogNormal(LogNormal { ttft_p50_s: 0.05, output_tokens_per_s: 300.0, p95_over_p50: 2.0 }),
         error_rate: 0.1,
+        overload_rate: 0.0,
+        outages: None,
         price: Price {
             input: TokenPrice(input),
             output: TokenPrice(output),
@@ -187,7 +189,8 @@ fn endpoint(i: usize, input: i128, output: i128, cached: Option<i128>, capabilit
             long_context: None,
         },
         account: format!("buy{i}"),
-        limits: Limits { requests_per_minute: None, input_tokens_per_minute: None, output_tokens_per_minute: None },
+        limits: Limits::default(),
+        squeezes: Vec::new(),
         cache: cached.map(|_| CacheRule { min_tokens: 8, step_tokens: 4, ttl: SimTime::from_secs(60) }),
         capability,
         max_input_tokens: 1_000,

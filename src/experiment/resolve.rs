@@ -5,7 +5,7 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price};
+use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price, Rules};
 use crate::calibrate;
 use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
@@ -14,14 +14,18 @@ use crate::gateway::{BackendFacts, Known, Resilience, Routing, ScrapeSection};
 use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
-use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
+use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, TokenPrice, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod endpoint;
 mod gateway;
+mod limits;
+mod outages;
 mod policy;
 mod pool;
+
+pub use limits::Hourly;
 
 /// A pool, resolved.
 pub struct ResolvedPool {
@@ -85,6 +89,8 @@ pub struct ResolvedEndpoint {
     pub name: String,
     /// What a simulation needs.
     pub spec: EndpointSpec,
+    /// What is paid for it by the hour, used or not.
+    pub hourly: Option<limits::Hourly>,
 }
 
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
@@ -221,7 +227,9 @@ impl Resolver<'_> {
         let slo = self.slo()?;
         let classes = self.classes()?;
         let pools = f.pool.iter().map(|(n, p)| self.pool(n, p)).collect::<Result<Vec<_>, _>>()?;
-        let endpoints = f.endpoint.iter().map(|(n, e)| self.endpoint(n, e)).collect::<Result<Vec<_>, _>>()?;
+        let mut endpoints = f.endpoint.iter().map(|(n, e)| self.endpoint(n, e)).collect::<Result<Vec<_>, _>>()?;
+        self.accounts(&mut endpoints)?;
+        self.outages(&mut endpoints)?;
         if f.policy.is_empty() {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
@@ -410,3 +418,7 @@ impl Experiment {
 #[cfg(test)]
 #[path = "resolve_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "resolve/outages_tests.rs"]
+mod outages_tests;

@@ -126,7 +126,7 @@ impl<S: RecordSink> World<'_, S> {
             let place = self.place_of(slot);
             let route = &mut self.slots.get(slot).route;
             route.step = Step::Retry;
-            if let FailureCause::RateLimited { retry_after } = cause {
+            if let Some(retry_after) = cause.retry_after() {
                 route.waited += retry_after;
             }
             if route.stays.is_none() && self.spec.resilience.fallbacks.keeps(place) {

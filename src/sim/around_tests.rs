@@ -1,6 +1,6 @@
 //! What the gateway does around attempts, in worlds small enough to say what must come out; and over drawn worlds.
 use super::*;
-use crate::api::{EndpointSpec, Latency, Limits, LogNormal, Price};
+use crate::api::{EndpointSpec, Incident, Latency, Limits, LogNormal, Outages, Price, Rules, Squeeze};
 use crate::engine::{Engine, EngineMode, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::*;
@@ -104,9 +104,12 @@ fn endpoint(name: &str, ttft_ms: u64, error_rate: f64) -> EndpointSpec {
             p95_over_p50: 1.0,
         }),
         error_rate,
+        overload_rate: 0.0,
+        outages: None,
         price: Price { input: usd(1.0), output: usd(1.0), cached_input: None, long_context: None },
         account: name.into(),
         limits: Limits::default(),
+        squeezes: Vec::new(),
         cache: None,
         capability: Capability::Frontier,
         max_input_tokens: 100_000,
@@ -138,6 +141,41 @@ fn run(spec: &WorldSpec, requests: Vec<Request>) -> (Kept, SimStats) {
 
 fn outcomes(kept: &Kept) -> Vec<(&'static str, &'static str)> {
     kept.requests.iter().map(|r| (r.outcome.name(), r.cause.name())).collect()
+}
+
+#[test]
+fn an_outage_fails_what_is_sent_in_it_and_a_squeeze_refuses_what_is_too_much() {
+    let none = Resilience { timeout: ms(60_000), ..Resilience::none() };
+    let mut sick = endpoint("sick", 10, 0.0);
+    let written = vec![
+        Incident { at: ms(100), until: ms(200), fails: 1.0, slower: 1.0 },
+        Incident { at: ms(300), until: ms(400), fails: 0.0, slower: 3.0 },
+    ];
+    sick.outages = Some(Arc::new(Outages { provider: "p".into(), written, drawn: None }));
+    let at = [99, 100, 199, 200, 300].map(ms);
+    let asked: Vec<Request> = (0..).zip(at).map(|(i, at)| request(i, at, 10, 6)).collect();
+    let (kept, _) = run(&world(vec![], vec![sick.clone()], none.clone()), asked.clone());
+    let mut ended: Vec<_> = kept.requests.iter().map(|r| (r.arrival, r.cause.name(), r.e2e)).collect();
+    ended.sort_unstable();
+    let (bad, good) = (("server_error", ms(10)), ("", ms(15)));
+    let want = [(ms(99), good), (ms(100), bad), (ms(199), bad), (ms(200), good), (ms(300), ("", ms(45)))];
+    let want: Vec<_> = want.into_iter().map(|(at, (cause, took))| (at, cause, took)).collect();
+    assert_eq!(ended, want);
+    // The fallback chain leads out of it, and an overload is no reason to stay.
+    let to_the_other = Resilience {
+        fallbacks: Fallbacks { chains: vec![(Spot(0), vec![Spot(1)])], ..Fallbacks::default() },
+        ..none.clone()
+    };
+    let (kept, stats) = run(&world(vec![], vec![sick, endpoint("well", 20, 0.0)], to_the_other), asked);
+    assert!(kept.requests.iter().all(|r| r.outcome == Outcome::Completed), "{:?}", outcomes(&kept));
+    assert_eq!(stats.fallbacks, 2);
+    // Two a second, one of them while it is squeezed; a call that is refused does not count here.
+    let mut tight = endpoint("tight", 1, 0.0);
+    tight.limits = Limits { requests_per_minute: Some(2), rules: Rules::of_provider("anthropic"), ..Limits::NONE };
+    tight.squeezes = vec![Squeeze { at: ms(0), until: ms(1_000), times_ppm: 500_000 }];
+    let asked: Vec<Request> = (0..4).map(|i| request(i, ms(i * 10), 10, 1)).collect();
+    let (kept, _) = run(&world(vec![], vec![tight], none), asked);
+    assert_eq!(outcomes(&kept).iter().filter(|o| **o == ("failed", "rate_limited")).count(), 3);
 }
 
 #[test]
@@ -357,6 +395,11 @@ mod drawn {
         let endpoints = vec![endpoint("x", 30, errors), endpoint("y", 20, errors / 2.0)];
         let mut spec = world(pools, endpoints, rules.clone());
         spec.endpoints[0].limits.requests_per_minute = Some(300);
+        // The other one is overloaded at times, and for a while a part of an account is gone.
+        let written = vec![Incident { at: ms(150), until: ms(400), fails: errors, slower: 3.0 }];
+        spec.endpoints[1].outages = Some(Arc::new(Outages { provider: "y".into(), written, drawn: None }));
+        spec.endpoints[1].limits.tokens_per_minute = Some(9_000);
+        spec.endpoints[1].squeezes = vec![Squeeze { at: ms(50), until: ms(300), times_ppm: 250_000 }];
         spec.classes = vec![
             (ClassSpec { privacy: Privacy::InternalOnly, ..ClassSpec::default() }, 300_000),
             (ClassSpec { priority: 1, tolerates: Some(ms(5_000)), ..ClassSpec::default() }, 200_000),
@@ -398,6 +441,13 @@ mod drawn {
                 prop_assert_eq!(mine.len() as u32, r.attempts);
                 prop_assert!(mine.iter().enumerate().all(|(k, a)| a.try_number == k as u32));
                 prop_assert_eq!(mine.iter().map(|a| a.cost).sum::<Usd>(), r.cost);
+                // Every 429 is tried again, or the request says what became of it; an answer comes after it or beside it.
+                for a in mine.iter().filter(|a| a.cause == OutcomeCause::RateLimited) {
+                    let later = mine.iter().any(|b| b.try_number > a.try_number);
+                    let beside = mine.iter().any(|b| b.try_number != a.try_number && b.sent <= a.ended && a.sent <= b.ended);
+                    let reported = r.outcome != Outcome::Completed && r.cause != OutcomeCause::None;
+                    prop_assert!(later || beside || reported, "a 429 got lost: {a:?} of {r:?}");
+                }
                 let answers = mine.iter().filter(|a| (a.outcome, a.cause) == (Outcome::Completed, OutcomeCause::None));
                 prop_assert_eq!(answers.count(), usize::from(r.outcome == Outcome::Completed));
                 let class = &spec.classes[r.class as usize].0;

@@ -12,7 +12,10 @@ use crate::types::{
 fn cause_of(cause: FailureCause) -> OutcomeCause {
     match cause {
         FailureCause::RateLimited { .. } => OutcomeCause::RateLimited,
+        FailureCause::SlowDown { .. } => OutcomeCause::SlowDown,
+        FailureCause::QuotaExhausted => OutcomeCause::QuotaExhausted,
         FailureCause::ServerError => OutcomeCause::ServerError,
+        FailureCause::Overloaded => OutcomeCause::Overloaded,
         FailureCause::QueueFull => OutcomeCause::QueueFull,
         FailureCause::ReplicaLost => OutcomeCause::ReplicaLost,
         FailureCause::TooLong => OutcomeCause::TooLong,
@@ -23,8 +26,13 @@ fn cause_of(cause: FailureCause) -> OutcomeCause {
 /// What a failure says of a backend's health.
 fn health_of(cause: FailureCause) -> Option<HealthEvent> {
     match cause {
-        FailureCause::RateLimited { retry_after } => Some(HealthEvent::RateLimited(retry_after)),
-        FailureCause::ServerError | FailureCause::QueueFull | FailureCause::ReplicaLost => Some(HealthEvent::Failure),
+        FailureCause::RateLimited { retry_after } | FailureCause::SlowDown { retry_after } => {
+            Some(HealthEvent::RateLimited(retry_after))
+        }
+        FailureCause::QuotaExhausted => Some(HealthEvent::RateLimited(SimTime::ZERO)),
+        FailureCause::ServerError | FailureCause::Overloaded | FailureCause::QueueFull | FailureCause::ReplicaLost => {
+            Some(HealthEvent::Failure)
+        }
         FailureCause::TryTimeout => Some(HealthEvent::Timeout),
         FailureCause::TooLong => None,
     }

@@ -199,7 +199,7 @@ impl<'a, S: RecordSink> World<'a, S> {
         let mut accounts: Vec<(&str, Limiter)> = Vec::new();
         let mut account_of = |e: &'a EndpointSpec| {
             accounts.iter().position(|(name, _)| *name == e.account).unwrap_or_else(|| {
-                accounts.push((&e.account, Limiter::new(&e.limits)));
+                accounts.push((&e.account, Limiter::new(&e.limits, &e.squeezes)));
                 accounts.len() - 1
             })
         };

@@ -38,8 +38,17 @@ pub enum FailureCause {
         /// Retry-After.
         retry_after: SimTime,
     },
+    /// HTTP 429 below the limits, because traffic grew too fast.
+    SlowDown {
+        /// Retry-After.
+        retry_after: SimTime,
+    },
+    /// HTTP 429 because the account has spent what it may: no wait helps.
+    QuotaExhausted,
     /// HTTP 5xx.
     ServerError,
+    /// HTTP 529 or 503: the provider is overloaded.
+    Overloaded,
     /// HTTP 503: the engine's queue is full.
     QueueFull,
     /// The replica died under it.
@@ -48,6 +57,16 @@ pub enum FailureCause {
     TooLong,
     /// The gateway gave the try up, as HTTP 408; no backend says it.
     TryTimeout,
+}
+
+impl FailureCause {
+    /// The wait that the provider asks for.
+    pub fn retry_after(self) -> Option<SimTime> {
+        match self {
+            FailureCause::RateLimited { retry_after } | FailureCause::SlowDown { retry_after } => Some(retry_after),
+            _ => None,
+        }
+    }
 }
 
 /// What a backend reports; delivered by the world in order.

@@ -38,8 +38,14 @@ pub enum OutcomeCause {
     Constraint,
     /// 429s until the retries ran out.
     RateLimited,
+    /// Refused, below the limits, because traffic grew too fast.
+    SlowDown,
+    /// The account has spent what it may.
+    QuotaExhausted,
     /// 5xx until the retries ran out.
     ServerError,
+    /// The provider was overloaded until the retries ran out.
+    Overloaded,
     /// The engine's queue was full.
     QueueFull,
     /// The replica died.
@@ -73,7 +79,10 @@ impl OutcomeCause {
             OutcomeCause::None => "",
             OutcomeCause::Constraint => "constraint",
             OutcomeCause::RateLimited => "rate_limited",
+            OutcomeCause::SlowDown => "slow_down",
+            OutcomeCause::QuotaExhausted => "quota_exhausted",
             OutcomeCause::ServerError => "server_error",
+            OutcomeCause::Overloaded => "overloaded",
             OutcomeCause::QueueFull => "queue_full",
             OutcomeCause::ReplicaLost => "replica_lost",
             OutcomeCause::TooLong => "too_long",

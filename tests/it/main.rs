@@ -13,6 +13,8 @@ mod interrupt;
 mod kernels;
 mod lookalike;
 mod manifest;
+#[cfg(feature = "frames")]
+mod outages;
 mod perf;
 #[cfg(feature = "frames")]
 mod policies;

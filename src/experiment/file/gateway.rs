@@ -119,6 +119,8 @@ pub enum CauseName {
     RateLimited,
     /// 500 and its like.
     ServerError,
+    /// 529 or 503: the provider is overloaded.
+    Overloaded,
     /// 503: an engine's queue is full.
     QueueFull,
     /// The connection broke: the replica died.

@@ -32,22 +32,37 @@ impl Resolver<'_> {
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
         self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
-        let limit = |what: &str, value: Option<u64>| match value {
-            Some(0) => Err(format!("{key}.limits.{what} is 0; leave the endpoint out, or give a limit above 0")),
-            other => Ok(other),
+        let mut limits = match &e.limits {
+            Some(l) => self.limits(&key, l, &e.catalog)?,
+            None => Limits::NONE,
         };
-        let l = &e.limits;
-        let spec = EndpointSpec {
+        let provisioned = e.provisioned.as_ref().map(|p| self.provisioned(&key, p, &e.catalog)).transpose()?;
+        limits.utilization = provisioned.map(|(_, utilization)| utilization);
+        let errors = e.errors.clone().unwrap_or_default();
+        if e.error_rate.is_some() && errors.server_error.is_some() {
+            return Err(format!("{key}.errors.server_error: {key}.error_rate says the same; give one of them"));
+        }
+        let own_errors = errors.server_error.or(e.error_rate);
+        let error_rate =
+            share(&format!("{key}.error_rate"), own_errors.or(known.map(|k| k.error_rate)).unwrap_or(0.0))?;
+        let overload_rate = share(&format!("{key}.errors.overloaded"), errors.overloaded)?;
+        if error_rate + overload_rate > 1.0 {
+            return Err(format!("{key}.errors: more than all calls fail; the shares must add up to at most 1"));
+        }
+        let account = e.account.clone().unwrap_or_else(|| name.into());
+        if account.is_empty() {
+            return Err(format!("{key}.account is empty; name it, or leave the key out"));
+        }
+        let mut spec = EndpointSpec {
             name: name.into(),
             latency: Latency::LogNormal(LogNormal {
                 ttft_p50_s,
                 output_tokens_per_s: speed,
                 p95_over_p50: known.map_or(3.0, |k| k.p95_over_p50),
             }),
-            error_rate: share(
-                &format!("{key}.error_rate"),
-                e.error_rate.or(known.map(|k| k.error_rate)).unwrap_or(0.0),
-            )?,
+            error_rate,
+            overload_rate,
+            outages: None,
             price: Price {
                 input: row.input,
                 output: row.output,
@@ -59,17 +74,20 @@ impl Resolver<'_> {
                     cached_input: row.long_cached_input.or(row.cached_input),
                 }),
             },
-            account: name.into(),
-            limits: Limits {
-                requests_per_minute: limit("requests_per_minute", l.requests_per_minute)?,
-                input_tokens_per_minute: limit("input_tokens_per_minute", l.input_tokens_per_minute)?,
-                output_tokens_per_minute: limit("output_tokens_per_minute", l.output_tokens_per_minute)?,
-            },
+            account,
+            limits,
+            squeezes: Vec::new(),
             // Only OpenAI caches without being asked (spec/apis.md 4.2).
             cache: (row.provider == "openai").then_some(CacheRule::OPENAI),
             capability: catalog.api_capability(&e.catalog).unwrap_or(Capability::Small),
             max_input_tokens: u32::try_from(row.max_input_tokens).unwrap_or(u32::MAX),
         };
-        Ok(ResolvedEndpoint { name: name.into(), spec })
+        if provisioned.is_some() {
+            // Paid by the hour: a token more costs nothing.
+            let price = &mut spec.price;
+            (price.input, price.output) = (TokenPrice(0), TokenPrice(0));
+            (price.cached_input, price.long_context) = (None, None);
+        }
+        Ok(ResolvedEndpoint { name: name.into(), spec, hourly: provisioned.map(|(hourly, _)| hourly) })
     }
 }

@@ -136,6 +136,7 @@ fn retry(key: &str, section: Option<&RetrySection>, retries: Option<u32>) -> Res
         timeout: names.contains(&CauseName::Timeout),
         rate_limited: names.contains(&CauseName::RateLimited),
         server_error: names.contains(&CauseName::ServerError),
+        overloaded: names.contains(&CauseName::Overloaded),
         queue_full: names.contains(&CauseName::QueueFull),
         replica_lost: names.contains(&CauseName::ReplicaLost),
     });

@@ -7,10 +7,12 @@ use crate::types::{FailureCause, SimTime};
 pub struct Causes {
     /// The try ran out of its own time (HTTP 408).
     pub timeout: bool,
-    /// HTTP 429.
+    /// HTTP 429, but for an exhausted quota.
     pub rate_limited: bool,
     /// HTTP 500 and its like.
     pub server_error: bool,
+    /// HTTP 529 or 503: the provider is overloaded.
+    pub overloaded: bool,
     /// HTTP 503: the engine's queue is full.
     pub queue_full: bool,
     /// The connection broke: the replica died.
@@ -19,20 +21,34 @@ pub struct Causes {
 
 impl Causes {
     /// All of them.
-    pub const ALL: Causes =
-        Causes { timeout: true, rate_limited: true, server_error: true, queue_full: true, replica_lost: true };
+    pub const ALL: Causes = Causes {
+        timeout: true,
+        rate_limited: true,
+        server_error: true,
+        overloaded: true,
+        queue_full: true,
+        replica_lost: true,
+    };
     /// None of them.
-    pub const NONE: Causes =
-        Causes { timeout: false, rate_limited: false, server_error: false, queue_full: false, replica_lost: false };
+    pub const NONE: Causes = Causes {
+        timeout: false,
+        rate_limited: false,
+        server_error: false,
+        overloaded: false,
+        queue_full: false,
+        replica_lost: false,
+    };
 
     fn has(&self, cause: FailureCause) -> bool {
         match cause {
-            FailureCause::RateLimited { .. } => self.rate_limited,
+            FailureCause::RateLimited { .. } | FailureCause::SlowDown { .. } => self.rate_limited,
             FailureCause::ServerError => self.server_error,
+            FailureCause::Overloaded => self.overloaded,
             FailureCause::QueueFull => self.queue_full,
             FailureCause::ReplicaLost => self.replica_lost,
             FailureCause::TryTimeout => self.timeout,
-            FailureCause::TooLong => false,
+            // No wait and no second try helps.
+            FailureCause::TooLong | FailureCause::QuotaExhausted => false,
         }
     }
 }
@@ -221,7 +237,7 @@ impl Retry {
             return Some(SimTime::ZERO);
         }
         let backoff = self.backoff.wait(n, jitter);
-        let FailureCause::RateLimited { retry_after } = cause else { return Some(backoff) };
+        let Some(retry_after) = cause.retry_after() else { return Some(backoff) };
         let blur = match self.backoff.jitter {
             Jitter::Plus(span) => SimTime((span.0 as f64 * jitter) as u64),
             _ => SimTime::ZERO,
@@ -301,6 +317,18 @@ mod tests {
         assert_eq!(wait("portkey", 30, 0.0, 31, false), None, "61 s in all");
         assert_eq!(wait("sglang", 30, 0.5, 0, false), Some(50));
         assert_eq!(wait("envoy", 3, 0.0, 0, false), None, "429 is not among its causes");
+    }
+
+    #[test]
+    fn overload_is_tried_again_by_all_but_envoy_and_an_exhausted_quota_by_nobody() {
+        for preset in Retry::PRESETS {
+            let retry = Retry::preset(preset).unwrap();
+            let wait = |cause| retry.wait(cause, 1, 0.0, NONE, false);
+            assert_eq!(wait(FailureCause::QuotaExhausted), None, "{preset}");
+            assert_eq!(wait(FailureCause::Overloaded).is_some(), preset != "envoy", "{preset}");
+            let asked = FailureCause::SlowDown { retry_after: SimTime::from_secs(3) };
+            assert_eq!(wait(asked), wait(limited(3)), "{preset}: slow_down is a 429");
+        }
     }
 
     #[test]

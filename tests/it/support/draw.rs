@@ -217,6 +217,8 @@ impl Draw<'_> {
             }
         }
         if !limits.is_empty() {
+            // The auditor knows no provider's rules of its own.
+            limits.push("preset = \"plain\"".to_string());
             line!(self, "limits = {{ {} }}", limits.join(", "));
         }
         line!(self, "");

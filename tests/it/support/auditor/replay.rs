@@ -162,6 +162,11 @@ impl Shop<'_> {
     }
 
     /// Takes an attempt at `now`.
+    fn wait(&mut self, wants: [u64; 3], now: u64) -> u64 {
+        let waits = self.buckets.iter_mut().zip(wants).map(|(b, n)| b.as_mut().map_or(0, |b| b.wait(n, now)));
+        waits.max().unwrap_or(0)
+    }
+
     fn answer(&mut self, facts: &Facts, ask: &Ask, request: u64, try_number: u32, now: u64) -> Answer {
         let e = self.spec;
         let (prompt, output) = (u64::from(ask.prompt), u64::from(ask.output));
@@ -180,13 +185,15 @@ impl Shop<'_> {
             return refused("too_long", 0);
         }
         let wants = [1, prompt, 1];
-        let waits = self.buckets.iter_mut().zip(wants).map(|(b, n)| b.as_mut().map_or(0, |b| b.wait(n, now)));
-        let wait = waits.max().unwrap_or(0);
+        if self.wait(wants, now) > 0 {
+            // A refused call takes of the limit what is there.
+            if let Some(requests) = &mut self.buckets[0] {
+                requests.level -= MINUTE.min(requests.level);
+            }
+            return refused("rate_limited", self.wait(wants, now));
+        }
         if let Some(requests) = &mut self.buckets[0] {
             requests.take(1, now);
-        }
-        if wait > 0 {
-            return refused("rate_limited", wait);
         }
         let luck = |what: &str| stream(facts.seed, 0, &format!("endpoint/{}/{what}", e.name), request, try_number);
         // p95 of a standard normal.
