@@ -4,7 +4,7 @@ use super::origin::Origin;
 pub use crate::gateway::ScrapeSection;
 use crate::gateway::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
-    LitellmShuffleSection, OverflowSection, PickerSection, PrefixSection, RouteLlmThresholdSection, RuleSection,
+    LitellmShuffleSection, OracleQualitySection, OverflowSection, PickerSection, PrefixSection, RouteLlmThresholdSection, RuleSection,
     TimeOfDaySection,
 };
 use crate::memory::{KvDtype, WeightsDtype};
@@ -15,12 +15,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod gateway;
+mod quality;
 
 pub use gateway::{
     AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
+
+pub use quality::{AnswersSection, DriftSection, OwnPriceSection, QualitySection};
 
 /// A duration with a unit, such as `250ms`, `2s`, `90m`, `2h`.
 pub type DurationText = String;
@@ -71,6 +74,12 @@ pub struct ExperimentFile {
     /// Failures of replicas; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<FailuresSection>,
+    /// Measured answers; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualitySection>,
+    /// Silent changes of models that are not pinned; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftSection>,
     /// People.
     #[serde(default)]
     pub economics: EconomicsSection,
@@ -248,6 +257,9 @@ pub struct PoolSection {
     /// The engine.
     #[serde(default)]
     pub engine: EngineSection,
+    /// How good its answers are, `{ share = 0.7 }` or `{ column = "..." }`; not known unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<AnswersSection>,
 }
 
 /// Rent of a GPU: `{ provider, kind }` of the catalog, or `{ usd_per_gpu_hour }`.
@@ -389,6 +401,15 @@ pub struct EndpointSection {
     /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
+    /// Your own price, without a price of cached or long prompts; the catalog's unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<OwnPriceSection>,
+    /// How good its answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<AnswersSection>,
+    /// A dated version that stays what it is (default). With false, an alias whose quality changes as `[drift]` says.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub pinned: bool,
 }
 
 /// Limits a minute.
@@ -522,6 +543,9 @@ pub struct PolicySection {
     /// What is predicted to need the strong model goes there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_llm_threshold: Option<RouteLlmThresholdSection>,
+    /// What only the strong model answers above the bar goes there: a bound that no router can reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle_quality: Option<OracleQualitySection>,
 }
 
 /// Failures of replicas (spec/fleet.md 5.1).
@@ -573,6 +597,9 @@ fn one_f64() -> f64 {
 }
 fn yes() -> bool {
     true
+}
+fn is_true(value: &bool) -> bool {
+    *value
 }
 fn default_max_output() -> u32 {
     1024

@@ -39,7 +39,7 @@ pub struct Manifest {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// `experiment`, `base` (what it extends), `generator`, `trace`, `profile` or `kernels`.
+    /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile` or `kernels`.
     pub role: &'static str,
     /// Its name, without folders; of kernel tables from the folder that a pool names.
     pub file: String,
@@ -99,6 +99,10 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
     for (role, path) in origin.files()? {
         let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         out.push(Input { role, file: name_of(&path), bytes, sha256 });
+    }
+    if let Some(quality) = &exp.quality {
+        let (bytes, sha256) = hash(&quality.path).map_err(|e| format!("{}: {e}", quality.path.display()))?;
+        out.push(Input { role: "quality", file: name_of(&quality.path), bytes, sha256 });
     }
     for pool in exp.file.pool.values() {
         if let Some(path) = pool.profile.as_deref().and_then(|named| profile_file(named, &exp.folder)) {

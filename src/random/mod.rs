@@ -7,7 +7,7 @@ mod even;
 mod stream;
 
 pub use even::Even;
-pub(crate) use stream::mix;
+pub(crate) use stream::{fnv1a, mix};
 pub use stream::{StreamFamily, StreamKey, stream};
 
 /// The generator every stream is made of.

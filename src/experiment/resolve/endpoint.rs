@@ -32,6 +32,20 @@ impl Resolver<'_> {
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
         self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
+        let price = match &e.price {
+            Some(own) => quality::own_price(&key, own)?,
+            None => Price {
+                input: row.input,
+                output: row.output,
+                cached_input: row.cached_input,
+                long_context: row.long_context_threshold_tokens.map(|threshold_tokens| LongContext {
+                    threshold_tokens,
+                    input: row.long_input.unwrap_or(row.input),
+                    output: row.long_output.unwrap_or(row.output),
+                    cached_input: row.long_cached_input.or(row.cached_input),
+                }),
+            },
+        };
         let limit = |what: &str, value: Option<u64>| match value {
             Some(0) => Err(format!("{key}.limits.{what} is 0; leave the endpoint out, or give a limit above 0")),
             other => Ok(other),
@@ -48,17 +62,7 @@ impl Resolver<'_> {
                 &format!("{key}.error_rate"),
                 e.error_rate.or(known.map(|k| k.error_rate)).unwrap_or(0.0),
             )?,
-            price: Price {
-                input: row.input,
-                output: row.output,
-                cached_input: row.cached_input,
-                long_context: row.long_context_threshold_tokens.map(|threshold_tokens| LongContext {
-                    threshold_tokens,
-                    input: row.long_input.unwrap_or(row.input),
-                    output: row.long_output.unwrap_or(row.output),
-                    cached_input: row.long_cached_input.or(row.cached_input),
-                }),
-            },
+            price,
             account: name.into(),
             limits: Limits {
                 requests_per_minute: limit("requests_per_minute", l.requests_per_minute)?,
@@ -70,6 +74,6 @@ impl Resolver<'_> {
             capability: catalog.api_capability(&e.catalog).unwrap_or(Capability::Small),
             max_input_tokens: u32::try_from(row.max_input_tokens).unwrap_or(u32::MAX),
         };
-        Ok(ResolvedEndpoint { name: name.into(), spec })
+        Ok(ResolvedEndpoint { name: name.into(), spec, answers: None })
     }
 }
