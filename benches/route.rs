@@ -1,6 +1,8 @@
 //! What a decision costs among 64 replicas: fewest requests, a lowered rule, every built-in scorer of own replicas at once,
 //! and each preset. `cargo bench --no-default-features --bench route`
-use baseload::gateway::{Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Signals, parts_of, presets};
+use baseload::gateway::{
+    Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Signals, parts_of, presets,
+};
 use baseload::types::{ClassSpec, Content, ContentId, Load, RequestView, Run, SimTime};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -84,7 +84,7 @@ impl Collector {
     }
     /// The fault of a request that the table of answers has no row for.
     pub fn missing_row(&self) -> Option<String> {
-        self.quality.as_ref()?.too_short(self.last_index + 1)
+        self.quality.as_ref()?.too_short(self.last_index)
     }
     /// Also writes records.
     #[cfg(feature = "frames")]

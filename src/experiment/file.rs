@@ -4,8 +4,8 @@ use super::origin::Origin;
 pub use crate::gateway::ScrapeSection;
 use crate::gateway::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
-    LitellmShuffleSection, OracleQualitySection, OverflowSection, PickerSection, PrefixSection, RouteLlmThresholdSection, RuleSection,
-    TimeOfDaySection,
+    LitellmShuffleSection, OracleQualitySection, OverflowSection, PickerSection, PrefixSection,
+    RouteLlmThresholdSection, RuleSection, TimeOfDaySection,
 };
 use crate::memory::{KvDtype, WeightsDtype};
 use crate::trace::Transform;

@@ -245,10 +245,7 @@ pub(super) fn find(key: &str, name: &str) -> Result<PathBuf, String> {
     };
     let known = record(&path).filter(|r| r.bytes == file.len() && trace.known_sha256().is_none_or(|s| s == r.sha256));
     if known.is_none() {
-        return Err(format!(
-            "{key}: {} has not been checked: `baseload trace fetch {name}` does",
-            path.display()
-        ));
+        return Err(format!("{key}: {} has not been checked: `baseload trace fetch {name}` does", path.display()));
     }
     Ok(path)
 }

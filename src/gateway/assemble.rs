@@ -346,7 +346,9 @@ impl Maker<'_> {
         let drawn = [("win_rates", n.win_rates.is_some()), ("classes", !n.classes.is_empty())];
         let of_threshold = [("threshold", n.threshold.is_some()), ("strong_share", n.strong_share.is_some())];
         let with = |what: &str, refused: &[(&str, bool)]| match refused.iter().find(|(_, given)| *given) {
-            Some((other, _)) => Err(format!("{key}.{other}: {what} is given too, which does not look at it; leave one out")),
+            Some((other, _)) => {
+                Err(format!("{key}.{other}: {what} is given too, which does not look at it; leave one out"))
+            }
             None => Ok(()),
         };
         match (&n.predictor, &n.oracle) {
@@ -366,7 +368,8 @@ impl Maker<'_> {
                         p.auc
                     ));
                 }
-                let wanted = n.strong_share.ok_or_else(|| format!("{key}.strong_share is missing; a predictor needs it"))?;
+                let wanted =
+                    n.strong_share.ok_or_else(|| format!("{key}.strong_share is missing; a predictor needs it"))?;
                 let strong_share = share(&format!("{key}.strong_share"), wanted)?;
                 let pair = self.pair((rule, &at), to, p.weak.as_deref())?;
                 let predictor = Predictor::calibrated(p.auc, strong_share, pair.share());

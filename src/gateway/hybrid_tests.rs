@@ -273,16 +273,40 @@ fn the_oracle_buys_what_only_the_strong_model_can_and_a_predictor_comes_near_it(
 fn wrong_predictors_are_refused() {
     for (need, to, says) in [
         ("{ predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "rules[0].need.strong_share is missing"),
-        ("{ strong_share = 0.5, predictor = { auc = 0.4, weak = \"chat\" } }", "frontier", "rules[0].need.predictor.auc is 0.4"),
+        (
+            "{ strong_share = 0.5, predictor = { auc = 0.4, weak = \"chat\" } }",
+            "frontier",
+            "rules[0].need.predictor.auc is 0.4",
+        ),
         ("{ strong_share = 0.5, predictor = { auc = 1.0, weak = \"chat\" } }", "frontier", "oracle_quality is that"),
         ("{ strong_share = 1.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "strong_share is 1.5"),
-        ("{ threshold = 0.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "need.threshold: predictor is given"),
-        ("{ strong_share = 0.5, win_rates = [0.5], predictor = { auc = 0.7 } }", "frontier", "need.win_rates: predictor"),
-        ("{ strong_share = 0.5, predictor = { auc = 0.7 } }", "frontier", "predictor.weak is missing: this policy has 3"),
+        (
+            "{ threshold = 0.5, predictor = { auc = 0.7, weak = \"chat\" } }",
+            "frontier",
+            "need.threshold: predictor is given",
+        ),
+        (
+            "{ strong_share = 0.5, win_rates = [0.5], predictor = { auc = 0.7 } }",
+            "frontier",
+            "need.win_rates: predictor",
+        ),
+        (
+            "{ strong_share = 0.5, predictor = { auc = 0.7 } }",
+            "frontier",
+            "predictor.weak is missing: this policy has 3",
+        ),
         ("{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"chad\" } }", "frontier", "did you mean `chat`"),
-        ("{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"big\" } }", "frontier", "weak: it is not known how good"),
+        (
+            "{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"big\" } }",
+            "frontier",
+            "weak: it is not known how good",
+        ),
         ("{ oracle = { weak = \"chat\" } }", "cheap", "rules[0].to: it is not known how good answers of `cheap`"),
-        ("{ oracle = { weak = \"chat\" } }", "cheapest", "rules[0].to is \"cheapest\"; it must be the pool or endpoint"),
+        (
+            "{ oracle = { weak = \"chat\" } }",
+            "cheapest",
+            "rules[0].to is \"cheapest\"; it must be the pool or endpoint",
+        ),
         ("{ oracle = { weak = \"chat\" }, strong_share = 0.5 }", "frontier", "strong_share: oracle is given too"),
     ] {
         let error = of(&format!("rules = [{{ need = {need}, to = \"{to}\" }}]")).unwrap_err();

@@ -37,14 +37,16 @@ pub use need::{Need, Predictor, Sample};
 pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{
     BaseloadSection, BudgetSection, DailySection, FullSection, ImbalanceSection, KvCostSection, MinCostSection,
-    NeedSection, OracleSection, Parts, PickerSection, PredictorSection, PrefixSection, RuleSection, SaturationSection, ScrapeSection, TiesSection,
+    NeedSection, OracleSection, Parts, PickerSection, PredictorSection, PrefixSection, RuleSection, SaturationSection,
+    ScrapeSection, TiesSection,
 };
 pub use pick::{Picker, Ties};
 pub use pipeline::{MakePolicy, Pipeline, Place, Routing, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Expand, LitellmShuffleSection,
-    OracleQualitySection, OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset, presets,
+    OracleQualitySection, OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset,
+    presets,
 };
 pub use quality::{Answers, Drift, Outcomes, Pair};
 pub use resilience::{

@@ -122,7 +122,9 @@ mod tests {
     fn a_predictor_has_its_auc_and_its_share() {
         use crate::random::stream;
         const N: u64 = 40_000;
-        for (auc, share, needy) in [(0.5, 0.2, 0.17), (0.7, 0.5, 0.17), (0.9, 0.2, 0.17), (0.7, 0.8, 0.5), (0.8, 0.01, 0.9)] {
+        for (auc, share, needy) in
+            [(0.5, 0.2, 0.17), (0.7, 0.5, 0.17), (0.9, 0.2, 0.17), (0.7, 0.8, 0.5), (0.8, 0.01, 0.9)]
+        {
             let p = Predictor::calibrated(auc, share, needy);
             let score = |i| {
                 let needs = dist::uniform01(&mut stream(1, 0, "t.needs", i, 0)) < needy;

@@ -1,6 +1,6 @@
 //! A fleet on the bench for the tests of policies.
-use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals};
 use super::quality::{Answers, Outcomes};
+use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals};
 use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run, SimTime};
 use std::sync::Arc;
 
@@ -108,8 +108,7 @@ fn view<'a>(bench: &'a Bench, bought: &'a [EndpointView], index: u64, content: &
 
 /// How good answers of places are, as shares.
 pub fn qualities(places: &[(&str, f64)]) -> Vec<(String, Arc<Answers>)> {
-    let answers = |&(name, share): &(&str, f64)| {
-        (name.to_string(), Arc::new(Answers::new(name, Outcomes::Share(share), 1, 0)))
-    };
+    let answers =
+        |&(name, share): &(&str, f64)| (name.to_string(), Arc::new(Answers::new(name, Outcomes::Share(share), 1, 0)));
     places.iter().map(answers).collect()
 }

@@ -115,6 +115,9 @@ pub fn tables(summary: &Summary) -> Tables {
     if policies.iter().any(|p| p.tpot_p99_s.is_some_and(|v| v < WHOLE_S)) {
         legend.push("TPOT 0: answers come whole, so nothing passes between their tokens; never marked best".into());
     }
+    if policies.iter().any(|p| p.quality_served.is_some()) {
+        legend.push("quality: share of completed requests whose answer is above the bar, where that is known".into());
+    }
     legend.push(
         "Bounds: no policy on the same fleet delivers the same for less, or sooner; queues, batching conflicts, whole \
          requests and rate limits are left out, so the best may lie above"
@@ -216,6 +219,18 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
         full: percent,
         compact: percent,
     });
+    if policies.iter().any(|p| p.quality_served.is_some()) {
+        specs.push(Spec {
+            short: ["qual", "ity", "%"],
+            long: "quality",
+            unit: "%",
+            best: Some(Better::Higher),
+            streamed: false,
+            get: |p| p.quality_served,
+            full: percent,
+            compact: percent,
+        });
+    }
     specs
 }
 

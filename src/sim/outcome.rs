@@ -4,8 +4,8 @@ use super::attempts::{InFlight, Target};
 use super::world::World;
 use crate::gateway::{Feedback, HealthEvent};
 use crate::types::{
-    AttemptId, AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink,
-    Request, RequestRecord, SimTime, Source, Usd,
+    AttemptId, AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink, Request,
+    RequestRecord, SimTime, Source, Usd,
 };
 
 /// The cause in records of what a backend said.

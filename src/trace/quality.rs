@@ -48,7 +48,9 @@ impl QualityTable {
                     "1" => true,
                     other => {
                         let name = &self.columns[*column];
-                        return Err(self.lines.fault(format!("{name} is `{other}`; it must be 1 (above the bar) or 0")));
+                        return Err(self
+                            .lines
+                            .fault(format!("{name} is `{other}`; it must be 1 (above the bar) or 0")));
                     }
                 });
             }

@@ -18,11 +18,11 @@ pub struct QualityInput {
 }
 
 impl QualityInput {
-    /// The fault, if a trace has more requests than the table has rows.
-    pub fn too_short(&self, requests: u64) -> Option<String> {
-        let rows = self.rows.filter(|rows| requests > *rows)?;
+    /// The fault, if a trace whose last request has this index needs more rows than there are.
+    pub fn too_short(&self, last: u64) -> Option<String> {
+        let rows = self.rows.filter(|rows| last >= *rows)?;
         Some(format!(
-            "{}: the table has {rows} rows, the trace {requests} requests or more: give trace.limit = {rows}, or \
+            "{}: the table has {rows} rows and the trace a request {last}, counted from 0: give trace.limit = {rows}, or \
              quality.repeat = true to begin with the first row again",
             self.key
         ))
