@@ -158,7 +158,8 @@ fn facts(file: &ExperimentFile) -> Vec<Fact> {
     }
     for endpoint in file.endpoint.values() {
         let name = &endpoint.catalog;
-        add("api price", name.clone(), c.api(name).ok().map(|r| (&r.date, &r.source)));
+        let row = c.api(name).ok().filter(|_| endpoint.price.is_none());
+        add("api price", name.clone(), row.map(|r| (&r.date, &r.source)));
         add("api latency", name.clone(), c.api_latency(name).ok().map(|r| (&r.date, &r.source)));
     }
     let own = [

@@ -80,7 +80,7 @@ pub fn html(summary: &Summary) -> String {
     out.push_str("</figure></section>\n</div>\n");
     if let Some(chart) = quality_scatter(&summary.policies) {
         out.push_str(
-            "<section><figure><h2>Cost against quality</h2>\
+            "<section><figure style=\"max-width:560px\"><h2>Cost against quality</h2>\
              <figcaption>Lower right is better: what a month costs, and the share of completed requests whose answer is above \
              the bar; a hollow dot is overloaded, † dropped work.</figcaption>\n",
         );

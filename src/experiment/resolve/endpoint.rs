@@ -31,7 +31,9 @@ impl Resolver<'_> {
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
-        self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
+        if e.price.is_none() {
+            self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
+        }
         let price = match &e.price {
             Some(own) => quality::own_price(&key, own)?,
             None => Price {
