@@ -407,7 +407,7 @@ pub struct EndpointSection {
     /// How good its answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<AnswersSection>,
-    /// A dated version that stays what it is (default). With false, an alias whose quality changes as `[drift]` says.
+    /// False: an alias whose quality changes as `[drift]` says. A dated version that stays what it is unless given.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub pinned: bool,
 }

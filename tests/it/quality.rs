@@ -38,7 +38,7 @@ path = "t.csv"
 [quality]
 table = "q.csv"
 [endpoint.weak]
-catalog = "openai/gpt-4o-mini"
+catalog = "deepinfra/meta-llama/Meta-Llama-3.1-8B-Instruct"
 error_rate = 0.0
 quality = { column = "weak" }
 [endpoint.strong]

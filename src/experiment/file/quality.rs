@@ -55,7 +55,7 @@ pub struct OwnPriceSection {
     pub input_usd_per_million: f64,
     /// Output tokens.
     pub output_usd_per_million: f64,
-    /// Where it is from, and when.
+    /// Where it is from, and when; kept in the manifest.
     #[serde(default)]
     pub source: String,
 }
