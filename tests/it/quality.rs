@@ -137,6 +137,33 @@ fn wrong_qualities_name_file_line_and_key() {
     edited("[policy.weak]", "[drift]\nstep_sd = 2.0\n[policy.weak]", &["drift.step_sd is 2"]);
 }
 
+/// The records say of each request whether its answer, by whoever gave it, was above the bar.
+#[cfg(feature = "frames")]
+#[test]
+fn records_hold_each_outcome() {
+    use polars::prelude::{ParquetReader, SerReader};
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("e.toml", TWO), ("t.csv", TRACE), ("q.csv", TABLE)] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    end_of(command().current_dir(dir.path()).args(["run", "e.toml", "--quiet", "--out", "result"])).well();
+    for (policy, above, backends) in [
+        ("weak", [true, false, false, true], ["weak"; 4]),
+        ("oracle", [true, true, false, true], ["weak", "strong", "weak", "weak"]),
+    ] {
+        let path = dir.path().join(format!("result/requests/policy={policy}/replicate=0/part.parquet"));
+        let frame = ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap();
+        let index: Vec<u64> = frame.column("index").unwrap().u64().unwrap().iter().flatten().collect();
+        let said: Vec<Option<bool>> = frame.column("above_bar").unwrap().bool().unwrap().iter().collect();
+        let by: Vec<String> =
+            frame.column("backend").unwrap().str().unwrap().iter().flatten().map(String::from).collect();
+        assert_eq!((index.len(), said.len(), by.len()), (4, 4, 4));
+        for ((i, said), by) in index.into_iter().zip(said).zip(by) {
+            assert_eq!((said, by.as_str()), (Some(above[i as usize]), backends[i as usize]), "{policy} {i}");
+        }
+    }
+}
+
 /// An alias and the same model pinned, a request a minute over ten days.
 const DRIFT: &str = r#"
 name = "t"
