@@ -107,6 +107,7 @@ fn records(index: u64, now: SimTime, took: SimTime, sink: &mut impl RecordSink) 
         preemptions: 0,
         cost: Usd::ZERO,
         met_slo: true,
+        above_bar: None,
     }));
 }
 

@@ -1,9 +1,12 @@
 //! What a decision costs among 64 replicas: fewest requests, a lowered rule, every built-in scorer of own replicas at once,
 //! and each preset. `cargo bench --no-default-features --bench route`
-use baseload::gateway::{Decide, Draws, EndpointView, GatewayView, Known, Parts, Policy, Signals, parts_of, presets};
+use baseload::gateway::{
+    Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Signals, parts_of, presets,
+};
 use baseload::types::{ClassSpec, Content, ContentId, Load, RequestView, Run, SimTime};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const REPLICAS: u32 = 64;
 
@@ -41,6 +44,7 @@ fn known() -> Known {
         endpoints: vec!["cheap".into(), "frontier".into()],
         classes: vec!["default".into()],
         slo_ttft: Some(SimTime::from_secs(2)),
+        quality: ["chat", "frontier"].map(|m| (m.into(), Arc::new(Answers::new(m, Outcomes::Share(0.7), 1, 0)))).into(),
     }
 }
 

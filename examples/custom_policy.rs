@@ -147,6 +147,7 @@ fn run(routing: Routing) -> Results {
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
+        answers: Vec::new(),
     };
     let mut results = Results::default();
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));

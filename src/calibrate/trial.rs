@@ -197,6 +197,7 @@ pub(super) fn simulate_fleet(
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
+        answers: Vec::new(),
     };
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     simulate(&spec, source, sink, &progress, &stop).map_err(|e| e.to_string())

@@ -1,6 +1,6 @@
 //! One simulation's records, turned into a policy's summary as they come.
 use super::oracle::Oracle;
-use super::resolve::{Experiment, Hourly, ResolvedPolicy};
+use super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
 use super::summary::{BillRow, PolicySummary, PoolUse};
 use super::timeline::Timeline;
 use crate::economics::{self, Bill, LineKind};
@@ -27,6 +27,12 @@ pub struct Collector {
     itl: Histogram<u64>,
     counts: [u64; 5],
     met_slo: u64,
+    /// Completed requests whose quality is known, and those above the bar.
+    judged: (u64, u64),
+    /// The highest index of a request.
+    last_index: u64,
+    /// The table of answers, if there is one.
+    quality: Option<QualityInput>,
     prompt_tokens: u64,
     output_tokens: u64,
     own_tokens: u64,
@@ -52,6 +58,9 @@ impl Collector {
             itl: histogram(),
             counts: [0; 5],
             met_slo: 0,
+            judged: (0, 0),
+            last_index: 0,
+            quality: None,
             prompt_tokens: 0,
             output_tokens: 0,
             own_tokens: 0,
@@ -70,6 +79,15 @@ impl Collector {
     pub fn with_oracle(mut self, oracle: Oracle) -> Collector {
         self.oracle = Some(oracle);
         self
+    }
+    /// Also refuses requests that a table of answers has no row for.
+    pub fn with_quality(mut self, quality: Option<&QualityInput>) -> Collector {
+        self.quality = quality.cloned();
+        self
+    }
+    /// The fault of a request that the table of answers has no row for.
+    pub fn missing_row(&self) -> Option<String> {
+        self.quality.as_ref()?.too_short(self.last_index)
     }
     /// Also writes records.
     #[cfg(feature = "frames")]
@@ -137,6 +155,7 @@ impl Collector {
             itl_p99_s: quantile(&self.itl, 0.99),
             goodput_per_s: per_s(self.met_slo),
             goodput_share: share(self.met_slo, total),
+            quality_served: (self.judged.0 > 0).then(|| share(self.judged.1, self.judged.0)),
             self_hosted_share: share(self.own_tokens, all_tokens),
             gpu_usd_per_month: kinds[0],
             api_usd_per_month: kinds[1],
@@ -250,6 +269,10 @@ impl RecordSink for Collector {
         self.met_slo += u64::from(record.met_slo);
         self.preemptions += u64::from(record.preemptions);
         self.timeline.request(record);
+        if let Some(good) = record.above_bar {
+            self.judged = (self.judged.0 + 1, self.judged.1 + u64::from(good));
+        }
+        self.last_index = self.last_index.max(record.index);
         if let Some(oracle) = &mut self.oracle {
             oracle.request(record);
         }

@@ -4,8 +4,8 @@ use super::origin::Origin;
 pub use crate::gateway::ScrapeSection;
 use crate::gateway::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
-    LitellmShuffleSection, OverflowSection, PickerSection, PrefixSection, RouteLlmThresholdSection, RuleSection,
-    TimeOfDaySection,
+    LitellmShuffleSection, OracleQualitySection, OverflowSection, PickerSection, PrefixSection,
+    RouteLlmThresholdSection, RuleSection, TimeOfDaySection,
 };
 use crate::memory::{KvDtype, WeightsDtype};
 use crate::trace::Transform;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 mod buying;
 mod gateway;
+mod quality;
 
 pub use buying::{
     AccelerationSection, ErrorsSection, LimitsPreset, LimitsSection, OutageEntry, OutageSection, OutputCountingName,
@@ -26,6 +27,8 @@ pub use gateway::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
+
+pub use quality::{AnswersSection, DriftSection, OwnPriceSection, QualitySection};
 
 /// A duration with a unit, such as `250ms`, `2s`, `90m`, `2h`.
 pub type DurationText = String;
@@ -79,6 +82,12 @@ pub struct ExperimentFile {
     /// Incidents of providers, by their names in `catalog`. None unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub outages: IndexMap<String, OutageSection>,
+    /// Measured answers; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualitySection>,
+    /// Silent changes of models that are not pinned; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftSection>,
     /// People.
     #[serde(default)]
     pub economics: EconomicsSection,
@@ -256,6 +265,9 @@ pub struct PoolSection {
     /// The engine.
     #[serde(default)]
     pub engine: EngineSection,
+    /// How good its answers are, `{ share = 0.7 }` or `{ column = "..." }`; not known unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<AnswersSection>,
 }
 
 /// Rent of a GPU: `{ provider, kind }` of the catalog, or `{ usd_per_gpu_hour }`.
@@ -406,6 +418,15 @@ pub struct EndpointSection {
     /// The same by what the provider answers; `error_rate` alone unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<ErrorsSection>,
+    /// Your own price, without a price of cached or long prompts; the catalog's unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<OwnPriceSection>,
+    /// How good its answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<AnswersSection>,
+    /// False: an alias whose quality changes as `[drift]` says. A dated version that stays what it is unless given.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub pinned: bool,
 }
 
 /// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of
@@ -524,6 +545,9 @@ pub struct PolicySection {
     /// What is predicted to need the strong model goes there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_llm_threshold: Option<RouteLlmThresholdSection>,
+    /// What only the strong model answers above the bar goes there: a bound that no router can reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle_quality: Option<OracleQualitySection>,
 }
 
 /// Failures of replicas (spec/fleet.md 5.1).
@@ -575,6 +599,9 @@ fn one_f64() -> f64 {
 }
 fn yes() -> bool {
     true
+}
+fn is_true(value: &bool) -> bool {
+    *value
 }
 fn default_max_output() -> u32 {
     1024

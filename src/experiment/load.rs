@@ -72,6 +72,9 @@ fn rebase(table: &mut toml::Table, folder: &Path) {
     if let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) {
         ["path", "generate", "arrivals", "columns"].iter().for_each(|key| move_to(trace, key, |_| true));
     }
+    if let Some(quality) = table.get_mut("quality").and_then(toml::Value::as_table_mut) {
+        move_to(quality, "table", |_| true);
+    }
     let pools = table.get_mut("pool").and_then(toml::Value::as_table_mut);
     for pool in pools.into_iter().flat_map(|p| p.iter_mut()).filter_map(|(_, p)| p.as_table_mut()) {
         move_to(pool, "kernels", |_| true);

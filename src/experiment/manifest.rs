@@ -39,7 +39,7 @@ pub struct Manifest {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// `experiment`, `base` (what it extends), `generator`, `trace`, `profile` or `kernels`.
+    /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile` or `kernels`.
     pub role: &'static str,
     /// Its name, without folders; of kernel tables from the folder that a pool names.
     pub file: String,
@@ -100,6 +100,10 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
         let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         out.push(Input { role, file: name_of(&path), bytes, sha256 });
     }
+    if let Some(quality) = &exp.quality {
+        let (bytes, sha256) = hash(&quality.path).map_err(|e| format!("{}: {e}", quality.path.display()))?;
+        out.push(Input { role: "quality", file: name_of(&quality.path), bytes, sha256 });
+    }
     for pool in exp.file.pool.values() {
         if let Some(path) = pool.profile.as_deref().and_then(|named| profile_file(named, &exp.folder)) {
             let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -154,7 +158,8 @@ fn facts(file: &ExperimentFile) -> Vec<Fact> {
     }
     for endpoint in file.endpoint.values() {
         let name = &endpoint.catalog;
-        add("api price", name.clone(), c.api(name).ok().map(|r| (&r.date, &r.source)));
+        let row = c.api(name).ok().filter(|_| endpoint.price.is_none());
+        add("api price", name.clone(), row.map(|r| (&r.date, &r.source)));
         add("api latency", name.clone(), c.api_latency(name).ok().map(|r| (&r.date, &r.source)));
         if let Some(tier) = endpoint.limits.as_ref().and_then(|l| l.tier.as_ref()) {
             add("rate limits", tier.clone(), c.rate_limit(tier).ok().map(|r| (&r.date, &r.source)));

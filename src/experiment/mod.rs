@@ -25,7 +25,7 @@ pub use load::load;
 pub use oracle::{EngineLimits, Oracle};
 pub use origin::{FileError, Origin, ReadFile};
 pub use published::DATA_VARIABLE;
-pub use resolve::{Experiment, Hourly, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
+pub use resolve::{Experiment, Hourly, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use servegen::open_servegen;
 pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, transformed};

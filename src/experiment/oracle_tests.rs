@@ -156,6 +156,7 @@ impl Setup {
             failures: None,
             slo: self.slo,
             sample_every: SimTime::from_secs(1),
+            answers: Vec::new(),
         };
         (spec, limits.collect())
     }

@@ -39,7 +39,7 @@ pub struct PublishedTrace {
     pub note: String,
     /// The format it is in.
     pub format: String,
-    /// Its name below `$BASELOAD_DATA/traces` and in the cache.
+    /// Its name below `$BASELOAD_DATA/traces` (a table of answers, `quality/...`: below `$BASELOAD_DATA`) and in the cache.
     pub file: String,
     /// Whether it is a folder, which is not fetched.
     #[serde(default)]
@@ -119,10 +119,15 @@ impl PublishedTrace {
         (self.sha256 != UNVERIFIED).then_some(self.sha256.as_str())
     }
 
-    /// It below `$BASELOAD_DATA/traces`, if it is there.
+    /// Where it lies below `$BASELOAD_DATA`, a table of answers in `quality/`, all else in `traces/`.
+    fn below(&self) -> &'static str {
+        if self.file.starts_with("quality/") { "" } else { "traces/" }
+    }
+
+    /// It below `$BASELOAD_DATA`, if it is there.
     pub fn in_data(&self) -> Option<PathBuf> {
         let folder = std::env::var_os(DATA_VARIABLE).filter(|f| !f.is_empty())?;
-        let path = PathBuf::from(folder).join("traces").join(&self.file);
+        let path = PathBuf::from(folder).join(self.below()).join(&self.file);
         path.exists().then_some(path)
     }
 
@@ -216,33 +221,31 @@ pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
     super::write_whole(&at, &text)
 }
 
-/// A published trace's file: below `$BASELOAD_DATA/traces`, else in the cache, checked once by `trace fetch`.
+/// A published trace's file: below `$BASELOAD_DATA/traces` or that folder itself, else in the cache, checked once by `trace fetch`.
 ///
 /// # Errors
 /// How to get it.
-pub(super) fn find(name: &str) -> Result<PathBuf, String> {
+pub(super) fn find(key: &str, name: &str) -> Result<PathBuf, String> {
     let shipped = Published::shipped();
-    let trace = shipped.get(name).map_err(|e| format!("trace.source: {e}"))?;
+    let trace = shipped.get(name).map_err(|e| format!("{key}: {e}"))?;
     if let Some(path) = trace.in_data() {
         return Ok(path);
     }
-    let path = cache_folder().map_err(|e| format!("trace.source: {e}"))?.join(&trace.file);
+    let path = cache_folder().map_err(|e| format!("{key}: {e}"))?.join(&trace.file);
     if trace.folder && path.is_dir() {
         return Ok(path);
     }
     let Ok(file) = std::fs::metadata(&path) else {
         return Err(format!(
-            "trace.source: `{name}` is a published trace that is not part of this repository and not on this machine: \
-             get it with `baseload trace fetch {name}`, or set {DATA_VARIABLE} to the folder that holds traces/{}",
+            "{key}: `{name}` is published data that is not part of this repository and not on this machine: \
+             get it with `baseload trace fetch {name}`, or set {DATA_VARIABLE} to the folder that holds {}{}",
+            trace.below(),
             trace.file
         ));
     };
     let known = record(&path).filter(|r| r.bytes == file.len() && trace.known_sha256().is_none_or(|s| s == r.sha256));
     if known.is_none() {
-        return Err(format!(
-            "trace.source: {} has not been checked: `baseload trace fetch {name}` does",
-            path.display()
-        ));
+        return Err(format!("{key}: {} has not been checked: `baseload trace fetch {name}` does", path.display()));
     }
     Ok(path)
 }

@@ -10,7 +10,7 @@ use crate::calibrate;
 use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
-use crate::gateway::{BackendFacts, Known, Resilience, Routing, ScrapeSection};
+use crate::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
 use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
@@ -24,6 +24,9 @@ mod limits;
 mod outages;
 mod policy;
 mod pool;
+mod quality;
+
+pub use quality::QualityInput;
 
 pub use limits::Hourly;
 
@@ -41,6 +44,8 @@ pub struct ResolvedPool {
     pub plan: MemoryPlan,
     /// `model on GPU`, for people.
     pub title: String,
+    /// How good its answers are, where given.
+    pub answers: Option<Arc<Answers>>,
     facts: BackendFacts,
     engine: EngineSpec,
     step_time: Arc<dyn StepTime>,
@@ -91,6 +96,8 @@ pub struct ResolvedEndpoint {
     pub spec: EndpointSpec,
     /// What is paid for it by the hour, used or not.
     pub hourly: Option<limits::Hourly>,
+    /// How good its answers are, where given.
+    pub answers: Option<Arc<Answers>>,
 }
 
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
@@ -124,6 +131,8 @@ pub struct Experiment {
     pub classes: Vec<(ClassSpec, u32)>,
     /// TTFT, TPOT, E2E.
     pub slo: [Option<SimTime>; 3],
+    /// The table of measured answers, if there is one.
+    pub quality: Option<QualityInput>,
     /// What the gate holds.
     pub gate: Vec<(String, Tolerance)>,
     /// Loaded cost of a full-time equivalent, a year.
@@ -226,13 +235,14 @@ impl Resolver<'_> {
         }
         let slo = self.slo()?;
         let classes = self.classes()?;
-        let pools = f.pool.iter().map(|(n, p)| self.pool(n, p)).collect::<Result<Vec<_>, _>>()?;
+        let mut pools = f.pool.iter().map(|(n, p)| self.pool(n, p)).collect::<Result<Vec<_>, _>>()?;
         let mut endpoints = f.endpoint.iter().map(|(n, e)| self.endpoint(n, e)).collect::<Result<Vec<_>, _>>()?;
         self.accounts(&mut endpoints)?;
         self.outages(&mut endpoints)?;
         if f.policy.is_empty() {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
+        let quality = self.quality(&mut pools, &mut endpoints)?;
         self.idle_priorities();
         let known = Known {
             pools: pools.iter().map(|p| p.name.clone()).collect(),
@@ -291,6 +301,7 @@ impl Resolver<'_> {
             policies,
             classes,
             slo,
+            quality,
             gate,
             people_per_year,
             on_call_per_year,
@@ -402,7 +413,15 @@ impl Experiment {
             failures: self.failures,
             slo: self.slo,
             sample_every: SimTime::from_secs(1),
+            answers: self.answers(policy),
         }
+    }
+    /// How good the answers of a policy's places are, pools first; empty where none is known.
+    fn answers(&self, policy: &ResolvedPolicy) -> Vec<Option<Arc<Answers>>> {
+        let pools = policy.pools.iter().map(|(i, _)| &self.pools[*i].answers);
+        let all = pools.chain(policy.endpoints.iter().map(|e| &self.endpoints[*e].answers)).cloned();
+        let all: Vec<_> = all.collect();
+        if all.iter().all(Option::is_none) { Vec::new() } else { all }
     }
     /// The bounds of a policy whose world is `spec`.
     pub fn oracle(&self, policy: &ResolvedPolicy, spec: &WorldSpec) -> Oracle {

@@ -119,7 +119,9 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             let _watched = Watched::new(options.watch);
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
-            let mut collector = Collector::new(policy.endpoints.len()).with_oracle(exp.oracle(policy, &spec));
+            let mut collector = Collector::new(policy.endpoints.len())
+                .with_oracle(exp.oracle(policy, &spec))
+                .with_quality(exp.quality.as_ref());
             #[cfg(feature = "frames")]
             if let Some(folder) = options.records {
                 let names = crate::frames::Names {
@@ -138,6 +140,9 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             if stats.requests == 0 {
                 let message = "trace: it yields no requests; a comparison needs at least one";
                 return Err(RunError::Fault(exp.file.origin.fault(message).into()));
+            }
+            if let Some(message) = collector.missing_row() {
+                return Err(RunError::Fault(exp.file.origin.fault(&message).into()));
             }
             collector.close().map_err(RunError::Fault)?;
             let summary = collector.summary(exp, policy, &stats).map_err(RunError::Fault)?;

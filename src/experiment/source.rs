@@ -248,7 +248,9 @@ impl Kind {
             }
         };
         match (&section.source, &section.path, &section.generate, &section.users) {
-            (Some(name), None, None, _) => published::find(name).map(|path| Kind::File(path, format, columns)),
+            (Some(name), None, None, _) => {
+                published::find("trace.source", name).map(|path| Kind::File(path, format, columns))
+            }
             (None, Some(path), None, _) => {
                 let path = folder.join(path);
                 if path.exists() {

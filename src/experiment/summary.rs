@@ -121,6 +121,9 @@ pub struct PolicySummary {
     pub goodput_per_s: f64,
     /// The same as a share of all requests.
     pub goodput_share: f64,
+    /// Share of completed requests whose answer is above the bar, of those where that is known; `None` where it is of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_served: Option<f64>,
     /// Share of tokens served on own GPUs.
     pub self_hosted_share: f64,
     /// GPU lines of the bill, US$ a month.
@@ -303,6 +306,7 @@ metrics! {
     itl_p99_s Lower |p| p.itl_p99_s;
     goodput_per_s Higher |p| Some(p.goodput_per_s);
     goodput_share Higher |p| Some(p.goodput_share);
+    quality_served Higher |p| p.quality_served;
     self_hosted_share Higher |p| Some(p.self_hosted_share);
     gpu_usd_per_month Lower |p| Some(p.gpu_usd_per_month);
     api_usd_per_month Lower |p| Some(p.api_usd_per_month);
@@ -364,6 +368,8 @@ mod tests {
     fn every_metric_is_a_field_and_the_json_round_trips() {
         let mut p = policy("a", 10, 0.5, 3.25, 0.125);
         p.outcomes = vec![("timeout".into(), 3)];
+        assert!(!serde_json::to_string(&p).unwrap().contains("quality_served"), "not known is not there");
+        p.quality_served = Some(0.75);
         let json = serde_json::to_value(&p).unwrap();
         for (name, _) in METRICS {
             let field = json.get(name).unwrap_or_else(|| panic!("{name} is no field"));

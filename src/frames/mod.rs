@@ -111,6 +111,7 @@ fn request_frame(rows: &[RequestRecord], names: &Names) -> Result<DataFrame, Str
         column!("preemptions", r => r.preemptions),
         column!("cost_usd", r => r.cost.as_f64()),
         column!("met_slo", r => r.met_slo),
+        column!("above_bar", r => r.above_bar),
     ])
 }
 

@@ -43,6 +43,8 @@ struct Plan {
     /// Units of the times of a column map.
     units: FxHashMap<&'static str, TimeUnit>,
     mapped: bool,
+    /// The map, where it says what stands for tokens that the file does not have.
+    assumed: Option<ColumnMap>,
 }
 
 /// The columns of a row group; `None` where the file has no such column.
@@ -212,11 +214,17 @@ impl TraceReader {
             };
             time_column(c, unit)?.into_iter().map(ns).collect::<Result<_, _>>().map(Some)
         };
+        let (mut prompt, mut output) = (full!("prompt_tokens", UInt32, u32), full!("output_tokens", UInt32, u32));
+        if let Some(map) = &plan.assumed {
+            let chars = full!("prompt_chars", UInt32, u32);
+            prompt = prompt.or(chars.map(|chars| chars.into_iter().map(|c| map.tokens_of(c)).collect()));
+            output = output.or(map.answer_tokens.map(|n| vec![n; frame.height()]));
+        }
         let mut group = Group {
             rows: frame.height(),
             id: full!("id", UInt64, u64),
-            prompt: full!("prompt_tokens", UInt32, u32).unwrap_or_default(),
-            output: full!("output_tokens", UInt32, u32).unwrap_or_default(),
+            prompt: prompt.unwrap_or_default(),
+            output: output.unwrap_or_default(),
             limit: optional!("max_output_tokens", UInt32, u32),
             priority: optional!("priority", Int32, i32),
             cached: optional!("cached_tokens", UInt32, u32),
@@ -405,7 +413,8 @@ impl Plan {
     }
 
     fn of(map: &ColumnMap, map_name: &str, there: &[&str]) -> Result<Plan, String> {
-        let mut plan = Plan { mapped: true, ..Plan::default() };
+        let assumed = Some(map.clone()).filter(|m| !m.notes().is_empty());
+        let mut plan = Plan { mapped: true, assumed, ..Plan::default() };
         for (key, column) in map.columns() {
             if !there.contains(&column) {
                 return Err(format!(
@@ -489,7 +498,8 @@ impl Entries for TraceReader {
         let empty = (self.empty > 0)
             .then(|| format!("{} requests have 0 output tokens; they are kept and replayed with 1", self.empty));
         let full = self.ids.is_full().then(|| "ids are too far apart to check all of them for duplicates".to_string());
-        empty.into_iter().chain(full).collect()
+        let assumed = self.plan.assumed.iter().flat_map(ColumnMap::notes);
+        empty.into_iter().chain(full).chain(assumed).collect()
     }
     fn total(&self) -> Option<u64> {
         Some(self.groups.iter().sum::<usize>() as u64)

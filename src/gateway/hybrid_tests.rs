@@ -1,6 +1,6 @@
 //! Hybrids and conditions, by hand.
 use super::presets::Expand;
-use super::testing::{Bench, ask, endpoint, prompt};
+use super::testing::{Bench, ask, endpoint, prompt, qualities};
 use super::*;
 use crate::types::{AttemptId, SimTime};
 
@@ -11,6 +11,7 @@ fn known() -> Known {
         endpoints: vec!["cheap".into(), "frontier".into()],
         classes: vec!["default".into()],
         slo_ttft: None,
+        quality: qualities(&[("chat", 0.6), ("frontier", 0.9)]),
     }
 }
 fn policy(parts: &Parts) -> Policy {
@@ -107,6 +108,7 @@ fn the_strong_model_gets_its_share_and_the_same_requests_under_every_policy() {
         strong_share: Some(share),
         win_rates: vec![0.1, 0.2, 0.3, 0.4, 0.5],
         classes: Default::default(),
+        predictor: None,
     };
     let strong = |share: f64| {
         let mut p = policy(&section(share).parts());
@@ -241,4 +243,73 @@ fn what_cannot_be_is_refused_by_key() {
         warned("rules = [{ to = \"reject\" }, { to = \"own\" }]"),
         ["rules[1]: rules[0] always holds before it; it is never asked"]
     );
+}
+
+#[test]
+fn the_oracle_buys_what_only_the_strong_model_can_and_a_predictor_comes_near_it() {
+    let quality = known().quality;
+    let pair = Pair { weak: quality[0].1.clone(), strong: quality[1].1.clone() };
+    let bought = [endpoint(0, 1, 1), endpoint(1, 1, 1)];
+    let run = |text: &str| {
+        let mut p = Policy::new(of(text).unwrap_or_else(|e| panic!("{e}")).pipeline);
+        let strong = (0..10_000).map(|i| ask(&mut p, &fleet(), &bought, i, &prompt(&[(1, 9)])) == FRONTIER);
+        strong.collect::<Vec<bool>>()
+    };
+    let truth: Vec<bool> = (0..10_000).map(|i| pair.needs_strong(i, SimTime::ZERO)).collect();
+    let oracle = run("rules = [{ need = { oracle = { weak = \"chat\" } }, to = \"frontier\" }]");
+    assert_eq!(oracle, truth);
+    let right = |auc: f64| {
+        let need = format!("{{ strong_share = 0.36, predictor = {{ auc = {auc}, weak = \"chat\" }} }}");
+        let strong = run(&format!("rules = [{{ need = {need}, to = \"frontier\" }}]"));
+        let share = strong.iter().filter(|s| **s).count() as f64 / 1e4;
+        assert!((share - 0.36).abs() < 0.015, "{auc}: {share}");
+        strong.iter().zip(&truth).filter(|(s, t)| **s && **t).count() as f64 / 3_600.0
+    };
+    assert!((right(0.5) - 0.36).abs() < 0.03, "chance");
+    assert!(right(0.7) > 0.5 && right(0.9) > 0.7 && right(0.999) > 0.95);
+}
+
+#[test]
+fn wrong_predictors_are_refused() {
+    for (need, to, says) in [
+        ("{ predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "rules[0].need.strong_share is missing"),
+        (
+            "{ strong_share = 0.5, predictor = { auc = 0.4, weak = \"chat\" } }",
+            "frontier",
+            "rules[0].need.predictor.auc is 0.4",
+        ),
+        ("{ strong_share = 0.5, predictor = { auc = 1.0, weak = \"chat\" } }", "frontier", "oracle_quality is that"),
+        ("{ strong_share = 1.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "strong_share is 1.5"),
+        (
+            "{ threshold = 0.5, predictor = { auc = 0.7, weak = \"chat\" } }",
+            "frontier",
+            "need.threshold: predictor is given",
+        ),
+        (
+            "{ strong_share = 0.5, win_rates = [0.5], predictor = { auc = 0.7 } }",
+            "frontier",
+            "need.win_rates: predictor",
+        ),
+        (
+            "{ strong_share = 0.5, predictor = { auc = 0.7 } }",
+            "frontier",
+            "predictor.weak is missing: this policy has 3",
+        ),
+        ("{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"chad\" } }", "frontier", "did you mean `chat`"),
+        (
+            "{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"big\" } }",
+            "frontier",
+            "weak: it is not known how good",
+        ),
+        ("{ oracle = { weak = \"chat\" } }", "cheap", "rules[0].to: it is not known how good answers of `cheap`"),
+        (
+            "{ oracle = { weak = \"chat\" } }",
+            "cheapest",
+            "rules[0].to is \"cheapest\"; it must be the pool or endpoint",
+        ),
+        ("{ oracle = { weak = \"chat\" }, strong_share = 0.5 }", "frontier", "strong_share: oracle is given too"),
+    ] {
+        let error = of(&format!("rules = [{{ need = {need}, to = \"{to}\" }}]")).unwrap_err();
+        assert!(error.contains(says), "{need}: {error}");
+    }
 }

@@ -20,6 +20,7 @@ mod policy;
 mod presets;
 #[cfg(test)]
 mod property_tests;
+mod quality;
 mod resilience;
 mod ring;
 mod score;
@@ -32,19 +33,22 @@ pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::{BackendFacts, allowed};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
 pub use index::{BlockRule, PrefixRule};
-pub use need::{Need, Sample};
+pub use need::{Need, Predictor, Sample};
 pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{
     BaseloadSection, BudgetSection, DailySection, FullSection, ImbalanceSection, KvCostSection, MinCostSection,
-    NeedSection, Parts, PickerSection, PrefixSection, RuleSection, SaturationSection, ScrapeSection, TiesSection,
+    NeedSection, OracleSection, Parts, PickerSection, PredictorSection, PrefixSection, RuleSection, SaturationSection,
+    ScrapeSection, TiesSection,
 };
 pub use pick::{Picker, Ties};
 pub use pipeline::{MakePolicy, Pipeline, Place, Routing, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Expand, LitellmShuffleSection,
-    OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset, presets,
+    OracleQualitySection, OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset,
+    presets,
 };
+pub use quality::{Answers, Drift, Outcomes, Pair};
 pub use resilience::{
     Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
     HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Spot, Verdict,

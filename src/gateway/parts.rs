@@ -172,26 +172,50 @@ pub struct BudgetSection {
 }
 
 /// A win rate of the strong model is drawn for each request from a stated sample; the request needs it from a threshold on.
+/// Where the qualities of both models are given, a predictor of stated quality may stand in its place, or the oracle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NeedSection {
     /// The threshold, 0 to 1; calibrated to `strong_share` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// Share of requests that shall go to the strong model: the threshold is this quantile from above of `win_rates`. Not
-    /// used unless given.
+    /// Share of requests that shall go to the strong model: the threshold is this quantile from above of `win_rates`, or of
+    /// the predictor's scores. Not used unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strong_share: Option<f64>,
     /// A sample of win rates, 0 to 1, quantiles linear between them. Evenly from 0 to 1 unless given.
-    #[serde(default = "even")]
-    pub win_rates: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub win_rates: Option<Vec<f64>>,
     /// Samples of classes that have their own; none unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub classes: IndexMap<String, Vec<f64>>,
+    /// Instead of win rates, a score that tells with a stated quality who needs the strong model; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<PredictorSection>,
+    /// Instead of all of these, the truth: strong where only that model is above the bar. Not unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<OracleSection>,
 }
 
-fn even() -> Vec<f64> {
-    vec![0.0, 1.0]
+/// A synthetic predictor. A request needs the strong model where only that one's answer is above the bar; scores are normal,
+/// those of the needy higher by sqrt(2) z(auc).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictorSection {
+    /// Area under its ROC curve: 0.5 is chance, below 1.
+    pub auc: f64,
+    /// Whose answer it is otherwise: a pool or an endpoint; the policy's only other one unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weak: Option<String>,
+}
+
+/// The truth.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OracleSection {
+    /// Whose answer it is otherwise: a pool or an endpoint; the policy's only other one unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weak: Option<String>,
 }
 
 /// The most requests under way are over the least by more than `abs`, and by more than the factor `rel`.

@@ -1,5 +1,5 @@
 //! What holds for every preset, and for parts put together at random.
-use super::testing::{Bench, ask, endpoint, prompt};
+use super::testing::{Bench, ask, endpoint, prompt, qualities};
 use super::*;
 use crate::types::{AttemptId, Load, SimTime};
 use proptest::prelude::*;
@@ -21,6 +21,7 @@ fn known() -> Known {
         endpoints: vec!["cheap".into(), "frontier".into()],
         classes: vec!["default".into()],
         slo_ttft: Some(SimTime::from_secs(1)),
+        quality: qualities(&[("chat", 0.6), ("frontier", 0.9)]),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A fleet on the bench for the tests of policies.
+use super::quality::{Answers, Outcomes};
 use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals};
 use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run, SimTime};
+use std::sync::Arc;
 
 /// What a policy is shown.
 pub struct Bench {
@@ -102,4 +104,11 @@ fn view<'a>(bench: &'a Bench, bought: &'a [EndpointView], index: u64, content: &
     };
     let (now, own, own_later) = (bench.now, &bench.own[..], bench.own_later);
     GatewayView { now, request, try_number: 0, own, own_later, bought, signals: bench }
+}
+
+/// How good answers of places are, as shares.
+pub fn qualities(places: &[(&str, f64)]) -> Vec<(String, Arc<Answers>)> {
+    let answers =
+        |&(name, share): &(&str, f64)| (name.to_string(), Arc::new(Answers::new(name, Outcomes::Share(share), 1, 0)));
+    places.iter().map(answers).collect()
 }

@@ -7,8 +7,8 @@ mod even;
 mod stream;
 
 pub use even::Even;
-pub(crate) use stream::mix;
 pub use stream::{StreamFamily, StreamKey, stream};
+pub(crate) use stream::{fnv1a, mix};
 
 /// The generator every stream is made of.
 pub use rand::rngs::Xoshiro256PlusPlus;

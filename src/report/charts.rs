@@ -1,4 +1,4 @@
-//! The two charts of `report.html` as SVG text.
+//! The charts of `report.html` as SVG text.
 //!
 //! May import: experiment. Must keep true: same numbers, same bytes (logarithms are `libm`'s); labels neither overlap
 //! each other nor leave the plot while there is room.
@@ -51,6 +51,18 @@ impl Axis {
         let count = (high * 1.08 / step).ceil() as u32;
         let ticks: Vec<f64> = (0..=count).map(|i| f64::from(i) * step).collect();
         Axis { log: false, low: 0.0, high: f64::from(count) * step, ticks }
+    }
+
+    /// Linear over a part of 0 to `most` that holds `low..=high`, between round numbers.
+    pub(super) fn part(low: f64, high: f64, most: f64) -> Axis {
+        let span = (high - low).max(most / 100.0);
+        let magnitude = libm::pow(10.0, libm::floor(libm::log10(span / 5.0)));
+        let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|s| span / s <= 6.0);
+        let step = step.unwrap_or(10.0 * magnitude);
+        let from = libm::floor((low - 0.05 * span) / step).max(0.0);
+        let to = libm::ceil((high + 0.05 * span) / step).min(libm::ceil(most / step));
+        let ticks: Vec<f64> = (0..=(to - from) as u32).map(|i| (from + f64::from(i)) * step).collect();
+        Axis { log: false, low: from * step, high: to * step, ticks }
     }
 
     /// Logarithmic where the range is over 20-fold, else linear.
@@ -217,20 +229,47 @@ pub fn dashes(i: usize) -> &'static str {
 
 /// Monthly cost against p99 TTFT, a dot a policy.
 pub fn scatter(policies: &[PolicySummary]) -> String {
-    let shown: Vec<(usize, &PolicySummary, f64)> =
-        policies.iter().enumerate().filter_map(|(i, p)| p.ttft_p99_s.map(|t| (i, p, t))).collect();
+    let shown: Vec<(usize, f64)> =
+        policies.iter().enumerate().filter_map(|(i, p)| p.ttft_p99_s.map(|t| (i, t))).collect();
     if shown.is_empty() {
         return "<p>No policy completed a request.</p>\n".into();
     }
-    let x = Axis::of(&shown.iter().map(|(_, _, t)| *t).collect::<Vec<_>>());
-    let y = Axis::linear(shown.iter().map(|(_, p, _)| p.total_usd_per_month).fold(0.0, f64::max));
+    let x = Axis::of(&shown.iter().map(|(_, t)| *t).collect::<Vec<_>>());
+    let titles = ["Monthly cost against p99 TTFT by policy", "TTFT p99"];
+    against_cost(policies, &shown, &x, titles, seconds)
+}
+
+/// Monthly cost against quality served, a dot a policy; `None` where no quality is known.
+pub fn quality_scatter(policies: &[PolicySummary]) -> Option<String> {
+    let served = |(i, p): (usize, &PolicySummary)| p.quality_served.map(|q| (i, 100.0 * q));
+    let shown: Vec<(usize, f64)> = policies.iter().enumerate().filter_map(served).collect();
+    let low = shown.iter().map(|(_, q)| *q).fold(f64::INFINITY, f64::min);
+    let high = shown.iter().map(|(_, q)| *q).fold(f64::NEG_INFINITY, f64::max);
+    if shown.is_empty() {
+        return None;
+    }
+    let titles = ["Monthly cost against quality by policy", "answers above the bar, axis not from 0"];
+    let titles = if low <= 0.0 { [titles[0], "answers above the bar"] } else { titles };
+    Some(against_cost(policies, &shown, &Axis::part(low, high, 100.0), titles, |v| format!("{} %", trim(v))))
+}
+
+/// A dot a policy: a value and its monthly cost. `shown` are policies' places with their values.
+fn against_cost(
+    policies: &[PolicySummary],
+    shown: &[(usize, f64)],
+    x: &Axis,
+    [label, x_title]: [&str; 2],
+    text: fn(f64) -> String,
+) -> String {
+    let cost = |i: usize| policies[i].total_usd_per_month;
+    let y = Axis::linear(shown.iter().map(|(i, _)| cost(*i)).fold(0.0, f64::max));
     let mut out = String::new();
-    frame(&mut out, "Monthly cost against p99 TTFT by policy", &x, &y, dollars, ["TTFT p99", "total US$ a month"]);
-    let dots: Vec<(f64, f64)> = shown.iter().map(|(_, p, t)| (x.x(*t), y.y(p.total_usd_per_month))).collect();
+    frame_of(&mut out, label, [x, &y], [text, dollars], [x_title, "total US$ a month"]);
+    let dots: Vec<(f64, f64)> = shown.iter().map(|(i, v)| (x.x(*v), y.y(cost(*i)))).collect();
     // A policy that drops work is cheap and quick for it: its dagger stands here too.
     let enough = completed_enough(policies);
-    let name = |i: usize, p: &PolicySummary| if enough[i] { p.name.clone() } else { format!("{} †", p.name) };
-    let names: Vec<String> = shown.iter().map(|(i, p, _)| name(*i, p)).collect();
+    let name = |i: usize| if enough[i] { policies[i].name.clone() } else { format!("{} †", policies[i].name) };
+    let names: Vec<String> = shown.iter().map(|(i, _)| name(*i)).collect();
     let labels = place(&dots, &names.iter().map(String::as_str).collect::<Vec<_>>());
     for ((dx, dy), r) in dots.iter().zip(&labels) {
         let (near_x, near_y) = (dx.clamp(r[0], r[2]), dy.clamp(r[1], r[3]));
@@ -238,14 +277,15 @@ pub fn scatter(policies: &[PolicySummary]) -> String {
             out.push_str(&format!("<path class=\"lead\" d=\"M{dx:.1} {dy:.1}L{near_x:.1} {near_y:.1}\"/>\n"));
         }
     }
-    for ((i, p, t), (dx, dy)) in shown.iter().zip(&dots) {
-        let fill = if p.overloaded { "var(--card)".into() } else { colour(*i) };
+    let what = x_title.split(',').next().unwrap_or(x_title);
+    for ((i, v), (dx, dy)) in shown.iter().zip(&dots) {
+        let fill = if policies[*i].overloaded { "var(--card)".into() } else { colour(*i) };
         out.push_str(&format!(
-            "<circle cx=\"{dx:.1}\" cy=\"{dy:.1}\" r=\"5.5\" style=\"fill:{fill};stroke:{};stroke-width:2\"><title>{}: {} TTFT p99, {} a month</title></circle>\n",
+            "<circle cx=\"{dx:.1}\" cy=\"{dy:.1}\" r=\"5.5\" style=\"fill:{fill};stroke:{};stroke-width:2\"><title>{}: {} {what}, {} a month</title></circle>\n",
             colour(*i),
-            escape(&p.name),
-            seconds(*t),
-            dollars(p.total_usd_per_month)
+            escape(&policies[*i].name),
+            text(*v),
+            dollars(cost(*i))
         ));
     }
     for (name, r) in names.iter().zip(&labels) {
@@ -310,12 +350,40 @@ mod tests {
     }
 
     #[test]
+    fn quality_has_a_chart_only_where_it_is_known() {
+        let policy = |name: &str, total, quality| PolicySummary {
+            name: name.into(),
+            completed: 10,
+            total_usd_per_month: total,
+            quality_served: quality,
+            ..Default::default()
+        };
+        assert_eq!(quality_scatter(&[policy("a", 1.0, None)]), None);
+        let three =
+            [policy("weak", 10.0, Some(0.681)), policy("none", 15.0, None), policy("strong", 20.0, Some(0.806))];
+        let chart = quality_scatter(&three).unwrap();
+        assert_eq!(chart.matches("<circle").count(), 2);
+        assert!(chart.contains("weak: 68 % answers above the bar, $10 a month") && !chart.contains("none"), "{chart}");
+        let x = |name: &str| {
+            let dot = chart.lines().find(|l| l.contains(&format!("<title>{name}"))).expect("it has a dot");
+            dot.split("cx=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap()
+        };
+        assert!(x("weak") < x("strong"));
+    }
+
+    #[test]
     fn an_axis_is_logarithmic_only_over_a_twentyfold_range() {
         assert!(!Axis::of(&[0.5, 10.0]).log);
         let axis = Axis::of(&[0.4, 48.0]);
         assert!(axis.log);
         assert!(axis.at(0.4) > 0.0 && axis.at(48.0) < 1.0 && axis.ticks.len() >= 4);
         assert!(!Axis::of(&[0.0]).ticks.is_empty());
+        let part = Axis::part(68.08, 85.86, 100.0);
+        assert_eq!((part.low, part.high, part.ticks.len()), (65.0, 90.0, 6));
+        let ends = Axis::part(0.0, 100.0, 100.0);
+        assert_eq!((ends.low, ends.high, ends.ticks.len()), (0.0, 100.0, 6));
+        let one = Axis::part(80.0, 80.0, 100.0);
+        assert!(one.low < 80.0 && one.high > 80.0 && one.ticks.len() >= 3, "{:?}", one.ticks);
         let linear = Axis::linear(31_250.0);
         assert_eq!((linear.high, linear.ticks.len()), (40_000.0, 5));
     }

@@ -2,7 +2,7 @@
 //!
 //! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
 //! escaped; no script and no address of anything outside the file.
-use super::charts::{cdf, colour, scatter};
+use super::charts::{cdf, colour, quality_scatter, scatter};
 use super::style::CSS;
 use super::table::{Policy, Table, tables};
 use super::timeline::push_timeline;
@@ -79,6 +79,15 @@ pub fn html(summary: &Summary) -> String {
     );
     out.push_str(&cdf(&summary.policies));
     out.push_str("</figure></section>\n</div>\n");
+    if let Some(chart) = quality_scatter(&summary.policies) {
+        out.push_str(
+            "<section><figure style=\"max-width:560px\"><h2>Cost against quality</h2>\
+             <figcaption>Lower right is better: what a month costs, and the share of completed requests whose answer is above \
+             the bar; a hollow dot is overloaded, † dropped work.</figcaption>\n",
+        );
+        out.push_str(&chart);
+        out.push_str("</figure></section>\n");
+    }
     push_timeline(&mut out, summary);
     push_bill(&mut out, summary);
     push_inside(&mut out, summary);
@@ -243,6 +252,10 @@ fn push_definitions(out: &mut String) {
         ("Window", "First to last arrival. Work after it is served and counts in latencies, but does not lengthen it."),
         ("Requests, tokens /s", "Completed requests and their output tokens, per second of the window."),
         ("Goodput", "Requests that met every part of the SLO, as a share of all requests that arrived."),
+        (
+            "Quality",
+            "Share of completed requests whose final answer is above the bar, by the qualities that the experiment gives; answers of places without one are left out.",
+        ),
         ("Failed", "Includes timed out; rejected and cancelled are apart."),
         (
             "Month",

@@ -115,6 +115,13 @@ pub fn tables(summary: &Summary) -> Tables {
     if policies.iter().any(|p| p.tpot_p99_s.is_some_and(|v| v < WHOLE_S)) {
         legend.push("TPOT 0: answers come whole, so nothing passes between their tokens; never marked best".into());
     }
+    if policies.iter().any(|p| p.quality_served.is_some()) {
+        legend.push(
+            "quality: share of completed requests whose answer is above the bar, where that is known; bounds do not look \
+             at it"
+                .into(),
+        );
+    }
     legend.push(
         "Bounds: no policy on the same fleet delivers the same for less, or sooner; queues, batching conflicts, whole \
          requests and rate limits are left out, so the best may lie above"
@@ -216,6 +223,18 @@ fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
         full: percent,
         compact: percent,
     });
+    if policies.iter().any(|p| p.quality_served.is_some()) {
+        specs.push(Spec {
+            short: ["qual", "ity", "%"],
+            long: "quality",
+            unit: "%",
+            best: Some(Better::Higher),
+            streamed: false,
+            get: |p| p.quality_served,
+            full: rounded_percent,
+            compact: rounded_percent,
+        });
+    }
     specs
 }
 
@@ -295,6 +314,12 @@ fn four(v: f64) -> String {
     }
 }
 
+/// A share in percent, to the nearest tenth: 68.08 % is 68.1, as it is published.
+fn rounded_percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    if percent < 99.95 { format!("{percent:.1}") } else { "100".into() }
+}
+
 fn four_count(v: f64) -> String {
     match v {
         v if v < 9_999.5 => format!("{v:.0}"),
@@ -363,6 +388,19 @@ mod tests {
         let t = tables(&s);
         assert_eq!((best_in(&t.service, "TPOT p50"), best_in(&t.service, "TPOT p99")), (vec![1], vec![1]));
         assert!(t.legend.iter().any(|line| line.starts_with("TPOT 0")), "{:?}", t.legend);
+    }
+
+    #[test]
+    fn quality_is_a_column_only_where_it_is_known() {
+        let mut s = sample();
+        let at = |t: &Tables| t.service.columns.iter().position(|c| c.long == "quality");
+        assert_eq!(at(&tables(&s)), None);
+        s.policies.iter_mut().zip([0.680_81, 1.0]).for_each(|(p, q)| p.quality_served = Some(q));
+        let t = tables(&s);
+        let at = at(&t).unwrap();
+        let cells: Vec<&str> = t.service.rows.iter().map(|row| row[at].short.as_str()).collect();
+        assert_eq!(cells[..3], ["68.1", "100", "–"]);
+        assert!(t.legend.iter().any(|line| line.starts_with("quality: ")));
     }
 
     #[test]

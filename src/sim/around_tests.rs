@@ -130,6 +130,7 @@ fn world(pools: Vec<PoolSpec>, endpoints: Vec<EndpointSpec>, resilience: Resilie
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
+        answers: Vec::new(),
     }
 }
 

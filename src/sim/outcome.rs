@@ -4,7 +4,7 @@ use super::attempts::{InFlight, Target};
 use super::world::World;
 use crate::gateway::{Feedback, HealthEvent};
 use crate::types::{
-    AttemptId, AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink,
+    AttemptId, AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink, Request,
     RequestRecord, SimTime, Source, Usd,
 };
 
@@ -242,6 +242,12 @@ impl<S: RecordSink> World<'_, S> {
             && within(slo_ttft, ttft.map(|t| t.0))
             && within(slo_tpot, tpot)
             && within(slo_e2e, Some(e2e.0));
+        let above_bar = match flight.last_backend {
+            Some(backend) if outcome == Outcome::Completed && !self.spec.answers.is_empty() => {
+                self.above_bar(backend, &flight.request)
+            }
+            _ => None,
+        };
         self.stats.ended = self.stats.ended.max(at);
         self.sink.request(&RequestRecord {
             index: request.index,
@@ -263,8 +269,18 @@ impl<S: RecordSink> World<'_, S> {
             preemptions: flight.preemptions,
             cost: flight.cost,
             met_slo,
+            above_bar,
         });
         source.finished(request.session, at, outcome);
+    }
+
+    /// Whether a place's answer to a request is above the bar, where that is known.
+    fn above_bar(&self, backend: BackendKind, request: &Request) -> Option<bool> {
+        let spot = match backend {
+            BackendKind::Pool(p) => p as usize,
+            BackendKind::Endpoint(e) => self.spec.pools.len() + e as usize,
+        };
+        self.spec.answers[spot].as_ref()?.above_bar(request.index, request.arrival)
     }
 
     /// The objectives of a request: a class that tolerates a wait has its own.

@@ -10,6 +10,7 @@ mod compare;
 mod detect;
 mod fit;
 mod generate;
+mod quality;
 pub mod read;
 mod replay;
 mod retime;
@@ -28,6 +29,7 @@ pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use detect::{Format, detect};
 pub use fit::{Fitted, fit, to_toml};
 pub use generate::{ArrivalTimes, Generator};
+pub use quality::QualityTable;
 pub use read::{
     GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
 };

@@ -2,6 +2,9 @@
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};
 
+/// Characters of a token, where nobody says otherwise: the rule of thumb that readers of text have, too.
+const CHARS_PER_TOKEN: f64 = 4.0;
+
 /// What the numbers of a column of times count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum TimeUnit {
@@ -44,16 +47,23 @@ pub struct TimeColumn {
     pub unit: TimeUnit,
 }
 
-/// Names of a file's columns (or JSON keys). A request's tokens are needed; without arrivals the trace has none.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Names of a file's columns (or JSON keys). A request's tokens are needed, or what stands for them; without arrivals the
+/// trace has none.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnMap {
     /// Arrival.
     pub arrival: Option<TimeColumn>,
-    /// Prompt tokens.
-    pub prompt_tokens: String,
-    /// Output tokens.
-    pub output_tokens: String,
+    /// Prompt tokens; or `prompt_chars`.
+    pub prompt_tokens: Option<String>,
+    /// Output tokens; or `answer_tokens`.
+    pub output_tokens: Option<String>,
+    /// Characters of the prompt, where its tokens are not known.
+    pub prompt_chars: Option<String>,
+    /// Characters of a token, for `prompt_chars`: 4 unless given. Tokens are rounded up.
+    pub chars_per_token: Option<f64>,
+    /// Output tokens of every request, where none are known.
+    pub answer_tokens: Option<u32>,
     /// Tenant: any text, numbered from 1 in order of first appearance.
     pub tenant: Option<String>,
     /// Session: any text, numbered in order of first appearance.
@@ -88,6 +98,20 @@ impl ColumnMap {
             let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
             format!("{name}:{line}: {}; a column map names columns, see traces/README.md", e.message())
         })?;
+        let fault = |what: &str| Err(format!("{name}:1: {what}; a column map names columns, see traces/README.md"));
+        if map.prompt_tokens.is_some() == map.prompt_chars.is_some() {
+            return fault("give exactly one of prompt_tokens and prompt_chars");
+        }
+        if map.output_tokens.is_some() == map.answer_tokens.is_some() {
+            return fault("give exactly one of output_tokens and answer_tokens");
+        }
+        match map.chars_per_token {
+            Some(_) if map.prompt_chars.is_none() => return fault("chars_per_token goes with prompt_chars"),
+            Some(n) if !(n.is_finite() && n > 0.0) => {
+                return fault(&format!("chars_per_token is {n}; it must be above 0"));
+            }
+            _ => {}
+        }
         for (key, time) in [("think", &map.think), ("ttft", &map.ttft), ("e2e", &map.e2e)] {
             if time.as_ref().is_some_and(|t| t.unit == TimeUnit::Iso8601) {
                 return Err(format!("{name}:1: {key} has the unit iso8601; a duration must be in s, ms, us or ns"));
@@ -96,11 +120,31 @@ impl ColumnMap {
         Ok(map)
     }
 
+    /// Tokens that so many characters are taken to be.
+    pub fn tokens_of(&self, chars: u32) -> u32 {
+        libm::ceil(f64::from(chars) / self.chars_a_token()).clamp(1.0, f64::from(u32::MAX)) as u32
+    }
+
+    fn chars_a_token(&self) -> f64 {
+        self.chars_per_token.unwrap_or(CHARS_PER_TOKEN)
+    }
+
+    /// What tokens are taken to be that the file does not have, in words.
+    pub fn notes(&self) -> Vec<String> {
+        let prompt = self
+            .prompt_chars
+            .as_ref()
+            .map(|column| format!("prompt tokens are an assumption: {column} / {}, rounded up", self.chars_a_token()));
+        let output = self.answer_tokens.map(|n| format!("output tokens are an assumption: {n} each"));
+        prompt.into_iter().chain(output).collect()
+    }
+
     /// The columns it names, each with its key here; times are at the end.
     pub fn columns(&self) -> Vec<(&'static str, &str)> {
         let plain = [
-            ("prompt_tokens", Some(&self.prompt_tokens)),
-            ("output_tokens", Some(&self.output_tokens)),
+            ("prompt_tokens", self.prompt_tokens.as_ref()),
+            ("prompt_chars", self.prompt_chars.as_ref()),
+            ("output_tokens", self.output_tokens.as_ref()),
             ("tenant", self.tenant.as_ref()),
             ("session", self.session.as_ref()),
             ("class", self.class.as_ref()),

@@ -185,6 +185,8 @@ pub struct RequestRecord {
     pub cost: Usd,
     /// Whether it met every part of the SLO.
     pub met_slo: bool,
+    /// Whether its answer is above the bar; `None` where that is not known, or where it was not completed.
+    pub above_bar: Option<bool>,
 }
 
 /// Gaps between successive tokens: `steps` steps in a row, each of which closes `tokens` gaps of one length. Step `i`

@@ -19,6 +19,7 @@ mod perf;
 #[cfg(feature = "frames")]
 mod policies;
 mod program;
+mod quality;
 #[cfg(feature = "frames")]
 mod support;
 #[cfg(feature = "frames")]

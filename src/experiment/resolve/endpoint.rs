@@ -31,7 +31,23 @@ impl Resolver<'_> {
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
-        self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
+        if e.price.is_none() {
+            self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
+        }
+        let price = match &e.price {
+            Some(own) => quality::own_price(&key, own)?,
+            None => Price {
+                input: row.input,
+                output: row.output,
+                cached_input: row.cached_input,
+                long_context: row.long_context_threshold_tokens.map(|threshold_tokens| LongContext {
+                    threshold_tokens,
+                    input: row.long_input.unwrap_or(row.input),
+                    output: row.long_output.unwrap_or(row.output),
+                    cached_input: row.long_cached_input.or(row.cached_input),
+                }),
+            },
+        };
         let mut limits = match &e.limits {
             Some(l) => self.limits(&key, l, &e.catalog)?,
             None => Limits::NONE,
@@ -63,17 +79,7 @@ impl Resolver<'_> {
             error_rate,
             overload_rate,
             outages: None,
-            price: Price {
-                input: row.input,
-                output: row.output,
-                cached_input: row.cached_input,
-                long_context: row.long_context_threshold_tokens.map(|threshold_tokens| LongContext {
-                    threshold_tokens,
-                    input: row.long_input.unwrap_or(row.input),
-                    output: row.long_output.unwrap_or(row.output),
-                    cached_input: row.long_cached_input.or(row.cached_input),
-                }),
-            },
+            price,
             account,
             limits,
             squeezes: Vec::new(),
@@ -88,6 +94,6 @@ impl Resolver<'_> {
             (price.input, price.output) = (TokenPrice(0), TokenPrice(0));
             (price.cached_input, price.long_context) = (None, None);
         }
-        Ok(ResolvedEndpoint { name: name.into(), spec, hourly: provisioned.map(|(hourly, _)| hourly) })
+        Ok(ResolvedEndpoint { name: name.into(), spec, hourly: provisioned.map(|(hourly, _)| hourly), answers: None })
     }
 }

@@ -31,6 +31,7 @@ fn given(p: &PolicySection) -> Vec<(&'static str, Parts)> {
         ("cost_aware", p.cost_aware.as_ref().map(|_| parts_of("cost_aware"))),
         ("budget_paced", p.budget_paced.as_ref().map(Expand::parts)),
         ("route_llm_threshold", p.route_llm_threshold.as_ref().map(Expand::parts)),
+        ("oracle_quality", p.oracle_quality.as_ref().map(Expand::parts)),
     ];
     all.into_iter().filter_map(|(name, parts)| Some((name, parts?))).collect()
 }
@@ -85,6 +86,7 @@ impl Resolver<'_> {
         let known = Known {
             replicas: kept.iter().map(|(_, n)| *n).collect(),
             endpoints: bought.iter().map(|e| endpoints[*e].name.clone()).collect(),
+            quality: quality::known(pools, endpoints),
             ..known.clone()
         };
         let preset = given.pop();
@@ -98,6 +100,10 @@ impl Resolver<'_> {
             Some(s) => Some(scrape(&format!("{key}.scrape"), s)?),
             None => None,
         };
+        let used = kept.iter().filter(|(_, replicas)| *replicas > 0).map(|(i, _)| &pools[*i]);
+        let mut places: Vec<(&str, bool)> = used.map(|p| (p.name.as_str(), p.answers.is_some())).collect();
+        places.extend(bought.iter().map(|e| (endpoints[*e].name.as_str(), endpoints[*e].answers.is_some())));
+        self.unknown_quality(name, &places);
         let routing = Routing::Pipeline(assembled.pipeline);
         let gateway = self.gateway(name, p, &gateway::Places { pools, endpoints, kept: &kept, bought: &bought })?;
         Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing, scrape, gateway })
@@ -150,7 +156,7 @@ fn of_preset(key: &str, preset: &str, own_rules: usize, fault: &str) -> String {
         return format!("{key}.{fault}");
     }
     let mut last = at.rsplit('.').next().unwrap_or(at);
-    if let Some(start) = ["weights", "classes"].into_iter().find_map(|list| at.find(list)) {
+    if let Some(start) = ["weights", "classes", "predictor"].into_iter().find_map(|list| at.find(list)) {
         last = &at[start..];
     }
     let whole = last == preset || last == "scorers" || last.starts_with("rules[");

@@ -160,6 +160,7 @@ impl Resolver<'_> {
             facts: BackendFacts { internal: true, capability: model.capability(), max_context_tokens: max_model_len },
             step_time,
             kernel_files,
+            answers: None,
             plan,
             engine,
         })

@@ -2,7 +2,8 @@
 //! under way; what no own replica may serve goes to the cheapest endpoint, whatever the rule.
 use super::{Expand, Preset, by, rule, weights};
 use crate::gateway::parts::{
-    BaseloadSection, BudgetSection, DailySection, FullSection, NeedSection, Parts, PickerSection, RuleSection,
+    BaseloadSection, BudgetSection, DailySection, FullSection, NeedSection, OracleSection, Parts, PickerSection,
+    PredictorSection, RuleSection,
 };
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -164,6 +165,9 @@ pub struct RouteLlmThresholdSection {
     /// Samples of classes that have their own; none unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub classes: IndexMap<String, Vec<f64>>,
+    /// Instead of win rates, a score that tells with a stated quality who needs the strong model; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<PredictorSection>,
 }
 
 fn even() -> Vec<f64> {
@@ -175,8 +179,37 @@ impl Expand for RouteLlmThresholdSection {
         let need = NeedSection {
             threshold: self.threshold,
             strong_share: self.strong_share,
-            win_rates: self.win_rates.clone(),
+            // With a predictor nothing is drawn of them; those that somebody gave are refused there.
+            win_rates: Some(self.win_rates.clone()).filter(|w| self.predictor.is_none() || *w != even()),
             classes: self.classes.clone(),
+            predictor: self.predictor.clone(),
+            oracle: None,
+        };
+        fewest(vec![RuleSection { need: Some(need), ..rule(&self.to) }])
+    }
+}
+
+/// Sends there what only the strong model answers above the bar: what no router can know, as a bound for those that predict.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OracleQualitySection {
+    /// The strong model: the name of an endpoint or a pool.
+    pub to: String,
+    /// Whose answer it is otherwise: a pool or an endpoint; the policy's only other one unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weak: Option<String>,
+}
+
+impl Expand for OracleQualitySection {
+    fn parts(&self) -> Parts {
+        let oracle = Some(OracleSection { weak: self.weak.clone() });
+        let need = NeedSection {
+            threshold: None,
+            strong_share: None,
+            win_rates: None,
+            classes: IndexMap::new(),
+            predictor: None,
+            oracle,
         };
         fewest(vec![RuleSection { need: Some(need), ..rule(&self.to) }])
     }
@@ -212,7 +245,11 @@ fn budget_paced() -> Parts {
 }
 fn route_llm() -> Parts {
     let (strong_share, win_rates, classes) = (Some(0.2), even(), IndexMap::new());
-    RouteLlmThresholdSection { to: "frontier".into(), threshold: None, strong_share, win_rates, classes }.parts()
+    let to = "frontier".into();
+    RouteLlmThresholdSection { to, threshold: None, strong_share, win_rates, classes, predictor: None }.parts()
+}
+fn oracle_quality() -> Parts {
+    OracleQualitySection { to: "frontier".into(), weak: Some("chat".into()) }.parts()
 }
 
 pub const PRESETS: &[Preset] = &[
@@ -265,5 +302,12 @@ pub const PRESETS: &[Preset] = &[
                  drawn, once a request",
         sees: "the drawn win rate",
         parts: route_llm,
+    },
+    Preset {
+        name: "oracle_quality",
+        title: "what only the strong model answers above the bar goes there",
+        source: OURS,
+        sees: "what both models would answer, which no router can know: a bound",
+        parts: oracle_quality,
     },
 ];

@@ -13,7 +13,8 @@ mod vllm;
 
 pub use dynamo::DynamoKvSection;
 pub use hybrid::{
-    BaseloadSplitSection, BudgetPacedSection, OverflowSection, RouteLlmThresholdSection, TimeOfDaySection,
+    BaseloadSplitSection, BudgetPacedSection, OracleQualitySection, OverflowSection, RouteLlmThresholdSection,
+    TimeOfDaySection,
 };
 pub use litellm::LitellmShuffleSection;
 pub use plain::Empty;

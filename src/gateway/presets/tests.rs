@@ -1,6 +1,6 @@
 //! Every preset of the registry, and what the routers that they are named for do with the specification's vectors.
 use super::*;
-use crate::gateway::testing::{Bench, ask, prompt};
+use crate::gateway::testing::{Bench, ask, prompt, qualities};
 use crate::gateway::{Decision, Known, Pipeline, Policy};
 use crate::types::{Load, SimTime};
 
@@ -11,6 +11,7 @@ fn known() -> Known {
         endpoints: vec!["frontier".into()],
         classes: vec!["default".into()],
         slo_ttft: Some(SimTime::from_secs(2)),
+        quality: qualities(&[("chat", 0.6), ("frontier", 0.9)]),
     }
 }
 

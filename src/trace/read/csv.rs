@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// A quote that does not close, or text beside one.
-pub(super) fn split(record: &str, fields: &mut Vec<String>) -> Result<(), String> {
+pub(in crate::trace) fn split(record: &str, fields: &mut Vec<String>) -> Result<(), String> {
     fields.clear();
     if !record.contains('"') {
         fields.extend(record.split(',').map(|f| f.trim().to_string()));

@@ -301,7 +301,10 @@ fn any_table_is_read_by_a_column_map() {
     }
     for (text, want) in [
         ("prompt_tokens = \"a\"\noutput = \"b\"\n", "m:2: unknown field `output`"),
-        ("prompt_tokens = \"a\"\n", "m:1: missing field `output_tokens`"),
+        ("prompt_tokens = \"a\"\n", "m:1: give exactly one of output_tokens and answer_tokens"),
+        ("prompt_chars = \"a\"\nprompt_tokens = \"b\"\nanswer_tokens = 1", "m:1: give exactly one of prompt_tokens"),
+        ("prompt_tokens = \"a\"\nanswer_tokens = 1\nchars_per_token = 3.0", "m:1: chars_per_token goes with"),
+        ("prompt_chars = \"a\"\nanswer_tokens = 1\nchars_per_token = 0.0", "m:1: chars_per_token is 0"),
         (
             "prompt_tokens = \"a\"\noutput_tokens = \"b\"\ne2e = { column = \"c\", unit = \"iso8601\" }",
             "m:1: e2e has the unit",
@@ -310,6 +313,31 @@ fn any_table_is_read_by_a_column_map() {
         let error = ColumnMap::parse(text, "m").unwrap_err();
         assert!(error.starts_with(want) && error.contains(';'), "{error}");
     }
+}
+
+#[test]
+fn tokens_that_a_table_does_not_have_are_assumed_and_said() {
+    let map = "prompt_chars = \"chars\"\nanswer_tokens = 7\n";
+    let map = ColumnMap::parse(map, "map.toml").unwrap();
+    for text in ["x,chars\r\na,111\r\nb,96\r\nc,0\r\n", "{\"chars\":111}\n{\"chars\":96}\n{\"chars\":0}\n"] {
+        let how = How { format: None, columns: Some((&map, "map.toml")), classes: Classes::any() };
+        let mut opened = open_with(Box::new(Cursor::new(text.as_bytes().to_vec())), "t", &how).unwrap();
+        let all = crate::trace::collect(&mut *opened.entries).unwrap();
+        let tokens: Vec<(u32, u32)> = all.iter().map(|e| (e.prompt_tokens, e.output_tokens)).collect();
+        assert_eq!(tokens, [(28, 7), (24, 7), (1, 7)]);
+        let notes = opened.entries.notes().join("; ");
+        assert!(
+            notes.contains("chars / 4, rounded up") && notes.contains("output tokens are an assumption: 7"),
+            "{notes}"
+        );
+    }
+    let error = open_with(
+        Box::new(Cursor::new(b"x,y\n1,2\n".to_vec())),
+        "t",
+        &How { format: None, columns: Some((&map, "map.toml")), classes: Classes::any() },
+    )
+    .map(|mut o| crate::trace::collect(&mut *o.entries).unwrap_err());
+    assert!(error.unwrap().contains("column `chars`, which map.toml names for prompt_chars, is not there"));
 }
 
 #[test]

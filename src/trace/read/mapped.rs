@@ -77,7 +77,10 @@ impl Mapped {
     }
 
     fn fill(&mut self, row: &Row, entry: &mut Entry) -> Result<(), String> {
-        let number = |column: &String| tokens(&row.of(column)?, column);
+        let number = |column: &Option<String>| match column {
+            Some(column) => tokens(&row.of(column)?, column).map(Some),
+            None => Ok(None),
+        };
         let optional = |column: &Option<String>| {
             let text = row.optional(column.as_ref())?;
             text.map(|t| tokens(&t, column.as_deref().unwrap_or(""))).transpose()
@@ -103,8 +106,9 @@ impl Mapped {
                 ns(&text, time)?
             };
         }
-        entry.prompt_tokens = number(&map.prompt_tokens)?;
-        entry.output_tokens = number(&map.output_tokens)?;
+        let prompt = number(&map.prompt_tokens)?;
+        entry.prompt_tokens = prompt.or(number(&map.prompt_chars)?.map(|chars| map.tokens_of(chars))).unwrap_or(0);
+        entry.output_tokens = number(&map.output_tokens)?.or(map.answer_tokens).unwrap_or(0);
         if let Some(name) = row.optional(map.tenant.as_ref())? {
             entry.tenant =
                 u32::try_from(self.tenants.number(&name) + 1).map_err(|_| "over 2^32 tenants; no more fit")?;
@@ -153,7 +157,8 @@ impl Rows for Mapped {
             let object: serde_json::Map<String, Value> = super::parse::json(line, "one object a line")?;
             let there: Vec<&str> = object.keys().map(String::as_str).collect();
             // Keys that only some lines have are optional ones.
-            let needed = [Some(&self.map.prompt_tokens), Some(&self.map.output_tokens)];
+            let m = &self.map;
+            let needed = [m.prompt_tokens.as_ref(), m.prompt_chars.as_ref(), m.output_tokens.as_ref()];
             let arrival = self.map.arrival.as_ref().map(|t| &t.column);
             if needed.into_iter().flatten().chain(arrival).any(|c| !object.contains_key(c.as_str())) {
                 self.missing(|c| object.contains_key(c), &there.join(", "))?;
@@ -190,6 +195,6 @@ impl Rows for Mapped {
         let tenants =
             (tenants > 0).then(|| format!("{tenants} tenants are numbered from 1 in order of first appearance"));
         let unzoned = self.unzoned.then(|| "times without a zone are taken as UTC".to_string());
-        tenants.into_iter().chain(unzoned).collect()
+        tenants.into_iter().chain(unzoned).chain(self.map.notes()).collect()
     }
 }

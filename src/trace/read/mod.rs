@@ -27,6 +27,7 @@ mod vllm_bench;
 
 use super::{Format, detect};
 use crate::types::{Classes, Clock, ColumnMap, Entries, Entry, IdSet};
+pub(super) use csv::split as split_csv;
 pub use lines::Lines;
 use parse::{checked, zero_outputs};
 pub use servegen::{GapFamily, ServeGenClient, ServeGenLengths, ServeGenWindow};
