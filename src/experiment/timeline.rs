@@ -132,6 +132,7 @@ mod tests {
             preemptions: 0,
             cost: Usd::ZERO,
             met_slo,
+            above_bar: None,
         }
     }
 
