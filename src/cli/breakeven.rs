@@ -100,7 +100,10 @@ fn check(args: &Args) -> Result<(), String> {
     }
     let grid = breakeven::volumes(args.from, args.to, args.points);
     if grid.windows(2).any(|w| w[0] >= w[1]) {
-        return Err(format!("--points {}: too many between {} and {}; volumes have four digits", args.points, args.from, args.to));
+        return Err(format!(
+            "--points {}: too many between {} and {}; volumes have four digits",
+            args.points, args.from, args.to
+        ));
     }
     Ok(())
 }
@@ -127,7 +130,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Form::Table => {
             printer::out(&report::breakeven_terminal(&found));
             if let (Some(out), false) = (written, args.quiet) {
-                printer::out(&format!("\nResult: {}\nReport: {}", out.join(MARK).display(), out.join("breakeven.html").display()));
+                printer::out(&format!(
+                    "\nResult: {}\nReport: {}",
+                    out.join(MARK).display(),
+                    out.join("breakeven.html").display()
+                ));
             }
         }
     }

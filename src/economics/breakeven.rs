@@ -97,9 +97,8 @@ impl Gap {
         let naive = pico(rates.naive_usd_per_month(work.output_tokens_per_s));
         let own_naive = pico(rates.naive_usd_per_month(work.own_output_tokens_per_s));
         // Rent of the share of a fleet that is busy with so much.
-        let rent_of = |work: f64, at: f64| {
-            rates.usd_per_hour * HOURS_PER_MONTH as f64 * if work > 0.0 { work / at } else { 0.0 }
-        };
+        let rent_of =
+            |work: f64, at: f64| rates.usd_per_hour * HOURS_PER_MONTH as f64 * if work > 0.0 { work / at } else { 0.0 };
         let decode = rent_of(work.own_output_tokens_per_s, rates.kv_limited_tokens_per_s);
         let prompts = rent_of(work.own_prompt_tokens_per_s, rates.prompt_tokens_per_s);
         let mean = decode + prompts;

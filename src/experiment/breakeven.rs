@@ -424,9 +424,7 @@ impl<'a> Search<'a> {
             let points: Vec<Result<LinePoint, RunError>> = points.collect();
             points
                 .into_iter()
-                .map(|p| {
-                    p.map(|p| Offer { meets: p.meets_slo, goodput: p.goodput_share, usd: p.usd_per_month })
-                })
+                .map(|p| p.map(|p| Offer { meets: p.meets_slo, goodput: p.goodput_share, usd: p.usd_per_month }))
                 .collect::<Result<Vec<Offer>, RunError>>()
         })?;
         self.sized(line, volume, n, &seen)

@@ -39,7 +39,13 @@ pub(super) fn volume_text(volume: f64) -> String {
 
 /// A volume with three digits.
 fn about(volume: f64) -> String {
-    let digits = if volume < 1.0 { 3 } else if volume < 10.0 { 2 } else { 1 };
+    let digits = if volume < 1.0 {
+        3
+    } else if volume < 10.0 {
+        2
+    } else {
+        1
+    };
     format!("x{volume:.digits$}")
 }
 
@@ -209,8 +215,7 @@ fn pair(b: &BreakEven, [(i, first), (j, second)]: [(usize, Kind); 2]) -> String 
     if let [] = found[..] {
         let (Some(low), Some(high)) = (low, high) else { return String::new() };
         let usd = |p: &Point, at: usize| p.lines[at].usd_per_month;
-        let (cheap, dear, at, other) =
-            if usd(high, i) <= usd(high, j) { (&a, &z, i, j) } else { (&z, &a, j, i) };
+        let (cheap, dear, at, other) = if usd(high, i) <= usd(high, j) { (&a, &z, i, j) } else { (&z, &a, j, i) };
         return format!(
             "{a} and {z} do not cross between {} and {}: {cheap} costs less at each of the {} volumes (at {} US$ {} a \
              month against {} of {dear}).",
@@ -259,15 +264,25 @@ fn misses(b: &BreakEven, at: usize, kind: Kind) -> Option<String> {
     } else if missing.len() == 1 {
         format!("at {}", volume_text(first.volume))
     } else {
-        format!("at {} of {} volumes from {} to {}", missing.len(), b.points.len(), volume_text(first.volume), volume_text(last.volume))
+        format!(
+            "at {} of {} volumes from {} to {}",
+            missing.len(),
+            b.points.len(),
+            volume_text(first.volume),
+            volume_text(last.volume)
+        )
     };
     let why = if kind == Kind::Api { "" } else { ", whatever its size" };
-    Some(format!("{} misses the SLO {places}{why} ({goodput} good): its cost is not that of the same service.", name(b, kind)))
+    Some(format!(
+        "{} misses the SLO {places}{why} ({goodput} good): its cost is not that of the same service.",
+        name(b, kind)
+    ))
 }
 
 fn naive(b: &BreakEven) -> Option<String> {
     let n = &b.naive;
-    let (usd, full, held) = (n.own_usd_per_million_output_tokens?, n.full_batch_tokens_per_s?, n.kv_limited_tokens_per_s?);
+    let (usd, full, held) =
+        (n.own_usd_per_million_output_tokens?, n.full_batch_tokens_per_s?, n.kv_limited_tokens_per_s?);
     let mut text = format!(
         "Naive: full batches give {} output tokens a second and fleet as in the file, {} in batches that its KV cache \
          holds, so that a million output tokens cost US$ {usd:.2}",

@@ -49,9 +49,8 @@ pub fn breakeven_page(b: &BreakEven) -> String {
 }
 
 fn push_chart(out: &mut String, b: &BreakEven) {
-    let of_point = |p: &Point| -> Vec<f64> {
-        p.lines.iter().map(|l| l.usd_per_month).chain(p.naive_own_usd_per_month).collect()
-    };
+    let of_point =
+        |p: &Point| -> Vec<f64> { p.lines.iter().map(|l| l.usd_per_month).chain(p.naive_own_usd_per_month).collect() };
     let all: Vec<f64> = b.points.iter().flat_map(of_point).filter(|usd| *usd > 0.0).collect();
     let (low, high) = (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(0.0, f64::max));
     let (Some(first), Some(last)) = (b.points.first(), b.points.last()) else { return };
@@ -115,7 +114,9 @@ fn push_chart(out: &mut String, b: &BreakEven) {
     }
     out.push_str("</svg>\n");
     out.push_str(&keys);
-    out.push_str("</div>\n<p class=\"legend\">Filled dots meet the SLO, hollow ones miss it; rings are crossings.</p>\n");
+    out.push_str(
+        "</div>\n<p class=\"legend\">Filled dots meet the SLO, hollow ones miss it; rings are crossings.</p>\n",
+    );
 }
 
 fn push_lines(out: &mut String, b: &BreakEven) {

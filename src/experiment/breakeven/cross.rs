@@ -67,9 +67,10 @@ impl Search<'_> {
                 before = Some((*volume, sign));
             }
         }
-        let found = changes.par_iter().with_max_len(1).map(|(pair, low, high)| {
-            self.bisect(*pair, *low, *high, options.tolerance)
-        });
+        let found = changes
+            .par_iter()
+            .with_max_len(1)
+            .map(|(pair, low, high)| self.bisect(*pair, *low, *high, options.tolerance));
         found.collect::<Vec<Result<Crossing, RunError>>>().into_iter().collect()
     }
 

@@ -80,9 +80,9 @@ pub fn choose<'a>(exp: &'a Experiment, named: &Named<'_>) -> Result<[Option<&'a 
         chosen[kind as usize] = found;
     }
     for (i, kind) in Kind::ALL.into_iter().enumerate() {
-        let twin = Kind::ALL[i + 1..].iter().find(|other| {
-            matches!((chosen[i], chosen[**other as usize]), (Some(a), Some(b)) if a.name == b.name)
-        });
+        let twin = Kind::ALL[i + 1..]
+            .iter()
+            .find(|other| matches!((chosen[i], chosen[**other as usize]), (Some(a), Some(b)) if a.name == b.name));
         if let Some(twin) = twin {
             let name = chosen[i].map_or("", |p| p.name.as_str());
             let (a, b) = (kind.option(), twin.option());

@@ -188,12 +188,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Reads the trace as it is, whatever becomes of its requests.
-fn read(
-    exp: &Experiment,
-    origin: &TraceOrigin,
-    options: &SourceOptions,
-    stop: &AtomicBool,
-) -> Result<AtOne, RunError> {
+fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &AtomicBool) -> Result<AtOne, RunError> {
     let options = SourceOptions { play: Play::Open, ..options.clone() };
     let mut source = origin.open(&exp.class_names(), &options).map_err(RunError::Fault)?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);

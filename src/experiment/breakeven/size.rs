@@ -72,10 +72,7 @@ pub fn fewest<E>(guess: u32, target: f64, eval: &mut dyn FnMut(u32) -> Result<Fi
 
 /// The border between numbers that do not meet and those that do; else the number above which nothing got better, and what
 /// it gave.
-fn border<E>(
-    guess: u32,
-    ask: &mut dyn FnMut(u32) -> Result<(bool, Fit), E>,
-) -> Result<Result<u32, (u32, Fit)>, E> {
+fn border<E>(guess: u32, ask: &mut dyn FnMut(u32) -> Result<(bool, Fit), E>) -> Result<Result<u32, (u32, Fit)>, E> {
     let guess = guess.clamp(1, MOST);
     let (mut fails, mut meets);
     let (ok, mut last) = ask(guess)?;
@@ -145,10 +142,7 @@ impl Offer {
 ///
 /// # Errors
 /// Those of `eval`.
-pub fn cheapest<E>(
-    range: (u32, u32),
-    eval: &mut dyn FnMut(&[u32]) -> Result<Vec<Offer>, E>,
-) -> Result<u32, E> {
+pub fn cheapest<E>(range: (u32, u32), eval: &mut dyn FnMut(&[u32]) -> Result<Vec<Offer>, E>) -> Result<u32, E> {
     let (low, high) = (range.0.max(1), range.1.max(range.0).max(1));
     let mut seen: BTreeMap<u32, Offer> = BTreeMap::new();
     let best = |seen: &BTreeMap<u32, Offer>| {
@@ -199,7 +193,8 @@ mod tests {
         let found = fewest::<()>(guess, 0.99, &mut |n| {
             asked.push(n);
             let share = (f64::from(n) / f64::from(need)).min(1.0);
-            Ok(Fit { goodput: share * 0.995, served: share, drain_s: 9.0, overloaded: share < 0.8 })
+            let goodput = if n >= need { 0.995 } else { share * 0.98 };
+            Ok(Fit { goodput, served: share, drain_s: 9.0, overloaded: share < 0.8 })
         });
         (found.unwrap(), asked)
     }
@@ -248,7 +243,10 @@ mod tests {
         };
         assert_eq!(cheapest((1, 6), hills), Ok(4));
         let none = &mut |ns: &[u32]| -> Result<Vec<Offer>, ()> {
-            Ok(ns.iter().map(|n| Offer { meets: false, goodput: 0.5f64.min(f64::from(*n) / 8.0), usd: f64::from(*n) }).collect())
+            Ok(ns
+                .iter()
+                .map(|n| Offer { meets: false, goodput: 0.5f64.min(f64::from(*n) / 8.0), usd: f64::from(*n) })
+                .collect())
         };
         assert_eq!(cheapest((1, 8), none), Ok(4), "the nearest to the SLO, and of those the cheapest");
     }
