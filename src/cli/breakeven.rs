@@ -21,10 +21,10 @@ pub struct Args {
     /// Policy of the all-API line [default: the first that keeps no replicas]
     #[arg(long, value_name = "POLICY")]
     api: Option<String>,
-    /// Policy of the all-self-hosted line [default: the first that buys by no choice]
+    /// Policy of the all-self-hosted line [default: the first that buys only what it must]
     #[arg(long, value_name = "POLICY")]
     own: Option<String>,
-    /// Policy of the hybrid line [default: the first other that keeps replicas]
+    /// Policy of the hybrid line [default: the first that buys by choice]
     #[arg(long, value_name = "POLICY")]
     hybrid: Option<String>,
     /// Lowest volume, times the trace's

@@ -25,7 +25,7 @@ pub struct FleetRates {
 /// What own GPUs were asked to do, means over the window, a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OwnWork {
-    /// Output tokens of all requests, wherever they were answered.
+    /// Output tokens of all requests of the trace, wherever they are answered.
     pub output_tokens_per_s: f64,
     /// Of these, answered by own GPUs.
     pub own_output_tokens_per_s: f64,

@@ -8,6 +8,7 @@
 mod cross;
 mod lines;
 mod measure;
+mod result;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -15,21 +16,18 @@ mod tests;
 pub use cross::Crossing;
 pub use lines::{Kind, Named, choose};
 pub use measure::{AtOne, Bench, Measured};
+pub use result::{BreakEven, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
 
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;
-use super::summary::{PoolUse, SloSummary};
-use crate::economics::{self, FleetRates, Gap, LineKind, OwnBill};
+use super::summary::SloSummary;
+use crate::economics::{self, FleetRates, Gap, OwnBill, OwnWork};
 use crate::types::Usd;
 use rayon::prelude::*;
-use serde::Serialize;
 use size::{Fit, Offer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// Version of `breakeven.json`.
-pub const FORMAT: u32 = 1;
 
 /// What to compare.
 pub struct Options<'a> {
@@ -49,152 +47,6 @@ pub struct Options<'a> {
     pub done: &'a AtomicU64,
     /// Set to stop.
     pub stop: &'a AtomicBool,
-}
-
-/// What a break-even found; `breakeven.json` is this.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BreakEven {
-    /// Format version, [`FORMAT`].
-    pub format: u32,
-    /// The experiment's name.
-    pub name: String,
-    /// The question it asks.
-    pub question: String,
-    /// Its seed.
-    pub seed: u64,
-    /// Requests at x1.
-    pub requests: u64,
-    /// First to last arrival at x1, seconds.
-    pub window_s: f64,
-    /// Requests a second at x1.
-    pub requests_per_s: f64,
-    /// What a good answer is.
-    pub slo: SloSummary,
-    /// Share of requests that must be good.
-    pub target: f64,
-    /// How exactly crossings are found, as a share of the volume.
-    pub tolerance: f64,
-    /// The lines that there are, in the order all-API, all-self-hosted, hybrid.
-    pub lines: Vec<LineInfo>,
-    /// What a spreadsheet would say.
-    pub naive: Naive,
-    /// A point a volume, ascending.
-    pub points: Vec<Point>,
-    /// Where the cheaper one of two lines changes, by pair and volume.
-    pub crossings: Vec<Crossing>,
-    /// What a reader should know before trusting it.
-    pub warnings: Vec<String>,
-}
-
-/// A line of a break-even.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LineInfo {
-    /// Which.
-    pub kind: Kind,
-    /// The policy.
-    pub policy: String,
-    /// Pools whose replicas are sized.
-    pub pools: Vec<String>,
-    /// Endpoints it may buy from.
-    pub endpoints: Vec<String>,
-}
-
-/// Prices a token as a spreadsheet has them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Naive {
-    /// Own: US$ a million output tokens, rent an hour by the output tokens an hour of full batches.
-    pub own_usd_per_million_output_tokens: Option<f64>,
-    /// Own: US$ a month at x1.
-    pub own_usd_per_month: Option<f64>,
-    /// Output tokens a second of the own fleet in the file, in full batches.
-    pub full_batch_tokens_per_s: Option<f64>,
-    /// The same in batches that its KV cache holds.
-    pub kv_limited_tokens_per_s: Option<f64>,
-    /// The endpoint that is cheapest for the mean request.
-    pub endpoint: Option<String>,
-    /// Its list price of all tokens, US$ a month at x1.
-    pub api_usd_per_month: Option<f64>,
-}
-
-/// One volume.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Point {
-    /// Times today's volume.
-    pub volume: f64,
-    /// Requests a second.
-    pub requests_per_s: f64,
-    /// The lines, in the order of [`BreakEven::lines`].
-    pub lines: Vec<LinePoint>,
-    /// The naive own line, US$ a month.
-    pub naive_own_usd_per_month: Option<f64>,
-    /// The naive API line, US$ a month.
-    pub naive_api_usd_per_month: Option<f64>,
-    /// What the naive own line left out, where there is an all-self-hosted line.
-    pub gap: Option<GapRow>,
-}
-
-/// One line at one volume.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LinePoint {
-    /// Replicas of each pool.
-    pub pools: Vec<PoolUse>,
-    /// The whole bill, US$ a month.
-    pub usd_per_month: f64,
-    /// Of it GPUs.
-    pub gpu_usd_per_month: f64,
-    /// Of it what was bought.
-    pub api_usd_per_month: f64,
-    /// Of it people and on-call.
-    pub people_usd_per_month: f64,
-    /// Share of requests that met the SLO.
-    pub goodput_share: f64,
-    /// Whether so many did as must, and the queue did not grow.
-    pub meets_slo: bool,
-    /// Whether the queue still grew at the end.
-    pub overloaded: bool,
-    /// Time to first token, 99th percentile, seconds.
-    pub ttft_p99_s: Option<f64>,
-    /// Share of tokens served on own GPUs.
-    pub self_hosted_share: f64,
-    #[serde(skip)]
-    gap: Option<Gap>,
-    #[serde(skip)]
-    fit: Fit,
-}
-
-impl LinePoint {
-    /// Replicas in all.
-    pub fn replicas(&self) -> u32 {
-        self.pools.iter().map(|p| p.replicas).sum()
-    }
-    /// Replicas of the largest pool, by which a fleet is sized.
-    fn largest(&self) -> u32 {
-        self.pools.iter().map(|p| p.replicas).max().unwrap_or(0)
-    }
-}
-
-/// A [`Gap`], US$ a month.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "each is the field of `Gap`")]
-pub struct GapRow {
-    pub naive: f64,
-    pub packing: f64,
-    pub prompts: f64,
-    pub idle: f64,
-    pub headroom: f64,
-    pub bought: f64,
-    pub people: f64,
-    pub on_call: f64,
-    /// All of them: the own line.
-    pub total: f64,
-}
-
-impl GapRow {
-    fn of(gap: &Gap) -> GapRow {
-        let [naive, packing, prompts, idle, headroom, bought, people, on_call] =
-            gap.parts().map(|(_, usd)| usd.as_f64());
-        GapRow { naive, packing, prompts, idle, headroom, bought, people, on_call, total: gap.total().as_f64() }
-    }
 }
 
 /// Volumes from `from` to `to`, evenly spaced by factor, with four digits so that x1 is the trace itself.
@@ -329,7 +181,12 @@ impl<'a> Search<'a> {
             overloaded: s.overloaded,
         };
         let gap = match (line.kind, line.rates) {
-            (Kind::Own, Some(rates)) => Some(Gap::of(&rates, &work, &self.own_bill(policy, s.api_usd_per_month))),
+            (Kind::Own, Some(rates)) => {
+                // The naive line is straight: by the trace's tokens, not by those of this volume's draw.
+                let at_one = &self.bench.at_one;
+                let work = OwnWork { output_tokens_per_s: at_one.output * at_one.requests_per_s() * volume, ..work };
+                Some(Gap::of(&rates, &work, &self.own_bill(policy, s.api_usd_per_month)))
+            }
             _ => None,
         };
         let usd_per_month = gap.map_or(s.total_usd_per_month, |g| g.total().as_f64());
@@ -359,7 +216,6 @@ impl<'a> Search<'a> {
             economics::people_line(self.exp.people_per_year, self.exp.people_fte_thousandths),
             economics::on_call_line(self.exp.on_call_per_year),
         );
-        debug_assert_eq!(people.kind, LineKind::People);
         OwnBill {
             gpu: gpu.sum(),
             bought: Usd((bought * 1e12).round() as i128),

@@ -215,13 +215,18 @@ fn pair(b: &BreakEven, [(i, first), (j, second)]: [(usize, Kind); 2]) -> String 
     if let [] = found[..] {
         let (Some(low), Some(high)) = (low, high) else { return String::new() };
         let usd = |p: &Point, at: usize| p.lines[at].usd_per_month;
-        let (cheap, dear, at, other) = if usd(high, i) <= usd(high, j) { (&a, &z, i, j) } else { (&z, &a, j, i) };
+        let less = |x: usize, y: usize| b.points.iter().filter(|p| p.lines[x].costs_less_than(&p.lines[y])).count();
+        let (cheap, dear, at, other) = if less(i, j) >= less(j, i) { (&a, &z, i, j) } else { (&z, &a, j, i) };
+        let all = b.points.len();
+        let where_less = match less(at, other) {
+            0 => format!("they cost the same at each of the {all} volumes"),
+            n if n == all => format!("{cheap} costs less at each of the {all} volumes"),
+            n => format!("{cheap} costs less at {n} of the {all} volumes and the same at the others"),
+        };
         return format!(
-            "{a} and {z} do not cross between {} and {}: {cheap} costs less at each of the {} volumes (at {} US$ {} a \
-             month against {} of {dear}).",
+            "{a} and {z} do not cross between {} and {}: {where_less} (at {} US$ {} a month against {} of {dear}).",
             volume_text(low.volume),
             volume_text(high.volume),
-            b.points.len(),
             volume_text(high.volume),
             money(usd(high, at)),
             money(usd(high, other))
@@ -284,8 +289,8 @@ fn naive(b: &BreakEven) -> Option<String> {
     let (usd, full, held) =
         (n.own_usd_per_million_output_tokens?, n.full_batch_tokens_per_s?, n.kv_limited_tokens_per_s?);
     let mut text = format!(
-        "Naive: full batches give {} output tokens a second and fleet as in the file, {} in batches that its KV cache \
-         holds, so that a million output tokens cost US$ {usd:.2}",
+        "Naive: the own fleet of the file gives {} output tokens a second in full batches ({} in those that its KV cache \
+         holds), so that a million output tokens cost US$ {usd:.2}",
         thousands(full.round() as u64),
         thousands(held.round() as u64),
     );

@@ -37,7 +37,7 @@ pub fn breakeven_page(b: &BreakEven) -> String {
         let items: String = b.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
         out.push_str(&format!("<div class=\"warn\"><strong>Before trusting it</strong><ul>{items}</ul></div>\n"));
     }
-    out.push_str("<section><h2>Cost a month against volume</h2>\n<figure>\n");
+    out.push_str("<section><h2>Cost a month against volume</h2>\n<figure style=\"max-width:860px\">\n");
     push_chart(&mut out, b);
     out.push_str("</figure></section>\n");
     push_lines(&mut out, b);
@@ -77,7 +77,10 @@ fn push_chart(out: &mut String, b: &BreakEven) {
     };
     let naive: Vec<(f64, f64)> = b.points.iter().filter_map(|p| Some((p.volume, p.naive_own_usd_per_month?))).collect();
     draw(None, "naive own line", &naive);
-    for (i, line) in b.lines.iter().enumerate() {
+    // The hybrid first: where it is as dear as the own line, that one's dashes lie over it.
+    let mut order: Vec<usize> = (0..b.lines.len()).collect();
+    order.sort_by_key(|i| b.lines[*i].kind != Kind::Hybrid);
+    for (i, line) in order.iter().map(|i| (*i, &b.lines[*i])) {
         let curve = b.points.iter().map(|p| (p.volume, p.lines[i].usd_per_month)).filter(|(_, usd)| *usd > 0.0);
         draw(Some(line.kind), &format!("{} ({})", line.kind.title(), line.policy), &curve.collect::<Vec<_>>());
     }

@@ -10,9 +10,6 @@ use serde::Serialize;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// Costs that differ by less, as a share, are equal: rounding of reports.
-const EQUAL: f64 = 1e-9;
-
 /// Where the cheaper one of two lines changes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Crossing {
@@ -37,9 +34,12 @@ pub struct Crossing {
 /// Two lines at a volume.
 type Both = [Arc<LinePoint>; 2];
 
-fn sign(both: &Both) -> Ordering {
-    let [a, b] = [both[0].usd_per_month, both[1].usd_per_month];
-    if (a - b).abs() <= EQUAL * a.max(b) { Ordering::Equal } else { a.total_cmp(&b) }
+fn sign([a, b]: &Both) -> Ordering {
+    match (a.costs_less_than(b), b.costs_less_than(a)) {
+        (true, _) => Ordering::Less,
+        (_, true) => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
 }
 
 /// The nearest volume to the geometric mean with five digits.
