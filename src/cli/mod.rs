@@ -4,6 +4,7 @@
 //! 141 a closed pipe.
 mod artefacts;
 mod baseline;
+mod breakeven;
 mod calibrate;
 mod calibrate_kernels;
 mod catalog;
@@ -43,6 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Breakeven(breakeven::Args),
     Gate(gate::Args),
     Baseline(baseline::Args),
     Trace(trace::Args),
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
     plain_words();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Breakeven(args) => breakeven::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Baseline(args) => baseline::run(&args),
         Command::Trace(args) => trace::run(&args),

@@ -206,9 +206,9 @@ fn simulate(
 }
 
 /// Ends the progress thread when it goes, in a panic too: that thread must not outlive the simulations.
-struct AtEnd<'a> {
-    done: &'a AtomicBool,
-    ticker: &'a std::thread::Thread,
+pub(super) struct AtEnd<'a> {
+    pub done: &'a AtomicBool,
+    pub ticker: &'a std::thread::Thread,
 }
 
 impl Drop for AtEnd<'_> {

@@ -16,9 +16,16 @@ impl ResultFolder {
     /// # Errors
     /// With the path; an existing folder that is no result folder is never touched.
     pub fn create(target: &Path) -> Result<ResultFolder, String> {
-        if target.exists() && !target.join("summary.json").is_file() {
+        ResultFolder::of("summary.json", target)
+    }
+    /// Starts `target.partial` for a result that is known by the file `mark`.
+    ///
+    /// # Errors
+    /// With the path; an existing folder without that file is never touched.
+    pub fn of(mark: &str, target: &Path) -> Result<ResultFolder, String> {
+        if target.exists() && !target.join(mark).is_file() {
             return Err(format!(
-                "{} exists and holds no summary.json: it is not a result folder; give another --out",
+                "{} exists and holds no {mark}: it is not a result folder; give another --out",
                 target.display()
             ));
         }

@@ -4,6 +4,7 @@
 //! (`resolve`), run (`run`).
 //! Must keep true: a result folder is whole or absent; the same inputs give the same bytes for any number of jobs.
 //! Read first: `file.rs`.
+pub mod breakeven;
 mod collect;
 pub mod file;
 pub mod folder;

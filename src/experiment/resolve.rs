@@ -88,6 +88,17 @@ impl EngineSpec {
     }
 }
 
+impl ResolvedPool {
+    /// What its engine may do in a step.
+    pub fn limits(&self) -> EngineLimits {
+        self.engine.limits()
+    }
+    /// How long its steps take.
+    pub fn step_time(&self) -> &dyn StepTime {
+        self.step_time.as_ref()
+    }
+}
+
 /// An endpoint, resolved.
 pub struct ResolvedEndpoint {
     /// Name.
@@ -101,6 +112,7 @@ pub struct ResolvedEndpoint {
 }
 
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
+#[derive(Clone)]
 pub struct ResolvedPolicy {
     /// Name.
     pub name: String,

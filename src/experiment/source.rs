@@ -161,6 +161,13 @@ impl TraceOrigin {
         Ok(TraceOrigin { kind, arrivals, transforms: section.transform.clone(), folder: folder.to_path_buf() })
     }
 
+    /// The same trace with more transforms behind its own.
+    #[must_use]
+    pub fn then(mut self, more: impl IntoIterator<Item = Transform>) -> TraceOrigin {
+        self.transforms.extend(more);
+        self
+    }
+
     /// The files it reads, each with its role in the manifest; those of a folder by name.
     ///
     /// # Errors

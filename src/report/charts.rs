@@ -111,7 +111,7 @@ pub(super) fn trim(v: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-fn dollars(v: f64) -> String {
+pub(super) fn dollars(v: f64) -> String {
     match v {
         v if v >= 999_500.0 => format!("${}M", trim(v / 1e6)),
         v if v >= 9_995.0 => format!("${}k", trim(v / 1e3)),

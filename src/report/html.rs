@@ -25,7 +25,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Escapes text and turns `` `name` `` into code.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
         return escape(text);

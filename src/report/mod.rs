@@ -3,6 +3,9 @@
 //! May import: types, trace, experiment, calibrate. Must keep true: the same summary gives the same bytes; what is shown and what is
 //! marked best is decided once, in `table.rs`; the terminal never needs more than 80 columns; HTML needs no network.
 //! Read first: `table.rs`.
+mod breakeven;
+mod breakeven_chart;
+mod breakeven_page;
 mod charts;
 mod html;
 mod markdown;
@@ -14,6 +17,8 @@ mod timeline;
 mod trace_page;
 mod validation;
 
+pub use breakeven::breakeven_terminal;
+pub use breakeven_page::breakeven_page;
 pub use html::html;
 pub use markdown::markdown;
 pub use spark::sparkline;

@@ -66,9 +66,10 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 19] = [
+    let subcommands: [&[&str]; 20] = [
         &[],
         &["run"],
+        &["breakeven"],
         &["gate"],
         &["baseline"],
         &["baseline", "update"],

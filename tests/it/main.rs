@@ -1,4 +1,5 @@
 //! The one integration test binary, in reading order.
+mod breakeven;
 mod calibrate;
 mod cli;
 mod conformance;

@@ -2,6 +2,17 @@
 use super::*;
 use crate::gateway::{Expand, Known, Parts, Routing, RuleSection, parts_of};
 
+impl ResolvedPolicy {
+    /// Whether it may send to an endpoint what its own replicas may serve too.
+    pub fn buys_by_choice(&self) -> bool {
+        let chooses = match &self.routing {
+            Routing::Pipeline(pipeline) => pipeline.needs().endpoints,
+            Routing::Custom(_) => true,
+        };
+        !self.endpoints.is_empty() && (chooses || self.gateway.resilience.cascade.is_some())
+    }
+}
+
 /// The presets that a policy gives, with their parts.
 fn given(p: &PolicySection) -> Vec<(&'static str, Parts)> {
     let all = [

@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 const REPEATED: u64 = u64::MAX;
 
 /// Gives `entry` the identity of copy `round`, 0 being the entry itself.
-fn as_copy(entry: &mut Entry, round: u64, stage: u64, same_content: bool) {
+pub(super) fn as_copy(entry: &mut Entry, round: u64, stage: u64, same_content: bool) {
     if round == 0 {
         return;
     }
@@ -21,7 +21,7 @@ fn as_copy(entry: &mut Entry, round: u64, stage: u64, same_content: bool) {
 }
 
 /// Waits for its time, in the order of coming.
-struct Due(i64, u64, Entry);
+pub(super) struct Due(pub i64, pub u64, pub Entry);
 
 impl PartialEq for Due {
     fn eq(&self, other: &Due) -> bool {

@@ -11,6 +11,7 @@ mod pick;
 mod rescale;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 use super::spec::{duration, some_duration};
 use crate::types::{Classes, Clock, ContentId, Entries, Entry, Run, SimTime, duration_text};
@@ -45,6 +46,8 @@ pub enum Transform {
     Diurnal(Diurnal),
     /// No identities but those of this trace: sessions, tenants and content are numbered in order of appearance.
     Anonymise(Anonymise),
+    /// More or fewer customers: the window and the shape in time stay, each request comes so many times.
+    Volume(Volume),
 }
 
 /// By time, by count, or both; what is left out at the front is skipped before the rest is counted.
@@ -119,6 +122,19 @@ pub struct Superpose {
 pub struct ScaleRate {
     /// Times the rate, above 0. Below 1 requests are dropped, above 1 they come again under new numbers.
     pub times: f64,
+}
+
+/// Another volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    /// Times the requests, above 0: 2.5 = all of them twice and half of them once more. Copies have sessions and private
+    /// content of their own, and share what the trace names.
+    pub times: f64,
+    /// Each copy is late by a time drawn up to this one. 5 s unless given.
+    #[serde(with = "text", default = "five_seconds")]
+    #[schemars(with = "String")]
+    pub shift: SimTime,
 }
 
 /// Other times.
@@ -346,6 +362,7 @@ fn step(
         Transform::Spike(t) => rescale::Rescaled::spike(inner, t, luck),
         Transform::Diurnal(t) => rescale::Rescaled::diurnal(inner, t, luck),
         Transform::Anonymise(t) => Box::new(anonymise::Anonymised::new(inner, t.clone())),
+        Transform::Volume(t) => volume::Volumed::over(inner, t, luck),
     })
 }
 
@@ -367,7 +384,7 @@ impl Luck {
 
 impl Transform {
     /// All names, as the experiment file and the command line have them.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "slice",
         "thin",
         "superpose",
@@ -380,6 +397,7 @@ impl Transform {
         "spike",
         "diurnal",
         "anonymise",
+        "volume",
     ];
 
     /// Its name.
@@ -397,6 +415,7 @@ impl Transform {
             Transform::Spike(_) => 9,
             Transform::Diurnal(_) => 10,
             Transform::Anonymise(_) => 11,
+            Transform::Volume(_) => 12,
         };
         Self::NAMES[at]
     }
@@ -447,10 +466,10 @@ impl Transform {
                 (c, _) if c > 1_000 => Err(format!("copies is {c}; it must be at most 1,000")),
                 _ => Ok(()),
             },
-            Transform::ScaleRate(t) => {
-                above_zero("times", t.times)?;
-                if t.times > 1_000.0 {
-                    return Err(format!("times is {}; it must be at most 1,000", t.times));
+            Transform::ScaleRate(ScaleRate { times }) | Transform::Volume(Volume { times, .. }) => {
+                above_zero("times", *times)?;
+                if *times > 1_000.0 {
+                    return Err(format!("times is {times}; it must be at most 1,000"));
                 }
                 Ok(())
             }

@@ -219,6 +219,8 @@ fn what_cannot_be_done_is_refused_with_its_place() {
         ("{ spike = { at = \"1s\", duration = \"0s\", times = 2 } }", "transform 1 (spike): duration is 0"),
         ("{ diurnal = { amplitude = 1.5 } }", "transform 1 (diurnal): amplitude is 1.5"),
         ("{ anonymise = { tokens = 0 } }", "transform 1 (anonymise): tokens is 0"),
+        ("{ volume = { times = 0 } }", "transform 1 (volume): times is 0"),
+        ("{ volume = { times = 1001 } }", "transform 1 (volume): times is 1001; it must be at most 1,000"),
     ];
     for (transform, want) in cases {
         let error =
@@ -228,4 +230,73 @@ fn what_cannot_be_done_is_refused_with_its_place() {
     let no_arrivals =
         try_apply(vec![entry(0, 0, 1, 1)], Clock::Session, "transform = [{ scale_rate = { times = 2 } }]");
     assert!(no_arrivals.unwrap_err().contains("does not say when its requests arrive"));
+}
+
+/// Share of the requests in each of 72 stretches of 100 s, at most.
+fn shape_difference(a: &[Entry], b: &[Entry]) -> f64 {
+    let shares = |v: &[Entry]| {
+        let mut shares = vec![0.0; 73];
+        v.iter().for_each(|e| shares[(e.at_ns / 100_000_000_000) as usize] += 1.0 / v.len() as f64);
+        shares
+    };
+    shares(a).iter().zip(shares(b)).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn another_volume_keeps_window_and_shape_and_copies_are_customers_of_their_own() {
+    let spike = "transform = [{ spike = { at = \"80m\", duration = \"10m\", times = 4 } }]";
+    let all = transformed(bursty(), spike);
+    let at = |times: f64| transformed(all.clone(), &format!("transform = [{{ volume = {{ times = {times} }} }}]"));
+    assert_eq!(at(1.0), all, "once is the trace itself");
+    assert_eq!(at(3.3), at(3.3));
+    for times in [0.1, 0.37, 1.8, 3.3, 10.0] {
+        let made = at(times);
+        let want = all.len() as f64 * times;
+        assert!((made.len() as f64 / want - 1.0).abs() < 0.01, "x{times}: {} of {want}", made.len());
+        let span = |v: &[Entry]| (v[v.len() - 1].at_ns - v[0].at_ns) as f64;
+        assert!((span(&made) / span(&all) - 1.0).abs() < 0.01, "x{times}");
+        // A stretch of the mean has 1 of 72, one of the spike about four times that.
+        assert!(shape_difference(&all, &made) < 0.004, "x{times}: {}", shape_difference(&all, &made));
+        let of = |id: fn(&ContentId) -> bool| {
+            let ids = made.iter().flat_map(|e| &e.content).map(|r| r.id).filter(id);
+            ids.collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert_eq!(of(|id| matches!(id, ContentId::Named(_))), 3, "the three shared prefixes stay shared");
+    }
+}
+
+#[test]
+fn sessions_are_taken_or_copied_as_a_whole() {
+    let private = |id| vec![Run { id: ContentId::Private(id), start: 0, len: 3 }];
+    let all: Vec<Entry> = (0..4_000)
+        .map(|i| Entry { session: i % 500, content: private(i), ..entry(i, i as i64 * 1_000_000_000, 5, 5) })
+        .collect();
+    let turns = |made: &[Entry]| {
+        let mut turns = std::collections::BTreeMap::<u64, u32>::new();
+        made.iter().for_each(|e| *turns.entry(e.session).or_default() += 1);
+        assert!(turns.values().all(|n| *n == 8), "a session has all of its turns or none");
+        turns.len()
+    };
+    let few = transformed(all.clone(), "transform = [{ volume = { times = 0.3 } }]");
+    assert!((120..=180).contains(&turns(&few)), "{}", turns(&few));
+    let many = transformed(all.clone(), "transform = [{ volume = { times = 2.5, shift = \"0s\" } }]");
+    assert!((1_200..=1_300).contains(&turns(&many)), "{}", turns(&many));
+    let own: std::collections::BTreeSet<_> = many.iter().flat_map(|e| &e.content).map(|r| r.id).collect();
+    assert_eq!(own.len(), many.len(), "what is private stays so");
+}
+
+#[test]
+fn a_note_says_when_copies_share_most_of_their_prompts() {
+    let named = vec![Run { id: ContentId::Named(1), start: 0, len: 8 }];
+    let all: Vec<Entry> =
+        (0..50).map(|i| Entry { content: named.clone(), ..entry(i, i as i64 * 1_000, 10, 5) }).collect();
+    let notes = |times: f64| {
+        let given = Box::new(Held::new(all.clone(), Clock::Common, "given", Vec::new()));
+        let luck = Luck { seed: 7, replicate: 0, stage: 0 };
+        let mut made = volume::Volumed::over(given, &Volume { times, shift: SimTime::ZERO }, luck);
+        while made.next(&mut Entry::blank()).unwrap() {}
+        made.notes()
+    };
+    assert!(notes(2.0)[0].contains("80 % of prompt tokens"), "{:?}", notes(2.0));
+    assert!(notes(1.0).is_empty() && notes(0.5).is_empty());
 }

@@ -1,0 +1,191 @@
+//! `baseload breakeven`: from which volume on owning pays.
+use super::{Exit, printer};
+use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
+use crate::experiment::folder::ResultFolder;
+use crate::experiment::{self, Experiment, RunError};
+use crate::report;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Simulate all-API, all-self-hosted and hybrid at many volumes, and find where the cheaper one changes
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Lines: all-API keeps no replicas; all-self-hosted buys only what own GPUs may not serve;\na \
+hybrid keeps replicas and buys by choice. At each volume an own fleet has the\nfewest replicas that meet the SLO, a \
+hybrid the number at which it costs least.\n\nExamples:\n  baseload breakeven experiments/quickstart.toml\n  baseload \
+breakeven experiments/quickstart.toml --from 1 --to 100 \\\n    --points 5 --hybrid cost-aware --out results/breakeven")]
+pub struct Args {
+    /// Experiment file
+    experiment: PathBuf,
+    /// Policy of the all-API line [default: the first that keeps no replicas]
+    #[arg(long, value_name = "POLICY")]
+    api: Option<String>,
+    /// Policy of the all-self-hosted line [default: the first that buys only what it must]
+    #[arg(long, value_name = "POLICY")]
+    own: Option<String>,
+    /// Policy of the hybrid line [default: the first that buys by choice]
+    #[arg(long, value_name = "POLICY")]
+    hybrid: Option<String>,
+    /// Lowest volume, times the trace's
+    #[arg(long, value_name = "TIMES", default_value_t = 0.1)]
+    from: f64,
+    /// Highest volume, times the trace's
+    #[arg(long, value_name = "TIMES", default_value_t = 10.0)]
+    to: f64,
+    /// Volumes, evenly spaced by factor
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    points: u32,
+    /// Share of requests that must meet the SLO for a fleet to count as large enough
+    #[arg(long, value_name = "SHARE", default_value_t = 0.99)]
+    target: f64,
+    /// How exactly crossings are found, as a share of the volume
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    tolerance: f64,
+    /// Form of the output
+    #[arg(long, value_enum, default_value = "table")]
+    format: Form,
+    /// Folder for breakeven.json and breakeven.html; none is written unless given
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Simulations at a time [default: the machine's cores]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Set a key of the experiment, typed like TOML; repeatable
+    #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print the result only
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Most volumes of a grid.
+const MOST_POINTS: u32 = 200;
+/// Highest volume: that of the transform `volume`.
+const MOST_TIMES: f64 = 1_000.0;
+
+/// The file that marks a folder of this command.
+const MARK: &str = "breakeven.json";
+
+fn check(args: &Args) -> Result<(), String> {
+    let above_zero = |key: &str, v: f64| match v.is_finite() && v > 0.0 && v <= MOST_TIMES {
+        true => Ok(()),
+        false => Err(format!("{key} {v}: a volume is above 0 and at most {MOST_TIMES} times the trace's")),
+    };
+    above_zero("--from", args.from)?;
+    above_zero("--to", args.to)?;
+    if args.from >= args.to {
+        return Err(format!("--from {}: it must be below --to, which is {}", args.from, args.to));
+    }
+    if !(2..=MOST_POINTS).contains(&args.points) {
+        return Err(format!("--points {}: a line needs 2 volumes at least, and {MOST_POINTS} at most", args.points));
+    }
+    if !(args.target > 0.0 && args.target <= 1.0) {
+        return Err(format!("--target {}: a share is above 0 and at most 1, such as 0.99", args.target));
+    }
+    if !(0.001..1.0).contains(&args.tolerance) {
+        return Err(format!("--tolerance {}: a share from 0.001 to 1, such as 0.02", args.tolerance));
+    }
+    if args.jobs == Some(0) {
+        return Err("--jobs 0: at least 1 simulation must run at a time; leave it out for one a core".into());
+    }
+    let grid = breakeven::volumes(args.from, args.to, args.points);
+    if grid.windows(2).any(|w| w[0] >= w[1]) {
+        return Err(format!(
+            "--points {}: too many between {} and {}; volumes have four digits",
+            args.points, args.from, args.to
+        ));
+    }
+    Ok(())
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    check(args)?;
+    let exp = experiment::resolve(experiment::load(&args.experiment, &args.sets)?, &args.experiment)?;
+    let named = [args.api.as_deref(), args.own.as_deref(), args.hybrid.as_deref()];
+    let lines = breakeven::choose(&exp, &named)?.iter().flatten().count() as u64;
+    let stop = super::stop::on_ctrl_c()?;
+    let folder = args.out.as_ref().map(|out| ResultFolder::of(MARK, out)).transpose()?;
+    let found = simulate(&exp, args, named, lines, &stop)?;
+    let json = serde_json::to_string_pretty(&found).map_err(|e| e.to_string())? + "\n";
+    let written = match folder {
+        None => None,
+        Some(folder) => {
+            folder.write(MARK, &json)?;
+            folder.write("breakeven.html", &report::breakeven_page(&found))?;
+            Some(folder.finish()?)
+        }
+    };
+    match args.format {
+        Form::Json => printer::out(&json),
+        Form::Table => {
+            printer::out(&report::breakeven_terminal(&found));
+            if let (Some(out), false) = (written, args.quiet) {
+                printer::out(&format!(
+                    "\nResult: {}\nReport: {}",
+                    out.join(MARK).display(),
+                    out.join("breakeven.html").display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn simulate(
+    exp: &Experiment,
+    args: &Args,
+    named: [Option<&str>; Kind::ALL.len()],
+    lines: u64,
+    stop: &AtomicBool,
+) -> Result<BreakEven, Exit> {
+    let (progress, done, ended) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let volumes = breakeven::volumes(args.from, args.to, args.points);
+    let options = Options {
+        named,
+        volumes: &volumes,
+        target: args.target,
+        tolerance: args.tolerance,
+        jobs: args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        progress: &progress,
+        done: &done,
+        stop,
+    };
+    let bar = bar(args.quiet, lines * volumes.len() as u64);
+    let result = std::thread::scope(|scope| {
+        let ticker = scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                bar.set_position(done.load(Ordering::Relaxed));
+                let requests = experiment::summary::thousands(progress.load(Ordering::Relaxed));
+                bar.set_message(format!("{requests} requests"));
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        });
+        let _end = super::run::AtEnd { done: &ended, ticker: ticker.thread() };
+        breakeven::run(exp, &options)
+    });
+    bar.finish_and_clear();
+    result.map_err(|e| match e {
+        RunError::Interrupted => Exit::Interrupted,
+        RunError::Fault(message) => message.into(),
+    })
+}
+
+/// Points of the grid; the crossings come when it is full.
+fn bar(quiet: bool, total: u64) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} points, then crossings  {msg}  {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,310 @@
+//! A break-even in words and numbers: tables, crossings, what the naive line left out; plain text of at most 80 columns.
+//!
+//! May import: experiment. Must keep true: no line is wider than [`WIDTH`] for names up to 16 characters; what is said in
+//! words is said once, for terminal and page.
+use super::breakeven_chart::chart;
+use super::terminal::{WIDTH, wrapped};
+use crate::experiment::breakeven::{BreakEven, Kind, LinePoint, Point};
+use crate::experiment::summary::{percent, thousands, usd_text};
+
+/// Parts of the gap, as tables have them: head and value.
+pub(super) const PARTS: [(&str, &str, fn(&crate::experiment::breakeven::GapRow) -> f64); 9] = [
+    ("naive", "", |g| g.naive),
+    ("KV", "packing", |g| g.packing),
+    ("prompts", "", |g| g.prompts),
+    ("idle", "", |g| g.idle),
+    ("head-", "room", |g| g.headroom),
+    ("bought", "", |g| g.bought),
+    ("people", "", |g| g.people),
+    ("on-call", "", |g| g.on_call),
+    ("own", "line", |g| g.total),
+];
+
+/// What the parts mean, a line each.
+pub(super) const PART_WORDS: [(&str, &str); 7] = [
+    ("naive", "rent an hour / output tokens an hour of full batches, for every output token"),
+    ("KV packing", "batches hold what the KV cache holds, not max_num_seqs"),
+    ("prompts", "prompts are computed too (without what prefix caches had)"),
+    ("idle", "GPU hours that the busiest five minutes need and mean load does not"),
+    ("headroom", "the rest of the GPUs: latency, shorter bursts, whole replicas"),
+    ("bought", "what own GPUs may not serve, as billed, less its naive price"),
+    ("people, on-call", "the experiment's [economics]"),
+];
+
+/// A volume: `x0.1778`, `x10`.
+pub(super) fn volume_text(volume: f64) -> String {
+    let text = format!("{volume:.4}");
+    format!("x{}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A volume with three digits.
+fn about(volume: f64) -> String {
+    let digits = if volume < 1.0 {
+        3
+    } else if volume < 10.0 {
+        2
+    } else {
+        1
+    };
+    format!("x{volume:.digits$}")
+}
+
+/// A rate with three digits.
+pub(super) fn rate_text(per_s: f64) -> String {
+    match per_s {
+        r if r < 0.095 => format!("{r:.3}"),
+        r if r < 9.95 => format!("{r:.2}"),
+        r if r < 99.5 => format!("{r:.1}"),
+        r => thousands(r.round() as u64),
+    }
+}
+
+/// Whole dollars, thousands of them where they would be wide.
+pub(super) fn money(usd: f64) -> String {
+    if usd.abs() >= 9_999_999.5 { format!("{}k", usd_text(usd / 1_000.0)) } else { usd_text(usd) }
+}
+
+/// Goodput in per cent; a dagger where it misses the target.
+pub(super) fn good(p: &LinePoint) -> String {
+    format!("{}{}", percent(p.goodput_share), if p.meets_slo { "" } else { "†" })
+}
+
+/// Renders a break-even for a terminal (no colours, so that stdout compares byte for byte).
+pub fn breakeven_terminal(b: &BreakEven) -> String {
+    let mut out = wrapped(&head(b), WIDTH, 0);
+    out.push('\n');
+    push_lines(&mut out, b);
+    out.push('\n');
+    out.push_str(&chart(b));
+    out.push('\n');
+    for line in sentences(b) {
+        out.push_str(&wrapped(&line, WIDTH, 2));
+    }
+    if b.points.iter().any(|p| p.gap.is_some()) {
+        out.push('\n');
+        push_gap(&mut out, b);
+    }
+    for warning in &b.warnings {
+        out.push('\n');
+        out.push_str(wrapped(&format!("warning: {warning}"), WIDTH, 2).trim_end());
+    }
+    out
+}
+
+/// What was compared.
+pub(super) fn head(b: &BreakEven) -> String {
+    let lines: Vec<String> = b.lines.iter().map(|l| format!("{} `{}`", l.kind.title(), l.policy)).collect();
+    format!(
+        "{} requests at x1, {} a second: {}; each own fleet with the fewest replicas that meet the SLO for {} % of \
+         requests",
+        thousands(b.requests),
+        rate_text(b.requests_per_s),
+        lines.join(", "),
+        percent(b.target)
+    )
+}
+
+fn right(cells: &[String], widths: &[usize]) -> String {
+    let cell = |(text, width): (&String, &usize)| format!("{text:>width$}");
+    cells.iter().zip(widths).map(cell).collect::<String>()
+}
+
+fn table(out: &mut String, heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) {
+    let columns = rows.iter().chain(heads).map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| {
+        let all = heads.iter().chain(rows).filter_map(|row| row.get(c));
+        all.map(|t| t.chars().count()).max().unwrap_or(0) + if c == 0 { 0 } else { gap }
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in heads {
+        out.push_str(right(row, &widths).trim_end());
+        out.push('\n');
+    }
+    out.push_str(&"─".repeat(widths.iter().sum()));
+    out.push('\n');
+    for row in rows {
+        out.push_str(right(row, &widths).trim_end());
+        out.push('\n');
+    }
+}
+
+fn push_lines(out: &mut String, b: &BreakEven) {
+    let mut heads = vec![vec!["volume".to_owned(), "req".to_owned()], vec![String::new(), "/s".to_owned()]];
+    for l in &b.lines {
+        let name = match l.kind {
+            Kind::Api => "all-API",
+            Kind::Own => "own",
+            Kind::Hybrid => "hybrid",
+        };
+        if l.kind != Kind::Api {
+            heads[0].push(name.into());
+            heads[1].push("n".into());
+        }
+        heads[0].extend([if l.kind == Kind::Api { name.into() } else { String::new() }, "good".into()]);
+        heads[1].extend(["$/mo".into(), "%".into()]);
+    }
+    let naive = b.naive.own_usd_per_month.is_some();
+    if naive {
+        heads[0].push("naive".into());
+        heads[1].push("$/mo".into());
+    }
+    let row = |p: &Point| {
+        let mut row = vec![volume_text(p.volume), rate_text(p.requests_per_s)];
+        for (l, line) in b.lines.iter().zip(&p.lines) {
+            if l.kind != Kind::Api {
+                row.push(line.replicas().to_string());
+            }
+            row.extend([money(line.usd_per_month), good(line)]);
+        }
+        row.extend(p.naive_own_usd_per_month.map(money));
+        row
+    };
+    let rows: Vec<Vec<String>> = b.points.iter().map(row).collect();
+    let tight = rows.iter().any(|r| r.iter().map(|t| t.chars().count() + 2).sum::<usize>() > WIDTH);
+    table(out, &heads, &rows, if tight { 1 } else { 2 });
+    out.push_str("n: replicas; good: requests that met the SLO\n");
+    if b.points.iter().any(|p| p.lines.iter().any(|l| !l.meets_slo)) {
+        out.push_str(&format!("† misses the SLO: good under {} %, or a queue that grows\n", percent(b.target)));
+    }
+}
+
+fn push_gap(out: &mut String, b: &BreakEven) {
+    out.push_str("What the naive line leaves out, $ a month; all parts add up to the own line\n");
+    let head = |second: bool, first: &str| {
+        let of = |p: &(&str, &str, _)| if second { p.1 } else { p.0 }.to_owned();
+        std::iter::once(first.to_owned()).chain(PARTS.iter().map(of)).collect::<Vec<String>>()
+    };
+    let row = |p: &Point| {
+        let gap = p.gap.as_ref()?;
+        let parts = PARTS.iter().map(|(_, _, get)| money(get(gap)));
+        Some(std::iter::once(volume_text(p.volume)).chain(parts).collect::<Vec<String>>())
+    };
+    let rows: Vec<Vec<String>> = b.points.iter().filter_map(row).collect();
+    let heads = [head(false, "volume"), head(true, "")];
+    let wide = rows.iter().map(|r| r.iter().map(|t| t.chars().count().max(7) + 1).sum::<usize>()).max().unwrap_or(0);
+    table(out, &heads, &rows, if wide + 9 <= WIDTH { 2 } else { 1 });
+    for (part, words) in PART_WORDS {
+        out.push_str(&wrapped(&format!("{part}: {words}"), WIDTH, 2));
+    }
+}
+
+fn name(b: &BreakEven, kind: Kind) -> String {
+    b.lines.iter().find(|l| l.kind == kind).map_or_else(|| kind.title().to_owned(), |l| format!("`{}`", l.policy))
+}
+
+/// The result in words: crossings of each pair, lines that miss the SLO, and what a price a token says.
+pub(super) fn sentences(b: &BreakEven) -> Vec<String> {
+    let mut out = Vec::new();
+    for (i, first) in b.lines.iter().enumerate() {
+        for (j, second) in b.lines.iter().enumerate().skip(i + 1) {
+            out.push(pair(b, [(i, first.kind), (j, second.kind)]));
+        }
+    }
+    for (i, line) in b.lines.iter().enumerate() {
+        out.extend(misses(b, i, line.kind));
+    }
+    out.extend(naive(b));
+    out
+}
+
+fn pair(b: &BreakEven, [(i, first), (j, second)]: [(usize, Kind); 2]) -> String {
+    let of_pair = |k: Kind| k == first || k == second;
+    let found: Vec<_> = b.crossings.iter().filter(|c| of_pair(c.below) && of_pair(c.above)).collect();
+    let (a, z) = (name(b, first), name(b, second));
+    let [low, high] = [b.points.first(), b.points.last()];
+    if let [] = found[..] {
+        let (Some(low), Some(high)) = (low, high) else { return String::new() };
+        let usd = |p: &Point, at: usize| p.lines[at].usd_per_month;
+        let less = |x: usize, y: usize| b.points.iter().filter(|p| p.lines[x].costs_less_than(&p.lines[y])).count();
+        let (cheap, dear, at, other) = if less(i, j) >= less(j, i) { (&a, &z, i, j) } else { (&z, &a, j, i) };
+        let all = b.points.len();
+        let where_less = match less(at, other) {
+            0 => format!("they cost the same at each of the {all} volumes"),
+            n if n == all => format!("{cheap} costs less at each of the {all} volumes"),
+            n => format!("{cheap} costs less at {n} of the {all} volumes and the same at the others"),
+        };
+        return format!(
+            "{a} and {z} do not cross between {} and {}: {where_less} (at {} US$ {} a month against {} of {dear}).",
+            volume_text(low.volume),
+            volume_text(high.volume),
+            volume_text(high.volume),
+            money(usd(high, at)),
+            money(usd(high, other))
+        );
+    }
+    let all: Vec<String> = found
+        .iter()
+        .map(|c| {
+            format!(
+                "{} becomes the cheaper one at {} ({} requests a second; US$ {} a month against {}{})",
+                name(b, c.above),
+                about(c.volume),
+                rate_text(c.requests_per_s),
+                money(c.usd_per_month[1]),
+                money(c.usd_per_month[0]),
+                if c.both_meet_slo { "" } else { "; not both meet the SLO" }
+            )
+        })
+        .collect();
+    let stairs = if found.len() > 1 {
+        format!(" An own fleet's cost is a staircase, so there are {} crossings.", found.len())
+    } else {
+        String::new()
+    };
+    format!("{a} and {z}: {}.{stairs}", all.join("; "))
+}
+
+fn misses(b: &BreakEven, at: usize, kind: Kind) -> Option<String> {
+    let missing: Vec<&Point> = b.points.iter().filter(|p| !p.lines[at].meets_slo).collect();
+    let (first, last) = (missing.first()?, missing.last()?);
+    let shares = || missing.iter().map(|p| p.lines[at].goodput_share);
+    let (least, most) = (shares().fold(1.0, f64::min), shares().fold(0.0, f64::max));
+    let goodput = if percent(least) == percent(most) {
+        format!("{} %", percent(least))
+    } else {
+        format!("{} to {} %", percent(least), percent(most))
+    };
+    let places = if missing.len() == b.points.len() {
+        "at every volume".to_owned()
+    } else if missing.len() == 1 {
+        format!("at {}", volume_text(first.volume))
+    } else {
+        format!(
+            "at {} of {} volumes from {} to {}",
+            missing.len(),
+            b.points.len(),
+            volume_text(first.volume),
+            volume_text(last.volume)
+        )
+    };
+    let why = if kind == Kind::Api { "" } else { ", whatever its size" };
+    Some(format!(
+        "{} misses the SLO {places}{why} ({goodput} good): its cost is not that of the same service.",
+        name(b, kind)
+    ))
+}
+
+fn naive(b: &BreakEven) -> Option<String> {
+    let n = &b.naive;
+    let (usd, full, held) =
+        (n.own_usd_per_million_output_tokens?, n.full_batch_tokens_per_s?, n.kv_limited_tokens_per_s?);
+    let mut text = format!(
+        "Naive: the own fleet of the file gives {} output tokens a second in full batches ({} in those that its KV cache \
+         holds), so that a million output tokens cost US$ {usd:.2}",
+        thousands(full.round() as u64),
+        thousands(held.round() as u64),
+    );
+    match (&n.endpoint, n.api_usd_per_month, n.own_usd_per_month) {
+        (Some(endpoint), Some(api), Some(own)) => {
+            let cheaper = if own < api { "less" } else { "more" };
+            text.push_str(&format!(
+                "; US$ {} a month at x1, {cheaper} than the {} of the list prices of `{endpoint}`, at any volume. Both are \
+                 straight lines: a price a token has no break-even.",
+                money(own),
+                money(api)
+            ));
+        }
+        _ => text.push('.'),
+    }
+    Some(text)
+}
