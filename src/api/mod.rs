@@ -8,9 +8,11 @@ mod latency;
 mod limits;
 mod price;
 mod prompt_cache;
+mod service;
 
 pub use endpoint::{Endpoint, EndpointSpec};
 pub use latency::{Call, Latency, LogNormal, Luck, Pace, Streams};
 pub use limits::{Limiter, Limits, TokenBucket};
-pub use price::{LongContext, Price, Usage};
-pub use prompt_cache::{CacheRule, CacheUse, PromptCache};
+pub use price::{CacheWrite, LongContext, Price, Priced, Usage};
+pub use prompt_cache::{BREAKPOINTS, CacheKind, CacheRule, CacheUse, LOOK_BACK, PromptCache};
+pub use service::{Reasoning, Service, ServiceStreams, Turnaround};

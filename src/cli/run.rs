@@ -46,6 +46,9 @@ pub struct Args {
     /// How KV blocks are kept; same result (a check of the simulator)
     #[arg(long, value_enum, default_value = "fast", help_heading = "Checks of the simulator")]
     kv_pool: KvPoolKind,
+    /// Prices of your own, as `[[api_price]]` rows like the catalog's: a model's rows stand in place of all of its list's
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -82,7 +85,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
         sets.push(format!("seed={seed}"));
     }
-    let exp = experiment::resolve(experiment::load(path, &sets)?, path)?;
+    let prices = args.prices.as_ref().map(|p| experiment::read_prices(p)).transpose()?;
+    let exp = experiment::resolve_with(experiment::load(path, &sets)?, path, prices.as_ref())?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
     }

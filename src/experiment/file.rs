@@ -1,6 +1,7 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
 use super::origin::Origin;
+use crate::catalog::Tier;
 pub use crate::gateway::ScrapeSection;
 use crate::gateway::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
@@ -44,6 +45,9 @@ pub struct ExperimentFile {
     /// Seed of every random stream.
     #[serde(default = "one_u64")]
     pub seed: u64,
+    /// The day whose prices hold, such as `2026-11-25`; the newest day that a price of its endpoints was read on unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     /// Replicates of every policy. Only 1 today; statistics over replicates come later.
     #[serde(default = "one")]
     pub replicates: u32,
@@ -389,6 +393,69 @@ pub struct EndpointSection {
     /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
+    /// What is paid for speed or patience: `standard` (default), `batch`, `flex` or `priority`, where the catalog has a price
+    /// in that tier. Prices of cached input, writes and long requests that it does not list are scaled as input is.
+    #[serde(default)]
+    pub tier: Tier,
+    /// Share of calls that the tier `flex` refuses with a 429 for want of room, unbilled, 0 to 1; 0 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable_share: Option<f64>,
+    /// When answers of the tier `batch` come; only classes that tolerate a wait may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchSection>,
+    /// Hidden tokens that the model thinks with before it answers; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<ReasoningSection>,
+    /// The provider's prompt cache: `off`, `auto` (its own rule; where it must be asked for, breakpoints at the end of the
+    /// prompt, of the last two blocks before it and of the first that is long enough), or `auto-1h` (the same with entries that
+    /// live an hour). `auto` where the provider caches by itself, unless given; else, and in the tier `batch`, `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheName>,
+}
+
+/// Whether and how a provider's prompt cache is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheName {
+    /// Not at all.
+    Off,
+    /// By the provider's rule.
+    Auto,
+    /// With entries that live an hour, for a higher price of writing.
+    #[serde(rename = "auto-1h")]
+    AutoHour,
+}
+
+/// The turnaround of a batch: log-normal, whole answers at once, what is not done within 24 hours expires.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchSection {
+    /// Median time from sending to the answer.
+    pub turnaround_p50: DurationText,
+    /// 95th percentile over median.
+    pub p95_over_p50: f64,
+}
+
+impl Default for BatchSection {
+    fn default() -> Self {
+        BatchSection { turnaround_p50: "1h".into(), p95_over_p50: 4.0 }
+    }
+}
+
+/// Hidden tokens of an answer: log-normal, drawn by request, at most what its client's limit leaves beside the answer. They are
+/// billed as output and pass before the first visible token.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasoningSection {
+    /// Median.
+    pub median_tokens: u32,
+    /// Standard deviation of the logarithm.
+    #[serde(default = "reasoning_sigma")]
+    pub sigma: f64,
+}
+
+fn reasoning_sigma() -> f64 {
+    0.8
 }
 
 /// Limits a minute.

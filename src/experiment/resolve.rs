@@ -1,13 +1,19 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::file::{
-    DurationText, EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection,
+    BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, PolicySection, PoolSection,
+    SchedulingPolicy, VllmSection,
 };
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price};
+use crate::api::{
+    CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, Reasoning, Service,
+    Turnaround,
+};
 use crate::calibrate;
-use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
+use crate::catalog::{
+    ApiPrice, Catalog, Gpu, Model, PriceFile, Profile, PromptCacheRow, StepTimeFile, Tier, age_days, unknown,
+};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Known, Resilience, Routing, ScrapeSection};
@@ -22,6 +28,7 @@ mod endpoint;
 mod gateway;
 mod policy;
 mod pool;
+mod price;
 
 /// A pool, resolved.
 pub struct ResolvedPool {
@@ -44,10 +51,10 @@ pub struct ResolvedPool {
     pub(super) kernel_files: Vec<KernelInput>,
 }
 
-/// A kernel table that a step time rests on.
+/// A kernel table that a step time rests on, or a price file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KernelInput {
-    /// Its path from where the pool's `kernels` points.
+pub struct KernelInput {
+    /// Its path from where the pool's `kernels` points; of a price file its name.
     pub file: String,
     /// Its size.
     pub bytes: u64,
@@ -85,6 +92,17 @@ pub struct ResolvedEndpoint {
     pub name: String,
     /// What a simulation needs.
     pub spec: EndpointSpec,
+    /// The row of the catalogue, or of a price file, that its price is from.
+    pub(super) row: ApiPrice,
+}
+
+/// Prices of a user's own.
+#[derive(Debug, Clone)]
+pub struct OwnPrices {
+    /// Their rows.
+    pub rows: PriceFile,
+    /// The file that they were read from.
+    pub file: KernelInput,
 }
 
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
@@ -130,6 +148,8 @@ pub struct Experiment {
     pub warnings: Vec<String>,
     /// Facts used that have a date: what and when.
     pub dated_facts: Vec<(String, String)>,
+    /// The price file, if one was given.
+    pub(super) price_file: Option<KernelInput>,
     failures: Option<FailureModel>,
 }
 
@@ -138,16 +158,29 @@ pub struct Experiment {
 /// # Errors
 /// `FILE:LINE: key.path: what is wrong; what would be right`.
 pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
-    let resolver = Resolver { file: &file, path, warnings: Vec::new(), dated: Vec::new() };
-    resolver.all().map_err(|e| file.origin.fault(&e))
+    resolve_with(file, path, None)
+}
+
+/// The same with prices in place of the catalogue's.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(file: ExperimentFile, path: &Path, own: Option<&OwnPrices>) -> Result<Experiment, FileError> {
+    let embedded = Catalog::embedded();
+    let laid_over = own.map(|o| embedded.with_prices(&o.rows));
+    let prices = laid_over.as_ref().unwrap_or(embedded);
+    let resolver = Resolver { file: &file, path, prices, warnings: Vec::new(), dated: Vec::new() };
+    let resolved = resolver.all().map_err(|e| file.origin.fault(&e))?;
+    Ok(Experiment { price_file: own.map(|o| o.file.clone()), ..resolved })
 }
 
 /// The profile run that sizes the memory of a static batcher, which has neither limit.
 const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 256 };
 
 /// The file with what was resolved in it.
-fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
+fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -> ExperimentFile {
     let mut file = file.clone();
+    file.date = date;
     for gateway in file.policy.values_mut().filter_map(|p| p.gateway.as_mut()).chain([&mut file.gateway]) {
         gateway.retries = Some(gateway::retries_of(gateway));
     }
@@ -164,6 +197,8 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
 struct Resolver<'a> {
     file: &'a ExperimentFile,
     path: &'a Path,
+    /// The catalogue, with prices of the user's own where there are.
+    prices: &'a Catalog,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }
@@ -221,7 +256,12 @@ impl Resolver<'_> {
         let slo = self.slo()?;
         let classes = self.classes()?;
         let pools = f.pool.iter().map(|(n, p)| self.pool(n, p)).collect::<Result<Vec<_>, _>>()?;
-        let endpoints = f.endpoint.iter().map(|(n, e)| self.endpoint(n, e)).collect::<Result<Vec<_>, _>>()?;
+        let date = self.date()?;
+        let endpoints = f
+            .endpoint
+            .iter()
+            .map(|(n, e)| self.endpoint(n, e, date.as_deref().unwrap_or_default()))
+            .collect::<Result<Vec<_>, _>>()?;
         if f.policy.is_empty() {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
@@ -277,7 +317,8 @@ impl Resolver<'_> {
             failures: failures.transpose()?,
             warnings: self.warnings,
             dated_facts: self.dated,
-            file: echoed(f, &pools),
+            file: echoed(f, &pools, date),
+            price_file: None,
             pools,
             endpoints,
             policies,

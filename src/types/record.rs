@@ -64,6 +64,8 @@ pub enum OutcomeCause {
     QueueTimeout,
     /// Its client did not wait any longer.
     ClientGone,
+    /// A job of a batch that was not done within its window.
+    Expired,
 }
 
 impl OutcomeCause {
@@ -86,6 +88,7 @@ impl OutcomeCause {
             OutcomeCause::GatewayQueueFull => "gateway_queue_full",
             OutcomeCause::QueueTimeout => "queue_timeout",
             OutcomeCause::ClientGone => "client_gone",
+            OutcomeCause::Expired => "expired",
         }
     }
 }
@@ -152,6 +155,8 @@ pub struct RequestRecord {
     pub prompt_tokens: u32,
     /// Output tokens delivered.
     pub output_tokens: u32,
+    /// What its client asked for at most.
+    pub max_output_tokens: u32,
     /// How it ended.
     pub outcome: Outcome,
     /// Why.

@@ -31,7 +31,7 @@ impl Causes {
             FailureCause::ServerError => self.server_error,
             FailureCause::QueueFull => self.queue_full,
             FailureCause::ReplicaLost => self.replica_lost,
-            FailureCause::TryTimeout => self.timeout,
+            FailureCause::TryTimeout | FailureCause::Expired => self.timeout,
             FailureCause::TooLong => false,
         }
     }
