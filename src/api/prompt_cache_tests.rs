@@ -170,7 +170,7 @@ proptest! {
             let rule = CacheRule { min_tokens: min, kind, ttl: SimTime(ttl), priced_writes: priced };
             let (mut cache, mut slow, mut now) = (PromptCache::new(rule), Slow::default(), SimTime::ZERO);
             for (gap, runs) in &all {
-                now = now + SimTime(*gap);
+                now += SimTime(*gap);
                 let content = Content::from(runs.clone());
                 let all = tokens(&content);
                 let n = all.len() as u32;

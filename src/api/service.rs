@@ -114,6 +114,10 @@ impl Service {
 }
 
 #[cfg(test)]
+#[path = "service_tests.rs"]
+mod endpoint_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

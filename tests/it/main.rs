@@ -16,6 +16,7 @@ mod manifest;
 mod perf;
 #[cfg(feature = "frames")]
 mod policies;
+mod prices;
 mod program;
 #[cfg(feature = "frames")]
 mod support;
