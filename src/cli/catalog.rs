@@ -91,7 +91,7 @@ fn models(c: &Catalog) -> Sheet {
 
 fn prices(c: &Catalog) -> Sheet {
     let head = ["catalog =", "class", "in", "out", "cached", "write"];
-    let title = "API list prices: US$ a million tokens, valid from the date on; class: our judgement";
+    let title = "API list prices from the date on, US$ a million tokens; class: our judgement";
     let mut sheet = Sheet::new(title, &head, 2).narrow(NAME);
     for p in &c.api_prices {
         let class = c.api_capability(&p.name()).map_or("-", class_name).to_string();
@@ -125,16 +125,17 @@ fn tiers(c: &Catalog) -> Sheet {
 }
 
 fn caches(c: &Catalog) -> Sheet {
-    let head = ["provider", "model", "used", "least", "step", "idle s", "write"];
-    let title = "Prompt caches: least tokens that are cached, steps of a hit, idle time, price of writing";
+    let head = ["provider", "model", "used", "least", "step", "idle", "write"];
+    let title = "Prompt caches: least tokens, steps of a hit, idle time, price of writing";
     let mut sheet = Sheet::new(title, &head, 3).narrow(NAME);
     for r in &c.prompt_caches {
         let names = if r.models.is_empty() { vec!["(others)".to_string()] } else { r.models.clone() };
         for model in names {
             let step = r.step_tokens.map_or_else(|| "block".into(), |n| n.to_string());
-            let used = if r.unasked { "unasked" } else { "on request" };
-            let idle = r.long_ttl_s.map_or_else(|| r.ttl_s.to_string(), |long| format!("{}, {long}", r.ttl_s));
-            let write = if r.priced_writes { "priced" } else { "as input" };
+            let used = if r.unasked { "unasked" } else { "asked" };
+            let minutes = |s: u64| format!("{}m", s / 60);
+            let idle = [Some(r.ttl_s), r.long_ttl_s].into_iter().flatten().map(minutes).collect::<Vec<_>>().join(", ");
+            let write = if r.priced_writes { "priced" } else { "free" };
             let mut cells = vec![r.provider.clone(), model, used.into(), r.min_tokens.to_string()];
             cells.extend([step, idle, write.into()]);
             let assumed = r.assumed.join(", ");
@@ -147,7 +148,7 @@ fn caches(c: &Catalog) -> Sheet {
 
 fn latencies(c: &Catalog) -> Sheet {
     let head = ["catalog =", "TTFT p50 s", "tokens/s", "p95/p50", "errors %"];
-    let title = "API latencies, where published or assumed: medians, spread of both, share of errors";
+    let title = "API latencies, published or assumed: medians, spread of both, share of errors";
     let mut sheet = Sheet::new(title, &head, 1).narrow(NAME);
     for l in &c.api_latencies {
         let mut cells = vec![format!("{}/{}", l.provider, l.model)];
@@ -160,8 +161,8 @@ fn latencies(c: &Catalog) -> Sheet {
 }
 
 fn limits(c: &Catalog) -> Sheet {
-    let head = ["provider", "tier", "models", "requests", "in", "out", "both"];
-    let title = "Published rate limits, as examples: requests and tokens a minute";
+    let head = ["provider", "tier", "models", "calls", "in", "out", "both"];
+    let title = "Published rate limits, as examples: calls and tokens a minute";
     let mut sheet = Sheet::new(title, &head, 3).narrow(16);
     for r in &c.rate_limits {
         let mut cells = vec![r.provider.clone(), r.tier.clone(), r.model_class.clone()];

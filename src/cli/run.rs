@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             printer::out(&report::terminal(&summary));
             if !args.quiet {
                 printer::out(&report::warnings(&summary, old_facts(&exp, &clock.today()).as_slice()));
-                printer::out(&what_next(&exp, path, &target));
+                printer::out(&what_next(&exp, path, args.prices.as_deref(), &target));
             }
         }
     }
@@ -129,14 +129,15 @@ fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> S
 }
 
 /// Where the result lies, and a next command: the same with half the TTFT objective.
-fn what_next(exp: &Experiment, path: &Path, target: &Path) -> String {
+fn what_next(exp: &Experiment, path: &Path, prices: Option<&Path>, target: &Path) -> String {
     let half = match exp.slo[0].map(|t| t.0 / 2_000_000) {
         None => "2s".into(),
         Some(ms) if ms % 1000 == 0 => format!("{}s", ms / 1000),
         Some(ms) => format!("{}ms", ms.max(1)),
     };
+    let prices = prices.map_or_else(String::new, |p| format!(" --prices {}", p.display()));
     format!(
-        "\nResults: {}\nReport:  {}\nNext:    baseload run {} --set slo.ttft={half}",
+        "\nResults: {}\nReport:  {}\nNext:    baseload run {}{prices} --set slo.ttft={half}",
         target.display(),
         target.join("report.html").display(),
         path.display()

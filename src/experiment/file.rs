@@ -16,12 +16,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod gateway;
+mod service;
 
 pub use gateway::{
     AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
+pub use service::{BatchSection, CacheName, ReasoningSection};
 
 /// A duration with a unit, such as `250ms`, `2s`, `90m`, `2h`.
 pub type DurationText = String;
@@ -400,7 +402,7 @@ pub struct EndpointSection {
     /// Share of calls that the tier `flex` refuses with a 429 for want of room, unbilled, 0 to 1; 0 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_share: Option<f64>,
-    /// When answers of the tier `batch` come; only classes that tolerate a wait may use it.
+    /// When answers of the tier `batch` come: a median of 1h unless given. Only classes that tolerate a wait may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchSection>,
     /// Hidden tokens that the model thinks with before it answers; none unless given.
@@ -411,51 +413,6 @@ pub struct EndpointSection {
     /// live an hour). `auto` where the provider caches by itself, unless given; else, and in the tier `batch`, `off`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheName>,
-}
-
-/// Whether and how a provider's prompt cache is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CacheName {
-    /// Not at all.
-    Off,
-    /// By the provider's rule.
-    Auto,
-    /// With entries that live an hour, for a higher price of writing.
-    #[serde(rename = "auto-1h")]
-    AutoHour,
-}
-
-/// The turnaround of a batch: log-normal, whole answers at once, what is not done within 24 hours expires.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BatchSection {
-    /// Median time from sending to the answer.
-    pub turnaround_p50: DurationText,
-    /// 95th percentile over median.
-    pub p95_over_p50: f64,
-}
-
-impl Default for BatchSection {
-    fn default() -> Self {
-        BatchSection { turnaround_p50: "1h".into(), p95_over_p50: 4.0 }
-    }
-}
-
-/// Hidden tokens of an answer: log-normal, drawn by request, at most what its client's limit leaves beside the answer. They are
-/// billed as output and pass before the first visible token.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReasoningSection {
-    /// Median.
-    pub median_tokens: u32,
-    /// Standard deviation of the logarithm.
-    #[serde(default = "reasoning_sigma")]
-    pub sigma: f64,
-}
-
-fn reasoning_sigma() -> f64 {
-    0.8
 }
 
 /// Limits a minute.

@@ -83,6 +83,14 @@ impl Resolver<'_> {
             self.warnings
                 .push(format!("endpoint {name} ({}): its prompt cache's {what} are assumptions: {why}", e.catalog));
         }
+        if rule.breakpoints {
+            self.warnings.push(format!(
+                "endpoint {name} ({}): where its breakpoints stand, and that each sees the {} block ends before it, are \
+                 assumptions; a block is a run of the prompt",
+                e.catalog,
+                crate::api::LOOK_BACK
+            ));
+        }
         let rule = rule_of(rule, ttl_s);
         Ok((Some(rule), if rule.priced_writes { write } else { CacheWrite::Free }))
     }
