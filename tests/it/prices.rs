@@ -159,6 +159,14 @@ fn bad_tiers_and_caches_say_what_there_is() {
 }
 
 #[test]
+fn a_retired_model_is_said() {
+    let keys = "ttft_p50 = \"1s\"\noutput_tokens_per_s = 50";
+    let text = experiment("together/meta-llama/Llama-3.3-70B-Instruct-Turbo", keys, "");
+    let (s, _) = summary(&text, ("t.csv", CSV), &[], &[]);
+    assert!(warned(&s, "was to retire it on 2026-10-22, before the run's date 2026-11-23"), "{}", s["warnings"]);
+}
+
+#[test]
 fn a_tier_and_hidden_tokens_are_billed() {
     let (s, _) = summary(&experiment("openai/gpt-4o", "tier = \"priority\"", ""), ("t.csv", CSV), &[], &[]);
     costs(&s, 3.0 * (2_000.0 * 4.25 + 10.0 * 17.0) / 1e6);

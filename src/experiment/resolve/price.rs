@@ -45,6 +45,12 @@ impl Resolver<'_> {
                 e.catalog
             ));
         }
+        if let Some(retired) = row.deprecation.as_ref().filter(|d| age_days(d, date).is_some_and(|days| days > 0)) {
+            self.warnings.push(format!(
+                "endpoint {name} ({}): its provider was to retire it on {retired}, before the run's date {date}",
+                e.catalog
+            ));
+        }
         self.dated.push((format!("price of {}", e.catalog), read));
         Ok(row)
     }
