@@ -245,7 +245,7 @@ fn flex_may_have_no_room_and_bills_nothing_then() {
 #[test]
 fn the_listing_shows_tiers_caches_and_dates_in_80_columns() {
     let text = baseload(&["catalog", "apis"]).well().stdout;
-    for words in ["Tiers: US$", "Prompt caches:", "2026-11-23", "2.5/12.5", "20/75", "272k", "5m, 60m"] {
+    for words in ["Tiers: US$", "Prompt caches:", "2026-11-23", "2.5/15", "20/75", "272k", "5m, 60m"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
