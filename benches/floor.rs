@@ -95,6 +95,7 @@ fn records(index: u64, now: SimTime, took: SimTime, sink: &mut impl RecordSink) 
         session: NO_SESSION,
         prompt_tokens: 1155,
         output_tokens: 211,
+        max_output_tokens: 1024,
         outcome: Outcome::Completed,
         cause: OutcomeCause::None,
         backend: Some(backend),

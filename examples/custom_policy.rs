@@ -133,7 +133,12 @@ fn run(routing: Routing) -> Results {
             name: "chat".into(),
             replicas: 4,
             gpus_per_replica: 1,
-            facts: BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 8_192 },
+            facts: BackendFacts {
+                internal: true,
+                capability: Capability::Mid,
+                max_context_tokens: 8_192,
+                deferred: false,
+            },
             engine: Box::new(move || Engine::vllm(config.clone(), EngineMode::default())),
             step_time: Arc::new(Steps),
             assumed_prefill_tokens_per_s: 20_000,

@@ -9,6 +9,7 @@ mod latency;
 mod limits;
 mod price;
 mod prompt_cache;
+mod service;
 
 pub use endpoint::{Endpoint, EndpointSpec};
 pub use incidents::{Drawn, Fate, Incident, Outages, Sequence, WARM_UP, Weather};
@@ -17,5 +18,6 @@ pub use limits::{
     Acceleration, Counting, Day, Limiter, Limits, OutputCounting, Reserved, Rules, Squeeze, TokenBucket, Used,
     Utilization,
 };
-pub use price::{LongContext, Price, Usage};
-pub use prompt_cache::{CacheRule, CacheUse, PromptCache};
+pub use price::{CacheWrite, LongContext, Price, Priced, Usage};
+pub use prompt_cache::{BREAKPOINTS, CacheKind, CacheRule, CacheUse, LOOK_BACK, PromptCache};
+pub use service::{Reasoning, Service, ServiceStreams, Turnaround};

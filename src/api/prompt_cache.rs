@@ -1,29 +1,59 @@
-//! A provider's automatic prompt cache: which leading tokens it saw within its time to live (spec/apis.md 4.2).
+//! A provider's prompt cache: which leading tokens of which prompts it has seen and still holds (spec/apis.md 4.2).
+//!
+//! Prompts are paths of runs: a node is one content, from one place on, behind one prefix, and says how far prompts went
+//! into it and when last. So a prompt costs one look-up a run, however long it is, and identity is exact.
+//!
+//! Must keep true: what is read was written no longer than the time to live before (`reads-were-written`); nothing expired
+//! is kept; a call allocates nothing once the tables have grown.
 use crate::types::{Content, ContentId, Run, SimTime};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-/// When a prompt is cached, and in what steps a hit is counted.
+/// Where prompts are cut for the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheKind {
+    /// By itself, in steps of so many tokens above the least.
+    Steps(u32),
+    /// Where the client puts breakpoints, at most [`BREAKPOINTS`]. A client that asks for the provider's automatic cache puts
+    /// one at the end of its prompt, and we let it mark the ends of the last two blocks before, and the first one that is long
+    /// enough (its system prompt). A block is a run of the prompt: a message, a document.
+    Breakpoints,
+}
+
+/// Breakpoints of a prompt at most (spec/apis.md 4.2).
+pub const BREAKPOINTS: usize = 4;
+/// Block ends that are looked at for each breakpoint, from it backwards, itself included (spec/apis.md 4.2, [K]).
+pub const LOOK_BACK: usize = 20;
+
+/// When a prompt is cached, how a hit is counted, and whether writing costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheRule {
-    /// Shortest hit, tokens.
+    /// Shortest prefix that is cached, tokens.
     pub min_tokens: u32,
-    /// Granularity of a hit above that, tokens.
-    pub step_tokens: u32,
-    /// Idle time after which an entry is gone.
+    /// Where prompts are cut.
+    pub kind: CacheKind,
+    /// Idle time after which an entry is gone; each use begins it anew.
     pub ttl: SimTime,
+    /// Whether written tokens have a price of their own.
+    pub priced_writes: bool,
 }
 
 impl CacheRule {
-    /// OpenAI's automatic cache: 1,024 tokens, steps of 128, 5 minutes idle (spec/apis.md 4.2).
-    pub const OPENAI: CacheRule = CacheRule { min_tokens: 1024, step_tokens: 128, ttl: SimTime::from_secs(300) };
+    /// OpenAI's automatic cache up to GPT-5.5: 1,024 tokens, steps of 128, 5 minutes idle, free writes (spec/apis.md 4.2).
+    pub const OPENAI: CacheRule =
+        CacheRule { min_tokens: 1024, kind: CacheKind::Steps(128), ttl: SimTime::from_secs(300), priced_writes: false };
 
     /// Billable cached tokens of a match of `matched` tokens.
     pub fn hit(&self, matched: u32) -> u32 {
-        if matched < self.min_tokens {
-            return 0;
+        match self.kind {
+            _ if matched < self.min_tokens => 0,
+            CacheKind::Steps(step) => self.min_tokens + (matched - self.min_tokens) / step * step,
+            CacheKind::Breakpoints => matched,
         }
-        self.min_tokens + (matched - self.min_tokens) / self.step_tokens * self.step_tokens
+    }
+    /// Tokens that a call writes at a price of their own, of a prompt of `prompt` tokens of which `read` were read.
+    pub fn written(&self, prompt: u32, read: u32) -> u32 {
+        if self.priced_writes { self.hit(prompt).saturating_sub(read) } else { 0 }
     }
 }
 
@@ -36,108 +66,204 @@ pub struct CacheUse {
     pub written: u32,
 }
 
-type Piece = SmallVec<[Run; 2]>;
+/// A node by what names it: the node before, how far into that, whose tokens, from which on.
+type Name = (u32, u32, ContentId, u32);
 
-/// Prefixes seen, as a trie of `step_tokens` granules with exact identity.
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Node {
+    name: Name,
+    /// When a prompt last went through here: never before any node behind it.
+    used: SimTime,
+    /// Neighbours in the order of use.
+    older: u32,
+    newer: u32,
+    /// Lengths into this content that are held, and when each was last used. For steps only those that no longer and later
+    /// one makes needless.
+    held: SmallVec<[(u32, SimTime); 1]>,
+}
+
+/// What a provider holds. It never has what expired before the last call.
 #[derive(Debug)]
 pub struct PromptCache {
     rule: CacheRule,
-    nodes: FxHashMap<(u64, Piece), (u64, SimTime)>,
-    next: u64,
+    names: FxHashMap<Name, u32>,
+    nodes: Vec<Node>,
+    free: Vec<u32>,
+    oldest: u32,
+    newest: u32,
+}
+
+/// The runs of a prompt, joined where one goes on in the next: equal prompts have equal runs however theirs were cut.
+fn joined(runs: &[Run]) -> impl Iterator<Item = Run> {
+    let mut rest = runs.iter().filter(|r| r.len > 0).copied().peekable();
+    std::iter::from_fn(move || {
+        let mut run = rest.next()?;
+        while let Some(next) = rest.next_if(|n| n.id == run.id && run.start.checked_add(run.len) == Some(n.start)) {
+            run.len += next.len;
+        }
+        Some(run)
+    })
 }
 
 impl PromptCache {
     /// An empty cache.
     pub fn new(rule: CacheRule) -> PromptCache {
-        PromptCache { rule, nodes: FxHashMap::default(), next: 1 }
+        let (names, nodes, free) = (FxHashMap::default(), Vec::new(), Vec::new());
+        PromptCache { rule, names, nodes, free, oldest: NONE, newest: NONE }
     }
 
-    /// Looks the prompt up, stores it, refreshes what it touched; returns what is to be billed.
-    /// Text that nobody else can have (private runs) ends the walk.
+    /// Looks a prompt up, stores it and refreshes what it used; returns what is to be billed.
     pub fn touch(&mut self, content: &Content, now: SimTime) -> CacheUse {
-        let granules = granules(content, self.rule.step_tokens);
-        let (mut parent, mut matched, mut hitting) = (0u64, 0u32, true);
-        for granule in granules {
-            let key = (parent, granule);
-            let fresh = match self.nodes.get_mut(&key) {
-                Some((id, used)) => {
-                    let alive = now.since(*used) <= self.rule.ttl;
-                    *used = now;
-                    parent = *id;
-                    alive
-                }
-                None => {
-                    parent = self.next;
-                    self.next += 1;
-                    self.nodes.insert(key, (parent, now));
-                    false
-                }
-            };
-            hitting &= fresh;
-            if hitting {
-                matched += self.rule.step_tokens;
-            }
+        self.forget(now);
+        let prompt = u32::try_from(content.tokens()).unwrap_or(u32::MAX);
+        if prompt < self.rule.min_tokens {
+            return CacheUse::default();
         }
-        CacheUse { read: self.rule.hit(matched), written: 0 }
+        let read = match self.rule.kind {
+            CacheKind::Steps(_) => {
+                let matched = self.touch_steps(content.runs(), now);
+                self.rule.hit(matched)
+            }
+            CacheKind::Breakpoints => self.touch_breakpoints(content.runs(), now),
+        };
+        CacheUse { read, written: self.rule.written(prompt, read) }
     }
-}
 
-/// Whole granules of the shareable beginning of a prompt.
-fn granules(content: &Content, step: u32) -> Vec<Piece> {
-    let mut out = Vec::new();
-    let (mut piece, mut room) = (Piece::new(), step);
-    for run in content.runs().iter() {
-        if matches!(run.id, ContentId::Private(_)) {
-            break;
+    /// Nodes that it holds.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    fn alive(&self, used: SimTime, now: SimTime) -> bool {
+        now.since(used) <= self.rule.ttl
+    }
+
+    /// Tokens from the start that some prompt within the time to live had too.
+    fn touch_steps(&mut self, runs: &[Run], now: SimTime) -> u32 {
+        let ttl = self.rule.ttl;
+        let (mut before, mut into, mut matched, mut matching) = (NONE, 0, 0, true);
+        for run in joined(runs) {
+            let at = self.pass((before, into, run.id, run.start), now);
+            let held = &mut self.nodes[at as usize].held;
+            held.retain(|(_, used)| now.since(*used) <= ttl);
+            if matching {
+                let most = held.iter().map(|(len, _)| (*len).min(run.len)).max().unwrap_or(0);
+                matched += most;
+                matching = most == run.len;
+            }
+            held.retain(|(len, _)| *len > run.len);
+            held.push((run.len, now));
+            (before, into) = (at, run.len);
         }
-        let mut rest = *run;
-        while rest.len > 0 {
-            let take = rest.len.min(room);
-            // Joined where it goes on, so that equal tokens are equal however the runs are cut.
-            match piece.last_mut() {
-                Some(last) if last.id == rest.id && last.start + last.len == rest.start => last.len += take,
-                _ => piece.push(Run { len: take, ..rest }),
+        matched
+    }
+
+    /// The longest prefix that ends where an entry is held, and is seen from a breakpoint.
+    fn touch_breakpoints(&mut self, runs: &[Run], now: SimTime) -> u32 {
+        let min = u64::from(self.rule.min_tokens);
+        let (mut blocks, mut first, mut tokens) = (0usize, usize::MAX, 0u64);
+        for run in joined(runs) {
+            tokens += u64::from(run.len);
+            if tokens >= min {
+                first = first.min(blocks);
             }
-            rest = Run { id: rest.id, start: rest.start + take, len: rest.len - take };
-            room -= take;
-            if room == 0 {
-                out.push(std::mem::take(&mut piece));
-                room = step;
+            blocks += 1;
+        }
+        let marks: [usize; BREAKPOINTS] = [1, 2, 3, blocks - first].map(|back| blocks.wrapping_sub(back));
+        let marked = |block: usize| block >= first && marks.contains(&block);
+        let seen = |block: usize| {
+            block >= first && marks.iter().any(|m| *m < blocks && *m >= first && block <= *m && m - block < LOOK_BACK)
+        };
+        let (mut before, mut into, mut tokens) = (NONE, 0, 0);
+        let mut read = (0, NONE, 0);
+        for (block, run) in joined(runs).enumerate() {
+            let at = self.pass((before, into, run.id, run.start), now);
+            let (ttl, held) = (self.rule.ttl, &mut self.nodes[at as usize].held);
+            tokens += run.len;
+            held.retain(|(_, used)| now.since(*used) <= ttl);
+            let entry = held.iter_mut().find(|(len, _)| *len == run.len);
+            if entry.is_some() && seen(block) {
+                read = (tokens, at, run.len);
             }
+            match entry {
+                Some((_, used)) if marked(block) => *used = now,
+                None if marked(block) => held.push((run.len, now)),
+                _ => {}
+            }
+            (before, into) = (at, run.len);
+        }
+        let (tokens, at, len) = read;
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            node.held.iter_mut().filter(|(l, _)| *l == len).for_each(|(_, used)| *used = now);
+        }
+        tokens
+    }
+
+    /// The node of this name, made where there is none, as the one used last.
+    fn pass(&mut self, name: Name, now: SimTime) -> u32 {
+        if let Some(at) = self.names.get(&name).copied() {
+            self.unlink(at);
+            self.link(at, now);
+            return at;
+        }
+        let node = Node { name, used: now, older: NONE, newer: NONE, held: SmallVec::new() };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.nodes[at as usize] = node;
+                at
+            }
+            None => {
+                self.nodes.push(node);
+                (self.nodes.len() - 1) as u32
+            }
+        };
+        self.names.insert(name, at);
+        self.link(at, now);
+        at
+    }
+
+    fn link(&mut self, at: u32, now: SimTime) {
+        let newest = self.newest;
+        let node = &mut self.nodes[at as usize];
+        (node.used, node.older, node.newer) = (now, newest, NONE);
+        match self.nodes.get_mut(newest as usize) {
+            Some(last) => last.newer = at,
+            None => self.oldest = at,
+        }
+        self.newest = at;
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let (older, newer) = (self.nodes[at as usize].older, self.nodes[at as usize].newer);
+        match self.nodes.get_mut(older as usize) {
+            Some(node) => node.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.nodes.get_mut(newer as usize) {
+            Some(node) => node.older = older,
+            None => self.newest = older,
         }
     }
-    out
+
+    /// Drops what expired. What lies behind an expired node expired too, and goes in the same sweep, so that no name is left
+    /// that speaks of a node whose number was given away.
+    fn forget(&mut self, now: SimTime) {
+        while let Some(node) = self.nodes.get(self.oldest as usize).filter(|n| !self.alive(n.used, now)) {
+            let (at, name) = (self.oldest, node.name);
+            self.unlink(at);
+            self.names.remove(&name);
+            self.nodes[at as usize].held = SmallVec::new();
+            self.free.push(at);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hits_follow_the_published_steps() {
-        let rule = CacheRule::OPENAI;
-        assert_eq!([rule.hit(2_006), rule.hit(1_023), rule.hit(1_151)], [1_920, 0, 1_024]);
-    }
-
-    #[test]
-    fn equal_tokens_are_a_hit_however_the_runs_are_cut() {
-        let run = |start, len| Run { id: ContentId::Named(1), start, len };
-        let mut cache = PromptCache::new(CacheRule::OPENAI);
-        assert_eq!(cache.touch(&Content::from([run(0, 1_300)]), SimTime::ZERO).read, 0);
-        let cut = Content::from([run(0, 5), run(5, 700), run(705, 595)]);
-        assert_eq!(cache.touch(&cut, SimTime::from_secs(1)).read, 1_280);
-    }
-
-    #[test]
-    fn a_second_prompt_within_the_ttl_reads_the_shared_prefix() {
-        let shared = Run { id: ContentId::Named(1), start: 0, len: 1_300 };
-        let prompt = |r| {
-            let private = Run { id: ContentId::Private(r), start: 0, len: 200 };
-            Content::from([shared, private])
-        };
-        let mut cache = PromptCache::new(CacheRule::OPENAI);
-        assert_eq!(cache.touch(&prompt(1), SimTime::ZERO).read, 0);
-        assert_eq!(cache.touch(&prompt(2), SimTime::from_secs(299)).read, 1_280);
-        assert_eq!(cache.touch(&prompt(3), SimTime::from_secs(700)).read, 0);
-    }
-}
+#[path = "prompt_cache_tests.rs"]
+mod tests;

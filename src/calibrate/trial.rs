@@ -168,7 +168,12 @@ fn pool((config, step_time): &Served, mode: EngineMode) -> PoolSpec {
         name: "measured".into(),
         replicas: 1,
         gpus_per_replica: 1,
-        facts: BackendFacts { internal: true, capability: Capability::Frontier, max_context_tokens: u32::MAX },
+        facts: BackendFacts {
+            internal: true,
+            capability: Capability::Frontier,
+            max_context_tokens: u32::MAX,
+            deferred: false,
+        },
         engine: Box::new(move || Engine::vllm(config.clone(), mode)),
         step_time: step_time.clone(),
         assumed_prefill_tokens_per_s: 10_000,

@@ -1,13 +1,14 @@
-//! Rows about commercial APIs: prices, latency, capability, rate limits.
+//! Rows about commercial APIs: prices, latency, capability, rate limits, prompt caches.
 //!
-//! Imports only `types`. Must keep true: a price finer than a pico-dollar a token is refused at load.
+//! Imports only `types`. Must keep true: a price finer than a pico-dollar a token is refused at load, and so is one in
+//! another currency than US dollars.
 use crate::types::{Capability, TokenPrice};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// When the embedded price list was read (LiteLLM 1.109.1 wheel).
-const PRICES_READ: &str = "2026-11-23";
+pub(super) const PRICES_READ: &str = "2026-11-23";
 /// Where the embedded price list is from.
-const PRICES_SOURCE: &str = "litellm 1.109.1 wheel (PyPI)";
+pub(super) const PRICES_SOURCE: &str = "litellm 1.109.1 wheel (PyPI)";
 
 /// List prices of an API model. Tables and serialised rows hold US dollars a million tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,24 +35,36 @@ pub struct ApiPrice {
     /// Prompt tokens written to the cache for an hour.
     #[serde(default, with = "price_opt")]
     pub cache_write_1h: Option<TokenPrice>,
+    /// Output tokens that the model thinks with and does not show; as output where it is not given.
+    #[serde(default, with = "price_opt")]
+    pub reasoning_output: Option<TokenPrice>,
     /// Prompt tokens, asynchronous batch tier.
     #[serde(default, with = "price_opt")]
     pub batch_input: Option<TokenPrice>,
     /// Output tokens, asynchronous batch tier.
     #[serde(default, with = "price_opt")]
     pub batch_output: Option<TokenPrice>,
+    /// Cached prompt tokens, asynchronous batch tier; derived where it is not given.
+    #[serde(default, with = "price_opt")]
+    pub batch_cached_input: Option<TokenPrice>,
     /// Prompt tokens, slower best-effort tier.
     #[serde(default, with = "price_opt")]
     pub flex_input: Option<TokenPrice>,
     /// Output tokens, slower best-effort tier.
     #[serde(default, with = "price_opt")]
     pub flex_output: Option<TokenPrice>,
+    /// Cached prompt tokens, slower best-effort tier; derived where it is not given.
+    #[serde(default, with = "price_opt")]
+    pub flex_cached_input: Option<TokenPrice>,
     /// Prompt tokens, faster tier.
     #[serde(default, with = "price_opt")]
     pub priority_input: Option<TokenPrice>,
     /// Output tokens, faster tier.
     #[serde(default, with = "price_opt")]
     pub priority_output: Option<TokenPrice>,
+    /// Cached prompt tokens, faster tier; derived where it is not given.
+    #[serde(default, with = "price_opt")]
+    pub priority_cached_input: Option<TokenPrice>,
     /// Prompt tokens above which the `long_*` prices apply to the whole request.
     pub long_context_threshold_tokens: Option<u64>,
     /// Prompt tokens of a long request.
@@ -69,11 +82,127 @@ pub struct ApiPrice {
     pub max_output_tokens: u64,
     /// When the provider retires it.
     pub deprecation: Option<String>,
+    /// The first day it holds on; the day it was read on unless given.
+    #[serde(default)]
+    pub valid_from: Option<String>,
+    /// The last day it holds on; open unless given.
+    #[serde(default)]
+    pub valid_until: Option<String>,
+    /// `USD`, which is the only one.
+    #[serde(default)]
+    pub currency: Currency,
     /// When the price was read.
-    #[serde(default = "prices_read")]
+    #[serde(default)]
     pub date: String,
     /// Where.
-    #[serde(default = "prices_source")]
+    #[serde(default)]
+    pub source: String,
+}
+
+/// What prices are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum Currency {
+    /// US dollars.
+    #[default]
+    #[serde(rename = "USD")]
+    Usd,
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Currency, D::Error> {
+        match String::deserialize(d)?.as_str() {
+            "USD" => Ok(Currency::Usd),
+            other => Err(serde::de::Error::custom(format!(
+                "currency is `{other}`; prices are in USD: convert them and leave the key out"
+            ))),
+        }
+    }
+}
+
+/// How fast and how surely a provider answers, at which price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// As a call is answered that asks for nothing else.
+    #[default]
+    Standard,
+    /// Within a day, for work that may wait.
+    Batch,
+    /// As there is room.
+    Flex,
+    /// Before others.
+    Priority,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Tier; 4] = [Tier::Standard, Tier::Batch, Tier::Flex, Tier::Priority];
+
+    /// Its name in experiments.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Standard => "standard",
+            Tier::Batch => "batch",
+            Tier::Flex => "flex",
+            Tier::Priority => "priority",
+        }
+    }
+}
+
+impl ApiPrice {
+    /// `provider/model`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.provider, self.model)
+    }
+    /// Prices of input and output in a tier, where it has both.
+    pub fn in_tier(&self, tier: Tier) -> Option<(TokenPrice, TokenPrice)> {
+        match tier {
+            Tier::Standard => Some((self.input, self.output)),
+            Tier::Batch => self.batch_input.zip(self.batch_output),
+            Tier::Flex => self.flex_input.zip(self.flex_output),
+            Tier::Priority => self.priority_input.zip(self.priority_output),
+        }
+    }
+    /// The price of cached input in a tier, where the row says it.
+    pub fn cached_in_tier(&self, tier: Tier) -> Option<TokenPrice> {
+        match tier {
+            Tier::Standard => self.cached_input,
+            Tier::Batch => self.batch_cached_input,
+            Tier::Flex => self.flex_cached_input,
+            Tier::Priority => self.priority_cached_input,
+        }
+    }
+}
+
+/// How a provider caches prompts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptCacheRow {
+    /// Whose.
+    pub provider: String,
+    /// Of which of its models; of all that no other row names, unless given.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Whether it caches without being asked.
+    pub unasked: bool,
+    /// Whether only what lies before a breakpoint is cached.
+    pub breakpoints: bool,
+    /// Shortest prefix that is cached, tokens.
+    pub min_tokens: u32,
+    /// Steps of a hit above that, tokens; of caches without breakpoints.
+    pub step_tokens: Option<u32>,
+    /// Idle time after which an entry is gone, seconds.
+    pub ttl_s: u64,
+    /// The same of entries for which more is paid, seconds.
+    pub long_ttl_s: Option<u64>,
+    /// Whether writing has a price of its own.
+    pub priced_writes: bool,
+    /// Which of these numbers nobody publishes.
+    #[serde(default)]
+    pub assumed: Vec<String>,
+    /// When.
+    pub date: String,
+    /// Where.
     pub source: String,
 }
 
@@ -143,14 +272,6 @@ pub struct RateLimit {
     pub date: String,
     /// Where.
     pub source: String,
-}
-
-fn prices_read() -> String {
-    PRICES_READ.to_owned()
-}
-
-fn prices_source() -> String {
-    PRICES_SOURCE.to_owned()
 }
 
 /// A price as US dollars a million tokens.

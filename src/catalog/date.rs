@@ -8,6 +8,11 @@ pub fn age_days(date: &str, today: &str) -> Option<i64> {
     Some(last_day(today)? - last_day(date)?)
 }
 
+/// A day such as `2026-11-23`, in days since 1970-01-01; nothing vaguer.
+pub fn day_of(text: &str) -> Option<i64> {
+    if text.split('-').count() == 3 && !text.contains("..") { last_day(text) } else { None }
+}
+
 /// The last day of a period, in days since 1970-01-01.
 fn last_day(text: &str) -> Option<i64> {
     let text = text.rsplit("..").next()?.trim();

@@ -2,8 +2,8 @@
 //!
 //! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
 use super::{
-    ApiCapability, ApiLatency, ApiPrice, FrontendRow, Gpu, IncidentRow, MeasuredPool, Model, OpsCost, ProvisionedRow,
-    RateLimit, Rent, StepTimeRow, nearest::hint,
+    ApiCapability, ApiLatency, ApiPrice, FrontendRow, Gpu, IncidentRow, MeasuredPool, Model, OpsCost, PromptCacheRow,
+    ProvisionedRow, RateLimit, Rent, StepTimeRow, nearest::hint, prices,
 };
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct Catalog {
     /// Capabilities of API models.
     #[serde(rename = "api_capability")]
     pub api_capabilities: Vec<ApiCapability>,
+    /// How providers cache prompts.
+    #[serde(rename = "prompt_cache")]
+    pub prompt_caches: Vec<PromptCacheRow>,
     /// GPU rents.
     #[serde(rename = "gpu_price")]
     pub rents: Vec<Rent>,
@@ -72,13 +75,14 @@ pub enum CatalogError {
     Table(String),
 }
 
-const EMBEDDED: [&str; 11] = [
+const EMBEDDED: [&str; 12] = [
     include_str!("data/incidents.toml"),
     include_str!("data/provisioned.toml"),
     include_str!("data/gpus.toml"),
     include_str!("data/models.toml"),
     include_str!("data/api_prices.toml"),
     include_str!("data/api_latency.toml"),
+    include_str!("data/prompt_caches.toml"),
     include_str!("data/gpu_prices.toml"),
     include_str!("data/measured_pools.toml"),
     include_str!("data/ops_costs.toml"),
@@ -98,18 +102,24 @@ impl Catalog {
         })
     }
 
-    /// A copy with the rows of a TOML text put in place of those of the same name, or added.
+    /// A copy with the rows of a TOML text put in place of those of the same name, or added. A model's prices in the text
+    /// stand in place of all that were known of it.
     ///
     /// # Errors
-    /// Text that does not parse, has an unknown key, or a price finer than a pico-dollar.
+    /// Text that does not parse, has an unknown key, a price finer than a pico-dollar, or two prices of a model that hold on
+    /// the same day.
     pub fn with_overrides(&self, toml_text: &str) -> Result<Catalog, CatalogError> {
         let new: Catalog = toml::from_str(toml_text).map_err(|e| CatalogError::Table(e.to_string()))?;
         let mut all = self.clone();
+        let mut prices = new.api_prices;
+        prices::said(&mut prices, super::api::PRICES_READ, super::api::PRICES_SOURCE);
+        prices::check(&prices).map_err(|(row, what)| CatalogError::Table(format!("api_price {}: {what}", row + 1)))?;
+        prices::replace(&mut all.api_prices, prices);
         merge(&mut all.gpus, new.gpus, |r| r.id.clone());
         merge(&mut all.models, new.models, |r| r.id.clone());
-        merge(&mut all.api_prices, new.api_prices, |r| key(&r.provider, &r.model));
         merge(&mut all.api_latencies, new.api_latencies, |r| key(&r.provider, &r.model));
         merge(&mut all.api_capabilities, new.api_capabilities, |r| key(&r.provider, &r.model));
+        merge(&mut all.prompt_caches, new.prompt_caches, |r| (r.provider.clone(), r.models.clone()));
         merge(&mut all.rents, new.rents, |r| (r.gpu.clone(), r.provider.clone(), r.kind.clone()));
         merge(&mut all.measured_pools, new.measured_pools, |r| {
             (r.model.clone(), r.gpu.clone(), r.tensor_parallel, r.engine.clone(), r.utilization.to_bits())
@@ -137,12 +147,18 @@ impl Catalog {
     pub fn model(&self, id: &str) -> Result<&Model, CatalogError> {
         find("model", "baseload catalog models", id, &self.models, |r| r.id.clone())
     }
-    /// Prices of `provider/model`.
+    /// A price of `provider/model`, the first of those that hold at different times.
     ///
     /// # Errors
     /// As [`Catalog::gpu`].
     pub fn api(&self, name: &str) -> Result<&ApiPrice, CatalogError> {
         find("API", "baseload catalog apis", name, &self.api_prices, |r| key(&r.provider, &r.model))
+    }
+    /// How `provider` caches prompts of `model`, if that is known.
+    pub fn prompt_cache(&self, provider: &str, model: &str) -> Option<&PromptCacheRow> {
+        let rows = || self.prompt_caches.iter().filter(|r| r.provider == provider);
+        let own = rows().find(|r| r.models.iter().any(|m| m == model));
+        own.or_else(|| rows().find(|r| r.models.is_empty()))
     }
     /// Latency of `provider/model`.
     ///
@@ -267,6 +283,11 @@ mod tests {
         assert_eq!(c.ops("on_call_stipend_us").unwrap().typical, 12_000.0);
         for row in &c.api_prices {
             c.api_capability(&key(&row.provider, &row.model)).unwrap();
+        }
+        for row in &c.prompt_caches {
+            let step = row.step_tokens.unwrap_or(1);
+            assert!(row.min_tokens % step == 0 && row.step_tokens.is_none() == row.breakpoints, "{row:?}");
+            assert!(row.models.iter().all(|m| c.api(&key(&row.provider, m)).is_ok()), "{row:?}");
         }
         for row in &c.api_latencies {
             c.api(&key(&row.provider, &row.model)).unwrap();

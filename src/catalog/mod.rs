@@ -12,19 +12,21 @@ mod hardware;
 mod lookup;
 mod model;
 mod nearest;
+mod prices;
 mod profile;
 mod step_time;
 
 /// When the tables of GPUs and models were compiled; a row of an override may say its own date.
 const SHEETS_READ: &str = "2026-11-23";
 
-pub use api::{ApiCapability, ApiLatency, ApiPrice, RateLimit};
+pub use api::{ApiCapability, ApiLatency, ApiPrice, Currency, PromptCacheRow, RateLimit, Tier};
 pub use buying::{IncidentRow, ProvisionedRow};
-pub use date::{age_days, date_of_days};
+pub use date::{age_days, date_of_days, day_of};
 pub use frontend::FrontendRow;
 pub use hardware::{Gpu, MeasuredPool, OpsCost, Rent};
 pub use lookup::{Catalog, CatalogError};
 pub use model::Model;
 pub use nearest::{nearest, unknown};
+pub use prices::{PriceFault, PriceFile};
 pub use profile::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
 pub use step_time::{NUMBERS, StepTimeFile, StepTimeRow};

@@ -1,7 +1,7 @@
 //! `baseload catalog`: the facts, with source and date.
 use super::sheet::Sheet;
 use super::{Exit, Format, printer};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Tier};
 use crate::types::{Capability, TokenPrice};
 
 /// Print the facts this program carries, with source and date
@@ -21,13 +21,16 @@ enum What {
     Gpus,
     /// Architectures
     Models,
-    /// Prices, latencies, rate limits, incidents, provisioned units
+    /// Prices, tiers, prompt caches, latencies, limits, incidents, provisioned units
     Apis,
     /// Rents of GPUs
     Rents,
     /// People, power, space
     People,
 }
+
+/// Columns of an API's name, beyond which it is broken.
+const NAME: usize = 29;
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let c = Catalog::embedded();
@@ -36,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             What::Gpus => printer::json(&c.gpus)?,
             What::Models => printer::json(&c.models)?,
             What::Apis => printer::json(&serde_json::json!({
-                "prices": c.api_prices, "latencies": c.api_latencies,
+                "prices": c.api_prices, "latencies": c.api_latencies, "prompt_caches": c.prompt_caches,
                 "capabilities": c.api_capabilities, "rate_limits": c.rate_limits,
                 "incidents": c.incidents, "provisioned": c.provisioned,
             }))?,
@@ -55,7 +58,7 @@ fn sheets(c: &Catalog, what: What) -> Vec<Sheet> {
     match what {
         What::Gpus => vec![gpus(c)],
         What::Models => vec![models(c)],
-        What::Apis => vec![prices(c), latencies(c), limits(c), incidents(c), provisioned(c)],
+        What::Apis => vec![prices(c), tiers(c), caches(c), latencies(c), limits(c), incidents(c), provisioned(c)],
         What::Rents => vec![rents(c)],
         What::People => vec![people(c)],
     }
@@ -88,24 +91,66 @@ fn models(c: &Catalog) -> Sheet {
 }
 
 fn prices(c: &Catalog) -> Sheet {
-    let head = ["catalog =", "class", "in", "out", "cached"];
-    let title = "API list prices: US$ a million tokens; the class of the model is our judgement";
-    let mut sheet = Sheet::new(title, &head, 2);
+    let head = ["catalog =", "class", "in", "out", "cached", "write"];
+    let title = "API list prices from the date on, US$ a million tokens; class: our judgement";
+    let mut sheet = Sheet::new(title, &head, 2).narrow(NAME);
     for p in &c.api_prices {
-        let name = format!("{}/{}", p.provider, p.model);
-        let class = c.api_capability(&name).map_or("-", class_name).to_string();
-        let prices = [Some(p.input), Some(p.output), p.cached_input].map(per_million);
-        let mut cells = vec![name, class];
+        let class = c.api_capability(&p.name()).map_or("-", class_name).to_string();
+        let prices = [Some(p.input), Some(p.output), p.cached_input, p.cache_write_5m].map(per_million);
+        let mut cells = vec![p.name(), class];
         cells.extend(prices);
-        sheet.fact(cells, &p.date, &p.source);
+        sheet.fact(cells, p.valid_from.as_ref().unwrap_or(&p.date), &p.source);
+    }
+    sheet
+}
+
+/// Prices in and out of other tiers, and of long requests, of those that have any.
+fn tiers(c: &Catalog) -> Sheet {
+    let both = |pair: Option<(TokenPrice, TokenPrice)>| {
+        pair.map_or_else(|| "-".into(), |(i, o)| format!("{}/{}", per_million(Some(i)), per_million(Some(o))))
+    };
+    let title = "Tiers: US$ a million tokens in/out, and of requests longer than so many tokens";
+    let head = ["catalog =", "batch", "flex", "priority", "long", "above"];
+    let mut sheet = Sheet::new(title, &head, 1).narrow(NAME);
+    for p in &c.api_prices {
+        let mut cells: Vec<String> =
+            [Tier::Batch, Tier::Flex, Tier::Priority].map(|t| both(p.in_tier(t))).into_iter().collect();
+        cells.push(both(p.long_input.zip(p.long_output)));
+        cells.push(p.long_context_threshold_tokens.map_or_else(|| "-".into(), short));
+        if cells.iter().any(|c| c != "-") {
+            cells.insert(0, p.name());
+            sheet.row(cells);
+        }
+    }
+    sheet
+}
+
+fn caches(c: &Catalog) -> Sheet {
+    let head = ["provider", "model", "used", "least", "step", "idle", "write"];
+    let title = "Prompt caches: least tokens, steps of a hit, idle time, price of writing";
+    let mut sheet = Sheet::new(title, &head, 3).narrow(NAME);
+    for r in &c.prompt_caches {
+        let names = if r.models.is_empty() { vec!["(others)".to_string()] } else { r.models.clone() };
+        for model in names {
+            let step = r.step_tokens.map_or_else(|| "block".into(), |n| n.to_string());
+            let used = if r.unasked { "unasked" } else { "asked" };
+            let minutes = |s: u64| format!("{}m", s / 60);
+            let idle = [Some(r.ttl_s), r.long_ttl_s].into_iter().flatten().map(minutes).collect::<Vec<_>>().join(", ");
+            let write = if r.priced_writes { "priced" } else { "free" };
+            let mut cells = vec![r.provider.clone(), model, used.into(), r.min_tokens.to_string()];
+            cells.extend([step, idle, write.into()]);
+            let assumed = r.assumed.join(", ");
+            let note = if assumed.is_empty() { String::new() } else { format!("; assumed: {assumed}") };
+            sheet.fact(cells, &r.date, &format!("{}{note}", r.source));
+        }
     }
     sheet
 }
 
 fn latencies(c: &Catalog) -> Sheet {
     let head = ["catalog =", "TTFT p50 s", "tokens/s", "p95/p50", "errors %"];
-    let title = "API latencies, where published or assumed: medians, the spread of both, share of errors";
-    let mut sheet = Sheet::new(title, &head, 1);
+    let title = "API latencies, published or assumed: medians, spread of both, share of errors";
+    let mut sheet = Sheet::new(title, &head, 1).narrow(NAME);
     for l in &c.api_latencies {
         let mut cells = vec![format!("{}/{}", l.provider, l.model)];
         cells.extend([l.ttft_p50_s, l.output_tokens_per_s, l.p95_over_p50].map(|f| f.to_string()));
@@ -117,12 +162,13 @@ fn latencies(c: &Catalog) -> Sheet {
 }
 
 fn limits(c: &Catalog) -> Sheet {
-    let head = ["provider", "tier", "models", "requests", "in", "out", "both"];
-    let mut sheet = Sheet::new("Published rate limits, as examples: requests and tokens a minute", &head, 3);
+    let head = ["provider", "tier", "models", "calls", "in", "out", "both"];
+    let title = "Published rate limits, as examples: calls and tokens a minute";
+    let mut sheet = Sheet::new(title, &head, 3).narrow(16);
     for r in &c.rate_limits {
         let mut cells = vec![r.provider.clone(), r.tier.clone(), r.model_class.clone()];
         let figures = [r.rpm, r.input_tpm, r.output_tpm, r.combined_tpm];
-        cells.extend(figures.map(|n| n.map_or_else(|| "-".into(), |n| n.to_string())));
+        cells.extend(figures.map(|n| n.map_or_else(|| "-".into(), short)));
         sheet.fact(cells, &r.date, &r.source);
     }
     sheet
@@ -157,6 +203,16 @@ fn provisioned(c: &Catalog) -> Sheet {
         sheet.fact(cells, &r.date, &r.source);
     }
     sheet
+}
+
+/// A whole number with `k` or `M` where that is exact.
+fn short(n: u64) -> String {
+    match n {
+        0 => "0".into(),
+        n if n.is_multiple_of(1_000_000) => format!("{}M", n / 1_000_000),
+        n if n.is_multiple_of(1_000) => format!("{}k", n / 1_000),
+        n => n.to_string(),
+    }
 }
 
 fn rents(c: &Catalog) -> Sheet {
@@ -194,7 +250,7 @@ fn per_million(price: Option<TokenPrice>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sheet::WIDTH;
+    use super::super::sheet::{NARROW, WIDTH};
     use super::*;
 
     #[test]
@@ -203,7 +259,8 @@ mod tests {
         for what in [What::Gpus, What::Models, What::Apis, What::Rents, What::People] {
             for sheet in sheets(c, what) {
                 for line in sheet.text().lines() {
-                    assert!(line.chars().count() <= WIDTH, "{what:?}: {} columns: {line}", line.chars().count());
+                    let most = if what == What::Apis { NARROW } else { WIDTH };
+                    assert!(line.chars().count() <= most, "{what:?}: {} columns: {line}", line.chars().count());
                 }
             }
         }

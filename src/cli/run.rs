@@ -49,6 +49,9 @@ pub struct Args {
     /// Also print what users saw over time: share within the SLO, worst stretch, money to endpoints
     #[arg(long)]
     timeline: bool,
+    /// Prices of your own, as `[[api_price]]` rows like the catalog's: a model's rows stand in place of all of its list's
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -85,7 +88,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
         sets.push(format!("seed={seed}"));
     }
-    let exp = experiment::resolve(experiment::load(path, &sets)?, path)?;
+    let prices = args.prices.as_ref().map(|p| experiment::read_prices(p)).transpose()?;
+    let exp = experiment::resolve_with(experiment::load(path, &sets)?, path, prices.as_ref())?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
     }
@@ -113,7 +117,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             }
             if !args.quiet {
                 printer::out(&report::warnings(&summary, old_facts(&exp, &clock.today()).as_slice()));
-                printer::out(&what_next(&exp, path, &target));
+                printer::out(&what_next(&exp, path, args.prices.as_deref(), &target));
             }
         }
     }
@@ -131,14 +135,15 @@ fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> S
 }
 
 /// Where the result lies, and a next command: the same with half the TTFT objective.
-fn what_next(exp: &Experiment, path: &Path, target: &Path) -> String {
+fn what_next(exp: &Experiment, path: &Path, prices: Option<&Path>, target: &Path) -> String {
     let half = match exp.slo[0].map(|t| t.0 / 2_000_000) {
         None => "2s".into(),
         Some(ms) if ms % 1000 == 0 => format!("{}s", ms / 1000),
         Some(ms) => format!("{}ms", ms.max(1)),
     };
+    let prices = prices.map_or_else(String::new, |p| format!(" --prices {}", p.display()));
     format!(
-        "\nResults: {}\nReport:  {}\nNext:    baseload run {} --set slo.ttft={half}",
+        "\nResults: {}\nReport:  {}\nNext:    baseload run {}{prices} --set slo.ttft={half}",
         target.display(),
         target.join("report.html").display(),
         path.display()

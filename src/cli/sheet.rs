@@ -7,6 +7,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// Columns that text needs at most.
 pub const WIDTH: usize = 100;
+/// The same of a narrow sheet.
+pub const NARROW: usize = 80;
 
 /// A table, its rows and where they are from.
 pub struct Sheet {
@@ -15,6 +17,8 @@ pub struct Sheet {
     /// Columns of words, aligned left; the others are numbers.
     words: usize,
     rows: Vec<Row>,
+    /// Longer words go on in another line of text, where there is a `/` or a space to break at.
+    longest_word: usize,
 }
 
 struct Row {
@@ -26,7 +30,12 @@ struct Row {
 impl Sheet {
     /// An empty sheet whose first `words` columns hold words.
     pub fn new(title: &'static str, head: &[&'static str], words: usize) -> Sheet {
-        Sheet { title, head: head.to_vec(), words, rows: Vec::new() }
+        Sheet { title, head: head.to_vec(), words, rows: Vec::new(), longest_word: usize::MAX }
+    }
+    /// For terminals of [`NARROW`] columns: words longer than this are broken in text.
+    pub fn narrow(mut self, longest_word: usize) -> Sheet {
+        self.longest_word = longest_word;
+        self
     }
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
@@ -49,6 +58,7 @@ impl Sheet {
             .iter()
             .map(|row| {
                 let mut cells = row.cells.clone();
+                cells.iter_mut().take(self.words).for_each(|cell| *cell = broken(cell, self.longest_word));
                 if let Some((date, source)) = &row.origin {
                     let at = sources.iter().position(|s| s == source).unwrap_or_else(|| {
                         sources.push(source);
@@ -64,7 +74,8 @@ impl Sheet {
             out.push_str(&format!("{}\n", self.title));
         }
         let wide = render(&head, &rows, self.words, Form::Text, 2);
-        let fits = wide.lines().all(|line| line.chars().count() <= WIDTH);
+        let width = if self.longest_word == usize::MAX { WIDTH } else { NARROW };
+        let fits = wide.lines().all(|line| line.trim_end().chars().count() <= width);
         let table = if fits { wide } else { render(&head, &rows, self.words, Form::Text, 1) };
         for line in table.lines() {
             out.push_str(line.trim_end());
@@ -72,7 +83,7 @@ impl Sheet {
         }
         for (i, source) in sources.iter().enumerate() {
             let number = format!("{:>3} ", i + 1);
-            out.push_str(&report::wrapped(&format!("{number}{source}"), WIDTH, number.len()));
+            out.push_str(&report::wrapped(&format!("{number}{source}"), width, number.len()));
         }
         out
     }
@@ -94,6 +105,23 @@ impl Sheet {
         let title = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", self.title) };
         format!("{title}{}\n", render(&head, &rows, self.words, Form::Markdown, 1))
     }
+}
+
+/// A cell in lines of at most `most` columns, where that can be.
+fn broken(cell: &str, most: usize) -> String {
+    let mut out = String::new();
+    let mut line = 0;
+    for part in cell.split_inclusive(['/', ' ']) {
+        let long = part.trim_end().chars().count();
+        if line > 0 && line + long > most {
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+            line = 0;
+        }
+        out.push_str(part);
+        line += part.chars().count();
+    }
+    out
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,6 +161,17 @@ mod tests {
     fn text_is_aligned_and_names_each_source_once() {
         let want = "Things\nid   size  date     #\na|b     1  2026     1\nc    1000  2026-05  2\nd      20  2026     1\n  1 somewhere\n  2 elsewhere\n";
         assert_eq!(sheet().text(), want);
+    }
+
+    #[test]
+    fn a_narrow_sheet_breaks_long_words_in_text_only() {
+        assert_eq!(broken("together/meta-llama/Llama-3.3-70B", 20), "together/meta-llama/\nLlama-3.3-70B");
+        assert_eq!(broken("Tier 1 (old scheme)", 16), "Tier 1 (old\nscheme)");
+        assert_eq!((broken("unbreakable", 4), broken("a/b", 9)), ("unbreakable".into(), "a/b".into()));
+        let mut sheet = Sheet::new("", &["id"], 1).narrow(4);
+        sheet.row(vec!["abc/def".into()]);
+        assert_eq!(sheet.text(), "id\nabc/\ndef\n");
+        assert!(sheet.markdown().contains("abc/def"));
     }
 
     #[test]

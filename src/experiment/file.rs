@@ -1,6 +1,7 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
 use super::origin::Origin;
+use crate::catalog::Tier;
 pub use crate::gateway::ScrapeSection;
 use crate::gateway::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 mod buying;
 mod gateway;
 mod quality;
+mod service;
 
 pub use buying::{
     AccelerationSection, ErrorsSection, LimitsPreset, LimitsSection, OutageEntry, OutageSection, OutputCountingName,
@@ -27,6 +29,7 @@ pub use gateway::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
+pub use service::{BatchSection, CacheName, ReasoningSection};
 
 pub use quality::{AnswersSection, DriftSection, OwnPriceSection, QualitySection};
 
@@ -52,6 +55,9 @@ pub struct ExperimentFile {
     /// Seed of every random stream.
     #[serde(default = "one_u64")]
     pub seed: u64,
+    /// The day whose prices hold, such as `2026-11-25`; the newest day that a price of its endpoints was read on unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     /// Replicates of every policy. Only 1 today; statistics over replicates come later.
     #[serde(default = "one")]
     pub replicates: u32,
@@ -427,6 +433,24 @@ pub struct EndpointSection {
     /// False: an alias whose quality changes as `[drift]` says. A dated version that stays what it is unless given.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub pinned: bool,
+    /// What is paid for speed or patience: `standard` (default), `batch`, `flex` or `priority`, where the catalog has a price
+    /// in that tier. Prices of cached input, writes and long requests that it does not list are scaled as input is.
+    #[serde(default)]
+    pub tier: Tier,
+    /// Share of calls that the tier `flex` refuses with a 429 for want of room, unbilled, 0 to 1; 0 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable_share: Option<f64>,
+    /// When answers of the tier `batch` come: a median of 1h unless given. Only classes that tolerate a wait may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchSection>,
+    /// Hidden tokens that the model thinks with before it answers; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<ReasoningSection>,
+    /// The provider's prompt cache: `off`, `auto` (its own rule; where it must be asked for, breakpoints at the end of the
+    /// prompt, of the last two blocks before it and of the first that is long enough), or `auto-1h` (the same with entries that
+    /// live an hour). `auto` where the provider caches by itself, unless given; else, and in the tier `batch`, `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheName>,
 }
 
 /// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of

@@ -39,7 +39,7 @@ pub struct Manifest {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile` or `kernels`.
+    /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile`, `prices` or `kernels`.
     pub role: &'static str,
     /// Its name, without folders; of kernel tables from the folder that a pool names.
     pub file: String,
@@ -75,7 +75,7 @@ impl Manifest {
             seed: exp.file.seed,
             replicates: exp.file.replicates,
             inputs: inputs(exp)?,
-            facts: facts(&exp.file),
+            facts: facts(exp),
             experiment: exp.file.clone(),
         })
     }
@@ -110,6 +110,10 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
             out.push(Input { role: "profile", file: name_of(&path), bytes, sha256 });
         }
     }
+    if let Some(prices) = &exp.price_file {
+        let (file, sha256) = (prices.file.clone(), prices.sha256.clone());
+        out.push(Input { role: "prices", file, bytes: prices.bytes, sha256 });
+    }
     for k in exp.pools.iter().flat_map(|p| &p.kernel_files) {
         let input = Input { role: "kernels", file: k.file.clone(), bytes: k.bytes, sha256: k.sha256.clone() };
         if !out.contains(&input) {
@@ -139,8 +143,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The rows of the catalogue that the experiment names, each once, in order of kind and name.
-fn facts(file: &ExperimentFile) -> Vec<Fact> {
-    let c = Catalog::embedded();
+fn facts(exp: &Experiment) -> Vec<Fact> {
+    let (c, file) = (Catalog::embedded(), &exp.file);
     let mut out = Vec::new();
     let mut add = |kind, name: String, row: Option<(&String, &String)>| {
         out.extend(row.map(|(date, source)| Fact { kind, name, date: date.clone(), source: source.clone() }));
@@ -156,10 +160,9 @@ fn facts(file: &ExperimentFile) -> Vec<Fact> {
             add("rent", format!("{}, {provider}, {kind}", pool.gpu), row.map(|r| (&r.date, &r.source)));
         }
     }
-    for endpoint in file.endpoint.values() {
-        let name = &endpoint.catalog;
-        let row = c.api(name).ok().filter(|_| endpoint.price.is_none());
-        add("api price", name.clone(), row.map(|r| (&r.date, &r.source)));
+    for (endpoint, resolved) in file.endpoint.values().zip(&exp.endpoints) {
+        let (name, row) = (&endpoint.catalog, &resolved.row);
+        add("api price", name.clone(), Some((&row.date, &row.source)).filter(|_| endpoint.price.is_none()));
         add("api latency", name.clone(), c.api_latency(name).ok().map(|r| (&r.date, &r.source)));
         if let Some(tier) = endpoint.limits.as_ref().and_then(|l| l.tier.as_ref()) {
             add("rate limits", tier.clone(), c.rate_limit(tier).ok().map(|r| (&r.date, &r.source)));

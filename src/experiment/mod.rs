@@ -13,6 +13,7 @@ mod load;
 pub mod manifest;
 mod oracle;
 mod origin;
+mod own_prices;
 pub mod published;
 mod resolve;
 mod run;
@@ -25,8 +26,12 @@ mod whole_file;
 pub use load::load;
 pub use oracle::{EngineLimits, Oracle};
 pub use origin::{FileError, Origin, ReadFile};
+pub use own_prices::read_prices;
 pub use published::DATA_VARIABLE;
-pub use resolve::{Experiment, Hourly, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve};
+pub use resolve::{
+    Experiment, Hourly, KernelInput, OwnPrices, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
+    resolve_with,
+};
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use servegen::open_servegen;
 pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, transformed};

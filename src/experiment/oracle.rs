@@ -16,7 +16,7 @@
 //! May import: api, economics, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
 use super::summary::{OracleSummary, PolicySummary, RegretSummary};
-use crate::api::{EndpointSpec, Luck, Streams, Usage};
+use crate::api::{CacheRule, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
 use crate::economics::{self, Knapsack, WorkFloor, token_ranges};
 use crate::gateway::{BackendFacts, allowed};
 use crate::sim::{SimStats, WorldSpec};
@@ -63,6 +63,44 @@ struct Bought {
     spec: EndpointSpec,
     facts: BackendFacts,
     streams: Streams,
+    service: ServiceStreams,
+}
+
+impl Bought {
+    /// Hidden tokens of an answer, the same at every try.
+    fn hidden(&self, luck: Luck, r: &RequestRecord) -> u32 {
+        self.spec.service.hidden(&self.service, luck, r.output_tokens, r.max_output_tokens)
+    }
+
+    /// Prompt tokens that its cache may have had: what others brought, and after a first try all.
+    fn cacheable(r: &RequestRecord) -> u32 {
+        if r.attempts > 1 { r.prompt_tokens } else { r.shareable_tokens.min(r.prompt_tokens) }
+    }
+
+    /// Least TTFT and E2E of the try with this luck.
+    fn least(&self, luck: Luck, r: &RequestRecord) -> (SimTime, SimTime) {
+        if let Some(turnaround) = self.spec.service.turnaround {
+            let whole = turnaround.draw(&self.service, luck);
+            return (whole, whole);
+        }
+        let pace = self.spec.latency.least(&self.streams, luck, r.prompt_tokens, Self::cacheable(r), r.output_tokens);
+        let after = |tokens: u64| SimTime(pace.first.0.saturating_add(pace.gap.0.saturating_mul(tokens)));
+        let hidden = u64::from(self.hidden(luck, r));
+        (after(hidden), after(hidden + u64::from(r.output_tokens.saturating_sub(1))))
+    }
+
+    /// The least that it bills for a request: its prompt cached as far as the rule and others allow, or not at all where
+    /// reading does not pay; what is not read is written where that has a price.
+    fn least_price(&self, luck: Luck, r: &RequestRecord) -> Usd {
+        let (prompt, reasoning) = (u64::from(r.prompt_tokens), u64::from(self.hidden(luck, r)));
+        let output = u64::from(r.output_tokens) + reasoning;
+        let bill = |read: u32| {
+            let written = self.spec.cache.map_or(0, |rule| rule.written(r.prompt_tokens, read));
+            self.spec.price.bill(&Usage { prompt, cached: read.into(), written: written.into(), output, reasoning })
+        };
+        let most = |rule: CacheRule| rule.hit(Self::cacheable(r));
+        self.spec.cache.map_or(bill(0), |rule| bill(0).min(bill(most(rule))))
+    }
 }
 
 /// Both bounds of one policy, built up from its requests' records.
@@ -185,8 +223,14 @@ impl Oracle {
             own.iter_mut().zip(typical).for_each(|(p, t)| p.speed.push(speed(t)));
         }
         let bought = spec.endpoints.iter().map(|e| Bought {
-            facts: BackendFacts { internal: false, capability: e.capability, max_context_tokens: e.max_input_tokens },
+            facts: BackendFacts {
+                internal: false,
+                capability: e.capability,
+                max_context_tokens: e.max_input_tokens,
+                deferred: e.deferred(),
+            },
             streams: Streams::of(&e.name),
+            service: ServiceStreams::of(&e.name),
             spec: e.clone(),
         });
         Oracle {
@@ -231,17 +275,15 @@ impl Oracle {
         }
     }
 
+    fn luck_of(&self, r: &RequestRecord, try_number: u32) -> Luck {
+        Luck { seed: self.luck.0, replicate: self.luck.1, request: r.index, try_number }
+    }
+
     fn latency(&mut self, r: &RequestRecord, own: &[usize], bought: &[usize]) {
         let own = own.iter().map(|p| self.own[*p].unloaded(r));
-        let gaps = u64::from(r.output_tokens.saturating_sub(1));
         let bought = bought.iter().flat_map(|e| {
             let b = &self.bought[*e];
-            (0..r.attempts.max(1)).map(|try_number| {
-                let luck = Luck { seed: self.luck.0, replicate: self.luck.1, request: r.index, try_number };
-                let least = &b.spec.latency;
-                let pace = least.least(&b.streams, luck, r.prompt_tokens, r.shareable_tokens, r.output_tokens);
-                (pace.first, SimTime(pace.first.0.saturating_add(pace.gap.0.saturating_mul(gaps))))
-            })
+            (0..r.attempts.max(1)).map(|try_number| b.least(self.luck_of(r, try_number), r))
         });
         let least = own.chain(bought).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
         let Some((ttft, e2e)) = least else { return };
@@ -250,7 +292,7 @@ impl Oracle {
     }
 
     fn cost(&mut self, r: &RequestRecord, own: &[usize], bought: &[usize]) {
-        let price = bought.iter().map(|e| least_price(&self.bought[*e].spec, r)).min();
+        let price = bought.iter().map(|e| self.bought[*e].least_price(self.luck_of(r, 0), r)).min();
         self.prices += price.unwrap_or(Usd::ZERO);
         if own.is_empty() {
             return;
@@ -346,18 +388,6 @@ impl Oracle {
         };
         (oracle, regret)
     }
-}
-
-/// The least that an endpoint bills for a request: its prompt cached as far as its rule and what others may share allow.
-fn least_price(spec: &EndpointSpec, r: &RequestRecord) -> Usd {
-    let (prompt, output) = (u64::from(r.prompt_tokens), u64::from(r.output_tokens));
-    let bill = |cached| spec.price.bill(&Usage { prompt, cached, written: 0, output });
-    let whole = bill(0);
-    let hit = |rule: &crate::api::CacheRule| {
-        let step = rule.step_tokens.max(1);
-        rule.hit(r.shareable_tokens / step * step).min(r.prompt_tokens)
-    };
-    spec.cache.as_ref().map_or(whole, |rule| whole.min(bill(hit(rule).into())))
 }
 
 #[cfg(test)]

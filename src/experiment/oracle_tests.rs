@@ -1,6 +1,6 @@
 //! No policy beats a bound on random small worlds; and bounds that are known by hand.
 use super::*;
-use crate::api::{CacheRule, Latency, Limits, LogNormal, Price};
+use crate::api::{CacheKind, CacheRule, Latency, Limits, LogNormal, Price, Reasoning, Service, Turnaround};
 use crate::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, VllmConfig};
 use crate::experiment::collect::Collector;
 use crate::gateway::{Picker, Pipeline, Place, Resilience, Routing, Rule, Scorer, Scoring};
@@ -86,9 +86,10 @@ impl Setup {
     fn spec(&self) -> (WorldSpec, Vec<EngineLimits>) {
         let class =
             |name: &str, privacy, needs| ClassSpec { name: name.into(), privacy, needs, priority: 0, tolerates: None };
+        let hard = class("hard", Privacy::Any, Capability::Mid);
         let classes = vec![
             (class("private", Privacy::InternalOnly, Capability::Small), 200_000),
-            (class("hard", Privacy::Any, Capability::Mid), 300_000),
+            (ClassSpec { tolerates: Some(SimTime::from_secs(5)), ..hard }, 300_000),
             (class("default", Privacy::Any, Capability::Small), 500_000),
         ];
         let places = [
@@ -127,7 +128,12 @@ impl Setup {
             name: "own".into(),
             replicas: o.replicas,
             gpus_per_replica: 1,
-            facts: BackendFacts { internal: true, capability: o.capability, max_context_tokens: vllm(o).max_model_len },
+            facts: BackendFacts {
+                internal: true,
+                capability: o.capability,
+                max_context_tokens: vllm(o).max_model_len,
+                deferred: false,
+            },
             engine: {
                 let (o, vllm, fixed) = (o.clone(), vllm(o), fixed(o));
                 Box::new(move || match o.fixed {
@@ -187,12 +193,18 @@ fn endpoint(i: usize, input: i128, output: i128, cached: Option<i128>, capabilit
             input: TokenPrice(input),
             output: TokenPrice(output),
             cached_input: cached.map(TokenPrice),
-            long_context: None,
+            ..Price::default()
         },
         account: format!("buy{i}"),
         limits: Limits::default(),
         squeezes: Vec::new(),
-        cache: cached.map(|_| CacheRule { min_tokens: 8, step_tokens: 4, ttl: SimTime::from_secs(60) }),
+        cache: cached.map(|_| CacheRule {
+            min_tokens: 8,
+            kind: CacheKind::Steps(4),
+            ttl: SimTime::from_secs(60),
+            priced_writes: false,
+        }),
+        service: Service::default(),
         capability,
         max_input_tokens: 1_000,
     }
@@ -213,7 +225,7 @@ fn request(index: u64, arrival: SimTime, shared: u32, private: u32, output_token
         class: u16::MAX,
         prompt_tokens: shared + private,
         output_tokens,
-        max_output_tokens: output_tokens,
+        max_output_tokens: output_tokens + 50,
         priority: 0,
         content,
     }
@@ -247,8 +259,55 @@ fn pool() -> impl Strategy<Value = Own> {
     )
 }
 
+/// What a bought endpoint has beside a plain price.
+#[derive(Debug, Clone)]
+struct Served {
+    service: Service,
+    breakpoints: bool,
+    write: Option<i128>,
+    reasoning: Option<i128>,
+}
+
+impl Served {
+    fn of(self, mut e: EndpointSpec) -> EndpointSpec {
+        e.service = self.service;
+        e.price.cache_write = self.write.map(TokenPrice);
+        e.price.reasoning = self.reasoning.map(TokenPrice);
+        if let Some(rule) = &mut e.cache {
+            rule.priced_writes = self.write.is_some();
+            rule.kind = if self.breakpoints { CacheKind::Breakpoints } else { rule.kind };
+        }
+        e
+    }
+}
+
+fn served() -> impl Strategy<Value = Served> {
+    let turnaround = (1u64..4_000, 1u64..6_000).prop_map(|(p50, window)| Turnaround {
+        p50_s: p50 as f64 / 1e3,
+        p95_over_p50: 3.0,
+        window: SimTime::from_millis(window),
+    });
+    let reasoning = (0u32..60, 0.0..1.5f64).prop_map(|(median_tokens, sigma)| Reasoning { median_tokens, sigma });
+    let chance = prop_oneof![3 => Just(0.0), 1 => 0.0..1.0f64];
+    let service = (chance, prop::option::weighted(0.25, turnaround), prop::option::weighted(0.4, reasoning)).prop_map(
+        |(unavailable_share, turnaround, reasoning)| Service {
+            unavailable_share,
+            turnaround,
+            reasoning,
+            ..Service::default()
+        },
+    );
+    (
+        service,
+        any::<bool>(),
+        prop::option::weighted(0.5, 0i128..4_000_000),
+        prop::option::weighted(0.3, 0i128..9_000_000),
+    )
+        .prop_map(|(service, breakpoints, write, reasoning)| Served { service, breakpoints, write, reasoning })
+}
+
 fn setup() -> impl Strategy<Value = Setup> {
-    let price = (0i128..3_000_000, 0i128..9_000_000, prop::option::of(0i128..900_000), capability());
+    let price = (0i128..3_000_000, 0i128..9_000_000, prop::option::of(0i128..900_000), capability(), served());
     let requests = prop::collection::vec(
         (0u64..400, prop_oneof![Just(0u32), 1u32..60], 1u32..60, prop_oneof![Just(1u32), 1u32..60]),
         1..60,
@@ -270,7 +329,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 at += if wait < 100 { 0 } else { wait };
                 request(i as u64, SimTime::from_millis(at), shared, private, output)
             });
-            let bought = prices.into_iter().enumerate().map(|(i, (a, b, c, d))| endpoint(i, a, b, c, d));
+            let bought = prices.into_iter().enumerate().map(|(i, (a, b, c, d, s))| s.of(endpoint(i, a, b, c, d)));
             let place = if pools.is_empty() && place == 5 { 0 } else { place };
             Setup { requests: listed.collect(), endpoints: bought.collect(), pools, place, slo: slo.into(), timeout }
         })

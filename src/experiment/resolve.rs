@@ -1,20 +1,26 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::file::{
-    DurationText, EndpointSection, ExperimentFile, PolicySection, PoolSection, SchedulingPolicy, VllmSection,
+    BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, PolicySection, PoolSection,
+    SchedulingPolicy, VllmSection,
 };
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price, Rules};
+use crate::api::{
+    CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, Reasoning, Rules,
+    Service, Turnaround,
+};
 use crate::calibrate;
-use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
+use crate::catalog::{
+    ApiPrice, Catalog, Gpu, Model, PriceFile, Profile, PromptCacheRow, StepTimeFile, Tier, age_days, unknown,
+};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
 use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use crate::sim::{PoolSpec, WorldSpec};
-use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, TokenPrice, Usd, parse_duration};
+use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +35,7 @@ mod quality;
 pub use quality::QualityInput;
 
 pub use limits::Hourly;
+mod price;
 
 /// A pool, resolved.
 pub struct ResolvedPool {
@@ -53,10 +60,10 @@ pub struct ResolvedPool {
     pub(super) kernel_files: Vec<KernelInput>,
 }
 
-/// A kernel table that a step time rests on.
+/// A kernel table that a step time rests on, or a price file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KernelInput {
-    /// Its path from where the pool's `kernels` points.
+pub struct KernelInput {
+    /// Its path from where the pool's `kernels` points; of a price file its name.
     pub file: String,
     /// Its size.
     pub bytes: u64,
@@ -109,6 +116,17 @@ pub struct ResolvedEndpoint {
     pub hourly: Option<limits::Hourly>,
     /// How good its answers are, where given.
     pub answers: Option<Arc<Answers>>,
+    /// The row of the catalogue, or of a price file, that its price is from.
+    pub(super) row: ApiPrice,
+}
+
+/// Prices of a user's own.
+#[derive(Debug, Clone)]
+pub struct OwnPrices {
+    /// Their rows.
+    pub rows: PriceFile,
+    /// The file that they were read from.
+    pub file: KernelInput,
 }
 
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
@@ -157,6 +175,8 @@ pub struct Experiment {
     pub warnings: Vec<String>,
     /// Facts used that have a date: what and when.
     pub dated_facts: Vec<(String, String)>,
+    /// The price file, if one was given.
+    pub(super) price_file: Option<KernelInput>,
     failures: Option<FailureModel>,
 }
 
@@ -165,16 +185,29 @@ pub struct Experiment {
 /// # Errors
 /// `FILE:LINE: key.path: what is wrong; what would be right`.
 pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
-    let resolver = Resolver { file: &file, path, warnings: Vec::new(), dated: Vec::new() };
-    resolver.all().map_err(|e| file.origin.fault(&e))
+    resolve_with(file, path, None)
+}
+
+/// The same with prices in place of the catalogue's.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(file: ExperimentFile, path: &Path, own: Option<&OwnPrices>) -> Result<Experiment, FileError> {
+    let embedded = Catalog::embedded();
+    let laid_over = own.map(|o| embedded.with_prices(&o.rows));
+    let prices = laid_over.as_ref().unwrap_or(embedded);
+    let resolver = Resolver { file: &file, path, prices, warnings: Vec::new(), dated: Vec::new() };
+    let resolved = resolver.all().map_err(|e| file.origin.fault(&e))?;
+    Ok(Experiment { price_file: own.map(|o| o.file.clone()), ..resolved })
 }
 
 /// The profile run that sizes the memory of a static batcher, which has neither limit.
 const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 256 };
 
 /// The file with what was resolved in it.
-fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
+fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -> ExperimentFile {
     let mut file = file.clone();
+    file.date = date;
     for gateway in file.policy.values_mut().filter_map(|p| p.gateway.as_mut()).chain([&mut file.gateway]) {
         gateway.retries = Some(gateway::retries_of(gateway));
     }
@@ -191,6 +224,8 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool]) -> ExperimentFile {
 struct Resolver<'a> {
     file: &'a ExperimentFile,
     path: &'a Path,
+    /// The catalogue, with prices of the user's own where there are.
+    prices: &'a Catalog,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }
@@ -248,7 +283,12 @@ impl Resolver<'_> {
         let slo = self.slo()?;
         let classes = self.classes()?;
         let mut pools = f.pool.iter().map(|(n, p)| self.pool(n, p)).collect::<Result<Vec<_>, _>>()?;
-        let mut endpoints = f.endpoint.iter().map(|(n, e)| self.endpoint(n, e)).collect::<Result<Vec<_>, _>>()?;
+        let date = self.date()?;
+        let mut endpoints = f
+            .endpoint
+            .iter()
+            .map(|(n, e)| self.endpoint(n, e, date.as_deref().unwrap_or_default()))
+            .collect::<Result<Vec<_>, _>>()?;
         self.accounts(&mut endpoints)?;
         self.outages(&mut endpoints)?;
         if f.policy.is_empty() {
@@ -307,7 +347,8 @@ impl Resolver<'_> {
             failures: failures.transpose()?,
             warnings: self.warnings,
             dated_facts: self.dated,
-            file: echoed(f, &pools),
+            file: echoed(f, &pools, date),
+            price_file: None,
             pools,
             endpoints,
             policies,

@@ -120,6 +120,7 @@ mod tests {
             session: 0,
             prompt_tokens: 10,
             output_tokens: 10,
+            max_output_tokens: 10,
             outcome,
             cause: OutcomeCause::None,
             backend: None,

@@ -10,12 +10,15 @@ pub struct BackendFacts {
     pub capability: Capability,
     /// Longest prompt plus one output token that it takes.
     pub max_context_tokens: u32,
+    /// Answers come after hours: only for classes that tolerate a wait.
+    pub deferred: bool,
 }
 
 /// Whether a request may be served by this backend.
 pub fn allowed(request: &RequestView<'_>, backend: &BackendFacts) -> bool {
     let private = request.class.privacy == Privacy::InternalOnly && !backend.internal;
-    !private && backend.capability >= request.class.needs && request.prompt_tokens < backend.max_context_tokens
+    let waits = !backend.deferred || request.class.tolerates.is_some();
+    !private && waits && backend.capability >= request.class.needs && request.prompt_tokens < backend.max_context_tokens
 }
 
 #[cfg(test)]
@@ -37,12 +40,21 @@ mod tests {
             priority: 0,
             content: &content,
         };
-        let own = BackendFacts { internal: true, capability: Capability::Small, max_context_tokens: 100 };
-        let bought = BackendFacts { internal: false, capability: Capability::Frontier, max_context_tokens: 100 };
+        let own =
+            BackendFacts { internal: true, capability: Capability::Small, max_context_tokens: 100, deferred: false };
+        let bought = BackendFacts {
+            internal: false,
+            capability: Capability::Frontier,
+            max_context_tokens: 100,
+            deferred: false,
+        };
         let private = ClassSpec { privacy: Privacy::InternalOnly, ..ClassSpec::default() };
         let hard = ClassSpec { needs: Capability::Frontier, ..ClassSpec::default() };
         assert!(allowed(&view(&private), &own) && !allowed(&view(&private), &bought));
         assert!(!allowed(&view(&hard), &own) && allowed(&view(&hard), &bought));
         assert!(!allowed(&view(&private), &BackendFacts { max_context_tokens: 10, ..own }));
+        let batch = BackendFacts { deferred: true, ..bought };
+        let patient = ClassSpec { tolerates: Some(SimTime::from_secs(3_600)), ..ClassSpec::default() };
+        assert!(allowed(&view(&patient), &batch) && !allowed(&view(&hard), &batch));
     }
 }

@@ -1,6 +1,6 @@
 //! What the gateway does around attempts, in worlds small enough to say what must come out; and over drawn worlds.
 use super::*;
-use crate::api::{EndpointSpec, Incident, Latency, Limits, LogNormal, Outages, Price, Rules, Squeeze};
+use crate::api::{EndpointSpec, Incident, Latency, Limits, LogNormal, Outages, Price, Rules, Service, Squeeze};
 use crate::engine::{Engine, EngineMode, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::*;
@@ -86,7 +86,7 @@ fn pool(name: &str, replicas: u32, seqs: u32, mode: EngineMode) -> PoolSpec {
         name: name.into(),
         replicas,
         gpus_per_replica: 1,
-        facts: BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 1_000 },
+        facts: BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 1_000, deferred: false },
         engine: Box::new(move || Engine::vllm(config.clone(), mode)),
         step_time: Arc::new(Even),
         assumed_prefill_tokens_per_s: 10_000,
@@ -106,11 +106,12 @@ fn endpoint(name: &str, ttft_ms: u64, error_rate: f64) -> EndpointSpec {
         error_rate,
         overload_rate: 0.0,
         outages: None,
-        price: Price { input: usd(1.0), output: usd(1.0), cached_input: None, long_context: None },
+        price: Price { input: usd(1.0), output: usd(1.0), ..Price::default() },
         account: name.into(),
         limits: Limits::default(),
         squeezes: Vec::new(),
         cache: None,
+        service: Service::default(),
         capability: Capability::Frontier,
         max_input_tokens: 100_000,
     }

@@ -115,8 +115,9 @@ impl<S: RecordSink> World<'_, S> {
         let mean_output = self.outputs_seen.1.checked_div(self.outputs_seen.0).unwrap_or(256);
         for (i, b) in self.bought.iter_mut().enumerate() {
             if allowed(request, &b.facts) {
-                let output = mean_output.min(request.max_output_tokens.into());
+                let most = request.max_output_tokens.into();
                 let spec = b.endpoint.spec();
+                let output = spec.expected_output(mean_output.min(most), most);
                 self.api_views.push(EndpointView {
                     endpoint: i as u32,
                     ttft_p90: b.ttft.p90(),

@@ -19,6 +19,7 @@ fn cause_of(cause: FailureCause) -> OutcomeCause {
         FailureCause::QueueFull => OutcomeCause::QueueFull,
         FailureCause::ReplicaLost => OutcomeCause::ReplicaLost,
         FailureCause::TooLong => OutcomeCause::TooLong,
+        FailureCause::Expired => OutcomeCause::Expired,
         FailureCause::TryTimeout => OutcomeCause::TryTimeout,
     }
 }
@@ -34,7 +35,7 @@ fn health_of(cause: FailureCause) -> Option<HealthEvent> {
             Some(HealthEvent::Failure)
         }
         FailureCause::TryTimeout => Some(HealthEvent::Timeout),
-        FailureCause::TooLong => None,
+        FailureCause::TooLong | FailureCause::Expired => None,
     }
 }
 
@@ -257,6 +258,7 @@ impl<S: RecordSink> World<'_, S> {
             session: request.session,
             prompt_tokens: request.prompt_tokens,
             output_tokens,
+            max_output_tokens: request.max_output_tokens,
             outcome,
             cause,
             backend: flight.last_backend,
@@ -265,7 +267,7 @@ impl<S: RecordSink> World<'_, S> {
             e2e,
             ended: at,
             cached_tokens,
-            shareable_tokens: request.content.shareable_tokens(),
+            shareable_tokens: request.content.shareable_tokens(request.index),
             preemptions: flight.preemptions,
             cost: flight.cost,
             met_slo,

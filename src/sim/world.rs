@@ -207,12 +207,13 @@ impl<'a, S: RecordSink> World<'a, S> {
             .endpoints
             .iter()
             .map(|e| Bought {
-                ttft: RollingTtft::new(e.latency.ttft_p90()),
+                ttft: RollingTtft::new(e.ttft_p90()),
                 account: account_of(e),
                 facts: BackendFacts {
                     internal: false,
                     capability: e.capability,
                     max_context_tokens: e.max_input_tokens,
+                    deferred: e.deferred(),
                 },
                 endpoint: Endpoint::new(e.clone(), spec.seed, spec.replicate),
             })

@@ -84,9 +84,10 @@ impl Content {
     pub fn tokens(&self) -> u64 {
         self.runs().iter().map(|r| u64::from(r.len)).sum()
     }
-    /// Leading tokens that are not private to one request, so that somebody else's prompt may begin with them.
-    pub fn shareable_tokens(&self) -> u32 {
-        self.runs().iter().take_while(|r| !matches!(r.id, ContentId::Private(_))).map(|r| r.len).sum()
+    /// Leading tokens that some earlier prompt may begin with, if this is the prompt of request `index`: all before the first
+    /// that are its own. What is private to an earlier request of its session came with that one.
+    pub fn shareable_tokens(&self, index: u64) -> u32 {
+        self.runs().iter().take_while(|r| r.id != ContentId::Private(index)).map(|r| r.len).sum()
     }
     /// Leading tokens that both share.
     pub fn shared_prefix(&self, other: &Content) -> u64 {

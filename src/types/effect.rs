@@ -55,6 +55,8 @@ pub enum FailureCause {
     ReplicaLost,
     /// It can never fit this backend (context or memory).
     TooLong,
+    /// A job of a batch that was not done within its window.
+    Expired,
     /// The gateway gave the try up, as HTTP 408; no backend says it.
     TryTimeout,
 }

@@ -70,6 +70,8 @@ pub enum OutcomeCause {
     QueueTimeout,
     /// Its client did not wait any longer.
     ClientGone,
+    /// A job of a batch that was not done within its window.
+    Expired,
 }
 
 impl OutcomeCause {
@@ -95,6 +97,7 @@ impl OutcomeCause {
             OutcomeCause::GatewayQueueFull => "gateway_queue_full",
             OutcomeCause::QueueTimeout => "queue_timeout",
             OutcomeCause::ClientGone => "client_gone",
+            OutcomeCause::Expired => "expired",
         }
     }
 }
@@ -161,6 +164,8 @@ pub struct RequestRecord {
     pub prompt_tokens: u32,
     /// Output tokens delivered.
     pub output_tokens: u32,
+    /// What its client asked for at most.
+    pub max_output_tokens: u32,
     /// How it ended.
     pub outcome: Outcome,
     /// Why.

@@ -19,6 +19,7 @@ mod outages;
 mod perf;
 #[cfg(feature = "frames")]
 mod policies;
+mod prices;
 mod program;
 mod quality;
 #[cfg(feature = "frames")]

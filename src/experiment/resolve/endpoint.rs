@@ -2,18 +2,33 @@
 use super::*;
 
 impl Resolver<'_> {
-    pub(super) fn endpoint(&mut self, name: &str, e: &EndpointSection) -> Result<ResolvedEndpoint, String> {
+    pub(super) fn endpoint(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ResolvedEndpoint, String> {
         let catalog = Catalog::embedded();
         let key = format!("endpoint.{name}");
-        let row = catalog.api(&e.catalog).map_err(|m| format!("{key}.catalog: {m}"))?;
+        let row = self.price_row(name, e, date)?;
+        let service = self.service(name, e)?;
+        let (cache, write) = self.cache(name, e, &row)?;
+        let price = self.price(name, e, &row, write)?;
         let known = catalog.api_latency(&e.catalog).ok();
+        // A batch is as fast as its turnaround; its law of latency is never asked.
+        let batch = service.turnaround.is_some();
+        let unused = [("ttft_p50", e.ttft_p50.is_some()), ("output_tokens_per_s", e.output_tokens_per_s.is_some())];
+        if let Some((what, _)) = unused.into_iter().find(|(_, given)| batch && *given) {
+            return Err(format!(
+                "{key}.{what}: a batch answers all at once; give {key}.batch.turnaround_p50 in its place"
+            ));
+        }
         let own_ttft = e.ttft_p50.as_ref().map(|t| duration(&format!("{key}.ttft_p50"), t)).transpose()?;
         let missing = |what: &str| format!("{key}: no published {what} for {}; give {key}.{what}", e.catalog);
-        let ttft_p50_s =
-            own_ttft.map(SimTime::as_secs_f64).or(known.map(|k| k.ttft_p50_s)).ok_or_else(|| missing("ttft_p50"))?;
+        let ttft_p50_s = own_ttft
+            .map(SimTime::as_secs_f64)
+            .or(known.map(|k| k.ttft_p50_s))
+            .or(batch.then_some(1.0))
+            .ok_or_else(|| missing("ttft_p50"))?;
         let speed = e
             .output_tokens_per_s
             .or(known.map(|k| k.output_tokens_per_s))
+            .or(batch.then_some(1.0))
             .ok_or_else(|| missing("output_tokens_per_s"))?;
         if !(speed.is_finite() && speed > 0.0) {
             return Err(format!("{key}.output_tokens_per_s is {speed}; it must be above 0"));
@@ -21,7 +36,7 @@ impl Resolver<'_> {
         if ttft_p50_s <= 0.0 {
             return Err(format!("{key}.ttft_p50 is 0; it must be longer"));
         }
-        if let Some(k) = known {
+        if let Some(k) = known.filter(|_| !batch) {
             if k.unverified {
                 self.warnings.push(format!(
                     "endpoint {name} ({}): latency is an assumption: {}",
@@ -31,23 +46,6 @@ impl Resolver<'_> {
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
-        if e.price.is_none() {
-            self.dated.push((format!("price of {}", e.catalog), row.date.clone()));
-        }
-        let price = match &e.price {
-            Some(own) => quality::own_price(&key, own)?,
-            None => Price {
-                input: row.input,
-                output: row.output,
-                cached_input: row.cached_input,
-                long_context: row.long_context_threshold_tokens.map(|threshold_tokens| LongContext {
-                    threshold_tokens,
-                    input: row.long_input.unwrap_or(row.input),
-                    output: row.long_output.unwrap_or(row.output),
-                    cached_input: row.long_cached_input.or(row.cached_input),
-                }),
-            },
-        };
         let mut limits = match &e.limits {
             Some(l) => self.limits(&key, l, &e.catalog)?,
             None => Limits::NONE,
@@ -83,17 +81,16 @@ impl Resolver<'_> {
             account,
             limits,
             squeezes: Vec::new(),
-            // Only OpenAI caches without being asked (spec/apis.md 4.2).
-            cache: (row.provider == "openai").then_some(CacheRule::OPENAI),
+            cache,
+            service,
             capability: catalog.api_capability(&e.catalog).unwrap_or(Capability::Small),
             max_input_tokens: u32::try_from(row.max_input_tokens).unwrap_or(u32::MAX),
         };
         if provisioned.is_some() {
             // Paid by the hour: a token more costs nothing.
-            let price = &mut spec.price;
-            (price.input, price.output) = (TokenPrice(0), TokenPrice(0));
-            (price.cached_input, price.long_context) = (None, None);
+            spec.price = Price::default();
         }
-        Ok(ResolvedEndpoint { name: name.into(), spec, hourly: provisioned.map(|(hourly, _)| hourly), answers: None })
+        let hourly = provisioned.map(|(hourly, _)| hourly);
+        Ok(ResolvedEndpoint { name: name.into(), spec, hourly, answers: None, row })
     }
 }

@@ -157,7 +157,12 @@ impl Resolver<'_> {
             replicas: p.replicas,
             rent,
             title: title(p),
-            facts: BackendFacts { internal: true, capability: model.capability(), max_context_tokens: max_model_len },
+            facts: BackendFacts {
+                internal: true,
+                capability: model.capability(),
+                max_context_tokens: max_model_len,
+                deferred: false,
+            },
             step_time,
             kernel_files,
             answers: None,

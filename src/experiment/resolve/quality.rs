@@ -51,8 +51,7 @@ pub(super) fn own_price(key: &str, own: &OwnPriceSection) -> Result<Price, Strin
     Ok(Price {
         input: price("input_usd_per_million", own.input_usd_per_million)?,
         output: price("output_usd_per_million", own.output_usd_per_million)?,
-        cached_input: None,
-        long_context: None,
+        ..Price::default()
     })
 }
 

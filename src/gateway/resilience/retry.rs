@@ -46,7 +46,7 @@ impl Causes {
             FailureCause::Overloaded => self.overloaded,
             FailureCause::QueueFull => self.queue_full,
             FailureCause::ReplicaLost => self.replica_lost,
-            FailureCause::TryTimeout => self.timeout,
+            FailureCause::TryTimeout | FailureCause::Expired => self.timeout,
             // No wait and no second try helps.
             FailureCause::TooLong | FailureCause::QuotaExhausted => false,
         }

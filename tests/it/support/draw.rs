@@ -206,6 +206,15 @@ impl Draw<'_> {
         if self.luck.percent(70) {
             line!(self, "error_rate = {errors}");
         }
+        // Those that the table has prices of.
+        let tiers: &[&str] = match catalog {
+            "openai/gpt-6-astra" | "openai/gpt-5.4-mini" | "google/gemini-3.1-pro-preview" => &["flex", "priority"],
+            c if c.starts_with("openai/") => &["priority"],
+            _ => &[],
+        };
+        if self.knows("tier") && !tiers.is_empty() && self.luck.percent(30) {
+            line!(self, "tier = \"{}\"", self.luck.pick(tiers));
+        }
         let mut limits = Vec::new();
         for (key, values) in [
             ("requests_per_minute", [1, 6, 40, 300]),

@@ -38,6 +38,17 @@ pub struct Rates {
     pub input: i128,
     pub output: i128,
     pub cached: i128,
+    /// Written to the prompt cache, where that has a price of its own.
+    pub write: Option<i128>,
+}
+
+/// A prompt cache that nobody has to ask for.
+pub struct Cache {
+    /// Tokens of the shortest hit, and of the steps above it.
+    pub from: u32,
+    pub step: u32,
+    /// Nanoseconds after the last use.
+    pub alive: u64,
 }
 
 pub struct Endpoint {
@@ -47,8 +58,7 @@ pub struct Endpoint {
     pub rates: Rates,
     /// Above so many input tokens the whole request costs this.
     pub long: Option<(u64, Rates)>,
-    /// OpenAI's automatic prompt cache.
-    pub caches: bool,
+    pub cache: Option<Cache>,
     pub ttft_p50_s: f64,
     pub tokens_per_s: f64,
     pub p95_over_p50: f64,
@@ -58,14 +68,28 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// What the provider bills.
+    /// What the provider bills: whole steps of the prompt that were not read are written.
     pub fn bill(&self, prompt: u64, cached: u64, output: u64) -> i128 {
+        let held = |c: &Cache| match prompt.checked_sub(c.from.into()) {
+            Some(more) => u64::from(c.from) + more / u64::from(c.step) * u64::from(c.step),
+            None => 0,
+        };
+        let written = self.cache.as_ref().filter(|_| self.rates.write.is_some()).map_or(0, held).saturating_sub(cached);
+        self.bill_of(prompt, cached, written, output)
+    }
+    /// What a gateway that knows of no cache expects.
+    pub fn expected(&self, prompt: u64, output: u64) -> i128 {
+        self.bill_of(prompt, 0, 0, output)
+    }
+    fn bill_of(&self, prompt: u64, cached: u64, written: u64, output: u64) -> i128 {
         let rates = match self.long {
             Some((threshold, long)) if prompt > threshold => long,
             _ => self.rates,
         };
-        let (fresh, cached, output) = (i128::from(prompt - cached), i128::from(cached), i128::from(output));
-        fresh * rates.input + cached * rates.cached + output * rates.output
+        let fresh = i128::from(prompt - cached - written);
+        let (cached, written, output) = (i128::from(cached), i128::from(written), i128::from(output));
+        let write = rates.write.unwrap_or(rates.input);
+        fresh * rates.input + cached * rates.cached + written * write + output * rates.output
     }
 }
 
@@ -207,11 +231,30 @@ fn endpoint(name: &str, t: &Table) -> Endpoint {
     let rated = row(&latencies, "api_capability", is_it);
     let token = |key: &str| price.get(key).map(|v| money::of(v) / 1_000_000);
     let must = |key: &str| token(key).expect("a price");
+    let tier = text(t, "tier");
+    // Another tier's input and output are in the table; the rest is in proportion to input, output to output.
+    let (standard_in, standard_out) = (must("input"), must("output"));
+    let of_tier = |key: &str| if tier.is_empty() { must(key) } else { must(&format!("{tier}_{key}")) };
+    let (input, output) = (of_tier("input"), of_tier("output"));
+    let times = |price: i128, by: i128, of: i128| if of == 0 { price } else { money::scaled(price, by, of) };
+    let as_input = |price: i128| times(price, input, standard_in);
+    let as_output = |price: i128| times(price, output, standard_out);
+    let (tables, model_name) = (catalog("prompt_caches.toml"), model);
+    let named = |r: &Table| r.get("models").and_then(Value::as_array).is_some_and(|m| !m.is_empty());
+    let names = |r: &Table| {
+        r.get("models").and_then(Value::as_array).is_some_and(|m| m.iter().any(|m| m.as_str() == Some(model_name)))
+    };
+    let own = row(&tables, "prompt_cache", |r| text(r, "provider") == provider && names(r));
+    let rule = own.or(row(&tables, "prompt_cache", |r| text(r, "provider") == provider && !named(r)));
+    let rule = rule.filter(|r| r["unasked"].as_bool() == Some(true));
+    let written = rule.filter(|r| r["priced_writes"].as_bool() == Some(true)).and_then(|_| token("cache_write_5m"));
     let cached = token("cached_input");
     let long = whole(price, "long_context_threshold_tokens").map(|threshold| {
-        let input = token("long_input").unwrap_or(must("input"));
-        let output = token("long_output").unwrap_or(must("output"));
-        (threshold, Rates { input, output, cached: token("long_cached_input").or(cached).unwrap_or(input) })
+        let (input, output) =
+            (token("long_input").unwrap_or(standard_in), token("long_output").unwrap_or(standard_out));
+        let cached = token("long_cached_input").or(cached).unwrap_or(input);
+        let write = written.map(|w| as_input(times(w, input, standard_in)));
+        (threshold, Rates { input: as_input(input), output: as_output(output), cached: as_input(cached), write })
     });
     let known = |key: &str| latency.and_then(|l| real(l, key));
     let none = Table::new();
@@ -220,9 +263,13 @@ fn endpoint(name: &str, t: &Table) -> Endpoint {
         name: name.into(),
         capability: rated.map_or(0, |r| capability(text(r, "capability"))),
         context: whole(price, "max_input_tokens").expect("max_input_tokens"),
-        rates: Rates { input: must("input"), output: must("output"), cached: cached.unwrap_or(must("input")) },
+        rates: Rates { input, output, cached: cached.map_or(input, as_input), write: written.map(as_input) },
         long,
-        caches: provider == "openai",
+        cache: rule.map(|r| Cache {
+            from: whole(r, "min_tokens").expect("tokens") as u32,
+            step: whole(r, "step_tokens").expect("tokens") as u32,
+            alive: whole(r, "ttl_s").expect("seconds") * 1_000_000_000,
+        }),
         ttft_p50_s: match t.get("ttft_p50") {
             Some(own) => duration(own.as_str().expect("a duration")) as f64 / 1e9,
             None => known("ttft_p50_s").expect("a latency"),

@@ -4,7 +4,7 @@
 //!
 //! Order at one instant: losses and comebacks, answers, timers in the order they were set, arrivals by index.
 use super::Complaints;
-use super::facts::{Endpoint, Facts, Policy, Pool, Routing};
+use super::facts::{Cache, Endpoint, Facts, Policy, Pool, Routing};
 use super::requests::Life;
 use super::rows::{AttemptRow, PolicyEvidence};
 use super::trace::{Ask, Run};
@@ -107,11 +107,6 @@ struct Answer {
     served: bool,
 }
 
-/// OpenAI's automatic cache (spec/apis.md 4.2): from 1,024 tokens in steps of 128, for 5 minutes after the last use.
-const CACHE_FROM: u32 = 1_024;
-const CACHE_STEP: u32 = 128;
-const CACHE_FOR: u64 = 300_000_000_000;
-
 /// The first `tokens` tokens, runs that continue each other joined.
 fn prefix(runs: &[Run], tokens: u32) -> Option<Vec<Run>> {
     let (mut out, mut left): (Vec<Run>, u32) = (Vec::new(), tokens);
@@ -145,20 +140,18 @@ fn shared(a: &[Run], b: &[Run]) -> u32 {
 
 impl Shop<'_> {
     fn cached(&mut self, ask: &Ask, now: u64) -> u32 {
-        if !self.spec.caches {
-            return 0;
-        }
+        let Some(Cache { from, step, alive }) = &self.spec.cache else { return 0 };
         let (mut tokens, mut hit) = (0, 0);
         let mut hitting = true;
-        while let Some(key) = prefix(&ask.shared, tokens + CACHE_STEP) {
-            tokens += CACHE_STEP;
+        while let Some(key) = prefix(&ask.shared, tokens + step) {
+            tokens += step;
             let used = self.cache.insert(key, now);
-            hitting &= used.is_some_and(|used| now.saturating_sub(used) <= CACHE_FOR);
+            hitting &= used.is_some_and(|used| now.saturating_sub(used) <= *alive);
             if hitting {
                 hit = tokens;
             }
         }
-        if hit < CACHE_FROM { 0 } else { CACHE_FROM + (hit - CACHE_FROM) / CACHE_STEP * CACHE_STEP }
+        if hit < *from { 0 } else { from + (hit - from) / step * step }
     }
 
     /// Takes an attempt at `now`.
@@ -367,7 +360,7 @@ impl Replay<'_> {
             (Routing::Other, _) => None,
             (_, None) => {
                 let expected = self.outputs.1.checked_div(self.outputs.0).unwrap_or(256).min(ask.max_output.into());
-                let cost = |s: &&usize| (self.shops[**s].spec.bill(ask.prompt.into(), 0, expected), **s);
+                let cost = |s: &&usize| (self.shops[**s].spec.expected(ask.prompt.into(), expected), **s);
                 shops.iter().min_by_key(cost).map(|s| name(*s))
             }
             (Routing::RoundRobin, Some(_)) => {
