@@ -1,0 +1,115 @@
+//! How long a call takes, when it will succeed: from sending to the first token, and from one token to the next.
+//!
+//! Must keep true: a pace depends on the law, the call and the luck of (seed, request, try) alone; it is rounded to whole
+//! nanoseconds at once; [`Latency::least`] is at most what any call of that request may get.
+use crate::random;
+use crate::types::SimTime;
+
+/// What keys the draws of one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Luck {
+    /// Of the experiment.
+    pub seed: u64,
+    /// Of the simulation.
+    pub replicate: u32,
+    /// Index in the trace.
+    pub request: u64,
+    /// Try from 0.
+    pub try_number: u32,
+}
+
+/// What the time of a call may depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// Prompt tokens.
+    pub prompt: u32,
+    /// Of these, tokens read from the provider's cache.
+    pub cached: u32,
+    /// Output tokens.
+    pub output: u32,
+    /// When it is sent.
+    pub at: SimTime,
+}
+
+/// The time a call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From sending to the first token; at least a nanosecond.
+    pub first: SimTime,
+    /// From one token to the next.
+    pub gap: SimTime,
+}
+
+/// An endpoint's law of latency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Latency {
+    /// Two log-normals.
+    LogNormal(LogNormal),
+}
+
+/// TTFT and output speed are log-normal and know nothing of the call (spec/apis.md 4.5: published medians, p95/p50 of 2
+/// to 4).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogNormal {
+    /// Median time to first token, seconds.
+    pub ttft_p50_s: f64,
+    /// Median output speed, tokens a second.
+    pub output_tokens_per_s: f64,
+    /// p95 over p50 of both.
+    pub p95_over_p50: f64,
+}
+
+/// z of the 95th percentile of the standard normal distribution.
+const Z95: f64 = 1.644_853_626_951_472_2;
+/// z of the 90th.
+const Z90: f64 = 1.281_551_565_544_600_4;
+
+impl LogNormal {
+    fn sigma(&self) -> f64 {
+        libm::log(self.p95_over_p50.max(1.0)) / Z95
+    }
+}
+
+/// The names of an endpoint's random streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Streams {
+    /// Time to first token.
+    pub ttft: String,
+    /// Output speed.
+    pub speed: String,
+    /// Whether the call fails.
+    pub error: String,
+}
+
+impl Streams {
+    /// Of the endpoint with this name.
+    pub fn of(name: &str) -> Streams {
+        let named = |what: &str| format!("endpoint/{name}/{what}");
+        Streams { ttft: named("ttft"), speed: named("speed"), error: named("error") }
+    }
+    /// A uniform draw from 0 to 1 of the stream `name`.
+    pub fn uniform(name: &str, luck: Luck) -> f64 {
+        random::dist::uniform01(&mut random::stream(luck.seed, luck.replicate, name, luck.request, luck.try_number))
+    }
+}
+
+impl Latency {
+    /// What a call takes.
+    pub fn pace(&self, streams: &Streams, luck: Luck, _call: &Call) -> Pace {
+        let Latency::LogNormal(law) = self;
+        let draw = |stream: &str| random::stream(luck.seed, luck.replicate, stream, luck.request, luck.try_number);
+        let sigma = law.sigma();
+        let first = random::dist::log_normal(&mut draw(&streams.ttft), law.ttft_p50_s, sigma);
+        let speed = random::dist::log_normal(&mut draw(&streams.speed), law.output_tokens_per_s, sigma);
+        Pace { first: SimTime::from_secs_f64(first).max(SimTime(1)), gap: SimTime::from_secs_f64(1.0 / speed) }
+    }
+    /// The least that a call with this luck may take, whatever was cached (up to `shareable` tokens) and whenever it was sent.
+    pub fn least(&self, streams: &Streams, luck: Luck, prompt: u32, shareable: u32, output: u32) -> Pace {
+        self.pace(streams, luck, &Call { prompt, cached: shareable.min(prompt), output, at: SimTime::ZERO })
+    }
+    /// p90 of the TTFT of a typical call, what a gateway assumes before it has measured.
+    pub fn ttft_p90(&self) -> SimTime {
+        let Latency::LogNormal(law) = self;
+        SimTime::from_secs_f64(law.ttft_p50_s * libm::exp(Z90 * law.sigma()))
+    }
+}
