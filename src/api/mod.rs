@@ -10,7 +10,7 @@ mod price;
 mod prompt_cache;
 
 pub use endpoint::{Endpoint, EndpointSpec};
-pub use latency::{Call, Latency, LogNormal, Luck, Pace, Streams};
+pub use latency::{Call, Latency, Least, LogNormal, Luck, Pace, ProfileLaw, Streams};
 pub use limits::{Limiter, Limits, TokenBucket};
 pub use price::{LongContext, Price, Usage};
 pub use prompt_cache::{CacheRule, CacheUse, PromptCache};

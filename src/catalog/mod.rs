@@ -5,6 +5,7 @@
 //! refused, and an unknown name is answered with the nearest known one.
 //! Read first: `lookup.rs`.
 mod api;
+mod api_profile;
 mod date;
 mod frontend;
 mod hardware;
@@ -18,6 +19,9 @@ mod step_time;
 const SHEETS_READ: &str = "2026-11-23";
 
 pub use api::{ApiCapability, ApiLatency, ApiPrice, RateLimit};
+pub use api_profile::{
+    ApiKnot, ApiOutcomes, ApiProfile, ApiProfileData, ApiScores, ApiTime, AtQuantiles, QuantileScore, undated,
+};
 pub use date::{age_days, date_of_days};
 pub use frontend::FrontendRow;
 pub use hardware::{Gpu, MeasuredPool, OpsCost, Rent};

@@ -5,6 +5,7 @@
 mod artefacts;
 mod baseline;
 mod calibrate;
+mod calibrate_api;
 mod calibrate_kernels;
 mod catalog;
 mod conformance;
@@ -25,6 +26,7 @@ mod sheet;
 mod stop;
 mod trace;
 mod validate;
+mod validate_api;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::MietteHandlerOpts;

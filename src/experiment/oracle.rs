@@ -233,14 +233,13 @@ impl Oracle {
 
     fn latency(&mut self, r: &RequestRecord, own: &[usize], bought: &[usize]) {
         let own = own.iter().map(|p| self.own[*p].unloaded(r));
-        let gaps = u64::from(r.output_tokens.saturating_sub(1));
         let bought = bought.iter().flat_map(|e| {
             let b = &self.bought[*e];
             (0..r.attempts.max(1)).map(|try_number| {
                 let luck = Luck { seed: self.luck.0, replicate: self.luck.1, request: r.index, try_number };
                 let least = &b.spec.latency;
-                let pace = least.least(&b.streams, luck, r.prompt_tokens, r.shareable_tokens, r.output_tokens);
-                (pace.first, SimTime(pace.first.0.saturating_add(pace.gap.0.saturating_mul(gaps))))
+                let least = least.least(&b.streams, luck, r.prompt_tokens, r.shareable_tokens, r.output_tokens);
+                (least.first, least.whole)
             })
         });
         let least = own.chain(bought).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
