@@ -186,7 +186,29 @@ fn line_of(text: &str, header: &str, nth: usize, key: &str) -> usize {
 type Fault = (&'static str, usize, &'static str, String);
 
 /// The profiles in `data/api_profiles`.
-const EMBEDDED: [&str; 0] = [];
+const EMBEDDED: [&str; 21] = [
+    include_str!("data/api_profiles/anthropic_claude-opus-4-5.toml"),
+    include_str!("data/api_profiles/anthropic_claude-sonnet-4.toml"),
+    include_str!("data/api_profiles/anyscale_llama-2-13b-chat.toml"),
+    include_str!("data/api_profiles/anyscale_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/anyscale_llama-2-7b-chat.toml"),
+    include_str!("data/api_profiles/bedrock_llama-2-13b-chat.toml"),
+    include_str!("data/api_profiles/bedrock_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/fireworks_llama-2-13b-chat.toml"),
+    include_str!("data/api_profiles/fireworks_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/fireworks_llama-2-7b-chat.toml"),
+    include_str!("data/api_profiles/groq_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/lepton_llama-2-13b-chat.toml"),
+    include_str!("data/api_profiles/lepton_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/lepton_llama-2-7b-chat.toml"),
+    include_str!("data/api_profiles/perplexity_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/replicate_llama-2-13b-chat.toml"),
+    include_str!("data/api_profiles/replicate_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/replicate_llama-2-7b-chat.toml"),
+    include_str!("data/api_profiles/together_llama-2-13b-chat.toml"),
+    include_str!("data/api_profiles/together_llama-2-70b-chat.toml"),
+    include_str!("data/api_profiles/together_llama-2-7b-chat.toml"),
+];
 
 impl ApiTime {
     fn check(&self, tables: [&'static str; 2]) -> Result<(), Fault> {
@@ -308,5 +330,49 @@ impl ApiProfile {
     /// Whether it is of `model` at `provider`, a day of release aside.
     pub fn is_of(&self, provider: &str, model: &str) -> bool {
         self.provider == provider && undated(&self.model) == undated(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_profiles_load_under_names_of_their_own_with_source_date_and_scores() {
+        let all = ApiProfile::embedded();
+        for (i, p) in all.iter().enumerate() {
+            assert!(all[..i].iter().all(|q| q.name != p.name), "profile {} stands twice", p.name);
+            assert_eq!(p.name, format!("{}/{}", p.provider, p.model));
+            assert!(
+                !p.source.is_empty() && crate::catalog::age_days(&p.measured, "2026-11-25").is_some(),
+                "{}",
+                p.name
+            );
+            assert!(p.scores.e2e.is_some() && p.data.calls > 0 && !p.data.files.is_empty(), "{}", p.name);
+        }
+        let says = ApiProfile::named("anthropic/claude-opus-45").unwrap_err().to_string();
+        assert!(says.contains("did you mean `anthropic/claude-opus-4-5`"), "{says}");
+        assert!(ApiProfile::named("anthropic/claude-opus-4-5").unwrap().is_of("anthropic", "claude-opus-4-5-20251101"));
+    }
+
+    #[test]
+    fn faults_name_line_and_key() {
+        let good = toml::to_string(&ApiProfile::embedded()[0]).unwrap();
+        assert!(ApiProfile::parse(&good, "p").is_ok());
+        let line = |words: &str| good.lines().position(|l| l.starts_with(words)).unwrap() + 1;
+        let fault = |from: &str, to: &str| ApiProfile::parse(&good.replacen(from, to, 1), "p").unwrap_err();
+        let at = |words: &str, rest: &str| format!("p:{}: {rest}", line(words));
+        let wrong = fault("together = ", "together = 7");
+        assert!(wrong.starts_with(&at("together", "together is 7")) && wrong.contains("between 0 and 1"), "{wrong}");
+        let wrong = fault("base_s = ", "base_s = -");
+        assert!(wrong.starts_with(&at("base_s", "e2e.base_s is -")), "{wrong}");
+        let wrong = fault("levels = [0.0, ", "levels = [0.5, ");
+        assert!(wrong.starts_with(&at("levels", "e2e.levels must be shares that rise")), "{wrong}");
+        let wrong = fault("factors = [", "factors = [90.0, ");
+        assert!(wrong.starts_with(&at("factors", "e2e.knot.factors are 29; there are 28 levels")), "{wrong}");
+        let wrong = fault("together = ", "hours = [1.0]\ntogether = ");
+        assert!(wrong.starts_with(&at("together", "hours must be 24 numbers")), "{wrong}");
+        let wrong = fault("provider", "providr");
+        assert!(wrong.starts_with("p:3: unknown field `providr`"), "{wrong}");
     }
 }

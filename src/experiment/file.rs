@@ -386,9 +386,21 @@ pub struct EndpointSection {
     /// Median output speed in tokens a second; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_s: Option<f64>,
-    /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
+    /// Share of requests that end in a 5xx, 0 to 1; the latency profile's where it knows one, else the catalog's, unless
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
+    /// A profile of measured latency in place of medians: a file (relative to this one) that `baseload calibrate api` wrote,
+    /// or a name of `baseload catalog latency`. It must be of the model that `catalog` names. None unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
+    /// Take a latency profile of another model or provider than `catalog` names; a warning says so. false unless given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latency_of_another_model: bool,
+    /// What the clock of the day shows when the simulation starts, for a latency profile whose hours differ; 0s unless
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_offset: Option<DurationText>,
 }
 
 /// Limits a minute.

@@ -5,9 +5,9 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price};
+use crate::api::{CacheRule, EndpointSpec, Latency, Limits, LogNormal, LongContext, Price, ProfileLaw};
 use crate::calibrate;
-use crate::catalog::{Catalog, Gpu, Model, Profile, StepTimeFile, unknown};
+use crate::catalog::{ApiLatency, ApiProfile, Catalog, Gpu, Model, Profile, StepTimeFile, age_days, unknown};
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;
 use crate::gateway::{BackendFacts, Known, Resilience, Routing, ScrapeSection};

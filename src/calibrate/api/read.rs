@@ -87,6 +87,13 @@ pub fn read_api_calls(inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
     for input in inputs {
         for found in read_api_file(input.text, &input.name)? {
             match all.iter_mut().find(|c| c.model == found.model && c.provider == found.provider) {
+                Some(known) if known.hash() == found.hash() => {
+                    let (one, other) = (known.files.join(", "), found.files.join(", "));
+                    return Err(format!(
+                        "{one} and {other} hold the same calls of {}: give each file once",
+                        known.model
+                    ));
+                }
                 Some(known) => known.join(found),
                 None => all.push(found),
             }
