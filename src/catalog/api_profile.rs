@@ -348,7 +348,9 @@ mod tests {
                 "{}",
                 p.name
             );
-            assert!(p.scores.e2e.is_some() && p.data.calls > 0 && !p.data.files.is_empty(), "{}", p.name);
+            // Of 20 calls none can be left out and a law still be fitted.
+            assert!(p.scores.e2e.is_some() || p.data.calls == 20, "{}", p.name);
+            assert!(!p.data.files.is_empty() && p.data.hash.starts_with("sha256:"), "{}", p.name);
         }
         let says = ApiProfile::named("anthropic/claude-opus-45").unwrap_err().to_string();
         assert!(says.contains("did you mean `anthropic/claude-opus-4-5`"), "{says}");

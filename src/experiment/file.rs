@@ -386,8 +386,8 @@ pub struct EndpointSection {
     /// Median output speed in tokens a second; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_s: Option<f64>,
-    /// Share of requests that end in a 5xx, 0 to 1; the latency profile's where it knows one, else the catalog's, unless
-    /// given.
+    /// Share of requests that end in a 5xx, 0 to 1; unless given the latency profile's, where it knows one, else the
+    /// catalog's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
     /// A profile of measured latency in place of medians: a file (relative to this one) that `baseload calibrate api` wrote,

@@ -1,3 +1,4 @@
+//! Laws of latency: draws against the quantiles that are scored, and bounds that no draw beats.
 use super::*;
 use crate::catalog::{ApiKnot, ApiProfile, ApiTime};
 use proptest::prelude::*;
