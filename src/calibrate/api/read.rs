@@ -147,7 +147,11 @@ fn call(row: &Row<'_>, name: &str) -> Result<Option<MeasuredCall>, String> {
         }
         Ok(v as u32)
     };
-    let Some(e2e_s) = row.maybe("api_time_s")? else { return Ok(None) };
+    // A call that failed at once has no time, which some files write as 0.
+    let seconds = |column: &str| -> Result<Option<f64>, String> {
+        if row.text(column).is_empty() { Ok(None) } else { Ok(Some(row.number(column)?).filter(|s| *s > 0.0)) }
+    };
+    let Some(e2e_s) = seconds("api_time_s")? else { return Ok(None) };
     if row.text("in_tokens").is_empty() || row.text("out_tokens").is_empty() {
         return Ok(None);
     }
@@ -157,12 +161,13 @@ fn call(row: &Row<'_>, name: &str) -> Result<Option<MeasuredCall>, String> {
     let group = match row.text("dup_group") {
         "" => None,
         text => {
-            let right = || format!("{name}:{}: dup_group is `{text}`; it must be a whole number from 0", row.line);
-            Some(text.parse().map_err(|_| right())?)
+            let wrong = || format!("{name}:{}: dup_group is `{text}`; it must be a whole number from 0", row.line);
+            let number = text.parse::<f64>().ok().filter(|v| *v >= 0.0 && *v == v.floor() && *v < 1e15);
+            Some(number.ok_or_else(wrong)? as u64)
         }
     };
     let call = Call { prompt, cached, output, at: SimTime::ZERO };
-    Ok(Some(MeasuredCall { call, e2e_s, ttft_s: row.maybe("ttft_s")?, group }))
+    Ok(Some(MeasuredCall { call, e2e_s, ttft_s: seconds("ttft_s")?, group }))
 }
 
 #[derive(Deserialize)]

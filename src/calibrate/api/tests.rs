@@ -179,15 +179,15 @@ fn read(text: &str) -> Result<Vec<ApiCalls>, String> {
 #[test]
 fn tables_are_read_by_model_and_rows_without_a_time_are_left_out() {
     let text = format!(
-        "{HEAD}a,m1,100,40,7,0.5,1.5,3\na,m2,10,0,0,,2.5,4\na,m1,100,400,7,,1.5,\na,m1,100,40,7,0.5,,3\na,m1,5,0,,,1.0,3\n"
+        "{HEAD}a,m1,100,40,7,0.5,1.5,3\na,m2,10,0,0,,2.5,4\na,m1,100,400,7,,1.5,\na,m1,100,40,7,0.5,,3\na,m1,5,0,,,1.0,3\na,m1,5,0,1,0,0,3\n"
     );
     let all = read(&text).unwrap();
     let of = |i: usize| (all[i].model.as_str(), all[i].calls.len(), all[i].left_out, all[i].groups());
-    assert_eq!((all.len(), of(0), of(1)), (2, ("m1", 2, 2, 1), ("m2", 1, 0, 1)));
+    assert_eq!((all.len(), of(0), of(1)), (2, ("m1", 2, 3, 1), ("m2", 1, 0, 1)));
     let c = all[0].calls[1];
     assert_eq!((c.call.cached, c.ttft_s, c.group), (100, None, None), "no more is cached than there is");
     for (bad, says) in [
-        ("a,m,100,40,7,0.5,x,3\n", "c.csv:2: api_time_s is `x`; it must be a number above 0"),
+        ("a,m,100,40,7,0.5,x,3\n", "c.csv:2: api_time_s is `x`; it must be a number from 0"),
         ("a,m,1.5,40,7,0.5,1,3\n", "c.csv:2: in_tokens is 1.5; it must be a whole number"),
         ("a,m,1,0,-7,0.5,1,3\n", "c.csv:2: out_tokens is `-7`; it must be a number from 0"),
         ("a,m,1,0,7,0.5,1,x\n", "c.csv:2: dup_group is `x`; it must be a whole number"),
