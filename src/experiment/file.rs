@@ -397,8 +397,8 @@ pub struct EndpointSection {
     /// Take a latency profile of another model or provider than `catalog` names; a warning says so. false unless given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub latency_of_another_model: bool,
-    /// What the clock of the day shows when the simulation starts, for a latency profile whose hours differ; 0s unless
-    /// given.
+    /// What the clock of the day shows when the simulation starts, for a latency profile whose hours differ; unless given
+    /// 0s, midnight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_offset: Option<DurationText>,
 }
