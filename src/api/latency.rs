@@ -2,8 +2,13 @@
 //!
 //! Must keep true: a pace depends on the law, the call and the luck of (seed, request, try) alone; it is rounded to whole
 //! nanoseconds at once; [`Latency::least`] is at most what any call of that request may get.
+mod fitted;
+
 use crate::random;
 use crate::types::SimTime;
+use std::sync::Arc;
+
+pub use fitted::ProfileLaw;
 
 /// What keys the draws of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +45,22 @@ pub struct Pace {
     pub gap: SimTime,
 }
 
+/// The least that a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Least {
+    /// Until its first token.
+    pub first: SimTime,
+    /// Until its last.
+    pub whole: SimTime,
+}
+
 /// An endpoint's law of latency.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Latency {
     /// Two log-normals.
     LogNormal(LogNormal),
+    /// A profile that was fitted to measured calls.
+    Profile(Arc<ProfileLaw>),
 }
 
 /// TTFT and output speed are log-normal and know nothing of the call (spec/apis.md 4.5: published medians, p95/p50 of 2
@@ -93,23 +109,46 @@ impl Streams {
     }
 }
 
-impl Latency {
-    /// What a call takes.
-    pub fn pace(&self, streams: &Streams, luck: Luck, _call: &Call) -> Pace {
-        let Latency::LogNormal(law) = self;
+impl LogNormal {
+    fn pace(&self, streams: &Streams, luck: Luck) -> Pace {
         let draw = |stream: &str| random::stream(luck.seed, luck.replicate, stream, luck.request, luck.try_number);
-        let sigma = law.sigma();
-        let first = random::dist::log_normal(&mut draw(&streams.ttft), law.ttft_p50_s, sigma);
-        let speed = random::dist::log_normal(&mut draw(&streams.speed), law.output_tokens_per_s, sigma);
+        let sigma = self.sigma();
+        let first = random::dist::log_normal(&mut draw(&streams.ttft), self.ttft_p50_s, sigma);
+        let speed = random::dist::log_normal(&mut draw(&streams.speed), self.output_tokens_per_s, sigma);
         Pace { first: SimTime::from_secs_f64(first).max(SimTime(1)), gap: SimTime::from_secs_f64(1.0 / speed) }
     }
-    /// The least that a call with this luck may take, whatever was cached (up to `shareable` tokens) and whenever it was sent.
-    pub fn least(&self, streams: &Streams, luck: Luck, prompt: u32, shareable: u32, output: u32) -> Pace {
-        self.pace(streams, luck, &Call { prompt, cached: shareable.min(prompt), output, at: SimTime::ZERO })
+}
+
+impl Latency {
+    /// What a call takes.
+    pub fn pace(&self, streams: &Streams, luck: Luck, call: &Call) -> Pace {
+        match self {
+            Latency::LogNormal(law) => law.pace(streams, luck),
+            Latency::Profile(law) => law.pace(streams, luck, call),
+        }
+    }
+    /// The least that a call with this luck may take, whatever was cached (up to `call.cached` tokens) and whenever it was
+    /// sent, with `hidden` tokens before those that are shown.
+    pub fn least(&self, streams: &Streams, luck: Luck, call: &Call, hidden: u32) -> Least {
+        match self {
+            Latency::LogNormal(law) => {
+                let Pace { first, gap } = law.pace(streams, luck);
+                let after = |tokens: u32| SimTime(first.0.saturating_add(gap.0.saturating_mul(u64::from(tokens))));
+                Least { first: after(hidden), whole: after(hidden + call.output.saturating_sub(1)) }
+            }
+            // Its gap has no bound of its own: hidden tokens are not counted on.
+            Latency::Profile(law) => law.least(streams, luck, call),
+        }
     }
     /// p90 of the TTFT of a typical call, what a gateway assumes before it has measured.
     pub fn ttft_p90(&self) -> SimTime {
-        let Latency::LogNormal(law) = self;
-        SimTime::from_secs_f64(law.ttft_p50_s * libm::exp(Z90 * law.sigma()))
+        match self {
+            Latency::LogNormal(law) => SimTime::from_secs_f64(law.ttft_p50_s * libm::exp(Z90 * law.sigma())),
+            Latency::Profile(law) => law.ttft_p90(),
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "latency/tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ mod service;
 
 pub use endpoint::{Endpoint, EndpointSpec};
 pub use incidents::{Drawn, Fate, Incident, Outages, Sequence, WARM_UP, Weather};
-pub use latency::{Call, Latency, LogNormal, Luck, Pace, Streams};
+pub use latency::{Call, Latency, Least, LogNormal, Luck, Pace, ProfileLaw, Streams};
 pub use limits::{
     Acceleration, Counting, Day, Limiter, Limits, OutputCounting, Reserved, Rules, Squeeze, TokenBucket, Used,
     Utilization,

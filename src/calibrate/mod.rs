@@ -4,6 +4,7 @@
 //! Must keep true: `validate` and `calibrate` go through `sim::simulate`, like every run; what a profile was fitted on
 //! is not scored unawares; data that cannot tell a coefficient are refused by its name.
 //! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
+mod api;
 mod collapse;
 mod fit;
 mod frontend;
@@ -27,6 +28,10 @@ mod targets;
 mod trial;
 mod validate;
 
+pub use api::{
+    ApiCalls, ApiRecipe, ApiReport, FEWEST_CALLS, FOLDS, JUDGED_GROUPS, MeasuredCall, ModelScore, api_profile,
+    api_scores, read_api_calls, read_api_file,
+};
 pub use collapse::{Collapse, Ratio};
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 pub use frontend::{FrontendFit, fit_frontend};

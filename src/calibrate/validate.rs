@@ -41,11 +41,13 @@ pub enum Kind {
     Fleet,
     /// Routing policies measured on a fleet, a row a policy and rate.
     Routing,
+    /// Calls of bought APIs.
+    Api,
 }
 
 impl Kind {
     /// All of them with their names.
-    pub const ALL: [(Kind, &'static str); 10] = [
+    pub const ALL: [(Kind, &'static str); 11] = [
         (Kind::Inferencex, "inferencex"),
         (Kind::VllmRequests, "vllm-requests"),
         (Kind::MlEnergy, "ml-energy"),
@@ -56,6 +58,7 @@ impl Kind {
         (Kind::EngineSteps, "engine-steps"),
         (Kind::Fleet, "fleet"),
         (Kind::Routing, "routing"),
+        (Kind::Api, "api"),
     ];
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -141,6 +144,7 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
         Kind::Fleet => fleet_scores(inputs, o)?,
         Kind::Routing => routing_scores(inputs, o)?,
+        Kind::Api => return Err("calls of APIs have quantiles and no errors: api_scores scores them".into()),
         Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
             request_scores(kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?

@@ -5,6 +5,7 @@
 //! refused, and an unknown name is answered with the nearest known one.
 //! Read first: `lookup.rs`.
 mod api;
+mod api_profile;
 mod buying;
 mod date;
 mod frontend;
@@ -20,6 +21,9 @@ mod step_time;
 const SHEETS_READ: &str = "2026-11-23";
 
 pub use api::{ApiCapability, ApiLatency, ApiPrice, Currency, PromptCacheRow, RateLimit, Tier};
+pub use api_profile::{
+    ApiKnot, ApiOutcomes, ApiProfile, ApiProfileData, ApiScores, ApiTime, AtQuantiles, QuantileScore, undated,
+};
 pub use buying::{IncidentRow, ProvisionedRow};
 pub use date::{age_days, date_of_days, day_of};
 pub use frontend::FrontendRow;

@@ -1,7 +1,7 @@
 //! `baseload calibrate`: measurements to a profile.
 use super::artefacts::Clock;
 use super::sheet::Sheet;
-use super::{Exit, calibrate_kernels, engine_settings, measured, printer};
+use super::{Exit, calibrate_api, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
 use crate::experiment::write_whole;
 use clap::ValueEnum;
@@ -42,13 +42,31 @@ impl ValueEnum for From {
 /// vllm-requests, llmservingsim), to a profile of one model on one machine; or from kernel tables (kernels: Parquet
 /// files or a folder of them) to the numbers of a GPU's analytic step time, for all models. The profile says what it was
 /// fitted on and how far off it is on what was held back; data that cannot tell a coefficient are refused by its name.
+/// The subcommand api fits the latency of bought APIs instead.
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Examples:\n  baseload calibrate --kind vllm-bench-serve rate1.json conc4.json --out mine.toml\n  \
 baseload calibrate --kind kernels tables/h100_sxm --gpu h100-sxm --dtype bf16 --out kernels.toml\n\n\
 Coefficients for --with and --without: step, first-sequences, sequence, context, prefill, prefill-token, prefill-pair, frontend,\nfrontend-token."
 )]
 pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    steps: Option<StepArgs>,
+}
+
+/// What is calibrated beside step times.
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Api(calibrate_api::Args),
+}
+
+/// Measurements of engines.
+#[derive(Debug, clap::Args)]
+pub struct StepArgs {
     /// What the files hold
     #[arg(long, value_enum)]
     kind: From,
@@ -88,8 +106,19 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    match (&args.what, &args.steps) {
+        (Some(What::Api(args)), _) => calibrate_api::run(args),
+        (None, Some(args)) => steps(args),
+        (None, None) => Err("nothing to calibrate; give --kind and files, or the subcommand api".to_owned().into()),
+    }
+}
+
+fn steps(args: &StepArgs) -> Result<(), Exit> {
     let kind = match args.kind {
         From::Measured(Kind::Inferencex) => return frontend(args),
+        From::Measured(Kind::Api) => {
+            return Err("--kind api: calls of APIs have a subcommand of their own: baseload calibrate api FILE --out PROFILE.toml".to_owned().into());
+        }
         From::Measured(kind) => kind,
         From::Kernels => {
             let other = [
@@ -153,7 +182,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
-fn frontend(args: &Args) -> Result<(), Exit> {
+fn frontend(args: &StepArgs) -> Result<(), Exit> {
     let fit = calibrate::fit_frontend(measured::open(&args.files)?, &Clock::start().today())?;
     let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
     for (name, e) in &fit.held_out {

@@ -1,8 +1,9 @@
 //! `baseload catalog`: the facts, with source and date.
 use super::sheet::Sheet;
 use super::{Exit, Format, printer};
-use crate::catalog::{Catalog, Tier};
-use crate::types::{Capability, TokenPrice};
+use crate::api::{Call, ProfileLaw};
+use crate::catalog::{ApiProfile, Catalog, Tier};
+use crate::types::{Capability, SimTime, TokenPrice};
 
 /// Print the facts this program carries, with source and date
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,8 @@ enum What {
     Models,
     /// Prices, tiers, prompt caches, latencies, limits, incidents, provisioned units
     Apis,
+    /// Profiles of measured API latency
+    Latency,
     /// Rents of GPUs
     Rents,
     /// People, power, space
@@ -43,6 +46,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
                 "capabilities": c.api_capabilities, "rate_limits": c.rate_limits,
                 "incidents": c.incidents, "provisioned": c.provisioned,
             }))?,
+            What::Latency => printer::json(&ApiProfile::embedded())?,
             What::Rents => printer::json(&c.rents)?,
             What::People => printer::json(&c.ops_costs)?,
         }
@@ -59,6 +63,7 @@ fn sheets(c: &Catalog, what: What) -> Vec<Sheet> {
         What::Gpus => vec![gpus(c)],
         What::Models => vec![models(c)],
         What::Apis => vec![prices(c), tiers(c), caches(c), latencies(c), limits(c), incidents(c), provisioned(c)],
+        What::Latency => vec![profiles(ApiProfile::embedded())],
         What::Rents => vec![rents(c)],
         What::People => vec![people(c)],
     }
@@ -161,6 +166,24 @@ fn latencies(c: &Catalog) -> Sheet {
     sheet
 }
 
+/// Times are those of the median call that was measured.
+fn profiles(all: &[ApiProfile]) -> Sheet {
+    let head = ["latency =", "calls", "in/out tokens", "TTFT p50", "p99 s", "E2E p50", "p99 s"];
+    let title = "Measured API latency: times of the median call; the date is that of the calls";
+    let mut sheet = Sheet::new(title, &head, 1);
+    for p in all {
+        let law = ProfileLaw::new(p, SimTime::ZERO);
+        let d = &p.data;
+        let call =
+            Call { prompt: d.prompt_tokens, cached: d.cached_tokens, output: d.output_tokens, at: SimTime::ZERO };
+        let mut cells = vec![p.name.clone(), d.calls.to_string(), format!("{}/{}", d.prompt_tokens, d.output_tokens)];
+        cells.extend([law.ttft_quantile(&call, 0.5), law.ttft_quantile(&call, 0.99)].map(|s| format!("{s:.2}")));
+        cells.extend([law.e2e_quantile(&call, 0.5), law.e2e_quantile(&call, 0.99)].map(|s| format!("{s:.2}")));
+        sheet.fact(cells, &p.measured, &p.source);
+    }
+    sheet
+}
+
 fn limits(c: &Catalog) -> Sheet {
     let head = ["provider", "tier", "models", "calls", "in", "out", "both"];
     let title = "Published rate limits, as examples: calls and tokens a minute";
@@ -256,7 +279,7 @@ mod tests {
     #[test]
     fn every_fact_fits_the_width_and_shows_its_date_and_source() {
         let c = Catalog::embedded();
-        for what in [What::Gpus, What::Models, What::Apis, What::Rents, What::People] {
+        for what in [What::Gpus, What::Models, What::Apis, What::Latency, What::Rents, What::People] {
             for sheet in sheets(c, what) {
                 for line in sheet.text().lines() {
                     let most = if what == What::Apis { NARROW } else { WIDTH };

@@ -6,6 +6,7 @@ mod artefacts;
 mod baseline;
 mod breakeven;
 mod calibrate;
+mod calibrate_api;
 mod calibrate_kernels;
 mod catalog;
 mod conformance;
@@ -26,6 +27,7 @@ mod sheet;
 mod stop;
 mod trace;
 mod validate;
+mod validate_api;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::MietteHandlerOpts;

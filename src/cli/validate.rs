@@ -1,6 +1,6 @@
 //! `baseload validate`: predictions against measurements.
 use super::sheet::Sheet;
-use super::{Exit, Format, engine_settings, figures, measured, printer};
+use super::{Exit, Format, engine_settings, figures, measured, printer, validate_api};
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
@@ -75,6 +75,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    if args.kind == Kind::Api {
+        return validate_api::run(&calls(args)?);
+    }
     let targets = args.require.as_deref().map(targets).transpose()?;
     let analytic = args.profile.clone().filter(|name| Catalog::embedded().gpu(name).is_ok());
     let (mut named, mut supply) = (None, Supply::Catalogue);
@@ -116,6 +119,34 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     missed.iter().for_each(|m| printer::error(&format!("missed: {m}")));
     Err(Exit::Worse)
+}
+
+/// What scores calls of APIs takes; options of engines are refused.
+fn calls(args: &Args) -> Result<validate_api::Calls<'_>, String> {
+    for (flag, given) in [
+        ("--kernels", !args.kernels.is_empty()),
+        ("--folds", args.folds.is_some()),
+        ("--leave-out", args.leave_out.is_some()),
+        ("--also", !args.also.is_empty()),
+        ("--recorded-choices", args.recorded_choices),
+        ("--setup", args.setup.is_some()),
+        ("--set", !args.set.is_empty()),
+        ("--require", args.require.is_some()),
+        ("--html", args.html.is_some()),
+        ("--gpu", args.gpu.is_some()),
+        ("--engine", !args.engine.is_empty()),
+    ] {
+        if given {
+            return Err(format!("{flag}: calls of APIs are scored on five folds of their groups; leave it out"));
+        }
+    }
+    Ok(validate_api::Calls {
+        files: &args.files,
+        profile: args.profile.as_deref(),
+        model: args.model.as_deref(),
+        seen: args.seen,
+        format: args.format,
+    })
 }
 
 /// The measurements, each of routing with its set-up beside it where one is given.

@@ -418,7 +418,8 @@ pub struct EndpointSection {
     /// Median output speed in tokens a second; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_s: Option<f64>,
-    /// Share of requests that end in a 5xx, 0 to 1; the catalog's unless given.
+    /// Share of requests that end in a 5xx, 0 to 1; unless given the latency profile's, where it knows one, else the
+    /// catalog's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
     /// The same by what the provider answers; `error_rate` alone unless given.
@@ -451,6 +452,17 @@ pub struct EndpointSection {
     /// live an hour). `auto` where the provider caches by itself, unless given; else, and in the tier `batch`, `off`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheName>,
+    /// A profile of measured latency in place of medians: a file (relative to this one) that `baseload calibrate api` wrote,
+    /// or a name of `baseload catalog latency`. It must be of the model that `catalog` names. None unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
+    /// Take a latency profile of another model or provider than `catalog` names; a warning says so. false unless given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latency_of_another_model: bool,
+    /// What the clock of the day shows when the simulation starts, for a latency profile whose hours differ; unless given
+    /// 0s, midnight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_offset: Option<DurationText>,
 }
 
 /// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of

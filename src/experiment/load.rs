@@ -80,6 +80,10 @@ fn rebase(table: &mut toml::Table, folder: &Path) {
         move_to(pool, "kernels", |_| true);
         move_to(pool, "profile", |named| named.ends_with(".toml"));
     }
+    let endpoints = table.get_mut("endpoint").and_then(toml::Value::as_table_mut);
+    for endpoint in endpoints.into_iter().flat_map(|e| e.iter_mut()).filter_map(|(_, e)| e.as_table_mut()) {
+        move_to(endpoint, "latency", |named| named.ends_with(".toml"));
+    }
 }
 
 fn overlay(base: &mut toml::Table, over: toml::Table) {
@@ -193,7 +197,8 @@ mod tests {
             &dir.path().join("base.toml"),
             "name = \"base\"\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
              kernels = \"k\"\nprofile = \"cpu-vllm-0.32\"\n[pool.own]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
-             profile = \"p.toml\"\n",
+             profile = \"p.toml\"\n[endpoint.a]\ncatalog = \"c\"\nlatency = \"l.toml\"\n[endpoint.b]\ncatalog = \"c\"\n\
+             latency = \"p/m\"\n",
         );
         let over = sub.join("over.toml");
         write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = 3\n");
@@ -203,6 +208,8 @@ mod tests {
         let paths = |pool: &str| [file.pool[pool].kernels.as_deref(), file.pool[pool].profile.as_deref()];
         assert_eq!(paths("chat"), [Some("../k"), Some("cpu-vllm-0.32")], "a name of the catalogue is no path");
         assert_eq!(paths("own"), [None, Some("../p.toml")]);
+        let laws = ["a", "b"].map(|e| file.endpoint[e].latency.as_deref());
+        assert_eq!(laws, [Some("../l.toml"), Some("p/m")], "as a profile of a pool");
         assert_eq!(file.origin.files.len(), 2);
         write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = \"x\"\n");
         let says = load(&over, &[]).unwrap_err().to_string();

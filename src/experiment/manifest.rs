@@ -114,6 +114,15 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
         let (file, sha256) = (prices.file.clone(), prices.sha256.clone());
         out.push(Input { role: "prices", file, bytes: prices.bytes, sha256 });
     }
+    for endpoint in exp.file.endpoint.values() {
+        if let Some(path) = endpoint.latency.as_deref().and_then(|named| profile_file(named, &exp.folder)) {
+            let (bytes, sha256) = hash(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let input = Input { role: "latency", file: name_of(&path), bytes, sha256 };
+            if !out.contains(&input) {
+                out.push(input);
+            }
+        }
+    }
     for k in exp.pools.iter().flat_map(|p| &p.kernel_files) {
         let input = Input { role: "kernels", file: k.file.clone(), bytes: k.bytes, sha256: k.sha256.clone() };
         if !out.contains(&input) {

@@ -16,7 +16,7 @@
 //! May import: api, economics, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
 use super::summary::{OracleSummary, PolicySummary, RegretSummary};
-use crate::api::{CacheRule, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
+use crate::api::{CacheRule, Call, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
 use crate::economics::{self, Knapsack, WorkFloor, token_ranges};
 use crate::gateway::{BackendFacts, allowed};
 use crate::sim::{SimStats, WorldSpec};
@@ -83,10 +83,10 @@ impl Bought {
             let whole = turnaround.draw(&self.service, luck);
             return (whole, whole);
         }
-        let pace = self.spec.latency.least(&self.streams, luck, r.prompt_tokens, Self::cacheable(r), r.output_tokens);
-        let after = |tokens: u64| SimTime(pace.first.0.saturating_add(pace.gap.0.saturating_mul(tokens)));
-        let hidden = u64::from(self.hidden(luck, r));
-        (after(hidden), after(hidden + u64::from(r.output_tokens.saturating_sub(1))))
+        let call =
+            Call { prompt: r.prompt_tokens, cached: Self::cacheable(r), output: r.output_tokens, at: SimTime::ZERO };
+        let least = self.spec.latency.least(&self.streams, luck, &call, self.hidden(luck, r));
+        (least.first, least.whole)
     }
 
     /// The least that it bills for a request: its prompt cached as far as the rule and others allow, or not at all where

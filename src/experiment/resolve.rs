@@ -7,12 +7,13 @@ use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
 use crate::api::{
-    CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, Reasoning, Rules,
-    Service, Turnaround,
+    CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
+    Rules, Service, Turnaround,
 };
 use crate::calibrate;
 use crate::catalog::{
-    ApiPrice, Catalog, Gpu, Model, PriceFile, Profile, PromptCacheRow, StepTimeFile, Tier, age_days, unknown,
+    ApiLatency, ApiPrice, ApiProfile, Catalog, Gpu, Model, PriceFile, Profile, PromptCacheRow, StepTimeFile, Tier,
+    age_days, unknown,
 };
 use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use crate::fleet::FailureModel;

@@ -4,11 +4,14 @@
 //! words is said once, for terminal and page.
 use super::breakeven_chart::chart;
 use super::terminal::{WIDTH, wrapped};
-use crate::experiment::breakeven::{BreakEven, Kind, LinePoint, Point};
+use crate::experiment::breakeven::{BreakEven, GapRow, Kind, LinePoint, Point};
 use crate::experiment::summary::{percent, thousands, usd_text};
 
-/// Parts of the gap, as tables have them: head and value.
-pub(super) const PARTS: [(&str, &str, fn(&crate::experiment::breakeven::GapRow) -> f64); 9] = [
+/// A part of the gap, as tables have it: two lines of a head, and the value.
+pub(super) type Part = (&'static str, &'static str, fn(&GapRow) -> f64);
+
+/// All of them, in the order of tables.
+pub(super) const PARTS: [Part; 9] = [
     ("naive", "", |g| g.naive),
     ("KV", "packing", |g| g.packing),
     ("prompts", "", |g| g.prompts),
@@ -212,7 +215,7 @@ fn pair(b: &BreakEven, [(i, first), (j, second)]: [(usize, Kind); 2]) -> String 
     let found: Vec<_> = b.crossings.iter().filter(|c| of_pair(c.below) && of_pair(c.above)).collect();
     let (a, z) = (name(b, first), name(b, second));
     let [low, high] = [b.points.first(), b.points.last()];
-    if let [] = found[..] {
+    if found.is_empty() {
         let (Some(low), Some(high)) = (low, high) else { return String::new() };
         let usd = |p: &Point, at: usize| p.lines[at].usd_per_month;
         let less = |x: usize, y: usize| b.points.iter().filter(|p| p.lines[x].costs_less_than(&p.lines[y])).count();

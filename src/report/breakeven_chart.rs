@@ -70,9 +70,9 @@ pub(super) fn chart(b: &BreakEven) -> String {
         ROWS - 1 - (share.clamp(0.0, 1.0) * (ROWS - 1) as f64).round() as usize
     };
     for (sign, curve) in &curves {
-        for x in 0..COLUMNS {
-            let Some(usd) = at(curve, volume(x)) else { continue };
-            let cell = &mut cells[row(usd)][x];
+        let heights = (0..COLUMNS).filter_map(|x| at(curve, volume(x)).map(|usd| (x, row(usd))));
+        for (x, y) in heights {
+            let cell = &mut cells[y][x];
             *cell = match *cell {
                 ' ' | NAIVE => *sign,
                 same if same == *sign => same,

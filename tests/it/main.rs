@@ -1,4 +1,6 @@
 //! The one integration test binary, in reading order.
+#[cfg(feature = "frames")]
+mod api_latency;
 mod breakeven;
 mod calibrate;
 mod cli;

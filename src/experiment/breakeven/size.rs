@@ -138,11 +138,14 @@ impl Offer {
     }
 }
 
-/// The number of replicas in `range` with the best offer, the fewest among equals. `eval` answers for several numbers at once.
+/// Answers for several numbers of replicas at once.
+pub type Offers<'a, E> = dyn FnMut(&[u32]) -> Result<Vec<Offer>, E> + 'a;
+
+/// The number of replicas in `range` with the best offer, the fewest among equals.
 ///
 /// # Errors
 /// Those of `eval`.
-pub fn cheapest<E>(range: (u32, u32), eval: &mut dyn FnMut(&[u32]) -> Result<Vec<Offer>, E>) -> Result<u32, E> {
+pub fn cheapest<E>(range: (u32, u32), eval: &mut Offers<'_, E>) -> Result<u32, E> {
     let (low, high) = (range.0.max(1), range.1.max(range.0).max(1));
     let mut seen: BTreeMap<u32, Offer> = BTreeMap::new();
     let best = |seen: &BTreeMap<u32, Offer>| {

@@ -104,7 +104,9 @@ fn all_three_lines_repeat_for_any_number_of_threads_and_gaps_add_up() {
         assert!((sum - p.lines[1].usd_per_month).abs() < 1e-6, "{gap:?}");
         assert_eq!(p.lines[1].gap.unwrap().total().as_f64(), p.lines[1].usd_per_month);
         assert!(gap.idle >= 0.0 && gap.packing >= 0.0 && gap.prompts > 0.0, "{gap:?}");
-        assert_eq!((gap.bought, gap.people, gap.on_call), (0.0, 0.0, 0.0));
+        // Tokens a second of all and of the own are two sums of floating-point numbers.
+        assert!(gap.bought.abs() < 1e-9, "{gap:?}");
+        assert_eq!((gap.people, gap.on_call), (0.0, 0.0));
         assert!(p.lines[2].replicas() <= p.lines[1].replicas(), "{p:?}");
         assert!(p.lines[0].api_usd_per_month > 0.0 && p.lines[0].replicas() == 0);
     }

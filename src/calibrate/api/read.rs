@@ -1,0 +1,229 @@
+//! Measured calls of APIs, in two forms.
+//!
+//! A CSV, a call a row: `model`, `in_tokens`, `out_tokens`, `api_time_s`; and `prefix_seen_tokens`, `ttft_s`, `dup_group`
+//! where known (source: callanjfox/kv-cache-tester as derived in data/api, read 2026-11-24). Or a JSON array of
+//! ray-project/llmperf (llmperf-leaderboard, raw data of December 2023, read 2026-11-24), which names neither provider nor
+//! model: its files are called `PROVIDER_SIZE.json`, and all are of Llama 2 chat.
+use super::super::hash;
+use super::super::table::{Row, Table};
+use super::super::validate::Input;
+use crate::api::Call;
+use crate::catalog::ApiOutcomes;
+use crate::types::SimTime;
+use serde::Deserialize;
+use std::io::{BufRead, Read};
+
+/// One call that was answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeasuredCall {
+    /// Its tokens.
+    pub call: Call,
+    /// Seconds until the answer was whole.
+    pub e2e_s: f64,
+    /// Seconds until the first token, where it was streamed.
+    pub ttft_s: Option<f64>,
+    /// Calls of one group are alike and share a fold; none where the file has no groups.
+    pub group: Option<u64>,
+}
+
+/// The calls of one model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ApiCalls {
+    /// The model, as the file names it.
+    pub model: String,
+    /// The provider, where the file says it.
+    pub provider: Option<String>,
+    /// In the file's order.
+    pub calls: Vec<MeasuredCall>,
+    /// Rows without a time or a length.
+    pub left_out: u64,
+    /// What became of all calls, where the file has failed ones too.
+    pub outcomes: Option<ApiOutcomes>,
+    /// Files read.
+    pub files: Vec<String>,
+    /// Hashes of the calls' rows.
+    pub rows: Vec<String>,
+}
+
+impl ApiCalls {
+    /// Groups in it.
+    pub fn groups(&self) -> u64 {
+        let mut all: Vec<u64> = self.calls.iter().filter_map(|c| c.group).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.len() as u64
+    }
+    /// Calls whose time to first token is known.
+    pub fn streamed(&self) -> u64 {
+        self.calls.iter().filter(|c| c.ttft_s.is_some()).count() as u64
+    }
+    /// Hash of all calls.
+    pub fn hash(&self) -> String {
+        hash::of_all(&self.rows)
+    }
+    fn join(&mut self, other: ApiCalls) {
+        self.calls.extend(other.calls);
+        self.rows.extend(other.rows);
+        self.files.extend(other.files);
+        self.left_out += other.left_out;
+        self.outcomes = match (self.outcomes, other.outcomes) {
+            (Some(a), Some(b)) => Some(ApiOutcomes {
+                calls: a.calls + b.calls,
+                rate_limited: a.rate_limited + b.rate_limited,
+                short: a.short + b.short,
+                failed: a.failed + b.failed,
+            }),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+/// Reads files; calls of one model stand together, models in order of their names.
+///
+/// # Errors
+/// With file and line, and column or key.
+pub fn read_api_calls(inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
+    let mut all: Vec<ApiCalls> = Vec::new();
+    for input in inputs {
+        for found in read_api_file(input.text, &input.name)? {
+            match all.iter_mut().find(|c| c.model == found.model && c.provider == found.provider) {
+                Some(known) if known.hash() == found.hash() => {
+                    let (one, other) = (known.files.join(", "), found.files.join(", "));
+                    return Err(format!(
+                        "{one} and {other} hold the same calls of {}: give each file once",
+                        known.model
+                    ));
+                }
+                Some(known) => known.join(found),
+                None => all.push(found),
+            }
+        }
+    }
+    all.sort_by(|a, b| (&a.model, &a.provider).cmp(&(&b.model, &b.provider)));
+    Ok(all)
+}
+
+/// Reads one file.
+///
+/// # Errors
+/// As [`read_api_calls`].
+pub fn read_api_file(mut text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
+    let begins = text.fill_buf().map_err(|e| format!("{name}: {e}"))?;
+    let json = begins.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b == b'[');
+    if json { llmperf(text, name).map(|calls| vec![calls]) } else { table(text, name) }
+}
+
+const NEEDED: [&str; 4] = ["model", "in_tokens", "out_tokens", "api_time_s"];
+
+fn table(text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
+    let table = Table::read(text, name, &NEEDED)?;
+    let mut all: Vec<ApiCalls> = Vec::new();
+    for row in table.rows() {
+        let model = row.text("model");
+        if model.is_empty() {
+            return Err(format!("{name}:{}: model is empty; every call says its model", row.line));
+        }
+        let of = all.iter().position(|c| c.model == model).unwrap_or_else(|| {
+            all.push(ApiCalls { model: model.to_owned(), files: vec![name.to_owned()], ..ApiCalls::default() });
+            all.len() - 1
+        });
+        match call(&row, name)? {
+            Some(call) => {
+                all[of].calls.push(call);
+                all[of].rows.push(hash::of(&row.whole()));
+            }
+            None => all[of].left_out += 1,
+        }
+    }
+    Ok(all)
+}
+
+/// The call of a row; none where its time or a length is missing.
+fn call(row: &Row<'_>, name: &str) -> Result<Option<MeasuredCall>, String> {
+    let whole = |column: &str| -> Result<u32, String> {
+        let v = row.number(column)?;
+        if v != v.floor() || v > f64::from(u32::MAX) {
+            return Err(format!("{name}:{}: {column} is {v}; it must be a whole number from 0", row.line));
+        }
+        Ok(v as u32)
+    };
+    // A call that failed at once has no time, which some files write as 0.
+    let seconds = |column: &str| -> Result<Option<f64>, String> {
+        if row.text(column).is_empty() { Ok(None) } else { Ok(Some(row.number(column)?).filter(|s| *s > 0.0)) }
+    };
+    let Some(e2e_s) = seconds("api_time_s")? else { return Ok(None) };
+    if row.text("in_tokens").is_empty() || row.text("out_tokens").is_empty() {
+        return Ok(None);
+    }
+    let (prompt, output) = (whole("in_tokens")?, whole("out_tokens")?);
+    // Tokens that were sent before may be more than the prompt has, after a session was cut.
+    let cached = if row.text("prefix_seen_tokens").is_empty() { 0 } else { whole("prefix_seen_tokens")?.min(prompt) };
+    let group = match row.text("dup_group") {
+        "" => None,
+        text => {
+            let wrong = || format!("{name}:{}: dup_group is `{text}`; it must be a whole number from 0", row.line);
+            let number = text.parse::<f64>().ok().filter(|v| *v >= 0.0 && *v == v.floor() && *v < 1e15);
+            Some(number.ok_or_else(wrong)? as u64)
+        }
+    };
+    let call = Call { prompt, cached, output, at: SimTime::ZERO };
+    Ok(Some(MeasuredCall { call, e2e_s, ttft_s: seconds("ttft_s")?, group }))
+}
+
+#[derive(Deserialize)]
+struct LlmPerf {
+    error_code: Option<i64>,
+    ttft_s: Option<f64>,
+    end_to_end_latency_s: Option<f64>,
+    number_input_tokens: Option<u32>,
+    number_output_tokens: Option<u32>,
+}
+
+/// llmperf's own code for answers of fewer tokens than were asked for.
+const SHORT: i64 = -100;
+
+fn llmperf(mut text: impl Read, name: &str) -> Result<ApiCalls, String> {
+    let mut whole = String::new();
+    text.read_to_string(&mut whole).map_err(|e| format!("{name}: {e}"))?;
+    let rows: Vec<LlmPerf> = serde_json::from_str(&whole).map_err(|e| {
+        format!(
+            "{name}:{}: {e}; wanted are a CSV of calls, or an array of calls as ray-project/llmperf writes it",
+            e.line()
+        )
+    })?;
+    let stem = name.rsplit('/').next().unwrap_or(name);
+    let stem = stem.trim_end_matches(".gz").trim_end_matches(".json");
+    let (provider, size) = match stem.rsplit_once('_') {
+        Some((p, size)) => (Some(p.to_owned()), size),
+        None => (None, stem),
+    };
+    let number = size.strip_suffix(['b', 'B']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let model = if number { format!("llama-2-{}-chat", size.to_ascii_lowercase()) } else { size.to_owned() };
+    let mut out = ApiCalls { model, provider, files: vec![name.to_owned()], ..ApiCalls::default() };
+    let mut outcomes = ApiOutcomes { calls: rows.len() as u64, ..ApiOutcomes::default() };
+    for (i, r) in rows.iter().enumerate() {
+        match r.error_code {
+            Some(429) => outcomes.rate_limited += 1,
+            Some(SHORT) => outcomes.short += 1,
+            Some(_) => outcomes.failed += 1,
+            None => {
+                let (Some(e2e_s), Some(prompt), Some(output)) =
+                    (r.end_to_end_latency_s, r.number_input_tokens, r.number_output_tokens)
+                else {
+                    out.left_out += 1;
+                    continue;
+                };
+                let known = |s: f64| s.is_finite() && s > 0.0;
+                if !known(e2e_s) || r.ttft_s.is_some_and(|t| !known(t)) {
+                    let what = format!("ttft_s {:?} and end_to_end_latency_s {e2e_s}", r.ttft_s);
+                    return Err(format!("{name}: call {i}: {what}; they must be above 0"));
+                }
+                let call = Call { prompt, cached: 0, output, at: SimTime::ZERO };
+                out.calls.push(MeasuredCall { call, e2e_s, ttft_s: r.ttft_s, group: None });
+                out.rows.push(hash::of(&format!("{e2e_s},{:?},{prompt},{output}", r.ttft_s)));
+            }
+        }
+    }
+    out.outcomes = Some(outcomes);
+    Ok(out)
+}

@@ -1,0 +1,107 @@
+//! `baseload validate --kind api`: quantiles of measured API calls, on folds that the law has not seen.
+use super::sheet::Sheet;
+use super::{Exit, Format, measured, printer};
+use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
+use crate::catalog::{ApiProfile, AtQuantiles, undated};
+use std::path::{Path, PathBuf};
+
+/// What is asked for.
+pub struct Calls<'a> {
+    /// Files of calls.
+    pub files: &'a [PathBuf],
+    /// A profile to score as it is.
+    pub profile: Option<&'a str>,
+    /// The only model to score.
+    pub model: Option<&'a str>,
+    /// Score calls that the profile was fitted on.
+    pub seen: bool,
+    /// Form of the output.
+    pub format: Format,
+}
+
+pub fn run(asked: &Calls<'_>) -> Result<(), Exit> {
+    let all = of_model(read_api_calls(measured::open(asked.files)?)?, asked.model)?;
+    let profile = asked.profile.map(profile).transpose()?;
+    if let Some(p) = &profile
+        && !asked.seen
+        && all.iter().any(|c| c.hash() == p.data.hash)
+    {
+        let why = "it was fitted on these very calls; --seen scores it all the same, no profile scores its fit on held-out folds";
+        return Err(format!("profile {}: {why}", p.name).into());
+    }
+    let report = api_scores(&all, profile.as_ref())?;
+    match asked.format {
+        Format::Json => printer::json(&report)?,
+        Format::Table => printer::out(&text(&report, Sheet::text)),
+        Format::Markdown => printer::out(&text(&report, Sheet::markdown)),
+    }
+    Ok(())
+}
+
+/// A profile by file or by name.
+pub fn profile(name: &str) -> Result<ApiProfile, String> {
+    let path = Path::new(name);
+    if !path.is_file() && !name.ends_with(".toml") {
+        return ApiProfile::named(name).cloned().map_err(|e| format!("--profile: {e}"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    ApiProfile::parse(&text, name)
+}
+
+/// The calls of the model that is asked for, a day of release aside; all without one.
+pub fn of_model(all: Vec<ApiCalls>, model: Option<&str>) -> Result<Vec<ApiCalls>, String> {
+    let Some(model) = model else { return Ok(all) };
+    let have: Vec<String> = all.iter().map(|c| c.model.clone()).collect();
+    let exact = have.iter().any(|m| m == model);
+    let is = |c: &ApiCalls| if exact { c.model == model } else { undated(&c.model) == undated(model) };
+    let found: Vec<ApiCalls> = all.into_iter().filter(is).collect();
+    if found.is_empty() {
+        return Err(format!("--model {model}: no call is of it; the calls are of {}", have.join(", ")));
+    }
+    Ok(found)
+}
+
+fn text(report: &ApiReport, render: impl Fn(&Sheet) -> String) -> String {
+    let head = ["model", "time", "calls", "groups", "loss p50", "p90", "p99", "below p50", "p90", "p99", "judged"];
+    let mut sheet = Sheet::new("", &head, 2);
+    for (name, m) in &report.models {
+        let verdict = match (m.judged, m.missed.is_empty()) {
+            (false, _) => "printed",
+            (true, true) => "met",
+            (true, false) => "missed",
+        };
+        let mut row = |name: &str, time: &str, calls: u64, ratio: AtQuantiles, coverage: AtQuantiles, judged: &str| {
+            let mut cells = vec![name.to_owned(), time.to_owned(), calls.to_string(), m.groups.to_string()];
+            cells.extend([ratio.p50, ratio.p90, ratio.p99].map(|v| format!("{v:.3}")));
+            cells.extend([coverage.p50, coverage.p90, coverage.p99].map(|v| format!("{:.1} %", v * 100.0)));
+            cells.push(judged.to_owned());
+            sheet.row(cells);
+        };
+        if let (Some(ratio), Some(coverage)) = (m.pinball_ratio, m.coverage) {
+            row(name, "E2E", m.calls, ratio, coverage, verdict);
+        }
+        if let Some(t) = &m.ttft {
+            row("", "TTFT", t.calls, t.pinball_ratio, t.coverage, "printed");
+        }
+    }
+    let mut out = render(&sheet);
+    out.push_str(&format!(
+        "\nloss: pinball loss over that of the empirical quantile of the training folds; below: share of calls at or below\n\
+the predicted quantile. {FOLDS} folds of whole groups; models of fewer than {JUDGED_GROUPS} groups are printed only.\n\
+Targets: loss at most 0.9; below within 5, 3 and 1 points.\n"
+    ));
+    for (name, m) in &report.models {
+        said(name, m).iter().for_each(|line| out.push_str(&format!("{line}\n")));
+    }
+    out
+}
+
+/// What is to be known of a model beside its figures.
+fn said(name: &str, m: &ModelScore) -> Vec<String> {
+    let mut out = Vec::new();
+    if m.left_out > 0 {
+        out.push(format!("{name}: {} rows left out, without a time or a length", m.left_out));
+    }
+    out.extend(m.notes.iter().chain(&m.missed).map(|n| format!("{name}: {n}")));
+    out
+}
