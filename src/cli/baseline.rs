@@ -1,6 +1,6 @@
 //! `baseload baseline update`: replaces a committed baseline and shows what changed.
 use super::{Exit, gate, printer};
-use crate::experiment::summary::METRICS;
+use crate::experiment::summary::{METRICS, TimelineSummary};
 use crate::experiment::write_whole;
 use std::path::PathBuf;
 
@@ -52,8 +52,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         changed += 1;
         printer::out(&format!("{}: gone", gone.name));
     }
-    let text = std::fs::read_to_string(&new_path).map_err(|e| format!("{}: {e}", new_path.display()))?;
-    write_whole(baseline, &text)?;
+    let mut kept = new;
+    // Nothing of it is held against a baseline, and it would be most of the file.
+    kept.policies.iter_mut().for_each(|p| p.timeline = TimelineSummary::default());
+    let text = serde_json::to_string_pretty(&kept).map_err(|e| e.to_string())?;
+    write_whole(baseline, &(text + "\n"))?;
     let changes = if changed == 1 { "change" } else { "changes" };
     printer::out(&format!("{}: {changed} {changes}", baseline.display()));
     Ok(())

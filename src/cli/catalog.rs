@@ -198,8 +198,8 @@ fn limits(c: &Catalog) -> Sheet {
 }
 
 fn incidents(c: &Catalog) -> Sheet {
-    let head = ["service", "any impact %", "weighted %", "gap h", "median", "lasts min", "p90"];
-    let title = "Incidents of hosted services: availability; hours between them; how long they last (median)";
+    let head = ["service", "any %", "weighted %", "gap h", "median", "lasts min", "p90"];
+    let title = "Incidents of hosted services: availability, hours between, minutes (median)";
     let mut sheet = Sheet::new(title, &head, 1);
     for r in &c.incidents {
         let figures = [

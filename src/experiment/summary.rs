@@ -181,8 +181,8 @@ pub struct PolicySummary {
     pub e2e_quantiles: Vec<f64>,
     /// Requests by cause of not completing.
     pub outcomes: Vec<(String, u64)>,
-    /// What users saw minute by minute.
-    #[serde(default)]
+    /// What users saw minute by minute; baselines leave it out.
+    #[serde(default, skip_serializing_if = "TimelineSummary::is_empty")]
     pub timeline: TimelineSummary,
     /// What no policy could beat on its fleet, for what it delivered.
     #[serde(default)]
@@ -199,6 +199,13 @@ pub struct TimelineSummary {
     pub row_s: f64,
     /// The rows, in order of time.
     pub rows: Vec<TimelineRow>,
+}
+
+impl TimelineSummary {
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
 }
 
 /// One row of it.

@@ -7,7 +7,7 @@ use crate::types::{Outcome, RequestRecord, SimTime, Usd};
 use hdrhistogram::Histogram;
 
 /// Rows at most.
-pub const MOST: usize = 240;
+pub const MOST: usize = 720;
 /// A row's length while the trace is short enough for it.
 const SHORTEST: SimTime = SimTime::from_secs(60);
 /// Longest TTFT told apart, microseconds: 12 days.

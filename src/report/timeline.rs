@@ -65,7 +65,7 @@ pub fn timeline(summary: &Summary) -> String {
             "{cut:<name$}  {bars:<columns$}  {:>5} %  {:>9}  {:>8}\n",
             worst.map_or("–".into(), percent),
             ttft.map_or("–".into(), seconds_text),
-            usd_text(dearest)
+            if dearest < 100.0 { format!("{dearest:.2}") } else { usd_text(dearest) }
         ));
     }
     out
@@ -178,8 +178,8 @@ mod tests {
         let row = |arrived, good| TimelineRow { arrived, completed: good, good, ttft_p90_s: Some(0.5), api_usd: 0.1 };
         let mut rows = vec![row(4, 4), row(4, 2), row(4, 0), row(0, 0)];
         let text = timeline(&with_rows(rows.clone()));
-        assert!(text.contains("█▄0·      0 %     500 ms         6\n"), "{text}");
-        rows.resize(240, row(9, 9));
+        assert!(text.contains("█▄0·      0 %     500 ms      6.00\n"), "{text}");
+        rows.resize(720, row(9, 9));
         let text = timeline(&with_rows(rows));
         assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "{text}");
         assert!(timeline(&with_rows(vec![row(1, 1)])).is_empty());

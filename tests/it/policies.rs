@@ -109,7 +109,7 @@ fn a_precise_index_knows_what_kv_events_have_told_by_then() {
         )
     };
     let pool = POOL.replace("REPLICAS", "replicas = 2\n");
-    let policies = policy("at-once", "0s") + &policy("in-time", "2s") + &policy("late", "6001ms");
+    let policies = policy("at-once", "0s") + &policy("in-time", "2s") + &policy("late", "10s");
     let toml = format!("name = \"kv\"\n[trace]\npath = \"t.jsonl\"\n{pool}{policies}");
     std::fs::write(dir.path().join("e.toml"), toml).unwrap();
     end_of(command().current_dir(dir.path()).args(["run", "e.toml", "--quiet", "--out", "out"])).well();

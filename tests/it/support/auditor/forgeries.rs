@@ -32,8 +32,8 @@ max_num_batched_tokens = 64
 catalog = "openai/gpt-4o-mini"
 ttft_p50 = "300ms"
 output_tokens_per_s = 60.0
-error_rate = 0.2
-limits = { requests_per_minute = 30 }
+error_rate = 0.5
+limits = { requests_per_minute = 30, preset = "plain" }
 [endpoint.best]
 catalog = "anthropic/claude-sonnet-4-6"
 error_rate = 0.0
