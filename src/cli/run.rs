@@ -46,7 +46,8 @@ pub struct Args {
     /// How KV blocks are kept; same result (a check of the simulator)
     #[arg(long, value_enum, default_value = "fast", help_heading = "Checks of the simulator")]
     kv_pool: KvPoolKind,
-    /// Also print what users saw over time: share within the SLO, worst stretch, money to endpoints
+    /// Also print what users saw over time: share within the SLO, worst stretch, money to endpoints; always printed
+    /// where there are [outages]
     #[arg(long)]
     timeline: bool,
     /// Prices of your own, as `[[api_price]]` rows like the catalog's: a model's rows stand in place of all of its list's
@@ -112,7 +113,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Markdown => printer::out(&report::markdown(&summary)),
         Format::Table => {
             printer::out(&report::terminal(&summary));
-            if args.timeline {
+            if args.timeline || !exp.file.outages.is_empty() {
                 printer::out(&report::timeline(&summary));
             }
             if !args.quiet {

@@ -9,6 +9,8 @@ use crate::experiment::summary::{PolicySummary, Summary, TimelineRow, percent, s
 
 /// Columns of bars at most.
 const BARS: usize = 30;
+/// Points of a line in a chart at most.
+const POINTS: usize = 120;
 /// Columns of a policy's name at most.
 const NAME: usize = 18;
 
@@ -33,8 +35,12 @@ fn good_share(row: &TimelineRow) -> Option<f64> {
 /// The same over time as text: share of requests within the SLO by when they arrived, its worst stretch, and what was spent.
 /// Empty for a trace of less than two rows.
 pub fn timeline(summary: &Summary) -> String {
-    let longest = summary.policies.iter().map(|p| p.timeline.rows.len()).max().unwrap_or(0);
-    let row_s = summary.policies.first().map_or(60.0, |p| p.timeline.row_s);
+    let row_s = summary.policies.iter().map(|p| p.timeline.row_s).fold(0.0, f64::max);
+    // A policy that spends long after the last arrival has longer rows, by a power of two.
+    let rows_of = |p: &PolicySummary| -> Vec<TimelineRow> {
+        p.timeline.rows.chunks((row_s / p.timeline.row_s).round().max(1.0) as usize).map(joined).collect()
+    };
+    let longest = summary.policies.iter().map(|p| rows_of(p).len()).max().unwrap_or(0);
     if longest < 2 {
         return String::new();
     }
@@ -55,7 +61,7 @@ pub fn timeline(summary: &Summary) -> String {
     out.push_str(&"─".repeat((name + columns + 30).min(WIDTH)));
     out.push('\n');
     for p in &summary.policies {
-        let rows: Vec<TimelineRow> = p.timeline.rows.chunks(each).map(joined).collect();
+        let rows: Vec<TimelineRow> = rows_of(p).chunks(each).map(joined).collect();
         let bars: String = rows.iter().map(bar).collect();
         let worst = rows.iter().filter_map(good_share).reduce(f64::min);
         let ttft = rows.iter().filter_map(|r| r.ttft_p90_s).reduce(f64::max);
@@ -89,9 +95,23 @@ fn minutes(v: f64) -> String {
     format!("{} min", trim(v * 60.0))
 }
 
+/// Points of a policy's line, and how long each is, seconds.
+struct Points {
+    rows: Vec<TimelineRow>,
+    row_s: f64,
+}
+
+impl Points {
+    fn of(p: &PolicySummary) -> Points {
+        let each = p.timeline.rows.len().div_ceil(POINTS).max(1);
+        let rows = p.timeline.rows.chunks(each).map(joined).collect();
+        Points { rows, row_s: p.timeline.row_s * each as f64 }
+    }
+}
+
 /// One chart: a line a policy over the time since the trace's start.
-fn chart(out: &mut String, policies: &[PolicySummary], title: &str, y: (&Axis, fn(f64) -> String), value: Value) {
-    let end = |p: &PolicySummary| p.timeline.rows.len() as f64 * p.timeline.row_s / 3600.0;
+fn chart(out: &mut String, policies: &[Points], title: &str, y: (&Axis, fn(f64) -> String), value: Value) {
+    let end = |p: &Points| p.rows.len() as f64 * p.row_s / 3600.0;
     let longest = policies.iter().map(end).fold(0.0, f64::max);
     let x = Axis::up_to(longest);
     let x_text = if longest > 3.0 { hours } else { minutes };
@@ -105,12 +125,12 @@ fn chart(out: &mut String, policies: &[PolicySummary], title: &str, y: (&Axis, f
     for (i, p) in policies.iter().enumerate() {
         let mut d = String::new();
         let mut pen_down = false;
-        for (r, row) in p.timeline.rows.iter().enumerate() {
-            let Some(v) = value(row, p.timeline.row_s) else {
+        for (r, row) in p.rows.iter().enumerate() {
+            let Some(v) = value(row, p.row_s) else {
                 pen_down = false;
                 continue;
             };
-            let at = (r as f64 + 0.5) * p.timeline.row_s / 3600.0;
+            let at = (r as f64 + 0.5) * p.row_s / 3600.0;
             d.push_str(&format!("{}{:.1} {:.1}", if pen_down { "L" } else { "M" }, x.x(at), y.0.y(v)));
             pen_down = true;
         }
@@ -126,24 +146,25 @@ pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
     if policies.iter().all(|p| p.timeline.rows.len() < 2) {
         return;
     }
-    let rows = || policies.iter().flat_map(|p| &p.timeline.rows);
-    let row_s = policies.first().map_or(60.0, |p| p.timeline.row_s);
+    let lines: Vec<Points> = policies.iter().map(Points::of).collect();
+    let rows = || lines.iter().flat_map(|p| &p.rows);
+    let row_s = lines.iter().map(|p| p.row_s).fold(0.0, f64::max);
     out.push_str(&format!(
         "<section><h2>What users saw over time</h2><figcaption>Requests by when they arrived, money by when it was spent; \
          a point is {}.</figcaption>\n<div class=\"two\">\n<figure>\n",
         super::html::span(row_s)
     ));
     let share = Axis::percent();
-    chart(out, policies, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));
+    chart(out, &lines, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));
     out.push_str("</figure>\n<figure>\n");
     let ttft = Axis::of(&rows().filter_map(|r| r.ttft_p90_s).collect::<Vec<_>>());
-    chart(out, policies, "TTFT p90", (&ttft, seconds), |r, _| r.ttft_p90_s);
+    chart(out, &lines, "TTFT p90", (&ttft, seconds), |r, _| r.ttft_p90_s);
     out.push_str("</figure>\n");
     if rows().any(|r| r.api_usd > 0.0) {
         let an_hour = |r: &TimelineRow, row_s: f64| r.api_usd * 3600.0 / row_s;
         let money = Axis::linear(rows().map(|r| an_hour(r, row_s)).fold(0.0, f64::max));
         out.push_str("<figure>\n");
-        chart(out, policies, "US$ an hour to endpoints", (&money, |v| format!("${}", trim(v))), |r, row_s| {
+        chart(out, &lines, "US$ an hour to endpoints", (&money, |v| format!("${}", trim(v))), |r, row_s| {
             Some(r.api_usd * 3600.0 / row_s)
         });
         out.push_str("</figure>\n");
