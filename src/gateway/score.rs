@@ -277,10 +277,20 @@ fn vllm_dp(under_way: u32, waiting: u32, running: u32, kv_use_ppm: u32) -> f64 {
 
 /// Makes scores of costs.
 pub fn to_scores(costs: &mut [f64]) {
-    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-    for &x in &*costs {
-        (min, max) = (min.min(x), max.max(x));
+    // In eight lanes, so that no comparison waits for the one before it. Costs are never NaN.
+    let (mut mins, mut maxs) = ([f64::INFINITY; 8], [f64::NEG_INFINITY; 8]);
+    let less = |a: f64, b: f64| if b < a { b } else { a };
+    let more = |a: f64, b: f64| if b > a { b } else { a };
+    let (eights, rest) = costs.as_chunks::<8>();
+    for eight in eights {
+        for (lane, &x) in eight.iter().enumerate() {
+            (mins[lane], maxs[lane]) = (less(mins[lane], x), more(maxs[lane], x));
+        }
     }
+    for (lane, &x) in rest.iter().enumerate() {
+        (mins[lane], maxs[lane]) = (less(mins[lane], x), more(maxs[lane], x));
+    }
+    let (min, max) = (mins.into_iter().fold(mins[0], less), maxs.into_iter().fold(maxs[0], more));
     if max > min {
         let range = max - min;
         costs.iter_mut().for_each(|x| *x = (max - *x) / range);
