@@ -181,7 +181,13 @@ impl Endpoint {
             return;
         }
         let (fails, slower) = self.fate(luck, now);
-        let batch = service.turnaround.map(|t| (t.draw(&self.service, luck), t.window));
+        let batch = service.turnaround.map(|t| (longer(t.draw(&self.service, luck), slower), t.window));
+        if let Some(cause) = fails.filter(|_| batch.is_some()) {
+            // It is the sending of the job that fails, and that is known at once.
+            self.push(now + SimTime(1), Due::Failed(job.attempt, cause));
+            self.flights.push(Flight::failing(job.attempt, reserved));
+            return;
+        }
         if let Some((_, window)) = batch.filter(|(takes, window)| takes > window) {
             self.push(now + window, Due::Failed(job.attempt, FailureCause::Expired));
             self.flights.push(Flight::failing(job.attempt, reserved));
@@ -191,11 +197,13 @@ impl Endpoint {
             Some(cache) if fails.is_none() => cache.touch(&job.content, now),
             _ => CacheUse::default(),
         };
+        let hidden = service.hidden(&self.service, luck, job.output_tokens, job.max_output_tokens);
+        let output = hidden + job.output_tokens;
         let pace = match batch {
             // The whole answer at once.
             Some((first, _)) => Pace { first, gap: SimTime::ZERO },
             None => {
-                let call = Call { prompt: job.prompt_tokens, cached: cache.read, output: job.output_tokens, at: now };
+                let call = Call { prompt: job.prompt_tokens, cached: cache.read, output, at: now };
                 stretched(self.spec.latency.pace(&self.streams, luck, &call), slower)
             }
         };
@@ -206,9 +214,8 @@ impl Endpoint {
             return;
         }
         account.started(job, cache, now);
-        let hidden = service.hidden(&self.service, luck, job.output_tokens, job.max_output_tokens);
         let after = |tokens: u32| SimTime(pace.gap.0.saturating_mul(u64::from(tokens)));
-        let (first_at, done_at) = (begun_at + after(hidden), begun_at + after(hidden + job.output_tokens - 1));
+        let (first_at, done_at) = (begun_at + after(hidden), begun_at + after(output - 1));
         let (attempt, prompt, output) = (job.attempt, job.prompt_tokens, job.output_tokens);
         self.flights.push(Flight { attempt, prompt, cache, reserved, hidden, output, begun_at, first_at, done_at });
         self.push(first_at, Due::First(attempt));
@@ -303,6 +310,9 @@ fn stretched(pace: Pace, slower: f64) -> Pace {
     if slower <= 1.0 {
         return pace;
     }
-    let longer = |t: SimTime| SimTime((t.0 as f64 * slower).round() as u64).max(t);
-    Pace { first: longer(pace.first), gap: longer(pace.gap) }
+    Pace { first: longer(pace.first, slower), gap: longer(pace.gap, slower) }
+}
+
+fn longer(t: SimTime, times: f64) -> SimTime {
+    if times <= 1.0 { t } else { SimTime((t.0 as f64 * times).round() as u64).max(t) }
 }

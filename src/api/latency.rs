@@ -30,7 +30,7 @@ pub struct Call {
     pub prompt: u32,
     /// Of these, tokens read from the provider's cache.
     pub cached: u32,
-    /// Output tokens.
+    /// Output tokens, hidden ones included.
     pub output: u32,
     /// When it is sent.
     pub at: SimTime,
@@ -128,15 +128,15 @@ impl Latency {
         }
     }
     /// The least that a call with this luck may take, whatever was cached (up to `call.cached` tokens) and whenever it was
-    /// sent, with `hidden` tokens before those that are shown.
+    /// sent, of whose output the first `hidden` tokens are not shown: until the first that is shown, and until the last.
     pub fn least(&self, streams: &Streams, luck: Luck, call: &Call, hidden: u32) -> Least {
         match self {
             Latency::LogNormal(law) => {
                 let Pace { first, gap } = law.pace(streams, luck);
                 let after = |tokens: u32| SimTime(first.0.saturating_add(gap.0.saturating_mul(u64::from(tokens))));
-                Least { first: after(hidden), whole: after(hidden + call.output.saturating_sub(1)) }
+                Least { first: after(hidden), whole: after(call.output.saturating_sub(1)) }
             }
-            // Its gap has no bound of its own: hidden tokens are not counted on.
+            // Its gap has no bound of its own: the first that is shown may follow the first of all at once.
             Latency::Profile(law) => law.least(streams, luck, call),
         }
     }

@@ -146,7 +146,7 @@ impl Price {
                 threshold_tokens,
                 input: as_input(long_input),
                 output: as_output(long_output),
-                cached_input: row.long_cached_input.or(row.cached_input).map(as_input),
+                cached_input: row.long_cached_input.or(row.cached_input.map(longer)).map(as_input),
                 cache_write: standard_write.map(|w| as_input(longer(w))),
                 reasoning: row.reasoning_output.map(|r| as_output(scaled(r, long_output, row.output))),
             }

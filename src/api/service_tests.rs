@@ -8,11 +8,15 @@ const HOUR: SimTime = SimTime::from_secs(3_600);
 /// 100 ms to the first token, 10 ms a token, without luck; 1 pico-dollar in, 10 out, 2 hidden.
 fn endpoint(service: Service) -> Endpoint {
     let latency = LogNormal { ttft_p50_s: 0.1, output_tokens_per_s: 100.0, p95_over_p50: 1.0 };
+    with_latency(Latency::LogNormal(latency), service)
+}
+
+fn with_latency(latency: Latency, service: Service) -> Endpoint {
     let price =
         Price { input: TokenPrice(1), output: TokenPrice(10), reasoning: Some(TokenPrice(2)), ..Price::default() };
     let spec = EndpointSpec {
         name: "a".into(),
-        latency: Latency::LogNormal(latency),
+        latency,
         error_rate: 0.0,
         overload_rate: 0.0,
         outages: None,
@@ -78,6 +82,22 @@ fn hidden_tokens_pass_first_are_billed_and_stay_within_the_clients_limit() {
         assert_eq!(left, (shown, 0, Usd(cost)), "{at_ms} ms");
     }
     assert_eq!(e.spec().expected_output(5, 25), 25);
+}
+
+/// The whole of a measured call has all of its output, hidden or shown, so thinking takes its share of that time.
+#[test]
+fn hidden_tokens_take_their_time_by_a_measured_law_too() {
+    let profile = &crate::catalog::ApiProfile::embedded()[0];
+    let law = Latency::Profile(std::sync::Arc::new(crate::api::ProfileLaw::new(profile, SimTime::ZERO)));
+    let thinks = Service { reasoning: Some(Reasoning { median_tokens: 995, sigma: 0.0 }), ..Service::default() };
+    let mut plain = with_latency(law.clone(), Service::default());
+    let mut thinking = with_latency(law, thinks);
+    let whole = Job { output_tokens: 1_000, ..job(1, 1_000) };
+    plain.submit(&whole, SimTime::ZERO, &mut limiter(), &mut Vec::new());
+    thinking.submit(&job(1, 1_000), SimTime::ZERO, &mut limiter(), &mut Vec::new());
+    let (of_plain, of_thinking) = (ends(&mut plain, HOUR), ends(&mut thinking, HOUR));
+    assert_eq!(of_plain[1].0, of_thinking[1].0, "1,000 tokens are generated in either case");
+    assert!(of_plain[0].0 != of_thinking[0].0, "but the first 995 are not shown");
 }
 
 #[test]

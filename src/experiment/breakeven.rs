@@ -74,6 +74,15 @@ impl Line<'_> {
         self.policy.pools.iter().map(|(_, n)| *n).max().unwrap_or(0)
     }
 
+    /// Whether both keep the same pools in the same proportion, so that their numbers of replicas compare.
+    fn keeps_as(&self, other: &Line<'_>) -> bool {
+        let shares = |line: &Line<'_>, times: u32| -> Vec<(usize, u64)> {
+            let kept = line.policy.pools.iter().filter(|(_, n)| *n > 0);
+            kept.map(|(pool, n)| (*pool, u64::from(*n) * u64::from(times))).collect()
+        };
+        shares(self, other.largest()) == shares(other, self.largest())
+    }
+
     /// The policy with `n` replicas of its largest pool, the others in the file's proportion, rounded up.
     fn sized(&self, n: u32) -> ResolvedPolicy {
         let mut policy = self.policy.clone();
@@ -261,14 +270,14 @@ impl<'a> Search<'a> {
         self.sized(line, volume, n, seen).map(|p| p.fit)
     }
 
-    /// The number of own replicas at which a hybrid costs least: at most as many as the all-self-hosted fleet, or, without
-    /// that line, twice the fewest with which it meets the SLO itself.
+    /// The number of own replicas at which a hybrid costs least: at most as many as the all-self-hosted fleet, or, where that
+    /// line keeps other pools or there is none, twice the fewest with which it meets the SLO itself.
     fn cheapest(&self, line: &Line<'_>, volume: f64, near: Option<(u32, u32)>) -> Result<LinePoint, RunError> {
         let seen = Mutex::default();
         let range = match (near, self.line(Kind::Own)) {
             (Some((below, above)), _) => (below.min(above).saturating_sub(1).max(1), below.max(above) + 1),
-            (None, Some(_)) => (1, self.point(Kind::Own, volume, None)?.largest().max(1)),
-            (None, None) => {
+            (None, Some(own)) if own.keeps_as(line) => (1, self.point(Kind::Own, volume, None)?.largest().max(1)),
+            (None, _) => {
                 let guess = (f64::from(line.largest()) * volume).round() as u32;
                 let n = size::fewest(guess, self.target, &mut |n| self.sized_fit(line, volume, n, &seen))?;
                 (1, n.saturating_mul(2))

@@ -134,6 +134,7 @@ impl Collector {
         let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
         let caused = |causes: &[OutcomeCause]| causes.iter().filter_map(|c| self.causes.get(c.name())).sum();
         let drain = stats.ended.since(stats.last_arrival);
+        let haste = stats.ended_in_haste.max(stats.last_arrival).since(stats.last_arrival);
         let kinds = [LineKind::Gpu, LineKind::Api, LineKind::People].map(|k| bill.total_of(k).as_f64());
         let mut summary = PolicySummary {
             name: policy.name.clone(),
@@ -176,8 +177,10 @@ impl Collector {
             queue_timeouts: caused(&[OutcomeCause::QueueTimeout, OutcomeCause::GatewayQueueFull]),
             circuits_opened: stats.circuits_opened,
             drain_s: drain.as_secs_f64(),
-            // Design: waiting over 5 % of requests at the last arrival, or drain over 10 % of the window.
-            overloaded: stats.waiting_at_end * 20 > total || u128::from(drain.0) * 10 > u128::from(window.0).max(1),
+            // Design: waiting over 5 % of requests at the last arrival (of a handful: more than one), or drain over 10 % of the
+            // window; not of work that may wait.
+            overloaded: stats.waiting_at_end * 20 > total.max(20)
+                || u128::from(haste.0) * 10 > u128::from(window.0).max(1),
             pools: policy
                 .pools
                 .iter()

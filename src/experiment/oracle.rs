@@ -83,9 +83,10 @@ impl Bought {
             let whole = turnaround.draw(&self.service, luck);
             return (whole, whole);
         }
-        let call =
-            Call { prompt: r.prompt_tokens, cached: Self::cacheable(r), output: r.output_tokens, at: SimTime::ZERO };
-        let least = self.spec.latency.least(&self.streams, luck, &call, self.hidden(luck, r));
+        let hidden = self.hidden(luck, r);
+        let (prompt, output) = (r.prompt_tokens, r.output_tokens + hidden);
+        let call = Call { prompt, cached: Self::cacheable(r), output, at: SimTime::ZERO };
+        let least = self.spec.latency.least(&self.streams, luck, &call, hidden);
         (least.first, least.whole)
     }
 
@@ -298,7 +299,8 @@ impl Oracle {
             return;
         }
         let deadline = self.deadline(r);
-        let any_time = SimTime(r.arrival.0.saturating_add(self.timeout.0)).max(r.ended);
+        let patience = self.classes[usize::from(r.class)].tolerates.unwrap_or(self.timeout);
+        let any_time = SimTime(r.arrival.0.saturating_add(patience.0)).max(r.ended);
         let in_time = r.met_slo && deadline < any_time;
         if in_time {
             self.latest[0] = self.latest[0].max(deadline);

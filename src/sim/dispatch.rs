@@ -126,7 +126,7 @@ impl<S: RecordSink> World<'_, S> {
                         .bill(&Usage { prompt: request.prompt_tokens.into(), output, ..Usage::default() })
                         .0,
                     requests_per_minute: spec.limits.requests_per_minute,
-                    input_tokens_per_minute: spec.limits.input_tokens_per_minute,
+                    input_tokens_per_minute: spec.limits.input_tokens_per_minute.or(spec.limits.tokens_per_minute),
                 });
             }
         }
@@ -397,7 +397,7 @@ impl<S: RecordSink> World<'_, S> {
         } else {
             flight.current = Some(sent);
         }
-        self.set_timers(slot, generation, hedge, now);
+        self.set_timers(slot, generation, to, hedge, now);
         match to {
             Target::Replica(r) => {
                 let replica = &mut self.replicas[r as usize];
@@ -419,8 +419,11 @@ impl<S: RecordSink> World<'_, S> {
         self.deliver(source);
     }
 
-    /// The timers of an attempt.
-    fn set_timers(&mut self, slot: u32, generation: u32, hedge: bool, now: SimTime) {
+    /// The timers of an attempt. A batch answers within a day by its nature: none is set for it.
+    fn set_timers(&mut self, slot: u32, generation: u32, to: Target, hedge: bool, now: SimTime) {
+        if matches!(to, Target::Endpoint(e) if self.bought[e as usize].facts.deferred) {
+            return;
+        }
         let r = &self.spec.resilience;
         if let Some(t) = r.try_timeout {
             self.agenda.timer(now + t, Event::TryTimeout(slot, generation));

@@ -141,7 +141,8 @@ impl<S: RecordSink> World<'_, S> {
         if self.needs.feedback {
             self.policy.learn(&Feedback::FirstToken { to: sent.to, at, took: at.since(sent.at) });
         }
-        if self.spec.resilience.hedge.is_some() {
+        let batch = matches!(sent.to, Target::Endpoint(e) if self.bought[e as usize].facts.deferred);
+        if self.spec.resilience.hedge.is_some() && !batch {
             self.learned.learn(at.since(sent.at));
         }
         match sent.to {
@@ -250,6 +251,11 @@ impl<S: RecordSink> World<'_, S> {
             _ => None,
         };
         self.stats.ended = self.stats.ended.max(at);
+        if self.spec.classes[flight.class as usize].0.tolerates.is_some() {
+            self.patient -= 1;
+        } else {
+            self.stats.ended_in_haste = self.stats.ended_in_haste.max(at);
+        }
         self.sink.request(&RequestRecord {
             index: request.index,
             arrival: request.arrival,

@@ -86,6 +86,8 @@ pub struct SimStats {
     pub ended: SimTime,
     /// Requests not ended at the last arrival.
     pub waiting_at_end: u64,
+    /// When the last request ended that tolerates no wait.
+    pub ended_in_haste: SimTime,
     /// Engine steps.
     pub engine_steps: u64,
     /// Strides taken: runs of engine steps taken at once.

@@ -62,6 +62,8 @@ pub(super) struct World<'a, S: RecordSink> {
     /// By replica: requests sent there that have not ended.
     pub outstanding: Vec<u32>,
     pub bought: Vec<Bought>,
+    /// Requests that have not ended whose class tolerates a wait.
+    pub patient: u64,
     /// What accounts at providers have left of their limits.
     pub accounts: Vec<Limiter>,
     pub rates: Vec<PrefillRate>,
@@ -157,7 +159,7 @@ pub fn simulate(
                     }
                 }
                 world.arrive(request, due, source);
-                world.stats.waiting_at_end = world.slots.live();
+                world.stats.waiting_at_end = world.slots.live() - world.patient;
             }
             // What arrived may be due again at once: refused, and to be sent elsewhere. Schedules come after that.
             if !world.agenda.timer_due(due) {
@@ -235,6 +237,7 @@ impl<'a, S: RecordSink> World<'a, S> {
             narrowed: Vec::new(),
             outstanding: vec![0; replicas.len()],
             replicas,
+            patient: 0,
             accounts: accounts.into_iter().map(|(_, limiter)| limiter).collect(),
             bought,
             rates: spec.pools.iter().map(|p| PrefillRate::new(p.assumed_prefill_tokens_per_s)).collect(),
@@ -264,6 +267,7 @@ impl<'a, S: RecordSink> World<'a, S> {
     fn arrive(&mut self, request: Request, now: SimTime, source: &mut dyn Source) {
         let class = self.class_of(&request);
         let arrival = request.arrival;
+        self.patient += u64::from(self.spec.classes[class as usize].0.tolerates.is_some());
         let slot = self.slots.insert(InFlight::new(request, class));
         self.begin(slot, class, arrival);
         self.dispatch(slot, now, source);

@@ -42,9 +42,10 @@ impl Usd {
     /// `self * numerator / denominator`, rounded half to even: the one rounding of a time-based line.
     pub fn scaled(self, numerator: u128, denominator: u128) -> Usd {
         assert!(denominator > 0, "bill-exact: a time-based line needs a window longer than zero");
-        let product = self.0 * numerator as i128;
-        let d = denominator as i128;
-        let (q, r) = (product.div_euclid(d), product.rem_euclid(d));
+        let (n, d) = (numerator as i128, denominator as i128);
+        // Whole parts and rest apart, so that a large sum times a month does not overflow.
+        let rest = self.0.rem_euclid(d) * n;
+        let (q, r) = (self.0.div_euclid(d) * n + rest.div_euclid(d), rest.rem_euclid(d));
         let up = 2 * r > d || (2 * r == d && q % 2 != 0);
         Usd(q + i128::from(up))
     }
@@ -78,6 +79,11 @@ pub struct TokenPrice(pub i128);
 impl TokenPrice {
     /// From US dollars a million tokens; refuses what is no whole number of pico-dollars a token.
     pub fn per_million(usd: f64) -> Result<TokenPrice, String> {
+        if usd > 1e6 {
+            return Err(format!(
+                "{usd} US$ a million tokens is over a dollar a token; prices are US$ a million tokens"
+            ));
+        }
         let total = Usd::from_number(usd)?.0;
         if total < 0 || total % 1_000_000 != 0 {
             return Err(format!("{usd} US$ a million tokens is negative or finer than a pico-dollar a token"));
@@ -105,5 +111,9 @@ mod tests {
         assert_eq!(Usd(5).scaled(1, 2), Usd(2));
         assert_eq!(Usd(7).scaled(1, 2), Usd(4));
         assert_eq!(Usd(-5).scaled(1, 2), Usd(-2));
+        // A billion dollars in a minute, as a month: the product alone has more digits than i128.
+        let (month, minute) = (2_628_000_000_000_000u128, 60_000_000_000u128);
+        assert_eq!(Usd::parse("1000000000").unwrap().scaled(month, minute), Usd::parse("43800000000000").unwrap());
+        assert!(TokenPrice::per_million(1e7).is_err());
     }
 }

@@ -86,6 +86,11 @@ impl<'a> Bench<'a> {
                         give arrivals: a trace, generate or arrivals_per_s";
             return Err(fault(says));
         }
+        if exp.quality.is_some() {
+            let says = "quality: a table's rows are those of the trace's requests, so there is none for another volume; leave \
+                        [quality] and its columns out, or give shares";
+            return Err(fault(says));
+        }
         let at_one = read(exp, &origin, &options, stop)?;
         if at_one.window() == SimTime::ZERO {
             return Err(fault("trace: all requests arrive at one instant; a month needs two instants at least"));

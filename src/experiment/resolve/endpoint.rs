@@ -15,6 +15,8 @@ impl Resolver<'_> {
             ("ttft_p50", e.ttft_p50.is_some()),
             ("output_tokens_per_s", e.output_tokens_per_s.is_some()),
             ("latency", e.latency.is_some()),
+            ("latency_offset", e.latency_offset.is_some()),
+            ("latency_of_another_model", e.latency_of_another_model),
         ];
         if let Some((what, _)) = given.into_iter().find(|(_, given)| batch && *given) {
             return Err(format!(
@@ -34,6 +36,15 @@ impl Resolver<'_> {
             Some(l) => self.limits(&key, l, &e.catalog)?,
             None => Limits::NONE,
         };
+        for (what, given) in [
+            ("price", e.price.is_some()),
+            ("tier", e.tier != Tier::Standard),
+            ("limits.spend_cap_usd", limits.spend_cap.is_some()),
+        ] {
+            if given && e.provisioned.is_some() {
+                return Err(format!("{key}.{what}: provisioned units cost nothing a token; leave one of them out"));
+            }
+        }
         let provisioned = e.provisioned.as_ref().map(|p| self.provisioned(&key, p, &e.catalog)).transpose()?;
         limits.utilization = provisioned.map(|(_, utilization)| utilization);
         let errors = e.errors.clone().unwrap_or_default();

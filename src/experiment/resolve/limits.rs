@@ -162,6 +162,9 @@ impl Resolver<'_> {
             return Err(format!("{key}.output_weight is {weight}; it must be at most 1000"));
         }
         let usd = format!("{key}.usd_per_unit_hour");
+        if p.usd_per_unit_hour > 1e6 {
+            return Err(format!("{usd} is {}; give US$ an hour, at most 1,000,000", p.usd_per_unit_hour));
+        }
         let per_unit = Usd::from_number(above_zero(&usd, p.usd_per_unit_hour)?).map_err(|e| format!("{usd}: {e}"))?;
         let utilization = Utilization {
             tokens_per_minute: a_unit.saturating_mul(units.into()),

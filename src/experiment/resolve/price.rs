@@ -18,6 +18,12 @@ impl Resolver<'_> {
         let mut newest: Option<&str> = None;
         for (name, e) in &self.file.endpoint {
             let rows = self.prices.api_rows(&e.catalog).map_err(|m| format!("endpoint.{name}.catalog: {m}"))?;
+            if rows.len() > 1 {
+                return Err(format!(
+                    "endpoint.{name}.catalog: {} has prices of several days; give date = \"YYYY-MM-DD\"",
+                    e.catalog
+                ));
+            }
             newest = rows.into_iter().map(|r| r.date.as_str()).chain(newest).max();
         }
         Ok(newest.map(String::from))
@@ -27,7 +33,7 @@ impl Resolver<'_> {
     pub(super) fn price_row(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ApiPrice, String> {
         let key = format!("endpoint.{name}.catalog");
         let listed = self.prices.api(&e.catalog).map_err(|m| format!("{key}: {m}"))?;
-        if e.price.is_some() {
+        if e.price.is_some() || e.provisioned.is_some() {
             // Of the row only what the model can do counts.
             return Ok(listed.clone());
         }
