@@ -60,6 +60,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     };
     let profile = api_profile(&calls, &recipe)?;
     let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
+    // No profile is written that an experiment would refuse.
+    ApiProfile::parse(&text, "fitted profile").map_err(|e| format!("{e}; is api_time_s in seconds?"))?;
     write_whole(&args.out, &text)?;
     printer::out(&format!("{}\nProfile: {}\n", said(&profile), args.out.display()));
     Ok(())

@@ -3,6 +3,7 @@ use super::sheet::Sheet;
 use super::{Exit, Format, measured, printer};
 use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
 use crate::catalog::{ApiProfile, AtQuantiles, undated};
+use crate::report::{WIDTH, wrapped};
 use std::path::{Path, PathBuf};
 
 /// What is asked for.
@@ -32,8 +33,8 @@ pub fn run(asked: &Calls<'_>) -> Result<(), Exit> {
     let report = api_scores(&all, profile.as_ref())?;
     match asked.format {
         Format::Json => printer::json(&report)?,
-        Format::Table => printer::out(&text(&report, Sheet::text)),
-        Format::Markdown => printer::out(&text(&report, Sheet::markdown)),
+        Format::Table => printer::out(&terminal(&report)),
+        Format::Markdown => printer::out(&markdown(&report)),
     }
     Ok(())
 }
@@ -61,37 +62,79 @@ pub fn of_model(all: Vec<ApiCalls>, model: Option<&str>) -> Result<Vec<ApiCalls>
     Ok(found)
 }
 
-fn text(report: &ApiReport, render: impl Fn(&Sheet) -> String) -> String {
-    let head = ["model", "time", "calls", "groups", "loss p50", "p90", "p99", "below p50", "p90", "p99", "judged"];
-    let mut sheet = Sheet::new("", &head, 2);
-    for (name, m) in &report.models {
-        let verdict = match (m.judged, m.missed.is_empty()) {
-            (false, _) => "printed",
-            (true, true) => "met",
-            (true, false) => "missed",
-        };
-        let mut row = |name: &str, time: &str, calls: u64, ratio: AtQuantiles, coverage: AtQuantiles, judged: &str| {
-            let mut cells = vec![name.to_owned(), time.to_owned(), calls.to_string(), m.groups.to_string()];
-            cells.extend([ratio.p50, ratio.p90, ratio.p99].map(|v| format!("{v:.3}")));
-            cells.extend([coverage.p50, coverage.p90, coverage.p99].map(|v| format!("{:.1} %", v * 100.0)));
-            cells.push(judged.to_owned());
+/// Columns of a model's rows.
+const HEAD: [&str; 10] = ["time", "calls", "groups", "loss p50", "p90", "p99", "below p50", "p90", "p99", "judged"];
+
+/// A model's rows: whole calls, and first tokens where calls were streamed.
+fn rows(m: &ModelScore) -> Vec<Vec<String>> {
+    let verdict = match (m.judged, m.missed.is_empty()) {
+        (false, _) => "printed",
+        (true, true) => "met",
+        (true, false) => "missed",
+    };
+    let row = |time: &str, calls: u64, ratio: AtQuantiles, coverage: AtQuantiles, judged: &str| {
+        let mut cells = vec![time.to_owned(), calls.to_string(), m.groups.to_string()];
+        cells.extend([ratio.p50, ratio.p90, ratio.p99].map(|v| format!("{v:.3}")));
+        cells.extend([coverage.p50, coverage.p90, coverage.p99].map(|v| format!("{:.1} %", v * 100.0)));
+        cells.push(judged.to_owned());
+        cells
+    };
+    let mut out = Vec::new();
+    if let (Some(ratio), Some(coverage)) = (m.pinball_ratio, m.coverage) {
+        out.push(row("E2E", m.calls, ratio, coverage, verdict));
+    }
+    if let Some(t) = &m.ttft {
+        out.push(row("TTFT", t.calls, t.pinball_ratio, t.coverage, "printed"));
+    }
+    out
+}
+
+/// For terminals of 80 columns: each model's name on a line of its own, above its rows.
+fn terminal(report: &ApiReport) -> String {
+    let mut sheet = Sheet::new("", &HEAD, 1).narrow(WIDTH);
+    for m in report.models.values() {
+        for mut cells in rows(m) {
+            cells[0].insert_str(0, "  ");
             sheet.row(cells);
-        };
-        if let (Some(ratio), Some(coverage)) = (m.pinball_ratio, m.coverage) {
-            row(name, "E2E", m.calls, ratio, coverage, verdict);
-        }
-        if let Some(t) = &m.ttft {
-            row("", "TTFT", t.calls, t.pinball_ratio, t.coverage, "printed");
         }
     }
-    let mut out = render(&sheet);
-    out.push_str(&format!(
-        "\nloss: pinball loss over that of the empirical quantile of the training folds; below: share of calls at or below\n\
-the predicted quantile. {FOLDS} folds of whole groups; models of fewer than {JUDGED_GROUPS} groups are printed only.\n\
-Targets: loss at most 0.9; below within 5, 3 and 1 points.\n"
-    ));
+    let text = sheet.text();
+    let mut lines = text.lines().map(|line| format!("{line}\n"));
+    let mut out: String = lines.by_ref().take(1).collect();
     for (name, m) in &report.models {
-        said(name, m).iter().for_each(|line| out.push_str(&format!("{line}\n")));
+        let own: String = lines.by_ref().take(rows(m).len()).collect();
+        if !own.is_empty() {
+            out.push_str(&wrapped(name, WIDTH, 2));
+            out.push_str(&own);
+        }
+    }
+    out.push_str(&below(report));
+    out
+}
+
+fn markdown(report: &ApiReport) -> String {
+    let head: Vec<&'static str> = std::iter::once("model").chain(HEAD).collect();
+    let mut sheet = Sheet::new("", &head, 2);
+    for (name, m) in &report.models {
+        for (i, cells) in rows(m).into_iter().enumerate() {
+            let name = if i == 0 { name.clone() } else { String::new() };
+            sheet.row(std::iter::once(name).chain(cells).collect());
+        }
+    }
+    sheet.markdown() + &below(report)
+}
+
+/// What stands below the table.
+fn below(report: &ApiReport) -> String {
+    let terms = format!(
+        "loss: pinball loss over that of the empirical quantile of the training folds; below: share of calls at or \
+         below the predicted quantile. {FOLDS} folds of whole groups; models of fewer than {JUDGED_GROUPS} groups are \
+         printed only."
+    );
+    let mut out = format!("\n{}", wrapped(&terms, WIDTH, 0));
+    out.push_str("Targets: loss at most 0.9; below within 5, 3 and 1 points.\n");
+    for (name, m) in &report.models {
+        said(name, m).iter().for_each(|line| out.push_str(&wrapped(line, WIDTH, 2)));
     }
     out
 }

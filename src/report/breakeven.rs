@@ -34,8 +34,12 @@ pub(super) const PART_WORDS: [(&str, &str); 7] = [
     ("people, on-call", "the experiment's [economics]"),
 ];
 
-/// A volume: `x0.1778`, `x10`.
+/// A volume: `x0.1778`, `x10`; below 0.1 with four significant digits: `x0.01778`.
 pub(super) fn volume_text(volume: f64) -> String {
+    if volume < 0.1 {
+        let digits = format!("{volume:.3e}");
+        return format!("x{}", digits.parse::<f64>().unwrap_or(volume));
+    }
     let text = format!("{volume:.4}");
     format!("x{}", text.trim_end_matches('0').trim_end_matches('.'))
 }
@@ -64,7 +68,16 @@ pub(super) fn rate_text(per_s: f64) -> String {
 
 /// Whole dollars, thousands of them where they would be wide.
 pub(super) fn money(usd: f64) -> String {
-    if usd.abs() >= 9_999_999.5 { format!("{}k", usd_text(usd / 1_000.0)) } else { usd_text(usd) }
+    in_thousands_from(9_999_999.5, usd)
+}
+
+/// The same where columns are few: thousands from a million on.
+fn short_money(usd: f64) -> String {
+    in_thousands_from(999_999.5, usd)
+}
+
+fn in_thousands_from(from: f64, usd: f64) -> String {
+    if usd.abs() >= from { format!("{}k", usd_text(usd / 1_000.0)) } else { usd_text(usd) }
 }
 
 /// Goodput in per cent; a dagger where it misses the target.
@@ -112,13 +125,28 @@ fn right(cells: &[String], widths: &[usize]) -> String {
     cells.iter().zip(widths).map(cell).collect::<String>()
 }
 
-fn table(out: &mut String, heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) {
+/// What each column needs, with `gap` before all but the first.
+fn widths(heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) -> Vec<usize> {
     let columns = rows.iter().chain(heads).map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
         let all = heads.iter().chain(rows).filter_map(|row| row.get(c));
         all.map(|t| t.chars().count()).max().unwrap_or(0) + if c == 0 { 0 } else { gap }
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    (0..columns).map(width).collect()
+}
+
+fn fits(heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) -> bool {
+    widths(heads, rows, gap).iter().sum::<usize>() <= WIDTH
+}
+
+/// Rows with [`money`], with [`short_money`] where those are too wide.
+fn fitting(heads: &[Vec<String>], rows: impl Fn(fn(f64) -> String) -> Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let whole = rows(money);
+    if fits(heads, &whole, 1) { whole } else { rows(short_money) }
+}
+
+fn table(out: &mut String, heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) {
+    let widths = widths(heads, rows, gap);
     for row in heads {
         out.push_str(right(row, &widths).trim_end());
         out.push('\n');
@@ -151,20 +179,19 @@ fn push_lines(out: &mut String, b: &BreakEven) {
         heads[0].push("naive".into());
         heads[1].push("$/mo".into());
     }
-    let row = |p: &Point| {
+    let row = |p: &Point, usd: fn(f64) -> String| {
         let mut row = vec![volume_text(p.volume), rate_text(p.requests_per_s)];
         for (l, line) in b.lines.iter().zip(&p.lines) {
             if l.kind != Kind::Api {
                 row.push(line.replicas().to_string());
             }
-            row.extend([money(line.usd_per_month), good(line)]);
+            row.extend([usd(line.usd_per_month), good(line)]);
         }
-        row.extend(p.naive_own_usd_per_month.map(money));
+        row.extend(p.naive_own_usd_per_month.map(usd));
         row
     };
-    let rows: Vec<Vec<String>> = b.points.iter().map(row).collect();
-    let tight = rows.iter().any(|r| r.iter().map(|t| t.chars().count() + 2).sum::<usize>() > WIDTH);
-    table(out, &heads, &rows, if tight { 1 } else { 2 });
+    let rows = fitting(&heads, |usd| b.points.iter().map(|p| row(p, usd)).collect());
+    table(out, &heads, &rows, if fits(&heads, &rows, 2) { 2 } else { 1 });
     out.push_str("n: replicas; good: requests that met the SLO\n");
     if b.points.iter().any(|p| p.lines.iter().any(|l| !l.meets_slo)) {
         out.push_str(&format!("† misses the SLO: good under {} %, or a queue that grows\n", percent(b.target)));
@@ -177,15 +204,14 @@ fn push_gap(out: &mut String, b: &BreakEven) {
         let of = |p: &(&str, &str, _)| if second { p.1 } else { p.0 }.to_owned();
         std::iter::once(first.to_owned()).chain(PARTS.iter().map(of)).collect::<Vec<String>>()
     };
-    let row = |p: &Point| {
+    let row = |p: &Point, usd: fn(f64) -> String| {
         let gap = p.gap.as_ref()?;
-        let parts = PARTS.iter().map(|(_, _, get)| money(get(gap)));
+        let parts = PARTS.iter().map(|(_, _, get)| usd(get(gap)));
         Some(std::iter::once(volume_text(p.volume)).chain(parts).collect::<Vec<String>>())
     };
-    let rows: Vec<Vec<String>> = b.points.iter().filter_map(row).collect();
     let heads = [head(false, "volume"), head(true, "")];
-    let wide = rows.iter().map(|r| r.iter().map(|t| t.chars().count().max(7) + 1).sum::<usize>()).max().unwrap_or(0);
-    table(out, &heads, &rows, if wide + 9 <= WIDTH { 2 } else { 1 });
+    let rows = fitting(&heads, |usd| b.points.iter().filter_map(|p| row(p, usd)).collect());
+    table(out, &heads, &rows, 1);
     for (part, words) in PART_WORDS {
         out.push_str(&wrapped(&format!("{part}: {words}"), WIDTH, 2));
     }
@@ -280,7 +306,7 @@ fn misses(b: &BreakEven, at: usize, kind: Kind) -> Option<String> {
             volume_text(last.volume)
         )
     };
-    let why = if kind == Kind::Api { "" } else { ", whatever its size" };
+    let why = if kind == Kind::Own { ", whatever its size" } else { "" };
     Some(format!(
         "{} misses the SLO {places}{why} ({goodput} good): its cost is not that of the same service.",
         name(b, kind)
@@ -310,4 +336,23 @@ fn naive(b: &BreakEven) -> Option<String> {
         _ => text.push('.'),
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_keep_four_digits_however_small() {
+        let texts = [0.00012, 0.017_782_79, 0.1, 0.1778, 1.0, 10.0].map(volume_text);
+        assert_eq!(texts, ["x0.00012", "x0.01778", "x0.1", "x0.1778", "x1", "x10"]);
+    }
+
+    #[test]
+    fn a_table_too_wide_by_its_heads_has_thousands_from_a_million_on() {
+        let row = |usd: fn(f64) -> String| vec![vec![usd(999_999.0), usd(1_234_567.0), usd(12_345_678.0)]];
+        let shown = |head: usize| fitting(&[vec!["h".repeat(head)]], row).concat();
+        assert_eq!(shown(62), ["999,999", "1,234,567", "12,346k"], "62, 10 and 8 columns");
+        assert_eq!(shown(63), ["999,999", "1,235k", "12,346k"]);
+    }
 }

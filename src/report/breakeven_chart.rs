@@ -29,7 +29,8 @@ type Curve = Vec<(f64, f64)>;
 /// All lines, the naive one first, each with its sign.
 fn curves(b: &BreakEven) -> Vec<(char, Curve)> {
     let mut all = Vec::new();
-    let naive: Curve = b.points.iter().filter_map(|p| Some((p.volume, p.naive_own_usd_per_month?))).collect();
+    let naive = b.points.iter().filter_map(|p| Some((p.volume, p.naive_own_usd_per_month?)));
+    let naive: Curve = naive.filter(|(_, usd)| *usd > 0.0).collect();
     if !naive.is_empty() {
         all.push((NAIVE, naive));
     }
@@ -89,7 +90,8 @@ pub(super) fn chart(b: &BreakEven) -> String {
         out.push('\n');
     }
     out.push_str(&format!("{:>LEFT$} └{}\n", "", "─".repeat(COLUMNS)));
-    let middle = volume_text((libm::sqrt(first.volume * last.volume) * 1e3).round() / 1e3);
+    let middle = libm::sqrt(first.volume * last.volume);
+    let middle = volume_text(if middle < 0.1 { middle } else { (middle * 1e3).round() / 1e3 });
     let (from, to) = (volume_text(first.volume), volume_text(last.volume));
     let half = COLUMNS / 2 + middle.len() / 2;
     let mut axis = format!("{from}{middle:>width$}", width = half - from.len());

@@ -75,8 +75,8 @@ fn push_chart(out: &mut String, b: &BreakEven) {
             escape(title)
         ));
     };
-    let naive: Vec<(f64, f64)> = b.points.iter().filter_map(|p| Some((p.volume, p.naive_own_usd_per_month?))).collect();
-    draw(None, "naive own line", &naive);
+    let naive = b.points.iter().filter_map(|p| Some((p.volume, p.naive_own_usd_per_month?)));
+    draw(None, "naive own line", &naive.filter(|(_, usd)| *usd > 0.0).collect::<Vec<_>>());
     // The hybrid first: where it is as dear as the own line, that one's dashes lie over it.
     let mut order: Vec<usize> = (0..b.lines.len()).collect();
     order.sort_by_key(|i| b.lines[*i].kind != Kind::Hybrid);

@@ -32,15 +32,21 @@ fn good_share(row: &TimelineRow) -> Option<f64> {
     (row.arrived > 0).then(|| row.good as f64 / row.arrived as f64)
 }
 
+/// The rows of all policies, all as long as the longest: that length, seconds, and each policy's.
+fn rows_of(summary: &Summary) -> (f64, Vec<Vec<TimelineRow>>) {
+    let row_s = summary.policies.iter().map(|p| p.timeline.row_s).fold(0.0, f64::max);
+    // A policy that spends long after the last arrival has longer rows, by a power of two.
+    let of = |p: &PolicySummary| -> Vec<TimelineRow> {
+        p.timeline.rows.chunks((row_s / p.timeline.row_s).round().max(1.0) as usize).map(joined).collect()
+    };
+    (row_s, summary.policies.iter().map(of).collect())
+}
+
 /// The same over time as text: share of requests within the SLO by when they arrived, its worst stretch, and what was spent.
 /// Empty for a trace of less than two rows.
 pub fn timeline(summary: &Summary) -> String {
-    let row_s = summary.policies.iter().map(|p| p.timeline.row_s).fold(0.0, f64::max);
-    // A policy that spends long after the last arrival has longer rows, by a power of two.
-    let rows_of = |p: &PolicySummary| -> Vec<TimelineRow> {
-        p.timeline.rows.chunks((row_s / p.timeline.row_s).round().max(1.0) as usize).map(joined).collect()
-    };
-    let longest = summary.policies.iter().map(|p| rows_of(p).len()).max().unwrap_or(0);
+    let (row_s, all) = rows_of(summary);
+    let longest = all.iter().map(Vec::len).max().unwrap_or(0);
     if longest < 2 {
         return String::new();
     }
@@ -60,8 +66,8 @@ pub fn timeline(summary: &Summary) -> String {
     ));
     out.push_str(&"─".repeat((name + columns + 30).min(WIDTH)));
     out.push('\n');
-    for p in &summary.policies {
-        let rows: Vec<TimelineRow> = rows_of(p).chunks(each).map(joined).collect();
+    for (p, rows) in summary.policies.iter().zip(&all) {
+        let rows: Vec<TimelineRow> = rows.chunks(each).map(joined).collect();
         let bars: String = rows.iter().map(bar).collect();
         let worst = rows.iter().filter_map(good_share).reduce(f64::min);
         let ttft = rows.iter().filter_map(|r| r.ttft_p90_s).reduce(f64::max);
@@ -95,24 +101,24 @@ fn minutes(v: f64) -> String {
     format!("{} min", trim(v * 60.0))
 }
 
-/// Points of a policy's line, and how long each is, seconds.
+/// Points of each policy's line, and how long all of them are, seconds.
 struct Points {
-    rows: Vec<TimelineRow>,
+    lines: Vec<Vec<TimelineRow>>,
     row_s: f64,
 }
 
 impl Points {
-    fn of(p: &PolicySummary) -> Points {
-        let each = p.timeline.rows.len().div_ceil(POINTS).max(1);
-        let rows = p.timeline.rows.chunks(each).map(joined).collect();
-        Points { rows, row_s: p.timeline.row_s * each as f64 }
+    fn of(summary: &Summary) -> Points {
+        let (row_s, all) = rows_of(summary);
+        let each = all.iter().map(Vec::len).max().unwrap_or(0).div_ceil(POINTS).max(1);
+        let lines = all.iter().map(|rows| rows.chunks(each).map(joined).collect()).collect();
+        Points { lines, row_s: row_s * each as f64 }
     }
 }
 
 /// One chart: a line a policy over the time since the trace's start.
-fn chart(out: &mut String, policies: &[Points], title: &str, y: (&Axis, fn(f64) -> String), value: Value) {
-    let end = |p: &Points| p.rows.len() as f64 * p.row_s / 3600.0;
-    let longest = policies.iter().map(end).fold(0.0, f64::max);
+fn chart(out: &mut String, points: &Points, title: &str, y: (&Axis, fn(f64) -> String), value: Value) {
+    let longest = points.lines.iter().map(Vec::len).max().unwrap_or(0) as f64 * points.row_s / 3600.0;
     let x = Axis::up_to(longest);
     let x_text = if longest > 3.0 { hours } else { minutes };
     frame_of(
@@ -122,15 +128,15 @@ fn chart(out: &mut String, policies: &[Points], title: &str, y: (&Axis, fn(f64) 
         [x_text, y.1],
         ["time since the trace's start", title],
     );
-    for (i, p) in policies.iter().enumerate() {
+    for (i, line) in points.lines.iter().enumerate() {
         let mut d = String::new();
         let mut pen_down = false;
-        for (r, row) in p.rows.iter().enumerate() {
-            let Some(v) = value(row, p.row_s) else {
+        for (r, row) in line.iter().enumerate() {
+            let Some(v) = value(row, points.row_s) else {
                 pen_down = false;
                 continue;
             };
-            let at = (r as f64 + 0.5) * p.row_s / 3600.0;
+            let at = (r as f64 + 0.5) * points.row_s / 3600.0;
             d.push_str(&format!("{}{:.1} {:.1}", if pen_down { "L" } else { "M" }, x.x(at), y.0.y(v)));
             pen_down = true;
         }
@@ -142,35 +148,31 @@ fn chart(out: &mut String, policies: &[Points], title: &str, y: (&Axis, fn(f64) 
 
 /// The section of `report.html`: within the SLO, TTFT p90 and money over time. Empty for a trace of less than two rows.
 pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
-    let policies = &summary.policies;
-    if policies.iter().all(|p| p.timeline.rows.len() < 2) {
+    let points = Points::of(summary);
+    if points.lines.iter().all(|line| line.len() < 2) {
         return;
     }
-    let lines: Vec<Points> = policies.iter().map(Points::of).collect();
-    let rows = || lines.iter().flat_map(|p| &p.rows);
-    let row_s = lines.iter().map(|p| p.row_s).fold(0.0, f64::max);
+    let rows = || points.lines.iter().flatten();
     out.push_str(&format!(
         "<section><h2>What users saw over time</h2><figcaption>Requests by when they arrived, money by when it was spent; \
          a point is {}.</figcaption>\n<div class=\"two\">\n<figure>\n",
-        super::html::span(row_s)
+        super::html::span(points.row_s)
     ));
     let share = Axis::percent();
-    chart(out, &lines, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));
+    chart(out, &points, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));
     out.push_str("</figure>\n<figure>\n");
     let ttft = Axis::of(&rows().filter_map(|r| r.ttft_p90_s).collect::<Vec<_>>());
-    chart(out, &lines, "TTFT p90", (&ttft, seconds), |r, _| r.ttft_p90_s);
+    chart(out, &points, "TTFT p90", (&ttft, seconds), |r, _| r.ttft_p90_s);
     out.push_str("</figure>\n");
     if rows().any(|r| r.api_usd > 0.0) {
-        let an_hour = |r: &TimelineRow, row_s: f64| r.api_usd * 3600.0 / row_s;
-        let money = Axis::linear(rows().map(|r| an_hour(r, row_s)).fold(0.0, f64::max));
+        let an_hour: Value = |r, row_s| Some(r.api_usd * 3600.0 / row_s);
+        let money = Axis::linear(rows().filter_map(|r| an_hour(r, points.row_s)).fold(0.0, f64::max));
         out.push_str("<figure>\n");
-        chart(out, &lines, "US$ an hour to endpoints", (&money, |v| format!("${}", trim(v))), |r, row_s| {
-            Some(r.api_usd * 3600.0 / row_s)
-        });
+        chart(out, &points, "US$ an hour to endpoints", (&money, |v| format!("${}", trim(v))), an_hour);
         out.push_str("</figure>\n");
     }
     out.push_str("</div>\n<div class=\"keys\">\n");
-    for (i, p) in policies.iter().enumerate() {
+    for (i, p) in summary.policies.iter().enumerate() {
         let style = format!("stroke:{};stroke-dasharray:{}", colour(i), dashes(i));
         out.push_str(&format!(
             "<span><svg width=\"30\" height=\"8\"><path class=\"line\" style=\"{style}\" d=\"M0 4H30\"/></svg>{}</span>\n",
@@ -215,5 +217,21 @@ mod tests {
         let lines: Vec<&str> = out.split("<path class=\"line\"").skip(1).collect();
         assert_eq!(lines.len(), 3 * s.policies.len(), "two charts and a key: nobody was paid");
         assert_eq!(lines[0].matches('M').count() - lines[0].matches("M0").count(), 2, "{}", lines[0]);
+    }
+
+    #[test]
+    fn lines_of_longer_rows_have_the_same_points_and_the_same_money_an_hour() {
+        let row = |n: u64| TimelineRow { arrived: n, completed: n, good: n, ttft_p90_s: Some(0.5), api_usd: n as f64 };
+        let mut s = with_rows(vec![row(1); 128]);
+        s.policies[1].timeline = TimelineSummary { row_s: 120.0, rows: vec![row(2); 124] };
+        let mut out = String::new();
+        push_timeline(&mut out, &s);
+        assert!(out.contains("a point is 4.0 min."), "{out}");
+        let d = |path: &str| path.split("d=\"").nth(1).and_then(|d| d.split('"').next()).unwrap_or_default().to_owned();
+        let lines: Vec<String> = out.split("<path class=\"line\"").skip(1).map(d).collect();
+        assert_eq!(lines.len(), 4 * s.policies.len(), "three charts and a key");
+        for chart in lines[..3 * s.policies.len()].chunks(s.policies.len()) {
+            assert!(chart[0].matches('L').count() == 31 && chart[1].starts_with(&chart[0]), "{chart:?}");
+        }
     }
 }

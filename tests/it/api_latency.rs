@@ -132,12 +132,30 @@ fn what_cannot_be_fitted_or_scored_is_refused() {
         &["--model z: no call is of it; the calls are of claude-x, gpt-y-20260101"],
     );
     refused(dir, &fit(&["two.csv", "two.csv"]), &["hold the same calls", "give each file once"]);
+    let again = ["few.csv", "two.csv", "few.csv"];
+    refused(dir, &fit(&again), &["few.csv and few.csv hold the same calls of claude-x", "give each file once"]);
+    write("late.csv", &format!("{HEAD}{}claude-x,9,0,9,5,2,1\n", calls("claude-x", 30)));
+    refused(dir, &fit(&["late.csv"]), &["late.csv:32: ttft_s is 5, later than the whole call's 2"]);
+    let perf = |ttft: &str| {
+        format!(
+            "[{{\"ttft_s\":{ttft},\"end_to_end_latency_s\":2,\"number_input_tokens\":9,\"number_output_tokens\":9}}]"
+        )
+    };
+    write("q_7b.json", &perf("5"));
+    refused(dir, &fit(&["q_7b.json"]), &["q_7b.json: call 0: ttft_s is 5, later than the whole call's 2"]);
+    write("q_7b.json", &perf("0"));
+    refused(dir, &fit(&["q_7b.json"]), &["q_7b.json: call 0: ttft_s is 0; it must be above 0"]);
+    let micros: String = (0..200).map(|i| format!("claude-x,1000,0,{0},,{0}0000,{1}\n", 100 + i, i / 4)).collect();
+    write("micros.csv", &format!("{HEAD}{micros}"));
+    refused(dir, &fit(&["micros.csv"]), &["fitted profile:", "a number of seconds from 0; is api_time_s in seconds?"]);
     refused(dir, &fit(&["few.csv", "--measured", "soon"]), &["--measured is `soon`", "2026-11"]);
     write("odd.csv", &format!("{HEAD}{}", calls("mystery", 30)));
     refused(dir, &fit(&["odd.csv"]), &["do not say who sells mystery", "--provider"]);
     refused(dir, &["calibrate", "--kind", "api", "two.csv", "--out", "x.toml"], &["baseload calibrate api"]);
     let score = |more: &[&'static str]| [&["validate", "--kind", "api"], more].concat();
     refused(dir, &score(&["few.csv"]), &["the most is 19", "20 outside each fold"]);
+    write("one.csv", &format!("{HEAD}{}", calls("claude-x", 6).repeat(9)));
+    refused(dir, &score(&["one.csv"]), &["claude-x: all 54 calls are in one fold: dup_group is 0 in each"]);
     refused(dir, &score(&["two.csv", "--folds", "3"]), &["--folds: calls of APIs are scored on five folds"]);
 
     let fitted =
@@ -166,7 +184,8 @@ fn what_cannot_be_fitted_or_scored_is_refused() {
         }
     }
     let table = run_in(dir, &score(&["two.csv"])).well().stdout;
-    assert!(table.contains("gpt-y-20260101") && table.contains("met") && table.contains("TTFT"), "{table}");
+    assert!(table.contains("\ngpt-y-20260101\n") && table.contains("met") && table.contains("TTFT"), "{table}");
+    assert!(table.lines().all(|l| l.chars().count() <= 80), "{table}");
 }
 
 #[test]

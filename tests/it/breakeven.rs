@@ -69,7 +69,7 @@ fn it_prints_tables_a_chart_and_words_and_writes_a_folder() {
 
 #[test]
 fn what_cannot_be_is_refused_with_the_option_and_nothing_is_written() {
-    let cases: [(&[&str], &[&str]); 11] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["--from", "2", "--to", "2"], &["--from 2: it must be below --to"]),
         (&["--from", "0"], &["--from 0: a volume is above 0"]),
         (&["--to", "5000"], &["--to 5000: a volume is above 0 and at most 1000"]),
@@ -81,6 +81,8 @@ fn what_cannot_be_is_refused_with_the_option_and_nothing_is_written() {
         (&["--hybrid", "overfow"], &["--hybrid overfow: unknown policy", "did you mean `overflow`?"]),
         (&["--own", "api-only"], &["--own api-only: it keeps no replicas"]),
         (&["--api", "overflow"], &["--api overflow: it keeps replicas"]),
+        (&["--own", "overflow"], &["--own overflow: it may buy ", "it belongs to --hybrid"]),
+        (&["--hybrid", "own-mean"], &["--hybrid own-mean: it never buys ", "it belongs to --own"]),
     ];
     for (args, words) in cases {
         let dir = tempfile::tempdir().unwrap();

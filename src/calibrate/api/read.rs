@@ -11,6 +11,7 @@ use crate::api::Call;
 use crate::catalog::ApiOutcomes;
 use crate::types::SimTime;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 
 /// One call that was answered.
@@ -84,16 +85,19 @@ impl ApiCalls {
 /// With file and line, and column or key.
 pub fn read_api_calls(inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
     let mut all: Vec<ApiCalls> = Vec::new();
+    // The file that holds the calls of each model, provider and hash.
+    let mut seen: BTreeMap<(String, Option<String>, String), String> = BTreeMap::new();
     for input in inputs {
         for found in read_api_file(input.text, &input.name)? {
+            let key = (found.model.clone(), found.provider.clone(), found.hash());
+            // Files without a call are alike, and no harm.
+            if !found.calls.is_empty()
+                && let Some(one) = seen.insert(key, input.name.clone())
+            {
+                let (other, model) = (&input.name, &found.model);
+                return Err(format!("{one} and {other} hold the same calls of {model}: give each file once"));
+            }
             match all.iter_mut().find(|c| c.model == found.model && c.provider == found.provider) {
-                Some(known) if known.hash() == found.hash() => {
-                    let (one, other) = (known.files.join(", "), found.files.join(", "));
-                    return Err(format!(
-                        "{one} and {other} hold the same calls of {}: give each file once",
-                        known.model
-                    ));
-                }
                 Some(known) => known.join(found),
                 None => all.push(found),
             }
@@ -166,8 +170,18 @@ fn call(row: &Row<'_>, name: &str) -> Result<Option<MeasuredCall>, String> {
             Some(number.ok_or_else(wrong)? as u64)
         }
     };
+    let ttft_s = seconds("ttft_s")?;
+    in_order(ttft_s, e2e_s).map_err(|e| format!("{name}:{}: {e}", row.line))?;
     let call = Call { prompt, cached, output, at: SimTime::ZERO };
-    Ok(Some(MeasuredCall { call, e2e_s, ttft_s: seconds("ttft_s")?, group }))
+    Ok(Some(MeasuredCall { call, e2e_s, ttft_s, group }))
+}
+
+/// The first token is no later than the last.
+fn in_order(ttft_s: Option<f64>, e2e_s: f64) -> Result<(), String> {
+    match ttft_s {
+        Some(first) if first > e2e_s => Err(format!("ttft_s is {first}, later than the whole call's {e2e_s}")),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -213,11 +227,12 @@ fn llmperf(mut text: impl Read, name: &str) -> Result<ApiCalls, String> {
                     out.left_out += 1;
                     continue;
                 };
-                let known = |s: f64| s.is_finite() && s > 0.0;
-                if !known(e2e_s) || r.ttft_s.is_some_and(|t| !known(t)) {
-                    let what = format!("ttft_s {:?} and end_to_end_latency_s {e2e_s}", r.ttft_s);
-                    return Err(format!("{name}: call {i}: {what}; they must be above 0"));
+                for (key, s) in [("end_to_end_latency_s", Some(e2e_s)), ("ttft_s", r.ttft_s)] {
+                    if let Some(s) = s.filter(|s| !s.is_finite() || *s <= 0.0) {
+                        return Err(format!("{name}: call {i}: {key} is {s}; it must be above 0"));
+                    }
                 }
+                in_order(r.ttft_s, e2e_s).map_err(|e| format!("{name}: call {i}: {e}"))?;
                 let call = Call { prompt, cached: 0, output, at: SimTime::ZERO };
                 out.calls.push(MeasuredCall { call, e2e_s, ttft_s: r.ttft_s, group: None });
                 out.rows.push(hash::of(&format!("{e2e_s},{:?},{prompt},{output}", r.ttft_s)));

@@ -99,6 +99,20 @@ fn empirical(calls: &[&MeasuredCall], of: impl Fn(&MeasuredCall) -> Option<f64>)
     if all.len() < FEWEST_CALLS { None } else { Some(AT.map(|p| quantile(&all, p).unwrap_or(0.0))) }
 }
 
+/// Why no call can be held out, where all are in one fold.
+fn one_fold(calls: &ApiCalls) -> Option<String> {
+    let first = calls.calls.first()?.group?;
+    let alike = |c: &MeasuredCall| c.group.is_some_and(|g| g % FOLDS == first % FOLDS);
+    let why = match calls.groups() {
+        1 => format!("dup_group is {first} in each"),
+        _ => format!("dup_group modulo {FOLDS} is {} in each", first % FOLDS),
+    };
+    let all = calls.calls.len();
+    calls.calls.iter().all(alike).then(|| {
+        format!("all {all} calls are in one fold: {why}; number the groups of calls that are alike, or leave it empty")
+    })
+}
+
 /// Cross-validated scores, or those of a given profile, and what could not be scored. Where the file names no groups, each call is one.
 fn cross_validated(calls: &ApiCalls, given: Option<&ApiProfile>) -> (ApiScores, Vec<String>) {
     let (mut whole, mut first, mut notes) = (Sums::default(), Sums::default(), Vec::new());
@@ -112,11 +126,13 @@ fn cross_validated(calls: &ApiCalls, given: Option<&ApiProfile>) -> (ApiScores, 
             continue;
         }
         let Some(base) = empirical(&train, |c| Some(c.e2e_s)) else {
-            notes.push(format!(
-                "fold {held}: {} calls are outside it, {FEWEST_CALLS} are needed to fit; its {} are not scored",
-                train.len(),
-                test.len()
-            ));
+            notes.push(one_fold(calls).unwrap_or_else(|| {
+                format!(
+                    "fold {held}: {} calls are outside it, {FEWEST_CALLS} are needed to fit; its {} are not scored",
+                    train.len(),
+                    test.len()
+                )
+            }));
             continue;
         };
         let fitted = match given {
@@ -196,6 +212,10 @@ pub fn api_scores(all: &[ApiCalls], given: Option<&ApiProfile>) -> Result<ApiRep
         models.insert(name(calls), model);
     }
     if models.values().all(|m| m.coverage.is_none()) {
+        let mut enough = all.iter().filter(|c| of(c) && c.calls.len() >= FEWEST_CALLS);
+        if let Some(says) = enough.find_map(|c| Some(format!("{}: {}", name(c), one_fold(c)?))) {
+            return Err(says);
+        }
         let most = all.iter().map(|c| c.calls.len()).max().unwrap_or(0);
         return Err(format!(
             "no model has enough calls: the most is {most}; {FEWEST_CALLS} outside each fold of five are needed, about {} spread over groups",

@@ -74,20 +74,10 @@ pub fn choose<'a>(exp: &'a Experiment, named: &Named<'_>) -> Result<[Option<&'a 
     let mut chosen = [None; 3];
     for (kind, name) in Kind::ALL.into_iter().zip(named) {
         let found = match name {
-            None => exp.policies.iter().find(|p| Kind::of(p) == kind && !named.contains(&Some(p.name.as_str()))),
+            None => exp.policies.iter().find(|p| Kind::of(p) == kind),
             Some(name) => Some(by_name(exp, kind, name)?),
         };
         chosen[kind as usize] = found;
-    }
-    for (i, kind) in Kind::ALL.into_iter().enumerate() {
-        let twin = Kind::ALL[i + 1..]
-            .iter()
-            .find(|other| matches!((chosen[i], chosen[**other as usize]), (Some(a), Some(b)) if a.name == b.name));
-        if let Some(twin) = twin {
-            let name = chosen[i].map_or("", |p| p.name.as_str());
-            let (a, b) = (kind.option(), twin.option());
-            return Err(FileError::Plain(format!("{a} {name}, {b} {name}: one policy cannot be both lines")));
-        }
     }
     if chosen.iter().flatten().count() < 2 {
         let has: Vec<String> = Kind::ALL
@@ -116,10 +106,15 @@ fn by_name<'a>(exp: &'a Experiment, kind: Kind, name: &str) -> Result<&'a Resolv
         let message = unknown("policy", name, names(), "[policy.NAME]");
         return Err(FileError::Plain(format!("{option} {name}: {message}")));
     };
-    let fault = match (kind, keeps(policy)) {
-        (Kind::Api, true) => "it keeps replicas, and the all-API line keeps none; give pools of 0 or api_only",
-        (Kind::Own | Kind::Hybrid, false) => "it keeps no replicas; give a policy that keeps some",
+    let is = Kind::of(policy);
+    let fault = match (kind, is) {
+        (Kind::Api, Kind::Own | Kind::Hybrid) => {
+            "it keeps replicas, and the all-API line keeps none; give pools of 0 or api_only"
+        }
+        (Kind::Own | Kind::Hybrid, Kind::Api) => "it keeps no replicas; give a policy that keeps some",
+        (Kind::Own, Kind::Hybrid) => "it may buy what its own replicas could serve",
+        (Kind::Hybrid, Kind::Own) => "it never buys what its own replicas could serve",
         _ => return Ok(policy),
     };
-    Err(FileError::Plain(format!("{option} {name}: {fault}")))
+    Err(FileError::Plain(format!("{option} {name}: {fault}; as it is, it belongs to {}", is.option())))
 }

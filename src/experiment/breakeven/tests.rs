@@ -158,7 +158,10 @@ fn lines_are_chosen_by_what_policies_keep_and_buy_or_by_name() {
     assert!(says(&all, [Some("by"), None, None]).contains("--api by: unknown policy `by`; did you mean `buy`?"));
     assert!(says(&all, [Some("own"), None, None]).contains("--api own: it keeps replicas"));
     assert!(says(&all, [None, Some("buy"), None]).contains("--own buy: it keeps no replicas"));
-    assert!(says(&all, [None, Some("own"), Some("own")]).contains("one policy cannot be both lines"));
+    let wrong = says(&all, [None, Some("own"), Some("own")]);
+    assert!(wrong.contains("--hybrid own: it never buys ") && wrong.contains("it belongs to --own"), "{wrong}");
+    let wrong = says(&all, [None, Some("both"), None]);
+    assert!(wrong.contains("--own both: it may buy ") && wrong.contains("it belongs to --hybrid"), "{wrong}");
     let one = all.split("[policy.own]").next().unwrap().to_owned();
     let message = says(&one, [None; 3]);
     for word in ["there is only an all-API one (`buy`)", "[policy.own.least_outstanding]", "all-self-hosted", "hybrid"]

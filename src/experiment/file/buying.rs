@@ -57,7 +57,8 @@ pub struct LimitsSection {
     /// minute, else never, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acceleration: Option<AccelerationSection>,
-    /// US dollars that the account may spend in the whole simulation; then all is refused. No cap unless given.
+    /// US dollars after which the account is refused all calls, for the whole simulation; what is under way then is still
+    /// answered and billed. No cap unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spend_cap_usd: Option<f64>,
 }

@@ -101,9 +101,10 @@ fn entry(key: &str, e: &OutageEntry) -> Result<(Incident, u64), String> {
         return Err(format!("{key}.duration is 0; it must be longer"));
     }
     let times = e.limits_times;
-    if !(1e-6..=1e6).contains(&times) {
+    if !(1e-6..=1.0).contains(&times) {
         return Err(format!(
-            "{key}.limits_times is {times}; it must be above 0: with no limit left nothing is let in, which is fails = 1.0"
+            "{key}.limits_times is {times}; it is what is left of the limits, above 0 and at most 1: with none left nothing is \
+             let in, which is fails = 1.0"
         ));
     }
     let incident = Incident {
