@@ -104,6 +104,12 @@ pub(super) fn check(rows: &[ApiPrice]) -> Result<(), (usize, String)> {
     let mut seen: Vec<(i64, i64)> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let (from, until) = days(row).map_err(|e| (i, e))?;
+        if row.max_input_tokens == 0 {
+            return Err((
+                i,
+                format!("{}: max_input_tokens is 0; nothing fits in it: give what the model takes", row.name()),
+            ));
+        }
         let same = |j: &usize| (&rows[*j].provider, &rows[*j].model) == (&row.provider, &row.model);
         if let Some(j) = (0..i).filter(same).find(|j| from <= seen[*j].1 && seen[*j].0 <= until) {
             let (own, other) = (validity(row), validity(&rows[j]));

@@ -180,6 +180,11 @@ impl Limiter {
             if rules.refused_count {
                 // It takes of the limit what is there; no debt, or a client that hammers would never get in again.
                 [&mut self.requests, &mut self.requests_of_day].into_iter().flatten().for_each(|b| b.drain(1, now));
+                if let Some(count) = &mut self.requests_since_midnight
+                    && count.wait(now) == SimTime::ZERO
+                {
+                    count.charge();
+                }
             }
             let after = self.wait(&asked, now);
             return Err(match wait {

@@ -74,6 +74,9 @@ impl Resolver<'_> {
                 return Err(format!("{}: only Gemini's days begin at midnight", at("day_offset")));
             };
             *offset = duration(&at("day_offset"), text)?;
+            if *offset >= SimTime::from_secs(86_400) {
+                return Err(format!("{} is {text}; a day's clock shows less than 24h", at("day_offset")));
+            }
         }
         if let Some(a) = &l.acceleration {
             let over = duration(&at("acceleration.over"), &a.over)?;
@@ -158,8 +161,8 @@ impl Resolver<'_> {
             (None, Ok(row)) => row.output_weight,
             (None, Err(e)) => return Err(missing("output_weight", e)),
         };
-        if weight > 1_000.0 {
-            return Err(format!("{key}.output_weight is {weight}; it must be at most 1000"));
+        if !(0.001..=1_000.0).contains(&weight) {
+            return Err(format!("{key}.output_weight is {weight}; it must be from 0.001 to 1000"));
         }
         let usd = format!("{key}.usd_per_unit_hour");
         if p.usd_per_unit_hour > 1e6 {
