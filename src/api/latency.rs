@@ -75,14 +75,9 @@ pub struct LogNormal {
     pub p95_over_p50: f64,
 }
 
-/// z of the 95th percentile of the standard normal distribution.
-const Z95: f64 = 1.644_853_626_951_472_2;
-/// z of the 90th.
-const Z90: f64 = 1.281_551_565_544_600_4;
-
 impl LogNormal {
     fn sigma(&self) -> f64 {
-        libm::log(self.p95_over_p50.max(1.0)) / Z95
+        random::dist::sigma_of_p95(self.p95_over_p50)
     }
 }
 
@@ -143,7 +138,9 @@ impl Latency {
     /// p90 of the TTFT of a typical call, what a gateway assumes before it has measured.
     pub fn ttft_p90(&self) -> SimTime {
         match self {
-            Latency::LogNormal(law) => SimTime::from_secs_f64(law.ttft_p50_s * libm::exp(Z90 * law.sigma())),
+            Latency::LogNormal(law) => {
+                SimTime::from_secs_f64(law.ttft_p50_s * libm::exp(random::dist::Z90 * law.sigma()))
+            }
             Latency::Profile(law) => law.ttft_p90(),
         }
     }

@@ -4,6 +4,7 @@
 //! Must keep true: an attempt gets exactly one end; its life is drawn from (seed, stream, request, try) alone.
 //! Read first: `endpoint.rs`.
 mod endpoint;
+mod flights;
 mod incidents;
 mod latency;
 mod limits;

@@ -40,6 +40,7 @@ pub struct CacheRule {
 
 impl CacheRule {
     /// OpenAI's automatic cache up to GPT-5.5: 1,024 tokens, steps of 128, 5 minutes idle, free writes (spec/apis.md 4.2).
+    #[cfg(test)]
     pub const OPENAI: CacheRule =
         CacheRule { min_tokens: 1024, kind: CacheKind::Steps(128), ttl: SimTime::from_secs(300), priced_writes: false };
 

@@ -7,10 +7,6 @@ use crate::catalog::Tier;
 use crate::random::{self, dist};
 use crate::types::SimTime;
 
-/// z of the 90th and 95th percentile of the standard normal distribution.
-const Z90: f64 = 1.281_551_565_544_600_4;
-const Z95: f64 = 1.644_853_626_951_472_2;
-
 /// How an endpoint serves.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Service {
@@ -40,7 +36,7 @@ impl Turnaround {
     pub const DAY: SimTime = SimTime::from_secs(24 * 3_600);
 
     fn sigma(&self) -> f64 {
-        libm::log(self.p95_over_p50.max(1.0)) / Z95
+        dist::sigma_of_p95(self.p95_over_p50)
     }
     /// Of the call with this luck, at least a nanosecond; what is beyond the window expires.
     pub fn draw(&self, names: &ServiceStreams, luck: Luck) -> SimTime {
@@ -49,7 +45,7 @@ impl Turnaround {
     }
     /// 90th percentile.
     pub fn p90(&self) -> SimTime {
-        SimTime::from_secs_f64(self.p50_s * libm::exp(Z90 * self.sigma())).min(self.window)
+        SimTime::from_secs_f64(self.p50_s * libm::exp(dist::Z90 * self.sigma())).min(self.window)
     }
 }
 

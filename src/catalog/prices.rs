@@ -38,6 +38,7 @@ impl PriceFile {
         let table: Table = toml::from_str(text).map_err(|e: toml::de::Error| PriceFault {
             span: e.span().unwrap_or(0..0),
             what: match e.message() {
+                "missing field `api_price`" => "no prices: write each as an [[api_price]] row".to_string(),
                 m if m.starts_with("missing field") => format!("api_price: {m}"),
                 m => m.to_string(),
             },
@@ -241,6 +242,7 @@ mod tests {
         assert!(fault(&row("1", "inputs = 1")).1.contains("unknown field `inputs`"));
         assert!(fault(&row("-1", "")).1.contains("negative"));
         assert!(fault("[[api_price]]\nprovider = \"a\"\n").1.contains("missing field"));
+        assert!(fault("").1.contains("write each as an [[api_price]] row"));
     }
 
     /// The facts that the catalogue was made of, where they are there: every row, every key, every value.

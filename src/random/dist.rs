@@ -25,6 +25,16 @@ pub fn normal(rng: &mut impl Rng, mean: f64, sd: f64) -> f64 {
     mean + sd * radius * libm::cos(2.0 * std::f64::consts::PI * uniform01(rng))
 }
 
+/// z of the 90th percentile of the standard normal.
+pub const Z90: f64 = 1.281_551_565_544_600_4;
+/// z of the 95th.
+pub const Z95: f64 = 1.644_853_626_951_472_2;
+
+/// The standard deviation of a log-normal's logarithm from its 95th percentile over its median, 0 where that is below 1.
+pub fn sigma_of_p95(p95_over_p50: f64) -> f64 {
+    libm::log(p95_over_p50.max(1.0)) / Z95
+}
+
 /// Log-normal from its median and the standard deviation of its logarithm.
 pub fn log_normal(rng: &mut impl Rng, median: f64, sigma: f64) -> f64 {
     median * libm::exp(normal(rng, 0.0, sigma))

@@ -18,6 +18,7 @@ impl<S: RecordSink> World<'_, S> {
         let life = self.slots.life(slot);
         let r = &self.spec.resilience;
         if let Some(wait) = self.spec.classes[class as usize].0.tolerates {
+            self.patient += 1;
             self.agenda.timer(arrival + wait, Event::Timeout(slot, life));
         } else {
             self.agenda.time_out(arrival + r.timeout, slot, life);

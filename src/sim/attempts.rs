@@ -176,7 +176,7 @@ impl Slots {
     }
     /// The slot of an attempt, if that attempt is under way.
     pub fn resolve(&self, attempt: AttemptId) -> Option<u32> {
-        let slot = attempt.0 as u32;
+        let slot = attempt.slot();
         let item = self.slots.get(slot as usize)?.item.as_ref()?;
         let is_it = |sent: &Option<Sent>| sent.as_ref().is_some_and(|s| s.attempt == attempt);
         (is_it(&item.current) || is_it(&item.hedge)).then_some(slot)

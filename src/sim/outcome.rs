@@ -1,6 +1,6 @@
 //! What becomes of attempts and requests: effects, endings, records.
 use super::agenda::Event;
-use super::attempts::{InFlight, Target};
+use super::attempts::Target;
 use super::world::World;
 use crate::gateway::{Feedback, HealthEvent};
 use crate::types::{
@@ -235,7 +235,14 @@ impl<S: RecordSink> World<'_, S> {
         let ttft = flight.first_token.filter(|_| outcome == Outcome::Completed).map(|t| t.since(request.arrival));
         let e2e = at.since(request.arrival);
         let within = |limit: Option<SimTime>, value: Option<u64>| limit.is_none_or(|l| value.is_some_and(|v| v <= l.0));
-        let [slo_ttft, slo_tpot, slo_e2e] = self.objectives(&flight);
+        let [mut slo_ttft, slo_tpot, mut slo_e2e] = self.spec.slo;
+        if let Some(wait) = self.spec.classes[flight.class as usize].0.tolerates {
+            // A class that tolerates a wait has objectives of its own.
+            (slo_ttft, slo_e2e) = (slo_ttft.map(|t| t.max(wait)), slo_e2e.map(|t| t.max(wait)));
+            self.patient -= 1;
+        } else {
+            self.stats.ended_in_haste = self.stats.ended_in_haste.max(at);
+        }
         let tpot = match (ttft, output_tokens) {
             (Some(t), n) if n >= 2 => Some((e2e - t).0 / u64::from(n - 1)),
             _ => Some(0),
@@ -251,11 +258,6 @@ impl<S: RecordSink> World<'_, S> {
             _ => None,
         };
         self.stats.ended = self.stats.ended.max(at);
-        if self.spec.classes[flight.class as usize].0.tolerates.is_some() {
-            self.patient -= 1;
-        } else {
-            self.stats.ended_in_haste = self.stats.ended_in_haste.max(at);
-        }
         self.sink.request(&RequestRecord {
             index: request.index,
             arrival: request.arrival,
@@ -289,14 +291,5 @@ impl<S: RecordSink> World<'_, S> {
             BackendKind::Endpoint(e) => self.spec.pools.len() + e as usize,
         };
         self.spec.answers[spot].as_ref()?.above_bar(request.index, request.arrival)
-    }
-
-    /// The objectives of a request: a class that tolerates a wait has its own.
-    fn objectives(&self, flight: &InFlight) -> [Option<SimTime>; 3] {
-        let slo = self.spec.slo;
-        match self.spec.classes[flight.class as usize].0.tolerates {
-            Some(wait) => [slo[0].map(|t| t.max(wait)), slo[1], slo[2].map(|t| t.max(wait))],
-            None => slo,
-        }
     }
 }

@@ -267,7 +267,6 @@ impl<'a, S: RecordSink> World<'a, S> {
     fn arrive(&mut self, request: Request, now: SimTime, source: &mut dyn Source) {
         let class = self.class_of(&request);
         let arrival = request.arrival;
-        self.patient += u64::from(self.spec.classes[class as usize].0.tolerates.is_some());
         let slot = self.slots.insert(InFlight::new(request, class));
         self.begin(slot, class, arrival);
         self.dispatch(slot, now, source);

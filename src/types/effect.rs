@@ -1,9 +1,17 @@
 //! What the world hands to a backend (`Job`), what a backend says back (`Effect`), what it shows (`Load`).
 use super::{Content, SimTime};
 
-/// One attempt of one request at one backend; unique in a simulation, never reused.
+/// One attempt of one request at one backend; unique in a simulation, never reused. Its lower half is the slot of its request,
+/// a small number; no two attempts of a slot are under way at one backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(pub u64);
+
+impl AttemptId {
+    /// The slot of its request.
+    pub fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
 
 /// Work for a backend.
 #[derive(Debug, Clone)]

@@ -200,6 +200,18 @@ impl<P: KvPool> VllmScheduler<P> {
     }
 }
 
+impl<P: KvPool> VllmScheduler<P> {
+    /// Tokens of a prompt's whole blocks that `look` finds cached.
+    fn tokens_found(&self, prompt: &[Run], look: impl Fn(Tokens<'_>, u32) -> u32) -> u64 {
+        if !self.config.prefix_caching {
+            return 0;
+        }
+        let tokens: u64 = prompt.iter().map(|r| u64::from(r.len)).sum();
+        let block = u64::from(self.config.block_size);
+        u64::from(look(Tokens { prompt, output: &[] }, (tokens / block) as u32)) * block
+    }
+}
+
 impl<P: KvPool> Scheduler for VllmScheduler<P> {
     fn enqueue(&mut self, job: Job, _now: SimTime) -> Result<(), FailureCause> {
         self.enqueue_with_output(job, None)
@@ -228,21 +240,10 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
         }
     }
     fn cached_tokens(&self, prompt: &[Run]) -> u64 {
-        if !self.config.prefix_caching {
-            return 0;
-        }
-        let tokens: u64 = prompt.iter().map(|r| u64::from(r.len)).sum();
-        let block = u64::from(self.config.block_size);
-        let blocks = (tokens / block) as u32;
-        u64::from(self.pool.cached(Tokens { prompt, output: &[] }, blocks)) * block
+        self.tokens_found(prompt, |tokens, blocks| self.pool.cached(tokens, blocks))
     }
     fn cached_tokens_at(&self, prompt: &[Run], at: SimTime) -> u64 {
-        if !self.config.prefix_caching {
-            return 0;
-        }
-        let tokens: u64 = prompt.iter().map(|r| u64::from(r.len)).sum();
-        let block = u64::from(self.config.block_size);
-        u64::from(self.pool.cached_at(Tokens { prompt, output: &[] }, (tokens / block) as u32, at)) * block
+        self.tokens_found(prompt, |tokens, blocks| self.pool.cached_at(tokens, blocks, at))
     }
     fn keep_kv_events(&mut self, keep: SimTime) {
         self.pool.keep_log(keep);

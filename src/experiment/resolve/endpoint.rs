@@ -154,7 +154,12 @@ impl Resolver<'_> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let profile = match profile_file(named, folder) {
             Some(path) => {
-                let text = std::fs::read_to_string(&path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+                let text = std::fs::read_to_string(&path).map_err(|e| {
+                    let path = path.display();
+                    wrong(format!(
+                        "{path}: {e}; `baseload calibrate api` writes one, `baseload catalog latency` names those here"
+                    ))
+                })?;
                 ApiProfile::parse(&text, &path.display().to_string()).map_err(wrong)?
             }
             None => ApiProfile::named(named).map_err(|e| wrong(e.to_string()))?.clone(),

@@ -79,8 +79,6 @@ pub enum Length {
     Table(Arc<[(u32, f64)]>),
 }
 
-/// The 95th percentile of the standard normal.
-const STANDARD_P95: f64 = 1.644_853_626_951_472_2;
 /// Values that a Zipf law may have.
 const ZIPF_MOST: u32 = 4_000_000;
 
@@ -132,7 +130,7 @@ impl LengthSpec {
             return fail("has a median that is not above 0");
         }
         let sigma = match (self.p95, self.sigma) {
-            (Some(p95), None) if p95.is_finite() && p95 >= median => libm::log(p95 / median) / STANDARD_P95,
+            (Some(p95), None) if p95.is_finite() && p95 >= median => dist::sigma_of_p95(p95 / median),
             (Some(_), None) => return fail("has a p95 below its median"),
             (None, Some(sigma)) if sigma.is_finite() && sigma >= 0.0 => sigma,
             (None, Some(_)) => return fail("has a sigma below 0"),
