@@ -1,4 +1,5 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
+use super::fault::Mistake;
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
 use crate::catalog::{Catalog, Gpu, Model};
@@ -129,8 +130,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 fn refusal(error: MemoryError) -> Exit {
     match error {
         MemoryError::DoesNotFit(short) => {
-            let diagnostic = miette::MietteDiagnostic::new(short.complaint()).with_help(short.advice.clone());
-            Exit::Mistake(miette::Report::new(diagnostic))
+            let mistake = Mistake { message: short.complaint(), excerpt: None, help: Some(short.advice.clone()) };
+            Exit::Mistake(Box::new(mistake))
         }
         MemoryError::Options(text) => text.into(),
     }

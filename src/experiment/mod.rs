@@ -25,7 +25,7 @@ mod whole_file;
 
 pub use load::load;
 pub use oracle::{EngineLimits, Oracle};
-pub use origin::{FileError, Origin, ReadFile};
+pub use origin::{FileError, Origin, Place, ReadFile};
 pub use own_prices::read_prices;
 pub use published::DATA_VARIABLE;
 pub use resolve::{

@@ -3,18 +3,16 @@
 //!
 //! May import: the parser. Must keep true: a fault starts with its key path (`pool.chat.gpu: ...`, `slo.ttft is 0; ...`);
 //! whatever comes without one is said of the file as a whole.
-use miette::{NamedSource, SourceSpan};
 use std::ops::Range;
 use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A fault of the experiment, with the place in its file where there is one.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// At a place in a file.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     At(Box<Place>),
     /// Anywhere else.
     #[error("{0}")]
@@ -28,20 +26,17 @@ impl From<FileError> for String {
 }
 
 /// A fault at a place in a file.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Place {
     /// `FILE:LINE: key.path: what is wrong; what would be right`.
-    message: String,
+    pub message: String,
     /// The file.
-    #[source_code]
-    source_code: NamedSource<String>,
-    /// The place.
-    #[label("here")]
-    span: SourceSpan,
+    pub file: ReadFile,
+    /// The place, in bytes of its text.
+    pub span: Range<usize>,
     /// The nearest known name, where there is one.
-    #[help]
-    hint: Option<String>,
+    pub hint: Option<String>,
 }
 
 /// A file as it was read.
@@ -99,8 +94,8 @@ pub(super) fn place(file: &ReadFile, span: Range<usize>, message: &str, hint: Op
     let line = line_of(&file.text, span.start);
     FileError::At(Box::new(Place {
         message: format!("{}:{line}: {message}", file.path.display()),
-        source_code: NamedSource::new(file.path.display().to_string(), file.text.clone()),
-        span: (span.start, span.len().max(1)).into(),
+        file: file.clone(),
+        span,
         hint,
     }))
 }
@@ -213,7 +208,7 @@ mod tests {
         let fault = Origin { files: vec![file], sets: vec![] }.fault("policy.a.rules[1].when[4..5]: no b");
         let FileError::At(place) = fault else { panic!("{fault}") };
         assert_eq!(place.message, "f.toml:2: policy.a.rules[1].when: no b");
-        let span = place.span.offset()..place.span.offset() + place.span.len();
+        let span = place.span;
         assert_eq!((&text[span.clone()], span.start), ("b", text.find("b\"").unwrap()));
     }
 
