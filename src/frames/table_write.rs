@@ -40,6 +40,11 @@ impl Column {
         Column::of(name, ListArray::new(kind, offsets.into(), items.boxed(), None).boxed())
     }
 
+    #[cfg(test)]
+    pub(super) fn name(&self) -> &str {
+        &self.field.name
+    }
+
     fn of(name: &str, array: Box<dyn Array>) -> Column {
         Column { field: Field::new(name.into(), array.dtype().clone(), true), array }
     }
