@@ -3,12 +3,12 @@
 //! Must keep true: a supply speaks only for its own GPU and number format; a row that it cannot speak for is refused
 //! by a reason, never predicted by the catalogue instead.
 use super::machine::StepOptions;
-use crate::catalog::{Gpu, Model, StepTimeFile};
 #[cfg(feature = "frames")]
 use crate::frames::KernelTimes;
-use crate::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
-use crate::memory::KvDtype;
-use crate::types::StepTime;
+use baseload_core::catalog::{Gpu, Model, StepTimeFile};
+use baseload_core::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
+use baseload_core::memory::KvDtype;
+use baseload_core::types::StepTime;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -117,7 +117,7 @@ impl Supply {
         mut options: AnalyticOptions,
         kv: KvDtype,
     ) -> Result<Arc<dyn StepTime>, String> {
-        let text = |e: crate::latency::LatencyError| e.to_string();
+        let text = |e: baseload_core::latency::LatencyError| e.to_string();
         match self {
             Supply::Catalogue => {}
             Supply::Rows(rows) => options.curves = Some(curves(&rows.0, &rows.1, gpu, options.weights)?.0),
@@ -142,7 +142,7 @@ pub fn curves(
     weights: WeightDtype,
 ) -> Result<(Curves, Option<String>), String> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
-    let fits = |r: &crate::catalog::StepTimeRow| r.speaks_for(&gpu.id);
+    let fits = |r: &baseload_core::catalog::StepTimeRow| r.speaks_for(&gpu.id);
     if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
         return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
     }
@@ -170,8 +170,8 @@ pub fn curves(
 mod tests {
     use super::super::machine;
     use super::*;
-    use crate::catalog::{Catalog, StepTimeRow};
-    use crate::types::BatchShape;
+    use baseload_core::catalog::{Catalog, StepTimeRow};
+    use baseload_core::types::BatchShape;
 
     const OPTIONS: StepOptions = StepOptions {
         weights: machine::BF16,

@@ -1,8 +1,8 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit

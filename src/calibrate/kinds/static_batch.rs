@@ -14,8 +14,8 @@ use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::engine::VllmConfig;
-use crate::types::SimTime;
+use baseload_core::engine::VllmConfig;
+use baseload_core::types::SimTime;
 use std::io::BufRead;
 
 /// One measured batch.
