@@ -79,7 +79,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return validate_api::run(&calls(args)?);
     }
     let targets = args.require.as_deref().map(targets).transpose()?;
-    let analytic = args.profile.clone().filter(|name| Catalog::embedded().gpu(name).is_ok());
+    let catalog = Catalog::embedded();
+    let analytic = args.profile.clone().filter(|name| catalog.gpu(name).is_ok());
     let (mut named, mut supply) = (None, Supply::Catalogue);
     if !args.kernels.is_empty() {
         supply = Supply::Kernels(Arc::new(Kernels::new(frames::read_kernels(&args.kernels)?)));
@@ -103,7 +104,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         gpu: args.gpu.clone(),
         engine: engine_settings::parse(&args.engine)?,
     };
-    let scores = calibrate::validate(args.kind, inputs(args)?, &options)?;
+    let scores = calibrate::validate(catalog, args.kind, inputs(args)?, &options)?;
     if let Some(path) = &args.html {
         let page = report::validation_page(&scores);
         write_whole(path, &page)?;

@@ -3,7 +3,7 @@ use super::file::{TraceSection, UsersSection};
 use super::published;
 use baseload_core::types::{Entries, SimTime, Source, parse_duration};
 use baseload_trace::{
-    self, Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
+    Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
     LengthSpec, Opened, Play, Process, SourceOptions, Think, Transform, transform,
 };
 use std::fs::File;

@@ -110,7 +110,7 @@ mod tests {
             let Some(best) = cheapest(c, m, &options) else { continue };
             assert!(offered(best.rent), "{}: a price that nobody can have today", m.id);
             let with = |tensor_parallel| PlanOptions { tensor_parallel, ..options.clone() };
-            assert!(super::super::plan(m, best.gpu, &with(best.tensor_parallel)).is_ok(), "{}: {best}", m.id);
+            assert!(super::super::plan(c, m, best.gpu, &with(best.tensor_parallel)).is_ok(), "{}: {best}", m.id);
             for rent in c.rents.iter().filter(|r| offered(r)) {
                 for tp in [1, 2, 4, 8] {
                     let cheaper = rent.usd_per_gpu_hour.0 * i128::from(tp) < best.usd_per_hour.0;

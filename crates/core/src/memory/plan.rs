@@ -170,8 +170,8 @@ fn kv_tokens(layout: &KvLayout, blocks: u64, max_model_len: u32) -> u64 {
 ///
 /// # Errors
 /// Options out of range, heads that do not divide by `tensor_parallel`, or a model that does not fit; the latter names
-/// what of the embedded catalogue would fit.
-pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPlan, MemoryError> {
+/// what of the catalogue would fit.
+pub fn plan(catalog: &Catalog, model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPlan, MemoryError> {
     options.check(model, gpu).map_err(MemoryError::Options)?;
     let plan = account(model, gpu, options);
     let used = plan.weights_bytes + plan.activations_bytes + plan.cuda_graphs_bytes + plan.other_bytes;
@@ -208,7 +208,7 @@ pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPla
         short_bytes,
         longest,
         what,
-        advice: fit::advice(Catalog::embedded(), model, gpu, options),
+        advice: fit::advice(catalog, model, gpu, options),
     })))
 }
 

@@ -21,7 +21,7 @@ fn plans_come_within_five_percent_of_measured_pools() {
             max_num_batched_tokens: row.max_num_batched_tokens,
             ..PlanOptions::default()
         };
-        let p = plan(c.model(&row.model).unwrap(), c.gpu(&row.gpu).unwrap(), &options).unwrap();
+        let p = plan(Catalog::embedded(), c.model(&row.model).unwrap(), c.gpu(&row.gpu).unwrap(), &options).unwrap();
         let off = (p.num_blocks * u64::from(p.block_size)) as f64 / row.kv_tokens as f64 - 1.0;
         assert!(off.abs() < 0.05, "{} at {}: {} blocks, {off:+.3}", row.model, row.utilization, p.num_blocks);
     }
@@ -33,7 +33,7 @@ fn blocks_are_those_of_the_worked_example() {
     let tenths = 736 - 155 - 15 - 6;
     assert_eq!(blocks_in(tenths * (1 << 30) / 10, 2 << 20), 28_672);
     let (m, g, o) = parts("llama-3.1-8b", "h100-sxm");
-    let p = plan(m, g, &o).unwrap().with_blocks(28_672);
+    let p = plan(Catalog::embedded(), m, g, &o).unwrap().with_blocks(28_672);
     assert_eq!(p.kv_tokens, 458_752 - 16, "one block is null");
     assert_eq!((p.uniform_blocks, p.uniform_tokens()), (28_672, p.kv_tokens));
     assert_eq!(p.sequences_of_8k, 55);
@@ -42,18 +42,22 @@ fn blocks_are_those_of_the_worked_example() {
 #[test]
 fn sequences_and_preemption_follow_from_blocks() {
     let (m, g, o) = parts("llama-3.1-8b", "h100-sxm");
-    let p = plan(m, g, &o).unwrap().with_blocks(1_001);
+    let p = plan(Catalog::embedded(), m, g, &o).unwrap().with_blocks(1_001);
     assert_eq!((p.sequences_of(1_600), p.sequences_of(1_601)), (10, 9), "1,000 usable blocks; 100 and 101 each");
     assert_eq!(p.preempts_at(1_600), Some(11));
     assert_eq!(p.blocks_of(11, 1_600), 1_100);
     let few = PlanOptions { max_num_seqs: Some(10), ..o };
-    assert_eq!(plan(m, g, &few).unwrap().with_blocks(1_001).preempts_at(1_600), None, "the eleventh waits");
+    assert_eq!(
+        plan(Catalog::embedded(), m, g, &few).unwrap().with_blocks(1_001).preempts_at(1_600),
+        None,
+        "the eleventh waits"
+    );
 }
 
 #[test]
 fn windows_are_worth_what_they_save() {
     let (m, g, o) = parts("gemma-3-27b", "h100-sxm");
-    let p = plan(m, g, &o).unwrap();
+    let p = plan(Catalog::embedded(), m, g, &o).unwrap();
     assert_eq!(p.groups, 7);
     let full = p.kv_pool_bytes / p.kv_bytes_per_token;
     assert!(p.kv_tokens > 3 * full, "{} tokens where all layers in full would give {full}", p.kv_tokens);
@@ -67,7 +71,7 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
     let says = |model: &str, gpu: &str, change: fn(&mut PlanOptions)| {
         let (m, g, mut o) = parts(model, gpu);
         change(&mut o);
-        plan(m, g, &o).unwrap_err().to_string()
+        plan(Catalog::embedded(), m, g, &o).unwrap_err().to_string()
     };
     let e = says("llama-3.1-70b", "h100-sxm", |_| ());
     assert!(e.contains("GiB a GPU short") && e.contains("h100-sxm with tensor_parallel = 4 would fit"), "{e}");
@@ -77,11 +81,15 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
     let e = says("llama-3.1-8b", "l4", |_| ());
     assert!(e.contains("one sequence of max_model_len = 131072 tokens"), "{e}");
     let (m, g, o) = parts("llama-3.1-8b", "l4");
-    let Err(MemoryError::DoesNotFit(short)) = plan(m, g, &o) else { panic!("{e}") };
+    let Err(MemoryError::DoesNotFit(short)) = plan(Catalog::embedded(), m, g, &o) else { panic!("{e}") };
     let longest = short.longest.unwrap();
     assert!(e.contains(&format!("max_model_len = {longest} would fit")), "{e}");
     for (len, good) in [(longest, true), (longest + 1, false)] {
-        assert_eq!(plan(m, g, &PlanOptions { max_model_len: Some(len), ..o.clone() }).is_ok(), good, "{len}");
+        assert_eq!(
+            plan(Catalog::embedded(), m, g, &PlanOptions { max_model_len: Some(len), ..o.clone() }).is_ok(),
+            good,
+            "{len}"
+        );
     }
     let e = says("llama-3.1-8b", "h100-sxm", |o| o.utilization = 1.5);
     assert_eq!(e, "utilization = 1.5 is not a share above 0 and up to 1");
@@ -93,7 +101,8 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
 fn quantisation_makes_room() {
     let (m, g, o) = parts("llama-3.1-70b", "h100-sxm");
     let with = |weights_dtype, kv_dtype| {
-        plan(m, g, &PlanOptions { tensor_parallel: 4, weights_dtype, kv_dtype, ..o.clone() }).unwrap()
+        plan(Catalog::embedded(), m, g, &PlanOptions { tensor_parallel: 4, weights_dtype, kv_dtype, ..o.clone() })
+            .unwrap()
     };
     let bf16 = with(WeightsDtype::Bf16, KvDtype::Bf16);
     let fp8 = with(WeightsDtype::Fp8, KvDtype::Fp8);
@@ -133,7 +142,7 @@ proptest! {
     fn parts_add_up_and_blocks_fit((model, gpu, options) in any_case()) {
         let c = Catalog::embedded();
         let (m, g) = (&c.models[model], &c.gpus[gpu]);
-        let Ok(p) = plan(m, g, &options) else {
+        let Ok(p) = plan(Catalog::embedded(), m, g, &options) else {
             prop_assert!(!fits(m, g, &options));
             return Ok(());
         };
@@ -154,12 +163,12 @@ proptest! {
     fn more_memory_or_more_gpus_never_hold_less((model, gpu, options) in any_case(), more in 0.0f64..0.5) {
         let c = Catalog::embedded();
         let (m, g) = (&c.models[model], &c.gpus[gpu]);
-        let Ok(p) = plan(m, g, &options) else { return Ok(()) };
+        let Ok(p) = plan(Catalog::embedded(), m, g, &options) else { return Ok(()) };
         let utilization = (options.utilization + more).min(1.0);
-        let freer = plan(m, g, &PlanOptions { utilization, ..options.clone() });
+        let freer = plan(Catalog::embedded(), m, g, &PlanOptions { utilization, ..options.clone() });
         prop_assert!(freer.is_ok_and(|f| f.kv_tokens >= p.kv_tokens && f.num_blocks >= p.num_blocks));
         let tensor_parallel = options.tensor_parallel * 2;
-        match plan(m, g, &PlanOptions { tensor_parallel, ..options }) {
+        match plan(Catalog::embedded(), m, g, &PlanOptions { tensor_parallel, ..options }) {
             Ok(wider) => {
                 prop_assert!(wider.weights_bytes < p.weights_bytes);
                 prop_assert!(wider.kv_tokens >= p.kv_tokens, "{}: {} {}", m.id, wider.kv_tokens, p.kv_tokens);
