@@ -1,9 +1,9 @@
 //! Which model, GPU and engine a measurement is of: names of data sets to rows of the catalogue, and the analytic step
 //! time where no profile is for it.
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::engine::VllmConfig;
-use crate::latency::WeightDtype;
-use crate::memory::{self, PlanOptions, WeightsDtype};
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::{self, PlanOptions, WeightsDtype};
 
 /// Ends of names at Hugging Face that do not change a model's shape.
 const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];

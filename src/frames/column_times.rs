@@ -2,8 +2,8 @@
 //!
 //! Must keep true: a time is exact to the nanosecond, or of a number with more digits the nearest one.
 use super::column_read::{ReadColumn, Wrong, power_of_ten};
-use crate::types::TimeUnit;
-use crate::types::timestamp::timestamp;
+use baseload_core::types::TimeUnit;
+use baseload_core::types::timestamp::timestamp;
 use polars_arrow::array::PrimitiveArray;
 use polars_arrow::datatypes::{ArrowDataType, TimeUnit as ArrowUnit};
 use polars_arrow::types::NativeType;

@@ -1,6 +1,6 @@
 //! Tables that other programs wrote: `tests/corpus/parquet/kinds.py` makes the file, two row groups of it.
 use super::*;
-use crate::types::TimeUnit;
+use baseload_core::types::TimeUnit;
 use std::path::Path;
 
 fn kinds() -> TableFile {

@@ -4,7 +4,7 @@
 //! byte.
 use super::ROWS_PER_GROUP;
 use super::table_write::{Column, TableWriter};
-use crate::types::{AttemptRecord, BackendKind, NO_SESSION, RequestRecord, SeriesRow, SimTime};
+use baseload_core::types::{AttemptRecord, BackendKind, NO_SESSION, RequestRecord, SeriesRow, SimTime};
 use std::path::{Path, PathBuf};
 
 /// Names that records refer to by index.
@@ -183,7 +183,7 @@ impl RecordWriter {
 mod tests {
     use super::*;
     use crate::frames::TableFile;
-    use crate::types::{Outcome, OutcomeCause, Usd};
+    use baseload_core::types::{Outcome, OutcomeCause, Usd};
 
     /// The third of three requests gets no answer.
     fn record(index: u64) -> RequestRecord {

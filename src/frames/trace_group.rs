@@ -3,7 +3,7 @@
 //! Must keep true: times and counts are exact; a value that is wrong is named with its row in the group.
 use super::column_read::{ReadColumn, Whole, Wrong};
 use super::trace_plan::Plan;
-use crate::types::{Classes, ContentId, Run, Status, TimeUnit};
+use baseload_core::types::{Classes, ContentId, Run, Status, TimeUnit};
 use rustc_hash::FxHashMap;
 
 /// The columns of a row group; `None` where the file has no such column.

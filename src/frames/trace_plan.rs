@@ -1,7 +1,7 @@
 //! Which column of a Parquet trace holds what: our own schema (`traces/README.md`), or what a column map says.
 //!
 //! Must keep true: a column that is needed, unknown or not there is a fault before a row is read.
-use crate::types::{ColumnMap, TimeUnit};
+use baseload_core::types::{ColumnMap, TimeUnit};
 use rustc_hash::FxHashMap;
 
 /// Columns of our own schema.
@@ -88,7 +88,8 @@ impl Plan {
         }
         let times =
             [("arrival_ns", &map.arrival), ("think_ns", &map.think), ("ttft_ns", &map.ttft), ("e2e_ns", &map.e2e)];
-        let unit = |(key, time): (&'static str, &Option<crate::types::TimeColumn>)| Some((key, time.as_ref()?.unit));
+        let unit =
+            |(key, time): (&'static str, &Option<baseload_core::types::TimeColumn>)| Some((key, time.as_ref()?.unit));
         plan.units = times.into_iter().filter_map(unit).collect();
         Ok(plan)
     }

@@ -5,7 +5,7 @@ use super::column_read::Wrong;
 use super::table_read::TableFile;
 use super::trace_group::{Group, Numbers};
 use super::trace_plan::Plan;
-use crate::types::{Classes, Clock, ColumnMap, Entries, Entry, IdSet, Measured, NO_SESSION, Status};
+use baseload_core::types::{Classes, Clock, ColumnMap, Entries, Entry, IdSet, Measured, NO_SESSION, Status};
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 //! Must keep true: row groups of [`ROWS_PER_GROUP`]; the same entries give the same bytes; what is written is what is read.
 use super::ROWS_PER_GROUP;
 use super::table_write::{Column, TableWriter};
-use crate::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status};
+use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status};
 use std::path::Path;
 
 /// Which columns are written.
