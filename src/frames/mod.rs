@@ -9,7 +9,7 @@ mod trace_write;
 pub use trace_read::TraceReader;
 pub use trace_write::{TraceWriter, Width};
 
-use crate::types::{AttemptRecord, BackendKind, RequestRecord, SeriesRow, SimTime};
+use crate::types::{AttemptRecord, Place, PlaceId, RequestRecord, SeriesRow, SimTime};
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -33,11 +33,11 @@ pub struct Names {
 }
 
 impl Names {
-    fn backend(&self, backend: Option<BackendKind>) -> &str {
+    fn backend(&self, backend: Option<Place>) -> &str {
         match backend {
-            None => "",
-            Some(BackendKind::Pool(p)) => &self.pools[p as usize],
-            Some(BackendKind::Endpoint(e)) => &self.endpoints[e as usize],
+            Some(Place::Pool(p)) => &self.pools[p.index()],
+            Some(Place::Endpoint(e)) => &self.endpoints[e.index()],
+            Some(Place::Replica(_)) | None => "",
         }
     }
 }
@@ -125,7 +125,7 @@ fn attempt_frame(rows: &[AttemptRecord], names: &Names) -> Result<DataFrame, Str
         column!("request", r => r.request),
         column!("try_number", r => r.try_number),
         text("backend", rows.iter().map(|r| names.backend(Some(r.backend)))),
-        column!("replica", r => (r.replica != u32::MAX).then_some(r.replica)),
+        column!("replica", r => r.replica.map(|id| id.0)),
         column!("sent_s", r => r.sent.as_secs_f64()),
         column!("first_token_s", r => seconds(r.first_token)),
         column!("ended_s", r => r.ended.as_secs_f64()),

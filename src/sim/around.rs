@@ -1,14 +1,15 @@
 //! What the gateway does around attempts: deadlines, retries and fallbacks, second copies, stages of a cascade, clients that
 //! leave. All of it begins with a timer, so that at one instant it comes after the ends of steps and the answers.
 use super::agenda::Event;
-use super::attempts::{InFlight, Route, Slots, Stay, Step, Target};
+use super::attempts::{InFlight, Route, Slots, Stay, Step};
 use super::dispatch::Way;
 use super::outcome::{Ending, Left};
 use super::world::{Bought, World, sample};
-use crate::gateway::{HealthEvent, Spot, allowed};
+use crate::gateway::{HealthEvent, allowed};
 use crate::random;
 use crate::types::{
-    AttemptId, BackendKind, FailureCause, Outcome, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source, Usd,
+    AttemptId, FailureCause, Outcome, OutcomeCause, Place, PlaceId, RecordSink, Request, RequestView, SimTime, Source,
+    Usd,
 };
 
 impl<S: RecordSink> World<'_, S> {
@@ -35,9 +36,9 @@ impl<S: RecordSink> World<'_, S> {
         }
         if let Some(cascade) = &r.cascade {
             let stages = cascade.stages.len();
-            if let Some((stage, spot)) = (0..stages).find_map(|i| self.stage(slot, i)) {
+            if let Some((stage, place)) = (0..stages).find_map(|i| self.stage(slot, i)) {
                 let route = &mut self.slots.get(slot).route;
-                (route.stage, route.stays) = (stage, Some((spot, Stay::Stage)));
+                (route.stage, route.stays) = (stage, Some((place, Stay::Stage)));
             }
         }
     }
@@ -54,18 +55,22 @@ impl<S: RecordSink> World<'_, S> {
     }
 
     /// A stage of the cascade, if the request may be served there.
-    fn stage(&mut self, slot: u32, stage: usize) -> Option<(u16, Spot)> {
-        let spot = *self.spec.resilience.cascade.as_ref()?.stages.get(stage)?;
+    fn stage(&mut self, slot: u32, stage: usize) -> Option<(u16, Place)> {
+        let place = *self.spec.resilience.cascade.as_ref()?.stages.get(stage)?;
         let view = Self::view_of(self.spec, self.slots.get(slot));
-        let may = match self.spec.pools.get(usize::from(spot.0)) {
-            Some(pool) => pool.replicas > 0 && allowed(&view, &pool.facts),
-            None => allowed(&view, &self.bought[usize::from(spot.0) - self.spec.pools.len()].facts),
+        let may = match place {
+            Place::Pool(p) => {
+                let pool = &self.spec.pools[p.index()];
+                pool.replicas > 0 && allowed(&view, &pool.facts)
+            }
+            Place::Replica(r) => allowed(&view, &self.spec.pools[self.replicas[r].pool.index()].facts),
+            Place::Endpoint(e) => allowed(&view, &self.bought[e].facts),
         };
-        may.then_some((stage as u16, spot))
+        may.then_some((stage as u16, place))
     }
 
     /// The stage that a request goes on to, because its answer is not accepted and there is one.
-    pub(super) fn next_stage(&mut self, slot: u32) -> Option<(u16, Spot)> {
+    pub(super) fn next_stage(&mut self, slot: u32) -> Option<(u16, Place)> {
         let cascade = self.spec.resilience.cascade.as_ref()?;
         let flight = self.slots.get(slot);
         flight.route.stays?;
@@ -78,12 +83,12 @@ impl<S: RecordSink> World<'_, S> {
     }
 
     /// The answer was not accepted: the next stage is asked as well.
-    pub(super) fn escalate(&mut self, slot: u32, (stage, spot): (u16, Spot), at: SimTime) {
+    pub(super) fn escalate(&mut self, slot: u32, (stage, place): (u16, Place), at: SimTime) {
         let deadline = self.deadline(slot);
         let flight = self.slots.get(slot);
         flight.first_token = None;
         let admitted = flight.route.admitted;
-        let stays = Some((spot, Stay::Stage));
+        let stays = Some((place, Stay::Stage));
         flight.route = Route { stays, stage, step: Step::Escalation, admitted, ..Route::default() };
         self.again(slot, at, deadline);
     }
@@ -124,13 +129,15 @@ impl<S: RecordSink> World<'_, S> {
         let jitter = random::dist::uniform01(&mut draws);
         let elsewhere = retry.at_once_elsewhere && self.another_is_ready(slot, at);
         if let Some(wait) = retry.wait(cause, n, jitter, waited, elsewhere).filter(|_| self.budget.take()) {
-            let place = self.place_of(slot);
+            let place = self.slots.get(slot).last_backend;
             let route = &mut self.slots.get(slot).route;
             route.step = Step::Retry;
             if let Some(retry_after) = cause.retry_after() {
                 route.waited += retry_after;
             }
-            if route.stays.is_none() && self.spec.resilience.fallbacks.keeps(place) {
+            if route.stays.is_none()
+                && let Some(place) = place.filter(|p| self.spec.resilience.fallbacks.keeps(*p))
+            {
                 route.stays = Some((place, Stay::Chain));
             }
             return self.again(slot, at + wait, deadline);
@@ -141,25 +148,15 @@ impl<S: RecordSink> World<'_, S> {
         self.finish(slot, Ending { outcome: Outcome::Failed, ..ending }, source);
     }
 
-    /// The place of a request's last attempt.
-    fn place_of(&mut self, slot: u32) -> Spot {
-        let pools = self.spec.pools.len() as u32;
-        Spot(match self.slots.get(slot).last_backend {
-            Some(BackendKind::Pool(pool)) => pool as u16,
-            Some(BackendKind::Endpoint(e)) => (pools + e) as u16,
-            None => u16::MAX,
-        })
-    }
-
     /// Moves a request on along its fallback chain, if that goes on.
     pub(super) fn next_hop(&mut self, slot: u32, too_long: bool) -> bool {
         if self.spec.resilience.fallbacks.is_empty() {
             return false;
         }
         // Where it failed, or where it could not even be sent.
-        let last = self.place_of(slot);
-        let route = &mut self.slots.get(slot).route;
-        let from = route.stays.map_or(last, |(spot, _)| spot);
+        let flight = self.slots.get(slot);
+        let (last, route) = (flight.last_backend, &mut flight.route);
+        let Some(from) = route.stays.map(|(place, _)| place).or(last) else { return false };
         let Some(to) = self.spec.resilience.fallbacks.next(from, too_long, &mut route.hop) else { return false };
         let (hop, stage, admitted) = (route.hop, route.stage, route.admitted);
         let stays = Some((to, Stay::Chain));
@@ -173,16 +170,13 @@ impl<S: RecordSink> World<'_, S> {
         let (class, last) = (&self.spec.classes[flight.class as usize].0, flight.last_backend);
         let asked = std::mem::replace(&mut self.slots.get(slot).request, Request::placeholder());
         let ready = self.ready_for(&asked.view(class));
-        let well = |backend: usize| !self.health.blocked(backend, now);
-        let own = self.ready[ready].replicas.iter().filter(|r| well(**r as usize)).count();
-        let same_kind = |e: usize| last == Some(BackendKind::Endpoint(e as u32));
-        let bought = self
-            .bought
-            .iter()
-            .enumerate()
-            .any(|(e, b)| !same_kind(e) && allowed(&asked.view(class), &b.facts) && well(self.replicas.len() + e));
+        let well = |backend: Place| !self.health.blocked(backend, now);
+        let own = self.ready[ready].replicas.iter().filter(|r| well((**r).into())).count();
+        let same = |e| last == Some(Place::Endpoint(e));
+        let bought =
+            self.bought.iter().any(|(e, b)| !same(e) && allowed(&asked.view(class), &b.facts) && well(e.into()));
         // The replica that failed is not known any more; it is one of the own ones.
-        let spare = usize::from(matches!(last, Some(BackendKind::Pool(_))));
+        let spare = usize::from(matches!(last, Some(Place::Pool(_))));
         self.slots.get(slot).request = asked;
         bought || own > spare
     }
@@ -271,23 +265,24 @@ impl<S: RecordSink> World<'_, S> {
         let mut cost = Usd::ZERO;
         let to = self.slots.get(slot).sent(attempt).expect("nothing-lost: hangs up on what is under way").to;
         match to {
-            Target::Replica(r) => {
-                let replica = &mut self.replicas[r as usize];
+            Place::Replica(r) => {
+                let replica = &mut self.replicas[r];
                 if let Some(at) = replica.lost.iter().position(|lost| lost.0 == attempt) {
                     ending.output_tokens = replica.lost.remove(at).1;
                 } else if replica.up {
                     sample(&self.needs, replica, now);
                     ending.output_tokens = replica.engine.cancel(attempt, now, &mut self.out).unwrap_or(0);
-                    self.agenda.arm(r, replica.engine.next_event());
+                    self.agenda.arm(r.into(), replica.engine.next_event());
                     self.mark_dirty(r);
                 }
             }
-            Target::Endpoint(e) => {
-                let Bought { endpoint, account, .. } = &mut self.bought[e as usize];
+            Place::Endpoint(e) => {
+                let Bought { endpoint, account, .. } = &mut self.bought[e];
                 (ending.output_tokens, ending.cached_tokens, cost) =
                     endpoint.cancel(attempt, now, &mut self.accounts[*account]);
                 self.arm_endpoint(e);
             }
+            Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
         }
         let health = (outcome == Outcome::TimedOut).then_some(HealthEvent::Timeout);
         self.close_attempt(slot, attempt, ending, Left { preemptions: 0, cost, health });

@@ -53,6 +53,9 @@ impl RecordSink for Kept {
     }
 }
 
+fn place(endpoint: u32) -> Place {
+    EndpointId(endpoint).into()
+}
 fn ms(n: u64) -> SimTime {
     SimTime::from_millis(n)
 }
@@ -131,7 +134,7 @@ fn world(pools: Vec<PoolSpec>, endpoints: Vec<EndpointSpec>, resilience: Resilie
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
-        answers: Vec::new(),
+        answers: PlaceMap::default(),
     }
 }
 
@@ -165,7 +168,7 @@ fn an_outage_fails_what_is_sent_in_it_and_a_squeeze_refuses_what_is_too_much() {
     assert_eq!(ended, want);
     // The fallback chain leads out of it, and an overload is no reason to stay.
     let to_the_other = Resilience {
-        fallbacks: Fallbacks { chains: vec![(Spot(0), vec![Spot(1)])], ..Fallbacks::default() },
+        fallbacks: Fallbacks { chains: vec![(place(0), vec![place(1)])], ..Fallbacks::default() },
         ..none.clone()
     };
     let (kept, stats) = run(&world(vec![], vec![sick, endpoint("well", 20, 0.0)], to_the_other), asked);
@@ -197,8 +200,8 @@ fn a_try_that_takes_too_long_is_billed_and_tried_again() {
 
 #[test]
 fn fallbacks_go_along_the_chain_after_the_tries_and_at_once_for_what_is_too_long() {
-    let chains = vec![(Spot(0), vec![Spot(1), Spot(2)])];
-    let fallbacks = Fallbacks { chains, too_long: vec![(Spot(0), vec![Spot(2)])], ..Fallbacks::default() };
+    let chains = vec![(place(0), vec![place(1), place(2)])];
+    let fallbacks = Fallbacks { chains, too_long: vec![(place(0), vec![place(2)])], ..Fallbacks::default() };
     let r = Resilience { fallbacks, ..Resilience::default() };
     let endpoints = || {
         let cheap = Price { input: TokenPrice::per_million(0.1).unwrap(), ..endpoint("a", 1, 1.0).price };
@@ -207,12 +210,12 @@ fn fallbacks_go_along_the_chain_after_the_tries_and_at_once_for_what_is_too_long
     };
     let (kept, stats) = run(&world(vec![], endpoints(), r.clone()), vec![request(0, ms(0), 10, 5)]);
     assert_eq!(outcomes(&kept), [("completed", "")]);
-    let to: Vec<BackendKind> = kept.attempts.iter().map(|a| a.backend).collect();
-    let e = BackendKind::Endpoint;
+    let to: Vec<Place> = kept.attempts.iter().map(|a| a.backend).collect();
+    let e = |number| Place::Endpoint(EndpointId(number));
     assert_eq!(to, [e(0), e(0), e(0), e(1), e(1), e(1), e(2)], "three tries at each place");
     assert_eq!((stats.fallbacks, stats.retries), (2, 4));
     let (kept, stats) = run(&world(vec![], endpoints(), r), vec![request(0, ms(0), 490, 20)]);
-    let to: Vec<(BackendKind, SimTime)> = kept.attempts.iter().map(|a| (a.backend, a.sent)).collect();
+    let to: Vec<(Place, SimTime)> = kept.attempts.iter().map(|a| (a.backend, a.sent)).collect();
     assert_eq!((to, stats.fallbacks), (vec![(e(0), ms(0)), (e(2), ms(0))], 1));
 }
 
@@ -278,7 +281,7 @@ fn admission_sheds_queues_by_priority_and_lets_nobody_wait_for_ever() {
 
 #[test]
 fn a_place_has_no_more_requests_under_way_than_it_may() {
-    let concurrency = vec![(Spot(0), 2)];
+    let concurrency = vec![(PoolId(0).into(), 2)];
     let queue = Some(Queue { capacity: 100, ttl: SimTime::from_secs(60) });
     let admission = Some(Admission { detector: None, shed_above: None, queue });
     let requests = || (0..9).map(|i| request(i, ms(i), 10, 40)).collect::<Vec<_>>();
@@ -307,7 +310,7 @@ fn an_impatient_client_frees_its_place_and_pays_for_what_was_done() {
 #[test]
 fn a_cascade_adds_costs_and_latencies_and_keeps_the_last_answer() {
     for (tau, attempts) in [(0.0, 2), (1.0, 1)] {
-        let cascade = Some(Cascade { stages: vec![Spot(1), Spot(2)], accept: vec![tau] });
+        let cascade = Some(Cascade { stages: vec![place(0), place(1)], accept: vec![tau] });
         let r = Resilience { cascade, ..Resilience::default() };
         let endpoints = vec![endpoint("small", 10, 0.0), endpoint("large", 20, 0.0)];
         let spec = world(vec![pool("own", 1, 8, EngineMode::default())], endpoints, r);
@@ -344,6 +347,14 @@ mod drawn {
     use super::*;
     use proptest::prelude::*;
 
+    /// The pools a and b, the endpoints x and y.
+    const PLACES: [Place; 4] = [
+        Place::Pool(PoolId(0)),
+        Place::Pool(PoolId(1)),
+        Place::Endpoint(EndpointId(0)),
+        Place::Endpoint(EndpointId(1)),
+    ];
+
     fn maybe<T: std::fmt::Debug + Clone + 'static>(s: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Option<T>> {
         proptest::option::weighted(0.4, s).boxed()
     }
@@ -364,13 +375,13 @@ mod drawn {
                     Detector::Utilization { waiting, kv_use_ppm, stale_after }
                 }),
             ]),
-            shed_above in maybe(-1..2i32), queue in maybe((1..9u32, time(400))), limit in maybe((0..4u16, 1..6u32)),
+            shed_above in maybe(-1..2i32), queue in maybe((1..9u32, time(400))), limit in maybe((0..4usize, 1..6u32)),
             impatience in maybe((0.0..1.0f64, time(200))), cascade in maybe(proptest::collection::vec(0.0..1.0f64, 1..3)),
         ) -> Resilience {
             let retry = Retry::preset(Retry::PRESETS[preset]).unwrap();
             let budget = budget.map(|(share_ppm, burst)| Budget { share_ppm, burst });
-            let chains = vec![(Spot(0), vec![Spot(1), Spot(2)]), (Spot(2), vec![Spot(3)])];
-            let too_long = vec![(Spot(0), vec![Spot(3)]), (Spot(1), vec![Spot(3), Spot(2)])];
+            let chains = vec![(PLACES[0], vec![PLACES[1], PLACES[2]]), (PLACES[2], vec![PLACES[3]])];
+            let too_long = vec![(PLACES[0], vec![PLACES[3]]), (PLACES[1], vec![PLACES[3], PLACES[2]])];
             Resilience {
                 timeout, try_timeout, first_token_timeout,
                 retry: Retry { retries, budget, ..retry },
@@ -383,10 +394,10 @@ mod drawn {
                 admission: (detector.is_some() || limit.is_some()).then(|| Admission {
                     detector, shed_above, queue: queue.map(|(capacity, ttl)| Queue { capacity, ttl }),
                 }),
-                concurrency: limit.into_iter().map(|(spot, most)| (Spot(spot), most)).collect(),
+                concurrency: limit.into_iter().map(|(place, most)| (PLACES[place], most)).collect(),
                 impatience: impatience.map(|(share, median)| Impatience { share, median, sigma: 0.5 }),
                 cascade: cascade.map(|accept| {
-                    Cascade { stages: [Spot(0), Spot(3), Spot(1)][..=accept.len()].to_vec(), accept }
+                    Cascade { stages: [PLACES[0], PLACES[3], PLACES[1]][..=accept.len()].to_vec(), accept }
                 }),
             }
         }
@@ -454,7 +465,7 @@ mod drawn {
                 prop_assert_eq!(answers.count(), usize::from(r.outcome == Outcome::Completed));
                 let class = &spec.classes[r.class as usize].0;
                 for a in &mine {
-                    let bought = matches!(a.backend, BackendKind::Endpoint(_));
+                    let bought = matches!(a.backend, Place::Endpoint(_));
                     prop_assert!(!bought || class.privacy == Privacy::Any, "a private request left");
                     prop_assert!(a.sent <= a.ended && a.ended <= r.ended);
                     billed += a.cost;
@@ -468,11 +479,8 @@ mod drawn {
             }
             let spend = kept.series.last().map_or(Usd::ZERO, |row| row.api_spend);
             prop_assert!(spend <= billed);
-            for (spot, most) in &rules.concurrency {
-                let there = |a: &&AttemptRecord| match a.backend {
-                    BackendKind::Pool(p) => p == u32::from(spot.0),
-                    BackendKind::Endpoint(e) => e + 2 == u32::from(spot.0),
-                };
+            for (place, most) in &rules.concurrency {
+                let there = |a: &&AttemptRecord| a.backend == *place;
                 for a in kept.attempts.iter().filter(there) {
                     let under_way = kept.attempts.iter().filter(there).filter(|b| b.sent <= a.sent && a.sent < b.ended);
                     prop_assert!(under_way.count() as u32 <= *most);

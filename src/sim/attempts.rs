@@ -1,8 +1,7 @@
 //! Requests in flight: slots, and the attempt ids that name a slot and a generation.
 use super::outcome::Ending;
-pub use crate::gateway::Target;
-use crate::gateway::{Hop, Spot};
-use crate::types::{AttemptId, BackendKind, Request, SimTime, Usd};
+use crate::gateway::Hop;
+use crate::types::{AttemptId, Place, Request, SimTime, Usd};
 
 /// A request between arrival and end.
 #[derive(Debug)]
@@ -21,7 +20,8 @@ pub struct InFlight {
     pub first_token: Option<SimTime>,
     pub cost: Usd,
     pub preemptions: u32,
-    pub last_backend: Option<BackendKind>,
+    /// The pool or endpoint of the last attempt that was not cancelled, or that is under way.
+    pub last_backend: Option<Place>,
     /// How the last attempt ended that was not cancelled.
     pub last: Option<Ending>,
     pub parked: bool,
@@ -87,8 +87,8 @@ pub enum Step {
 /// Where a request stands among the gateway's rules.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Route {
-    /// The only place that it may go to.
-    pub stays: Option<(Spot, Stay)>,
+    /// The only pool or endpoint that it may go to.
+    pub stays: Option<(Place, Stay)>,
     pub hop: Hop,
     /// Failures at this place.
     pub failures: u32,
@@ -108,7 +108,8 @@ pub struct Route {
 pub struct Sent {
     pub attempt: AttemptId,
     pub at: SimTime,
-    pub to: Target,
+    /// The replica or endpoint.
+    pub to: Place,
     /// Unanswered prompt tokens at the replica when it was sent, its own included.
     pub backlog_tokens: u64,
     pub first_token: Option<SimTime>,

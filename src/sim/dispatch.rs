@@ -1,16 +1,19 @@
 //! Sending a request: its class, who may serve it, the policy's decision, the attempt.
 use super::agenda::Event;
-use super::attempts::{Sent, Slots, Stay, Step, Target};
+use super::attempts::{Sent, Slots, Stay, Step};
 use super::world::{Bought, OwnReplica, Ready, World, sample};
 use crate::api::Usage;
-use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, Spot, allowed};
+use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, allowed};
 use crate::random;
-use crate::types::{BackendKind, Content, Job, Load, OutcomeCause, RecordSink, Request, RequestView, SimTime, Source};
+use crate::types::{
+    Content, IdMap, Job, Load, OutcomeCause, Place, PlaceId, PoolId, RecordSink, ReplicaId, Request, RequestView,
+    Roster, SimTime, Source,
+};
 
 /// Where a request goes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    To(Target),
+    To(Place),
     /// To be asked again then.
     Defer(SimTime),
     /// A replica that may serve it will be ready.
@@ -28,15 +31,15 @@ pub(super) enum Way {
 /// Narrower than the constraints: one place only, not that backend.
 #[derive(Debug, Clone, Copy, Default)]
 struct Narrow {
-    stays: Option<(Spot, Stay)>,
-    not: Option<Target>,
+    stays: Option<(Place, Stay)>,
+    not: Option<Place>,
 }
 
 /// What the policy may ask of replicas while it decides on one request.
 struct Asked<'a> {
-    outstanding: &'a [u32],
-    replicas: &'a [OwnReplica],
-    rates: &'a [PrefillRate],
+    outstanding: &'a IdMap<ReplicaId, u32>,
+    replicas: &'a Roster<ReplicaId, OwnReplica>,
+    rates: &'a IdMap<PoolId, PrefillRate>,
     prompt: u64,
     content: &'a Content,
     now: SimTime,
@@ -45,25 +48,25 @@ struct Asked<'a> {
 }
 
 impl Signals for Asked<'_> {
-    fn outstanding(&self) -> &[u32] {
+    fn outstanding(&self) -> &IdMap<ReplicaId, u32> {
         self.outstanding
     }
-    fn load(&self, replica: u32) -> Load {
-        let r = &self.replicas[replica as usize];
+    fn load(&self, replica: ReplicaId) -> Load {
+        let r = &self.replicas[replica];
         r.scraped.seen(self.now, |at| r.engine.observe(at + SimTime(1)))
     }
-    fn predicted_ttft(&self, replica: u32) -> SimTime {
-        let r = &self.replicas[replica as usize];
-        self.rates[r.pool as usize].predict(r.unanswered + self.prompt)
+    fn predicted_ttft(&self, replica: ReplicaId) -> SimTime {
+        let r = &self.replicas[replica];
+        self.rates[r.pool].predict(r.unanswered + self.prompt)
     }
     fn sampled_at(&self) -> SimTime {
         self.sampled_at
     }
-    fn unanswered_tokens(&self, replica: u32) -> u64 {
-        self.replicas[replica as usize].unanswered
+    fn unanswered_tokens(&self, replica: ReplicaId) -> u64 {
+        self.replicas[replica].unanswered
     }
-    fn cached_tokens(&self, replica: u32) -> u64 {
-        let engine = &self.replicas[replica as usize].engine;
+    fn cached_tokens(&self, replica: ReplicaId) -> u64 {
+        let engine = &self.replicas[replica].engine;
         match self.kv_event_delay {
             SimTime::ZERO => engine.cached_tokens(self.content.runs()),
             // Before the first event can have come nothing is known.
@@ -71,8 +74,8 @@ impl Signals for Asked<'_> {
             delay => engine.cached_tokens_at(self.content.runs(), self.now - delay),
         }
     }
-    fn pool_of(&self, replica: u32) -> u32 {
-        self.replicas[replica as usize].pool
+    fn pool_of(&self, replica: ReplicaId) -> PoolId {
+        self.replicas[replica].pool
     }
 }
 
@@ -100,12 +103,12 @@ impl<S: RecordSink> World<'_, S> {
         if let Some(at) = self.ready.iter().position(|r| r.pools == pools) {
             return at;
         }
-        let of = |r: &OwnReplica| pools >> r.pool & 1 == 1;
-        let serving = self.replicas.iter().enumerate().filter(|(_, r)| of(r) && !r.known_down);
+        let of = |r: &OwnReplica| pools >> r.pool.0 & 1 == 1;
+        let serving = self.replicas.iter().filter(|(_, r)| of(r) && !r.known_down);
         self.ready.push(Ready {
             pools,
-            replicas: serving.map(|(i, _)| i as u32).collect(),
-            later: self.replicas.iter().any(|r| of(r) && r.known_down),
+            replicas: serving.map(|(id, _)| id).collect(),
+            later: self.replicas.iter().any(|(_, r)| of(r) && r.known_down),
         });
         self.ready.len() - 1
     }
@@ -113,13 +116,13 @@ impl<S: RecordSink> World<'_, S> {
     /// Lists the endpoints that may serve the request.
     pub(super) fn list_endpoints(&mut self, request: &RequestView<'_>) {
         let mean_output = self.outputs_seen.1.checked_div(self.outputs_seen.0).unwrap_or(256);
-        for (i, b) in self.bought.iter_mut().enumerate() {
+        for (id, b) in self.bought.iter_mut() {
             if allowed(request, &b.facts) {
                 let most = request.max_output_tokens.into();
                 let spec = b.endpoint.spec();
                 let output = spec.expected_output(mean_output.min(most), most);
                 self.api_views.push(EndpointView {
-                    endpoint: i as u32,
+                    endpoint: id,
                     ttft_p90: b.ttft.p90(),
                     expected_cost_pico: spec
                         .price
@@ -133,7 +136,7 @@ impl<S: RecordSink> World<'_, S> {
     }
 
     /// Where a request goes, other than to `not`.
-    pub(super) fn way_of(&mut self, slot: u32, not: Option<Target>, now: SimTime) -> Way {
+    pub(super) fn way_of(&mut self, slot: u32, not: Option<Place>, now: SimTime) -> Way {
         let flight = self.slots.get(slot);
         let (class, tries) = (&self.spec.classes[flight.class as usize].0, flight.tries);
         let narrow = Narrow { stays: flight.route.stays, not };
@@ -146,13 +149,12 @@ impl<S: RecordSink> World<'_, S> {
 
     /// Brings all replicas that are up to this instant, so that their caches can be looked at.
     fn settle(&mut self, now: SimTime) {
-        for r in 0..self.replicas.len() as u32 {
-            let replica = &mut self.replicas[r as usize];
-            if replica.up {
-                sample(&self.needs, replica, now);
-                replica.engine.settle(now, &mut self.out);
-                self.agenda.arm(r, replica.engine.next_event());
-                self.mark_dirty(r);
+        for (r, replica) in self.replicas.iter_mut().filter(|(_, r)| r.up) {
+            sample(&self.needs, replica, now);
+            replica.engine.settle(now, &mut self.out);
+            self.agenda.arm(r.into(), replica.engine.next_event());
+            if !std::mem::replace(&mut replica.dirty, true) {
+                self.dirty.push(r);
             }
         }
     }
@@ -199,25 +201,27 @@ impl<S: RecordSink> World<'_, S> {
         &mut self,
         request: &RequestView<'_>,
         narrow: Narrow,
-        own: &mut Vec<u32>,
+        own: &mut Vec<ReplicaId>,
         mut later: bool,
         now: SimTime,
     ) -> Result<bool, Way> {
-        let (replicas, pools) = (&self.replicas, self.spec.pools.len());
+        let replicas = &self.replicas;
         let views = &mut self.api_views;
-        let spot_of = |r: u32| Spot(replicas[r as usize].pool as u16);
-        let spot_of_endpoint = |e: u32| Spot((pools + e as usize) as u16);
-        if let Some((spot, _)) = narrow.stays {
-            own.retain(|r| spot_of(*r) == spot);
-            views.retain(|v| spot_of_endpoint(v.endpoint) == spot);
-            let there = |r: &OwnReplica| usize::from(spot.0) == r.pool as usize && r.known_down;
-            let may = self.spec.pools.get(usize::from(spot.0)).is_some_and(|p| allowed(request, &p.facts));
-            later = may && replicas.iter().any(there);
+        let pool_of = |r: ReplicaId| Place::Pool(replicas[r].pool);
+        if let Some((place, _)) = narrow.stays {
+            own.retain(|r| pool_of(*r) == place);
+            views.retain(|v| Place::Endpoint(v.endpoint) == place);
+            later = match place {
+                Place::Pool(pool) => {
+                    let there = |r: &OwnReplica| r.pool == pool && r.known_down;
+                    allowed(request, &self.spec.pools[pool.index()].facts) && replicas.iter().any(|(_, r)| there(r))
+                }
+                _ => false,
+            };
         }
-        match narrow.not {
-            Some(Target::Replica(not)) => own.retain(|r| *r != not),
-            Some(Target::Endpoint(not)) => views.retain(|v| v.endpoint != not),
-            None => {}
+        if let Some(not) = narrow.not {
+            own.retain(|r| Place::Replica(*r) != not);
+            views.retain(|v| Place::Endpoint(v.endpoint) != not);
         }
         if own.is_empty() && views.is_empty() {
             return match narrow.stays {
@@ -228,8 +232,8 @@ impl<S: RecordSink> World<'_, S> {
         }
         if self.health.any_blocked(now) {
             let health = &self.health;
-            let in_use = |r: &u32| !health.blocked(*r as usize, now);
-            let endpoint_in_use = |v: &EndpointView| !health.blocked(replicas.len() + v.endpoint as usize, now);
+            let in_use = |r: &ReplicaId| !health.blocked((*r).into(), now);
+            let endpoint_in_use = |v: &EndpointView| !health.blocked(v.endpoint.into(), now);
             if own.iter().any(in_use) || views.iter().any(endpoint_in_use) {
                 own.retain(in_use);
                 views.retain(endpoint_in_use);
@@ -238,12 +242,12 @@ impl<S: RecordSink> World<'_, S> {
             }
         }
         if !self.spec.resilience.concurrency.is_empty() {
-            let has_room = |spot: Spot| {
-                let mut limits = self.spec.resilience.concurrency.iter();
-                limits.all(|(place, most)| *place != spot || self.busy[usize::from(spot.0)] < *most)
+            let has_room = |place: Place| {
+                let busy = self.busy.get(place).copied().unwrap_or(0);
+                self.spec.resilience.concurrency.iter().all(|(limited, most)| *limited != place || busy < *most)
             };
-            own.retain(|r| has_room(spot_of(*r)));
-            views.retain(|v| has_room(spot_of_endpoint(v.endpoint)));
+            own.retain(|r| has_room(pool_of(*r)));
+            views.retain(|v| has_room(v.endpoint.into()));
             if own.is_empty() && views.is_empty() {
                 return Err(Way::Full);
             }
@@ -252,7 +256,7 @@ impl<S: RecordSink> World<'_, S> {
     }
 
     /// Asks the policy about these candidates, and the endpoints that are listed.
-    fn ask(&mut self, request: &RequestView<'_>, own: &[u32], later: bool, try_number: u32, now: SimTime) -> Way {
+    fn ask(&mut self, request: &RequestView<'_>, own: &[ReplicaId], later: bool, try_number: u32, now: SimTime) -> Way {
         if self.needs.caches && self.spec.kv_event_delay == SimTime::ZERO {
             self.settle(now);
         }
@@ -263,7 +267,7 @@ impl<S: RecordSink> World<'_, S> {
             prompt: request.prompt_tokens.into(),
             content: request.content,
             kv_event_delay: self.spec.kv_event_delay,
-            sampled_at: self.replicas.first().map_or(SimTime::ZERO, |r| r.scraped.visible(now)),
+            sampled_at: self.replicas.iter().next().map_or(SimTime::ZERO, |(_, r)| r.scraped.visible(now)),
             now,
         };
         let view = GatewayView {
@@ -279,8 +283,7 @@ impl<S: RecordSink> World<'_, S> {
         let decision = self.policy.decide(&view, &mut draws);
         self.assert_allowed(decision, request);
         match decision {
-            Decision::Replica(r) => Way::To(Target::Replica(r)),
-            Decision::Endpoint(e) => Way::To(Target::Endpoint(e)),
+            Decision::Send(place) => Way::To(place),
             Decision::Defer(until) => Way::Defer(until),
             Decision::Wait => Way::Wait,
             Decision::Reject => Way::Reject,
@@ -290,8 +293,9 @@ impl<S: RecordSink> World<'_, S> {
     /// Constraints hold whatever a policy says: it is asked about allowed backends only, and may name no other.
     fn assert_allowed(&self, decision: Decision, request: &RequestView<'_>) {
         let facts = match decision {
-            Decision::Replica(r) => &self.spec.pools[self.replicas[r as usize].pool as usize].facts,
-            Decision::Endpoint(e) => &self.bought[e as usize].facts,
+            Decision::Send(Place::Replica(r)) => &self.spec.pools[self.replicas[r].pool.index()].facts,
+            Decision::Send(Place::Endpoint(e)) => &self.bought[e].facts,
+            Decision::Send(Place::Pool(_)) => panic!("constraints: {decision:?} is no replica and no endpoint"),
             Decision::Wait | Decision::Defer(_) | Decision::Reject => return,
         };
         assert!(allowed(request, facts), "constraints: {decision:?} may not serve request {}", request.index);
@@ -340,7 +344,7 @@ impl<S: RecordSink> World<'_, S> {
     }
 
     /// Sends an attempt; as a second copy, if it is a hedge.
-    pub(super) fn transmit(&mut self, slot: u32, to: Target, hedge: bool, now: SimTime, source: &mut dyn Source) {
+    pub(super) fn transmit(&mut self, slot: u32, to: Place, hedge: bool, now: SimTime, source: &mut dyn Source) {
         let generation = self.slots.bump(slot);
         let attempt = Slots::attempt_id(slot, generation);
         let flight = self.slots.get(slot);
@@ -372,26 +376,23 @@ impl<S: RecordSink> World<'_, S> {
         let prompt = u64::from(job.prompt_tokens);
         if self.needs.feedback {
             let views = self.api_views.iter();
-            let view = views.clone().find(|v| to == Target::Endpoint(v.endpoint));
+            let view = views.clone().find(|v| to == Place::Endpoint(v.endpoint));
             let expected_cost_pico = view.map_or(0, |v| v.expected_cost_pico);
             let prompt_tokens = job.prompt_tokens;
             self.policy.learn(&Feedback::Sent { attempt, at: now, to, prompt_tokens, expected_cost_pico });
         }
         let mut sent = Sent { attempt, at: now, to, backlog_tokens: prompt, first_token: None, try_number };
         match to {
-            Target::Replica(r) => {
-                let replica = &mut self.replicas[r as usize];
-                self.outstanding[r as usize] += 1;
-                self.busy[replica.pool as usize] += 1;
+            Place::Replica(r) => {
+                let replica = &mut self.replicas[r];
+                self.outstanding[r] += 1;
                 replica.unanswered += prompt;
                 sent.backlog_tokens = replica.unanswered;
-                flight.last_backend = Some(BackendKind::Pool(replica.pool));
+                flight.last_backend = Some(replica.pool.into());
             }
-            Target::Endpoint(e) => {
-                self.busy[self.spec.pools.len() + e as usize] += 1;
-                flight.last_backend = Some(BackendKind::Endpoint(e));
-            }
+            place => flight.last_backend = Some(place),
         }
+        *self.busy.of(flight.last_backend.unwrap_or(to)) += 1;
         if hedge {
             flight.hedge = Some(sent);
         } else {
@@ -399,29 +400,30 @@ impl<S: RecordSink> World<'_, S> {
         }
         self.set_timers(slot, generation, to, hedge, now);
         match to {
-            Target::Replica(r) => {
-                let replica = &mut self.replicas[r as usize];
+            Place::Replica(r) => {
+                let replica = &mut self.replicas[r];
                 if replica.up {
                     sample(&self.needs, replica, now);
                     replica.engine.submit(job, now, &mut self.out);
-                    self.agenda.arm(r, replica.engine.next_event());
+                    self.agenda.arm(r.into(), replica.engine.next_event());
                     self.mark_dirty(r);
                 } else {
                     replica.lost.push((attempt, 0));
                 }
             }
-            Target::Endpoint(e) => {
-                let Bought { endpoint, account, .. } = &mut self.bought[e as usize];
+            Place::Endpoint(e) => {
+                let Bought { endpoint, account, .. } = &mut self.bought[e];
                 endpoint.submit(&job, now, &mut self.accounts[*account], &mut self.out.effects);
                 self.arm_endpoint(e);
             }
+            Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
         }
         self.deliver(source);
     }
 
     /// The timers of an attempt. A batch answers within a day by its nature: none is set for it.
-    fn set_timers(&mut self, slot: u32, generation: u32, to: Target, hedge: bool, now: SimTime) {
-        if matches!(to, Target::Endpoint(e) if self.bought[e as usize].facts.deferred) {
+    fn set_timers(&mut self, slot: u32, generation: u32, to: Place, hedge: bool, now: SimTime) {
+        if matches!(to, Place::Endpoint(e) if self.bought[e].facts.deferred) {
             return;
         }
         let r = &self.spec.resilience;

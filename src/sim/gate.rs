@@ -37,7 +37,7 @@ impl<S: RecordSink> World<'_, S> {
 
     fn is_saturated(&mut self, slot: u32, rule: &Admission, now: SimTime) -> bool {
         let Some(detector) = rule.detector else { return false };
-        let in_flight = self.busy.iter().sum();
+        let in_flight = self.busy.values().sum();
         if let Detector::InFlight(_) = detector {
             return detector.saturated([].into_iter(), now, in_flight, now);
         }
@@ -48,10 +48,10 @@ impl<S: RecordSink> World<'_, S> {
         self.slots.get(slot).request = asked;
         let replicas = &self.replicas;
         let loads = self.ready[ready].replicas.iter().map(|r| {
-            let replica = &replicas[*r as usize];
+            let replica = &replicas[*r];
             replica.scraped.seen(now, |at| replica.engine.observe(at + SimTime(1)))
         });
-        let sampled_at = replicas.first().map_or(SimTime::ZERO, |r| r.scraped.visible(now));
+        let sampled_at = replicas.iter().next().map_or(SimTime::ZERO, |(_, r)| r.scraped.visible(now));
         detector.saturated(loads, sampled_at, in_flight, now)
     }
 
@@ -130,7 +130,7 @@ impl<S: RecordSink> World<'_, S> {
     /// When the next scraped sample is seen.
     fn next_sample_seen(&self, now: SimTime) -> SimTime {
         let (interval, delay) = self.spec.scrape;
-        let seen = self.replicas.first().map_or(SimTime::ZERO, |r| r.scraped.visible(now));
+        let seen = self.replicas.iter().next().map_or(SimTime::ZERO, |(_, r)| r.scraped.visible(now));
         (seen + interval + delay + SimTime(1)).max(now + SimTime(1))
     }
 }

@@ -1,10 +1,9 @@
 //! What becomes of attempts and requests: effects, endings, records.
 use super::agenda::Event;
-use super::attempts::Target;
 use super::world::World;
 use crate::gateway::{Feedback, HealthEvent};
 use crate::types::{
-    AttemptId, AttemptRecord, BackendKind, Effect, FailureCause, GapRun, Outcome, OutcomeCause, RecordSink, Request,
+    AttemptId, AttemptRecord, Effect, FailureCause, GapRun, Outcome, OutcomeCause, Place, RecordSink, Request,
     RequestRecord, SimTime, Source, Usd,
 };
 
@@ -88,7 +87,7 @@ impl<S: RecordSink> World<'_, S> {
                 let output = flight.request.output_tokens.min(flight.request.max_output_tokens).max(1);
                 let lost = flight.loser == Some(attempt);
                 let sent = *flight.sent(attempt).expect("resolve: the attempt is under way");
-                let of_endpoint = matches!(sent.to, Target::Endpoint(_));
+                let of_endpoint = matches!(sent.to, Place::Endpoint(_));
                 if let Some(first) = sent.first_token.filter(|_| of_endpoint && output >= 2) {
                     // An endpoint streams its tokens evenly.
                     let gap_ns = at.since(first).0 / u64::from(output - 1);
@@ -141,19 +140,20 @@ impl<S: RecordSink> World<'_, S> {
         if self.needs.feedback {
             self.policy.learn(&Feedback::FirstToken { to: sent.to, at, took: at.since(sent.at) });
         }
-        let batch = matches!(sent.to, Target::Endpoint(e) if self.bought[e as usize].facts.deferred);
+        let batch = matches!(sent.to, Place::Endpoint(e) if self.bought[e].facts.deferred);
         if self.spec.resilience.hedge.is_some() && !batch {
             self.learned.learn(at.since(sent.at));
         }
         match sent.to {
-            Target::Replica(r) => {
-                let replica = &mut self.replicas[r as usize];
+            Place::Replica(r) => {
+                let replica = &mut self.replicas[r];
                 replica.unanswered -= prompt;
                 if self.needs.predictions {
-                    self.rates[replica.pool as usize].learn(sent.backlog_tokens, at.since(sent.at));
+                    self.rates[replica.pool].learn(sent.backlog_tokens, at.since(sent.at));
                 }
             }
-            Target::Endpoint(e) => self.bought[e as usize].ttft.learn(at.since(sent.at)),
+            Place::Endpoint(e) => self.bought[e].ttft.learn(at.since(sent.at)),
+            Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
         }
     }
 
@@ -170,29 +170,26 @@ impl<S: RecordSink> World<'_, S> {
             flight.first_token = first_token;
         }
         let (request, prompt) = (flight.request.index, u64::from(flight.request.prompt_tokens));
-        let (backend, replica, spot, number) = match sent.to {
-            Target::Endpoint(e) => {
-                let spot = self.spec.pools.len() + e as usize;
-                (BackendKind::Endpoint(e), u32::MAX, spot, self.replicas.len() + e as usize)
-            }
-            Target::Replica(r) => {
-                self.outstanding[r as usize] -= 1;
+        let (backend, replica) = match sent.to {
+            Place::Replica(r) => {
+                self.outstanding[r] -= 1;
                 if first_token.is_none() {
-                    self.replicas[r as usize].unanswered -= prompt;
+                    self.replicas[r].unanswered -= prompt;
                 }
-                (self.kind_of(r), r, self.replicas[r as usize].pool as usize, r as usize)
+                (self.replicas[r].pool.into(), Some(r))
             }
+            place => (place, None),
         };
         if outcome != Outcome::Cancelled {
             let flight = self.slots.get(slot);
             (flight.last_backend, flight.last) = (Some(backend), Some(ending));
         }
-        self.busy[spot] -= 1;
+        *self.busy.of(backend) -= 1;
         if self.waiting.len > 0 {
             self.pump_soon(at);
         }
         if let Some(event) = health {
-            self.health.note(number, event, at);
+            self.health.note(sent.to, event, at);
         }
         if self.needs.feedback {
             self.policy.learn(&Feedback::Ended {
@@ -252,9 +249,7 @@ impl<S: RecordSink> World<'_, S> {
             && within(slo_tpot, tpot)
             && within(slo_e2e, Some(e2e.0));
         let above_bar = match flight.last_backend {
-            Some(backend) if outcome == Outcome::Completed && !self.spec.answers.is_empty() => {
-                self.above_bar(backend, &flight.request)
-            }
+            Some(backend) if outcome == Outcome::Completed => self.above_bar(backend, &flight.request),
             _ => None,
         };
         self.stats.ended = self.stats.ended.max(at);
@@ -285,11 +280,7 @@ impl<S: RecordSink> World<'_, S> {
     }
 
     /// Whether a place's answer to a request is above the bar, where that is known.
-    fn above_bar(&self, backend: BackendKind, request: &Request) -> Option<bool> {
-        let spot = match backend {
-            BackendKind::Pool(p) => p as usize,
-            BackendKind::Endpoint(e) => self.spec.pools.len() + e as usize,
-        };
-        self.spec.answers[spot].as_ref()?.above_bar(request.index, request.arrival)
+    fn above_bar(&self, backend: Place, request: &Request) -> Option<bool> {
+        self.spec.answers.get(backend)?.as_ref()?.above_bar(request.index, request.arrival)
     }
 }

@@ -40,10 +40,10 @@ impl<S: RecordSink> World<'_, S> {
             kv_used_blocks: 0,
             kv_total_blocks: 0,
             replicas: 0,
-            api_in_flight: self.bought.iter().map(|b| b.endpoint.in_flight()).sum(),
-            api_spend: self.bought.iter().map(|b| b.endpoint.spend()).sum(),
+            api_in_flight: self.bought.iter().map(|(_, b)| b.endpoint.in_flight()).sum(),
+            api_spend: self.bought.iter().map(|(_, b)| b.endpoint.spend()).sum(),
         };
-        for replica in self.replicas.iter().filter(|r| r.up) {
+        for replica in self.replicas.iter().map(|(_, r)| r).filter(|r| r.up) {
             let load = replica.engine.observe(at + SimTime(1));
             row.waiting += load.waiting;
             row.running += load.running;

@@ -3,7 +3,7 @@ use crate::api::EndpointSpec;
 use crate::engine::Engine;
 use crate::fleet::FailureModel;
 use crate::gateway::{Answers, BackendFacts, Resilience, Routing};
-use crate::types::{ClassSpec, SimTime, StepTime};
+use crate::types::{ClassSpec, PlaceMap, SimTime, StepTime};
 use std::sync::Arc;
 
 /// One pool of identical replicas, as a policy keeps it.
@@ -50,8 +50,8 @@ pub struct WorldSpec {
     pub slo: [Option<SimTime>; 3],
     /// First interval of the series; doubled when rows run out.
     pub sample_every: SimTime,
-    /// How good answers are, by place (pools first), where known; may be empty.
-    pub answers: Vec<Option<Arc<Answers>>>,
+    /// How good answers of pools and endpoints are, where known.
+    pub answers: PlaceMap<Option<Arc<Answers>>>,
 }
 
 /// Why a simulation stopped early.

@@ -13,7 +13,8 @@ use crate::gateway::{
     Waiting,
 };
 use crate::types::{
-    AttemptId, BackendKind, Effect, FailureCause, Outcome, OutcomeCause, RecordSink, Request, SimTime, Source, Usd,
+    AttemptId, Effect, EndpointId, FailureCause, IdMap, Outcome, OutcomeCause, PlaceId, PlaceMap, PoolId, RecordSink,
+    ReplicaId, Request, Roster, SimTime, Source, Usd,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,7 +28,7 @@ const ARRIVALS_A_REPORT: u64 = 256;
 
 pub(super) struct OwnReplica {
     pub engine: Replica,
-    pub pool: u32,
+    pub pool: PoolId,
     gpus: u32,
     pub up: bool,
     /// The gateway knows that it is down.
@@ -37,7 +38,7 @@ pub(super) struct OwnReplica {
     pub scraped: ScrapedLoad,
     /// What died with it, and what was sent there while it was dead and nobody knew, with the tokens that had left.
     pub lost: Vec<(AttemptId, u32)>,
-    dirty: bool,
+    pub dirty: bool,
 }
 
 pub(super) struct Bought {
@@ -51,29 +52,29 @@ pub(super) struct Bought {
 /// Own replicas that are ready, of the pools in a set.
 pub(super) struct Ready {
     pub pools: u64,
-    pub replicas: Vec<u32>,
+    pub replicas: Vec<ReplicaId>,
     /// Whether the pools have a replica that is not ready.
     pub later: bool,
 }
 
 pub(super) struct World<'a, S: RecordSink> {
     pub spec: &'a WorldSpec,
-    pub replicas: Vec<OwnReplica>,
-    /// By replica: requests sent there that have not ended.
-    pub outstanding: Vec<u32>,
-    pub bought: Vec<Bought>,
+    pub replicas: Roster<ReplicaId, OwnReplica>,
+    /// Requests sent to a replica that have not ended.
+    pub outstanding: IdMap<ReplicaId, u32>,
+    pub bought: Roster<EndpointId, Bought>,
     /// Requests that have not ended whose class tolerates a wait.
     pub patient: u64,
     /// What accounts at providers have left of their limits.
     pub accounts: Vec<Limiter>,
-    pub rates: Vec<PrefillRate>,
+    pub rates: IdMap<PoolId, PrefillRate>,
     pub policy: Box<dyn Decide>,
     pub needs: Needs,
     pub slots: Slots,
     pub agenda: Agenda,
     pub parked: VecDeque<u32>,
-    /// By place: attempts under way.
-    pub busy: Vec<u32>,
+    /// Attempts under way, by pool and by endpoint.
+    pub busy: PlaceMap<u32>,
     pub health: Health,
     pub budget: BudgetLevel,
     pub learned: LearnedTtft,
@@ -82,7 +83,7 @@ pub(super) struct World<'a, S: RecordSink> {
     pub pump_at: SimTime,
     /// Whether any rule may narrow down candidates.
     pub narrows: bool,
-    dirty: Vec<u32>,
+    pub dirty: Vec<ReplicaId>,
     pub sink: &'a mut S,
     pub stats: SimStats,
     /// Requests answered, and their output tokens: what a gateway knows of output lengths.
@@ -93,7 +94,7 @@ pub(super) struct World<'a, S: RecordSink> {
     pub out: Outbox,
     pub api_effects: Vec<(Effect, Usd)>,
     pub api_views: Vec<EndpointView>,
-    pub narrowed: Vec<u32>,
+    pub narrowed: Vec<ReplicaId>,
 }
 
 /// Replays `source` through the world of `spec`, in one thread, until every request has ended.
@@ -171,7 +172,7 @@ pub fn simulate(
     assert_eq!(world.slots.live(), 0, "nothing-lost: requests left when the simulation ended");
     world.stats.circuits_opened = world.health.opened;
     progress.fetch_add(world.stats.requests % ARRIVALS_A_REPORT, Ordering::Relaxed);
-    for replica in &world.replicas {
+    for (_, replica) in world.replicas.iter() {
         let counts = replica.engine.counts();
         world.stats.engine_steps += counts.steps;
         world.stats.strides += counts.strides;
@@ -183,20 +184,22 @@ pub fn simulate(
 impl<'a, S: RecordSink> World<'a, S> {
     fn new(spec: &'a WorldSpec, sink: &'a mut S) -> Self {
         assert!(spec.pools.len() <= 64, "pool-set: more than 64 pools");
-        let mut replicas = Vec::new();
+        let mut replicas = Roster::default();
         for (pool, p) in spec.pools.iter().enumerate() {
-            replicas.extend((0..p.replicas).map(|_| OwnReplica {
-                engine: Replica::new((p.engine)(), p.step_time.clone()),
-                pool: pool as u32,
-                gpus: p.gpus_per_replica,
-                up: true,
-                known_down: false,
-                failures: 0,
-                unanswered: 0,
-                scraped: ScrapedLoad::new(spec.scrape.0, spec.scrape.1),
-                lost: Vec::new(),
-                dirty: false,
-            }));
+            for _ in 0..p.replicas {
+                replicas.add(OwnReplica {
+                    engine: Replica::new((p.engine)(), p.step_time.clone()),
+                    pool: PoolId::nth(pool),
+                    gpus: p.gpus_per_replica,
+                    up: true,
+                    known_down: false,
+                    failures: 0,
+                    unanswered: 0,
+                    scraped: ScrapedLoad::new(spec.scrape.0, spec.scrape.1),
+                    lost: Vec::new(),
+                    dirty: false,
+                });
+            }
         }
         let mut accounts: Vec<(&str, Limiter)> = Vec::new();
         let mut account_of = |e: &'a EndpointSpec| {
@@ -205,10 +208,9 @@ impl<'a, S: RecordSink> World<'a, S> {
                 accounts.len() - 1
             })
         };
-        let bought: Vec<Bought> = spec
-            .endpoints
-            .iter()
-            .map(|e| Bought {
+        let mut bought = Roster::default();
+        for e in &spec.endpoints {
+            bought.add(Bought {
                 ttft: RollingTtft::new(e.ttft_p90()),
                 account: account_of(e),
                 facts: BackendFacts {
@@ -218,24 +220,23 @@ impl<'a, S: RecordSink> World<'a, S> {
                     deferred: e.deferred(),
                 },
                 endpoint: Endpoint::new(e.clone(), spec.seed, spec.replicate),
-            })
-            .collect();
+            });
+        }
         let policy = spec.routing.policy();
         let mut needs = policy.needs();
         needs.loads |= spec.resilience.reads_loads();
-        let backends = replicas.len() + bought.len();
         let r = &spec.resilience;
         let mut world = World {
-            agenda: Agenda::new(backends),
-            busy: vec![0; spec.pools.len() + bought.len()],
-            health: Health::new(backends, r.breaker, r.cooldown),
+            agenda: Agenda::default(),
+            busy: PlaceMap::default(),
+            health: Health::new(r.breaker, r.cooldown),
             budget: BudgetLevel::new(r.retry.budget),
             learned: LearnedTtft::default(),
             waiting: Waiting::new(spec.classes.len()),
             pump_at: SimTime::NEVER,
             narrows: r.narrows(),
             narrowed: Vec::new(),
-            outstanding: vec![0; replicas.len()],
+            outstanding: replicas.iter().map(|_| 0).collect(),
             replicas,
             patient: 0,
             accounts: accounts.into_iter().map(|(_, limiter)| limiter).collect(),
@@ -256,9 +257,11 @@ impl<'a, S: RecordSink> World<'a, S> {
             spec,
         };
         if world.needs.caches && spec.kv_event_delay > SimTime::ZERO {
-            world.replicas.iter_mut().for_each(|r| r.engine.keep_kv_events(spec.kv_event_delay));
+            world.replicas.iter_mut().for_each(|(_, r)| r.engine.keep_kv_events(spec.kv_event_delay));
         }
-        for r in 0..world.replicas.len() as u32 {
+        world.replicas.iter().for_each(|(r, _)| world.health.came(r.into()));
+        world.bought.iter().for_each(|(e, _)| world.health.came(e.into()));
+        for r in (0..world.replicas.given()).map(ReplicaId::nth) {
             world.plan_failure(r, SimTime::ZERO);
         }
         world
@@ -274,11 +277,11 @@ impl<'a, S: RecordSink> World<'a, S> {
 
     fn handle(&mut self, event: Event, now: SimTime, source: &mut dyn Source) {
         match event {
-            Event::Backend(b) if (b as usize) < self.replicas.len() => self.step_ends(b, now, source),
-            Event::Backend(b) => self.endpoint_answers(b - self.replicas.len() as u32, now, source),
+            Event::Replica(r) => self.step_ends(r, now, source),
+            Event::Endpoint(e) => self.endpoint_answers(e, now, source),
             Event::ReplicaFails(r) => self.replica_fails(r, now),
             Event::FailureDetected(r) => {
-                let replica = &mut self.replicas[r as usize];
+                let replica = &mut self.replicas[r];
                 replica.known_down = !replica.up;
                 self.ready.clear();
                 let mut lost = std::mem::take(&mut replica.lost);
@@ -286,10 +289,10 @@ impl<'a, S: RecordSink> World<'a, S> {
                     let cause = FailureCause::ReplicaLost;
                     self.effect(Effect::Failed { attempt, at: now, cause, emitted }, Usd::ZERO, source);
                 }
-                self.replicas[r as usize].lost = lost;
+                self.replicas[r].lost = lost;
             }
             Event::ReplicaBack(r) => {
-                let replica = &mut self.replicas[r as usize];
+                let replica = &mut self.replicas[r];
                 replica.up = true;
                 replica.known_down = false;
                 self.ready.clear();
@@ -318,18 +321,18 @@ impl<'a, S: RecordSink> World<'a, S> {
         }
     }
 
-    fn step_ends(&mut self, r: u32, now: SimTime, source: &mut dyn Source) {
-        let replica = &mut self.replicas[r as usize];
+    fn step_ends(&mut self, r: ReplicaId, now: SimTime, source: &mut dyn Source) {
+        let replica = &mut self.replicas[r];
         assert!(replica.up, "armed-while-up: a dead replica has no next event");
         sample(&self.needs, replica, now);
         replica.engine.advance(now, &mut self.out);
-        self.agenda.arm(r, replica.engine.next_event());
+        self.agenda.arm(r.into(), replica.engine.next_event());
         self.mark_dirty(r);
         self.deliver(source);
     }
 
-    fn endpoint_answers(&mut self, e: u32, now: SimTime, source: &mut dyn Source) {
-        let Bought { endpoint, account, .. } = &mut self.bought[e as usize];
+    fn endpoint_answers(&mut self, e: EndpointId, now: SimTime, source: &mut dyn Source) {
+        let Bought { endpoint, account, .. } = &mut self.bought[e];
         endpoint.advance(now, &mut self.accounts[*account], &mut self.api_effects);
         self.arm_endpoint(e);
         let mut answers = std::mem::take(&mut self.api_effects);
@@ -340,17 +343,17 @@ impl<'a, S: RecordSink> World<'a, S> {
         self.deliver(source);
     }
 
-    fn plan_failure(&mut self, r: u32, up_since: SimTime) {
+    fn plan_failure(&mut self, r: ReplicaId, up_since: SimTime) {
         let Some(model) = &self.spec.failures else { return };
-        let replica = &self.replicas[r as usize];
+        let replica = &self.replicas[r];
         let (seed, replicate) = (self.spec.seed, self.spec.replicate);
-        let at = model.next_failure(seed, replicate, r, replica.failures, replica.gpus, up_since);
+        let at = model.next_failure(seed, replicate, r.0, replica.failures, replica.gpus, up_since);
         self.agenda.fail(at, Event::ReplicaFails(r));
     }
 
-    fn replica_fails(&mut self, r: u32, now: SimTime) {
+    fn replica_fails(&mut self, r: ReplicaId, now: SimTime) {
         let model = self.spec.failures.expect("failures: only a failure model kills a replica");
-        let replica = &mut self.replicas[r as usize];
+        let replica = &mut self.replicas[r];
         sample(&self.needs, replica, now);
         let from = self.out.effects.len();
         replica.engine.kill(now, &mut self.out);
@@ -363,21 +366,21 @@ impl<'a, S: RecordSink> World<'a, S> {
         self.out.gaps.drain(..).for_each(|run| self.sink.gaps(&run));
         replica.up = false;
         replica.failures += 1;
-        self.agenda.arm(r, SimTime::NEVER);
+        self.agenda.arm(r.into(), SimTime::NEVER);
         self.stats.replica_failures += 1;
         self.agenda.fail(now + model.detection, Event::FailureDetected(r));
         self.agenda.fail(now + model.recovery.max(model.detection) + SimTime(1), Event::ReplicaBack(r));
     }
 
     /// Puts an endpoint's next event into the agenda.
-    pub(super) fn arm_endpoint(&mut self, e: u32) {
-        let next = self.bought[e as usize].endpoint.next_event();
-        self.agenda.arm(self.replicas.len() as u32 + e, next);
+    pub(super) fn arm_endpoint(&mut self, e: EndpointId) {
+        let next = self.bought[e].endpoint.next_event();
+        self.agenda.arm(e.into(), next);
     }
 
     /// Something happened to this replica: its schedule is due when all arrivals of the instant are in.
-    pub(super) fn mark_dirty(&mut self, r: u32) {
-        let replica = &mut self.replicas[r as usize];
+    pub(super) fn mark_dirty(&mut self, r: ReplicaId) {
+        let replica = &mut self.replicas[r];
         if !replica.dirty {
             replica.dirty = true;
             self.dirty.push(r);
@@ -388,12 +391,12 @@ impl<'a, S: RecordSink> World<'a, S> {
     fn schedule_dirty(&mut self, now: SimTime) {
         self.dirty.sort_unstable();
         for r in self.dirty.drain(..) {
-            let replica = &mut self.replicas[r as usize];
+            let replica = &mut self.replicas[r];
             replica.dirty = false;
             if replica.up && replica.engine.needs_schedule() {
                 sample(&self.needs, replica, now);
                 replica.engine.schedule(now);
-                self.agenda.arm(r, replica.engine.next_event());
+                self.agenda.arm(r.into(), replica.engine.next_event());
             }
         }
     }
@@ -413,12 +416,9 @@ impl<'a, S: RecordSink> World<'a, S> {
             | Event::ReplicaFails(_)
             | Event::FailureDetected(_)
             | Event::ReplicaBack(_)
-            | Event::Backend(_) => false,
+            | Event::Replica(_)
+            | Event::Endpoint(_) => false,
         }
-    }
-
-    pub(super) fn kind_of(&self, replica: u32) -> BackendKind {
-        BackendKind::Pool(self.replicas[replica as usize].pool)
     }
 }
 

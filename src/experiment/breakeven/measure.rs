@@ -13,8 +13,8 @@ use crate::sim::{SimError, simulate};
 use crate::trace::transform::{Slice, Volume};
 use crate::trace::{ClosedPlay, Play, SourceOptions, Transform};
 use crate::types::{
-    AttemptRecord, BackendKind, BatchShape, GapRun, Outcome, PrefillChunk, RecordSink, RequestRecord, SeriesRow,
-    SimTime, StepTime, TokenPrice,
+    AttemptRecord, BatchShape, GapRun, Outcome, Place, PrefillChunk, RecordSink, RequestRecord, SeriesRow, SimTime,
+    StepTime, TokenPrice,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -265,7 +265,7 @@ impl RecordSink for Tally {
         if record.outcome == Outcome::Completed {
             let output = u64::from(record.output_tokens);
             self.tokens[0] += output;
-            if matches!(record.backend, Some(BackendKind::Pool(_))) {
+            if matches!(record.backend, Some(Place::Pool(_))) {
                 self.tokens[1] += output;
                 self.tokens[2] += u64::from(record.prompt_tokens.saturating_sub(record.cached_tokens));
             }
