@@ -4,11 +4,11 @@ use super::agenda::Event;
 use super::attempts::{InFlight, Route, Slots, Stay, Step};
 use super::dispatch::Way;
 use super::outcome::{Ending, Left};
-use super::world::{Bought, World, sample};
+use super::world::{World, sample};
 use crate::gateway::{HealthEvent, allowed};
 use crate::random;
 use crate::types::{
-    AttemptId, FailureCause, Outcome, OutcomeCause, Place, PlaceId, RecordSink, Request, RequestView, SimTime, Source,
+    AttemptId, Backend, Cancelled, FailureCause, Outcome, OutcomeCause, Place, PlaceId, RecordSink, Request, RequestView, SimTime, Source,
     Usd,
 };
 
@@ -261,29 +261,29 @@ impl<S: RecordSink> World<'_, S> {
         cause: OutcomeCause,
         now: SimTime,
     ) -> Ending {
-        let mut ending = Ending { at: now, outcome, cause, output_tokens: 0, cached_tokens: 0 };
-        let mut cost = Usd::ZERO;
+        let mut left = Cancelled::default();
         let to = self.slots.get(slot).sent(attempt).expect("nothing-lost: hangs up on what is under way").to;
         match to {
             Place::Replica(r) => {
                 let replica = &mut self.replicas[r];
                 if let Some(at) = replica.lost.iter().position(|lost| lost.0 == attempt) {
-                    ending.output_tokens = replica.lost.remove(at).1;
+                    left.output_tokens = replica.lost.remove(at).1;
                 } else if replica.up {
                     sample(&self.needs, replica, now);
-                    ending.output_tokens = replica.engine.cancel(attempt, now, &mut self.out).unwrap_or(0);
+                    left = replica.engine.cancel(attempt, now, &mut self.out).unwrap_or_default();
                     self.agenda.arm(r.into(), replica.engine.next_event());
                     self.mark_dirty(r);
                 }
             }
             Place::Endpoint(e) => {
-                let Bought { endpoint, account, .. } = &mut self.bought[e];
-                (ending.output_tokens, ending.cached_tokens, cost) =
-                    endpoint.cancel(attempt, now, &mut self.accounts[*account]);
+                let (mut endpoint, out) = self.metered(e);
+                left = endpoint.cancel(attempt, now, out).unwrap_or_default();
                 self.arm_endpoint(e);
             }
             Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
         }
+        let Cancelled { output_tokens, cached_tokens, cost } = left;
+        let ending = Ending { at: now, outcome, cause, output_tokens, cached_tokens };
         let health = (outcome == Outcome::TimedOut).then_some(HealthEvent::Timeout);
         self.close_attempt(slot, attempt, ending, Left { preemptions: 0, cost, health });
         // A request that was given up was answered from no cache.

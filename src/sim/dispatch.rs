@@ -1,12 +1,12 @@
 //! Sending a request: its class, who may serve it, the policy's decision, the attempt.
 use super::agenda::Event;
 use super::attempts::{Sent, Slots, Stay, Step};
-use super::world::{Bought, OwnReplica, Ready, World, sample};
+use super::world::{OwnReplica, Ready, World, sample};
 use crate::api::Usage;
 use crate::gateway::{Decision, Draws, EndpointView, Feedback, GatewayView, PrefillRate, Signals, allowed};
 use crate::random;
 use crate::types::{
-    Content, IdMap, Job, Load, OutcomeCause, Place, PlaceId, PoolId, RecordSink, ReplicaId, Request, RequestView,
+    Backend, Content, IdMap, Job, Load, OutcomeCause, Place, PlaceId, PoolId, RecordSink, ReplicaId, Request, RequestView,
     Roster, SimTime, Source,
 };
 
@@ -412,8 +412,8 @@ impl<S: RecordSink> World<'_, S> {
                 }
             }
             Place::Endpoint(e) => {
-                let Bought { endpoint, account, .. } = &mut self.bought[e];
-                endpoint.submit(&job, now, &mut self.accounts[*account], &mut self.out.effects);
+                let (mut endpoint, out) = self.metered(e);
+                endpoint.submit(job, now, out);
                 self.arm_endpoint(e);
             }
             Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),

@@ -2,7 +2,7 @@
 use super::agenda::Event;
 use super::world::World;
 use crate::gateway::{Admission, Detector, Verdict};
-use crate::types::{OutcomeCause, RecordSink, Request, SimTime, Source};
+use crate::types::{Backend, OutcomeCause, RecordSink, Request, SimTime, Source};
 
 /// llm-d's dispatcher sends one request a tick (spec/routers.md 3.3), because what it goes by does not tell at once.
 const TICK: SimTime = SimTime::from_millis(1);

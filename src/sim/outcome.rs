@@ -3,7 +3,7 @@ use super::agenda::Event;
 use super::world::World;
 use crate::gateway::{Feedback, HealthEvent};
 use crate::types::{
-    AttemptId, AttemptRecord, Effect, FailureCause, GapRun, Outcome, OutcomeCause, Place, RecordSink, Request,
+    AttemptId, AttemptRecord, Effect, FailureCause, Outcome, OutcomeCause, Place, RecordSink, Request,
     RequestRecord, SimTime, Source, Usd,
 };
 
@@ -67,7 +67,7 @@ impl<S: RecordSink> World<'_, S> {
         while !self.out.effects.is_empty() {
             let mut effects = std::mem::take(&mut self.out.effects);
             for effect in effects.drain(..) {
-                self.effect(effect, Usd::ZERO, source);
+                self.effect(effect, source);
             }
             if self.out.effects.is_empty() {
                 self.out.effects = effects;
@@ -75,25 +75,17 @@ impl<S: RecordSink> World<'_, S> {
         }
     }
 
-    pub(super) fn effect(&mut self, effect: Effect, cost: Usd, source: &mut dyn Source) {
+    pub(super) fn effect(&mut self, effect: Effect, source: &mut dyn Source) {
         match effect {
             Effect::FirstToken { attempt, at } => {
                 let Some(slot) = self.slots.resolve(attempt) else { return };
                 self.first_token(slot, attempt, at);
             }
-            Effect::Done { attempt, at, cached_tokens, preemptions } => {
+            Effect::Done { attempt, at, cached_tokens, preemptions, cost } => {
                 let Some(slot) = self.slots.resolve(attempt) else { return };
                 let flight = self.slots.get(slot);
                 let output = flight.request.output_tokens.min(flight.request.max_output_tokens).max(1);
                 let lost = flight.loser == Some(attempt);
-                let sent = *flight.sent(attempt).expect("resolve: the attempt is under way");
-                let of_endpoint = matches!(sent.to, Place::Endpoint(_));
-                if let Some(first) = sent.first_token.filter(|_| of_endpoint && output >= 2) {
-                    // An endpoint streams its tokens evenly.
-                    let gap_ns = at.since(first).0 / u64::from(output - 1);
-                    let first_fs = u128::from(gap_ns) * crate::types::Femtos::PER_NS;
-                    self.sink.gaps(&GapRun { first_fs, more_fs: 0, steps: 1, tokens: output - 1 });
-                }
                 self.outputs_seen.0 += 1;
                 self.outputs_seen.1 += u64::from(output);
                 let next_stage = if lost { None } else { self.next_stage(slot) };
@@ -117,7 +109,7 @@ impl<S: RecordSink> World<'_, S> {
                 let why = cause_of(cause);
                 let ending =
                     Ending { at, outcome: Outcome::Failed, cause: why, output_tokens: emitted, cached_tokens: 0 };
-                let left = Left { cost, health: health_of(cause), ..Left::default() };
+                let left = Left { health: health_of(cause), ..Left::default() };
                 self.close_attempt(slot, attempt, ending, left);
                 self.failed(slot, attempt, ending, cause, source);
             }

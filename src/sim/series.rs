@@ -1,6 +1,6 @@
 //! Rows of the series: the state at fixed instants, taken late but exactly.
 use super::world::World;
-use crate::types::{RecordSink, SeriesRow, SimTime};
+use crate::types::{Backend, RecordSink, SeriesRow, SimTime};
 
 /// Emits rows until it is told that time has passed.
 pub struct Sampler {

@@ -6,15 +6,15 @@ use super::agenda::{Agenda, Event};
 use super::attempts::{InFlight, Slots};
 use super::series::Sampler;
 use super::{SimError, SimStats, WorldSpec};
-use crate::api::{Endpoint, EndpointSpec, Limiter};
-use crate::engine::{Outbox, Replica};
+use crate::api::{Endpoint, EndpointSpec, Limiter, Metered};
+use crate::engine::Replica;
 use crate::gateway::{
     BackendFacts, BudgetLevel, Decide, EndpointView, Health, LearnedTtft, Needs, PrefillRate, RollingTtft, ScrapedLoad,
     Waiting,
 };
 use crate::types::{
-    AttemptId, Effect, EndpointId, FailureCause, IdMap, Outcome, OutcomeCause, PlaceId, PlaceMap, PoolId, RecordSink,
-    ReplicaId, Request, Roster, SimTime, Source, Usd,
+    AttemptId, Backend, Effect, EndpointId, FailureCause, IdMap, Outcome, OutcomeCause, Outbox, PlaceId, PlaceMap, PoolId, RecordSink,
+    ReplicaId, Request, Roster, SimTime, Source, Stop,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -92,7 +92,6 @@ pub(super) struct World<'a, S: RecordSink> {
     pub ready: Vec<Ready>,
     // Scratch, reused so that the loop does not allocate.
     pub out: Outbox,
-    pub api_effects: Vec<(Effect, Usd)>,
     pub api_views: Vec<EndpointView>,
     pub narrowed: Vec<ReplicaId>,
 }
@@ -252,7 +251,6 @@ impl<'a, S: RecordSink> World<'a, S> {
             outputs_seen: (0, 0),
             ready: Vec::new(),
             out: Outbox::default(),
-            api_effects: Vec::new(),
             api_views: Vec::new(),
             spec,
         };
@@ -287,12 +285,13 @@ impl<'a, S: RecordSink> World<'a, S> {
                 let mut lost = std::mem::take(&mut replica.lost);
                 for (attempt, emitted) in lost.drain(..) {
                     let cause = FailureCause::ReplicaLost;
-                    self.effect(Effect::Failed { attempt, at: now, cause, emitted }, Usd::ZERO, source);
+                    self.effect(Effect::Failed { attempt, at: now, cause, emitted }, source);
                 }
                 self.replicas[r].lost = lost;
             }
             Event::ReplicaBack(r) => {
                 let replica = &mut self.replicas[r];
+                replica.engine.start(now);
                 replica.up = true;
                 replica.known_down = false;
                 self.ready.clear();
@@ -332,14 +331,9 @@ impl<'a, S: RecordSink> World<'a, S> {
     }
 
     fn endpoint_answers(&mut self, e: EndpointId, now: SimTime, source: &mut dyn Source) {
-        let Bought { endpoint, account, .. } = &mut self.bought[e];
-        endpoint.advance(now, &mut self.accounts[*account], &mut self.api_effects);
+        let (mut endpoint, out) = self.metered(e);
+        endpoint.advance(now, out);
         self.arm_endpoint(e);
-        let mut answers = std::mem::take(&mut self.api_effects);
-        for (effect, cost) in answers.drain(..) {
-            self.effect(effect, cost, source);
-        }
-        self.api_effects = answers;
         self.deliver(source);
     }
 
@@ -356,7 +350,7 @@ impl<'a, S: RecordSink> World<'a, S> {
         let replica = &mut self.replicas[r];
         sample(&self.needs, replica, now);
         let from = self.out.effects.len();
-        replica.engine.kill(now, &mut self.out);
+        replica.engine.stop(now, Stop::Kill, &mut self.out);
         for effect in self.out.effects.drain(from..) {
             if let Effect::Failed { attempt, emitted, .. } = effect {
                 replica.lost.push((attempt, emitted));
@@ -370,6 +364,12 @@ impl<'a, S: RecordSink> World<'a, S> {
         self.stats.replica_failures += 1;
         self.agenda.fail(now + model.detection, Event::FailureDetected(r));
         self.agenda.fail(now + model.recovery.max(model.detection) + SimTime(1), Event::ReplicaBack(r));
+    }
+
+    /// An endpoint, with its account and what else a call of it needs.
+    pub(super) fn metered(&mut self, e: EndpointId) -> (Metered<'_>, &mut Outbox) {
+        let Bought { endpoint, account, .. } = &mut self.bought[e];
+        (Metered { endpoint, account: &mut self.accounts[*account] }, &mut self.out)
     }
 
     /// Puts an endpoint's next event into the agenda.

@@ -3,6 +3,7 @@
 //! Imports nothing of the crate; knows no file, thread, clock or library type on its surface.
 //! Must keep true: units are in the type or the name; a `RequestView` has no output length.
 //! Read first: `request.rs`, then `effect.rs`.
+mod backend;
 mod columns;
 mod content;
 mod duration;
@@ -17,6 +18,7 @@ mod seams;
 mod time;
 pub mod timestamp;
 
+pub use backend::{Backend, Cancelled, Outbox, Stop};
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
 pub use content::{Content, ContentId, Run};
 pub use duration::{duration_text, parse_duration};
