@@ -4,11 +4,11 @@ use super::super::file::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
 };
 use super::*;
-use crate::gateway::{
+use baseload_core::gateway::{
     Admission, Backoff, Breaker, Budget, Cascade, Causes, Cooldown, Detector, Fallbacks, Hedge, Impatience, Jitter,
     Queue, Retry, RetryAfter,
 };
-use crate::types::{EndpointId, Place, PlaceId, PoolId};
+use baseload_core::types::{EndpointId, Place, PlaceId, PoolId};
 use indexmap::IndexMap;
 
 /// What the gateway of a policy does, resolved.
