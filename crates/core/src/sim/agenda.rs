@@ -1,4 +1,4 @@
-//! What happens next: failures, backends by their next event, timers; and the one total order of an instant.
+//! What happens next: failures and places that open, backends by their next event, timers; and the one total order of an instant.
 //!
 //! Order at one instant: failures, then replicas and endpoints in the order of their ids, then timeouts, then other timers, each
 //! in the order in which they were set. Arrivals, schedules and samples follow; the loop itself keeps them behind.
@@ -15,28 +15,38 @@ pub enum Event {
     FailureDetected(ReplicaId),
     /// A replica serves again.
     ReplicaBack(ReplicaId),
+    /// A new replica or endpoint serves.
+    Opens(Place),
     /// A replica has something to do.
     Replica(ReplicaId),
     /// An endpoint has something to do.
     Endpoint(EndpointId),
-    /// The gateway's timeout of a request: slot and life.
+    /// The gateway has something to do.
+    Timer(Timer),
+}
+
+/// What the gateway wants to be reminded of. A timer names a slot of its requests and which of the slot's requests (`life`),
+/// attempts or reminders (`generation`) it concerns; where that is over, the timer is void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The deadline of a request: slot and life.
     Timeout(u32, u32),
     /// A request is due to be sent (again): slot and generation.
     Retry(u32, u32),
     /// An attempt ran out of its own time: slot and the attempt's generation.
     TryTimeout(u32, u32),
-    /// The same, unless its first token has come.
+    /// An attempt ran out of its time to the first token: slot and the attempt's generation.
     FirstTokenTimeout(u32, u32),
-    /// An attempt's first token is late: a second copy may go.
+    /// An attempt's first token is late, and a second copy may go: slot and the attempt's generation.
     Hedge(u32, u32),
-    /// Of two copies the other one was first.
+    /// Of two copies the other one was first: slot and the attempt's generation.
     Loser(u32, u32),
     /// A client leaves, unless it has seen a token: slot and life.
     ClientGone(u32, u32),
     /// A request waited too long in the gateway's queue: slot and generation.
     QueueTimeout(u32, u32),
     /// Who waits at the gateway may go on.
-    Pump,
+    Queue,
 }
 
 /// Everything that is pending.
@@ -47,12 +57,12 @@ pub struct Agenda {
     endpoints: Tournament,
     /// Deadlines come in the order of arrivals, so a queue is sorted.
     timeouts: VecDeque<(SimTime, u32, u32)>,
-    timers: BinaryHeap<Reverse<(SimTime, u64, Event)>>,
+    timers: BinaryHeap<Reverse<(SimTime, u64, Timer)>>,
     sequence: u64,
 }
 
 impl Agenda {
-    /// A failure event; `NEVER` adds nothing.
+    /// A failure, or a place that opens; `NEVER` adds nothing.
     pub fn fail(&mut self, at: SimTime, event: Event) {
         if at < SimTime::NEVER {
             self.failures.push(Reverse((at, event)));
@@ -73,15 +83,11 @@ impl Agenda {
             self.timeouts.push_back((at, slot, life));
         }
     }
-    /// A retry.
-    pub fn retry(&mut self, at: SimTime, slot: u32, generation: u32) {
-        self.timer(at, Event::Retry(slot, generation));
-    }
-    /// Any other timer; `NEVER` adds nothing.
-    pub fn timer(&mut self, at: SimTime, event: Event) {
+    /// A timer; `NEVER` adds nothing.
+    pub fn timer(&mut self, at: SimTime, timer: Timer) {
         if at < SimTime::NEVER {
             self.sequence += 1;
-            self.timers.push(Reverse((at, self.sequence, event)));
+            self.timers.push(Reverse((at, self.sequence, timer)));
         }
     }
     /// Whether a timer is due.
@@ -116,10 +122,10 @@ impl Agenda {
             return Some(Event::Endpoint(EndpointId(endpoint)));
         }
         if self.timeouts.front().is_some_and(|t| t.0 <= now) {
-            return self.timeouts.pop_front().map(|(_, slot, life)| Event::Timeout(slot, life));
+            return self.timeouts.pop_front().map(|(_, slot, life)| Event::Timer(Timer::Timeout(slot, life)));
         }
         if self.timer_due(now) {
-            return self.timers.pop().map(|Reverse((.., event))| event);
+            return self.timers.pop().map(|Reverse((.., timer))| Event::Timer(timer));
         }
         None
     }
@@ -184,7 +190,7 @@ mod tests {
     fn at_one_instant_failures_come_first_and_backends_go_by_index() {
         let mut agenda = Agenda::default();
         let t = SimTime::from_secs(1);
-        agenda.retry(t, 9, 0);
+        agenda.timer(t, Timer::Retry(9, 0));
         agenda.time_out(t, 1, 0);
         let (one, two) = (ReplicaId(1), ReplicaId(2));
         agenda.arm(EndpointId(0).into(), t);
@@ -206,8 +212,8 @@ mod tests {
             Event::Replica(one),
             Event::Replica(two),
             Event::Endpoint(EndpointId(0)),
-            Event::Timeout(1, 0),
-            Event::Retry(9, 0),
+            Event::Timer(Timer::Timeout(1, 0)),
+            Event::Timer(Timer::Retry(9, 0)),
         ];
         assert_eq!(got, wanted);
         assert_eq!(agenda.peek(|_, _| true), SimTime::NEVER);

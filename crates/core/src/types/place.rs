@@ -81,9 +81,18 @@ impl<I: PlaceId, T> IdMap<I, T> {
     pub fn get(&self, id: I) -> Option<&T> {
         self.values.get(id.index())
     }
+    /// Gives the next id its value.
+    pub fn push(&mut self, value: T) -> I {
+        self.values.push(value);
+        I::nth(self.values.len() - 1)
+    }
     /// Ids that have a value, with it, in order.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.values.iter().enumerate().map(|(i, value)| (I::nth(i), value))
+    }
+    /// The same, to change the values.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
+        self.values.iter_mut().enumerate().map(|(i, value)| (I::nth(i), value))
     }
     /// The values, in the order of their ids.
     pub fn values(&self) -> impl Iterator<Item = &T> {
