@@ -6,8 +6,8 @@ use super::timeline::Timeline;
 use baseload_core::economics::{self, Bill, LineKind};
 use baseload_core::sim::SimStats;
 use baseload_core::types::{
-    AttemptRecord, BackendKind, Femtos, GapRun, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow, SimTime,
-    Usd,
+    AttemptRecord, EndpointId, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, RecordSink, RequestRecord,
+    SeriesRow, SimTime, Usd,
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct Collector {
     own_tokens: u64,
     cached_tokens: u64,
     preemptions: u64,
-    spend: Vec<Usd>,
+    spend: IdMap<EndpointId, Usd>,
     causes: BTreeMap<&'static str, u64>,
     oracle: Option<Oracle>,
     timeline: Timeline,
@@ -66,7 +66,7 @@ impl Collector {
             own_tokens: 0,
             cached_tokens: 0,
             preemptions: 0,
-            spend: vec![Usd::ZERO; endpoints],
+            spend: (0..endpoints).map(|_| Usd::ZERO).collect(),
             causes: BTreeMap::new(),
             oracle: None,
             timeline: Timeline::default(),
@@ -232,7 +232,7 @@ impl Collector {
             let name = format!("provisioned {name}");
             lines.push(economics::provisioned_line(name, hourly.units, hourly.per_unit));
         }
-        for (endpoint, spend) in policy.endpoints.iter().zip(&self.spend) {
+        for (endpoint, spend) in policy.endpoints.iter().zip(self.spend.values()) {
             if *spend != Usd::ZERO {
                 let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
                 lines.push(economics::api_line(name, *spend, window)?);
@@ -258,8 +258,8 @@ fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
 
 impl RecordSink for Collector {
     fn attempt(&mut self, record: &AttemptRecord) {
-        if let BackendKind::Endpoint(e) = record.backend {
-            self.spend[e as usize] += record.cost;
+        if let Place::Endpoint(e) = record.backend {
+            self.spend[e] += record.cost;
             self.timeline.spent(record.ended, record.cost);
         }
         #[cfg(feature = "frames")]
@@ -284,7 +284,7 @@ impl RecordSink for Collector {
             self.prompt_tokens += u64::from(record.prompt_tokens);
             self.output_tokens += u64::from(record.output_tokens);
             self.cached_tokens += u64::from(record.cached_tokens);
-            if matches!(record.backend, Some(BackendKind::Pool(_))) {
+            if matches!(record.backend, Some(Place::Pool(_))) {
                 self.own_tokens += tokens;
             }
             let ttft = record.ttft.expect("nothing-lost: a completed request has a first token");

@@ -21,7 +21,7 @@ use baseload_core::gateway::{Answers, BackendFacts, Known, Resilience, Routing, 
 use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
 use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use baseload_core::sim::{PoolSpec, WorldSpec};
-use baseload_core::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
+use baseload_core::types::{Capability, ClassSpec, PlaceMap, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -471,12 +471,13 @@ impl Experiment {
             answers: self.answers(policy),
         }
     }
-    /// How good the answers of a policy's places are, pools first; empty where none is known.
-    fn answers(&self, policy: &ResolvedPolicy) -> Vec<Option<Arc<Answers>>> {
-        let pools = policy.pools.iter().map(|(i, _)| &self.pools[*i].answers);
-        let all = pools.chain(policy.endpoints.iter().map(|e| &self.endpoints[*e].answers)).cloned();
-        let all: Vec<_> = all.collect();
-        if all.iter().all(Option::is_none) { Vec::new() } else { all }
+    /// How good the answers of a policy's pools and endpoints are, where known.
+    fn answers(&self, policy: &ResolvedPolicy) -> PlaceMap<Option<Arc<Answers>>> {
+        PlaceMap {
+            pools: policy.pools.iter().map(|(i, _)| self.pools[*i].answers.clone()).collect(),
+            endpoints: policy.endpoints.iter().map(|e| self.endpoints[*e].answers.clone()).collect(),
+            ..PlaceMap::default()
+        }
     }
     /// The bounds of a policy whose world is `spec`.
     pub fn oracle(&self, policy: &ResolvedPolicy, spec: &WorldSpec) -> Oracle {

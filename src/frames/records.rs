@@ -4,7 +4,7 @@
 //! byte.
 use super::ROWS_PER_GROUP;
 use super::table_write::{Column, TableWriter};
-use baseload_core::types::{AttemptRecord, BackendKind, NO_SESSION, RequestRecord, SeriesRow, SimTime};
+use baseload_core::types::{AttemptRecord, NO_SESSION, Place, PlaceId, RequestRecord, SeriesRow, SimTime};
 use std::path::{Path, PathBuf};
 
 /// Names that records refer to by index.
@@ -19,11 +19,11 @@ pub struct Names {
 }
 
 impl Names {
-    fn backend(&self, backend: Option<BackendKind>) -> &str {
+    fn backend(&self, backend: Option<Place>) -> &str {
         match backend {
-            None => "",
-            Some(BackendKind::Pool(p)) => &self.pools[p as usize],
-            Some(BackendKind::Endpoint(e)) => &self.endpoints[e as usize],
+            Some(Place::Pool(p)) => &self.pools[p.index()],
+            Some(Place::Endpoint(e)) => &self.endpoints[e.index()],
+            Some(Place::Replica(_)) | None => "",
         }
     }
 }
@@ -73,7 +73,7 @@ fn attempt_columns(rows: &[AttemptRecord], names: &Names) -> Vec<Column> {
         column!(rows, "request", r => r.request),
         column!(rows, "try_number", r => r.try_number),
         column!(rows, "backend", r => names.backend(Some(r.backend))),
-        column!(rows, "replica", r => (r.replica != u32::MAX).then_some(r.replica)),
+        column!(rows, "replica", r => r.replica.map(|id| id.0)),
         column!(rows, "sent_s", r => r.sent.as_secs_f64()),
         column!(rows, "first_token_s", r => seconds(r.first_token)),
         column!(rows, "ended_s", r => r.ended.as_secs_f64()),
@@ -199,7 +199,7 @@ mod tests {
             max_output_tokens: 10,
             outcome: if answered { Outcome::Completed } else { Outcome::Failed },
             cause: if answered { OutcomeCause::None } else { OutcomeCause::NoBackend },
-            backend: answered.then_some(BackendKind::Pool(0)),
+            backend: answered.then_some(Place::Pool(baseload_core::types::PoolId(0))),
             attempts: u32::from(answered),
             ttft: answered.then_some(SimTime::from_millis(500)),
             e2e: SimTime::from_secs(2),

@@ -11,8 +11,8 @@ use baseload_core::economics::{FleetRates, MONTH, OwnWork};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, simulate};
 use baseload_core::types::{
-    AttemptRecord, BackendKind, BatchShape, GapRun, Outcome, PrefillChunk, RecordSink, RequestRecord, SeriesRow,
-    SimTime, StepTime, TokenPrice,
+    AttemptRecord, BatchShape, GapRun, Outcome, Place, PrefillChunk, RecordSink, RequestRecord, SeriesRow, SimTime,
+    StepTime, TokenPrice,
 };
 use baseload_trace::transform::{Slice, Volume};
 use baseload_trace::{ClosedPlay, Play, SourceOptions, Transform};
@@ -265,7 +265,7 @@ impl RecordSink for Tally {
         if record.outcome == Outcome::Completed {
             let output = u64::from(record.output_tokens);
             self.tokens[0] += output;
-            if matches!(record.backend, Some(BackendKind::Pool(_))) {
+            if matches!(record.backend, Some(Place::Pool(_))) {
                 self.tokens[1] += output;
                 self.tokens[2] += u64::from(record.prompt_tokens.saturating_sub(record.cached_tokens));
             }

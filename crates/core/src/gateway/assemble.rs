@@ -8,11 +8,11 @@ use super::parts::{
     TiesSection,
 };
 use super::pick::{Picker, Ties};
-use super::pipeline::{Pipeline, Place, Rule, Scoring};
+use super::pipeline::{Destination, Pipeline, Rule, Scoring};
 use super::quality::Answers;
 use super::score::{KvCost, SCORERS, Scorer};
 use crate::catalog::nearest;
-use crate::types::{SimTime, Usd, parse_duration};
+use crate::types::{EndpointId, PlaceId, PlaceMap, PoolId, SimTime, Usd, parse_duration};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -151,21 +151,25 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn weights(&self, weights: Option<&IndexMap<String, f64>>) -> Result<(Vec<f64>, Vec<f64>), String> {
-        let mut out = (vec![1.0; self.known.pools.len()], vec![1.0; self.known.endpoints.len()]);
+    fn weights(&self, weights: Option<&IndexMap<String, f64>>) -> Result<PlaceMap<f64>, String> {
+        let mut out = PlaceMap {
+            pools: self.known.pools.iter().map(|_| 1.0).collect(),
+            endpoints: self.known.endpoints.iter().map(|_| 1.0).collect(),
+            ..PlaceMap::default()
+        };
         for (name, weight) in weights.into_iter().flatten() {
             let weight = from_0(&format!("weights.{name}"), *weight)?;
             let pool = self.known.pools.iter().position(|p| p == name);
             match (pool, self.known.endpoints.iter().position(|e| e == name)) {
-                (Some(at), _) => out.0[at] = weight,
-                (_, Some(at)) => out.1[at] = weight,
+                (Some(at), _) => out.pools[PoolId::nth(at)] = weight,
+                (_, Some(at)) => out.endpoints[EndpointId::nth(at)] = weight,
                 _ => {
                     let all = self.known.pools.iter().chain(&self.known.endpoints).map(String::as_str);
                     return Err(format!("weights: {}", unknown("pool or endpoint of this policy", name, all)));
                 }
             }
         }
-        if weights.is_some() && out.0.iter().chain(&out.1).all(|w| *w == 0.0) {
+        if weights.is_some() && out.values().all(|w| *w == 0.0) {
             return Err("weights are all 0; at least one must be above 0".into());
         }
         Ok(out)
@@ -213,19 +217,21 @@ impl Maker<'_> {
     }
 
     fn rule(&mut self, at: &str, r: &RuleSection) -> Result<Rule, String> {
-        let to = self.place(at, r)?;
+        let to = self.destination(at, r)?;
         let when = self.when(at, r)?;
-        if r.within_limits && !matches!(to, Place::Any | Place::Bought) {
+        if r.within_limits && !matches!(to, Destination::Any | Destination::Bought) {
             return Err(format!("{at}.within_limits goes with to = \"any\" or \"bought\", not with \"{}\"", r.to));
         }
         let scoring = self.scoring(at, r.scorers.as_ref(), r.picker)?;
-        if scoring.is_some() && !matches!(to, Place::Own | Place::Pool(_) | Place::Any | Place::Bought) {
+        if scoring.is_some()
+            && !matches!(to, Destination::Own | Destination::Pool(_) | Destination::Any | Destination::Bought)
+        {
             return Err(format!("{at}.scorers: to = \"{}\" leaves nothing to score; leave them out", r.to));
         }
         Ok(Rule { when, to, scoring, within_limits: r.within_limits })
     }
 
-    fn place(&self, at: &str, r: &RuleSection) -> Result<Place, String> {
+    fn destination(&self, at: &str, r: &RuleSection) -> Result<Destination, String> {
         let within = match (&r.within, r.to.as_str()) {
             (Some(text), "cheapest") => self.objective(&format!("{at}.within"), text)?,
             (Some(_), to) => return Err(format!("{at}.within goes with to = \"cheapest\", not with \"{to}\"")),
@@ -243,21 +249,21 @@ impl Maker<'_> {
             return Err(format!("{at}.to is \"own\", and this policy keeps no replica"));
         }
         Ok(match r.to.as_str() {
-            "own" => Place::Own,
-            "any" => Place::Any,
-            "bought" => Place::Bought,
-            "cheapest" => Place::Cheapest(within),
-            "fastest" => Place::Fastest,
-            "reject" => Place::Reject,
+            "own" => Destination::Own,
+            "any" => Destination::Any,
+            "bought" => Destination::Bought,
+            "cheapest" => Destination::Cheapest(within),
+            "fastest" => Destination::Fastest,
+            "reject" => Destination::Reject,
             "defer" => match (&r.until, &r.wait) {
                 (Some(text), None) => {
                     let (clock, day) = (duration(&format!("{at}.until"), text)?, SimTime::from_secs(86_400));
                     if clock >= day {
                         return Err(format!("{at}.until is {text}; it must lie within a day of 24 h"));
                     }
-                    Place::DeferUntil { clock, day }
+                    Destination::DeferUntil { clock, day }
                 }
-                (None, Some(text)) => Place::DeferFor(longer(&format!("{at}.wait"), text)?),
+                (None, Some(text)) => Destination::DeferFor(longer(&format!("{at}.wait"), text)?),
                 _ => return Err(format!("{at}.to is \"defer\"; give either until or wait")),
             },
             "" => {
@@ -269,9 +275,9 @@ impl Maker<'_> {
                         "{at}.to: this policy keeps no replica of pool `{name}`; no request may use it"
                     ));
                 }
-                Some(pool) => Place::Pool(pool as u32),
+                Some(pool) => Destination::Pool(PoolId::nth(pool)),
                 None => match self.known.endpoints.iter().position(|e| e == name) {
-                    Some(endpoint) => Place::Endpoint(endpoint as u32),
+                    Some(endpoint) => Destination::Endpoint(EndpointId::nth(endpoint)),
                     None => {
                         let ours = self.known.pools.iter().chain(&self.known.endpoints).map(String::as_str);
                         return Err(format!("{at}.to: {}", unknown("place", name, ours.chain(named))));
@@ -355,10 +361,10 @@ impl Maker<'_> {
         let rules = pipeline.rules.iter().enumerate();
         let scorings = rules.filter_map(|(i, r)| {
             let of_rule = r.scoring.as_ref();
-            let scored = matches!(r.to, Place::Any | Place::Bought) || of_rule.is_some();
+            let scored = matches!(r.to, Destination::Any | Destination::Bought) || of_rule.is_some();
             scored.then(|| {
                 let at = if of_rule.is_some() { format!("rules[{i}].scorers") } else { "scorers".into() };
-                (at, of_rule.unwrap_or(&pipeline.scoring), matches!(r.to, Place::Any | Place::Bought))
+                (at, of_rule.unwrap_or(&pipeline.scoring), matches!(r.to, Destination::Any | Destination::Bought))
             })
         });
         for (at, scoring, bought) in scorings.chain([("scorers".to_string(), &pipeline.scoring, false)]) {
@@ -377,8 +383,8 @@ impl Maker<'_> {
     }
 
     /// Whether a place has a candidate for every request that any backend of the policy may serve.
-    fn always_there(&self, to: Place) -> bool {
-        matches!(to, Place::Reject | Place::Any)
+    fn always_there(&self, to: Destination) -> bool {
+        matches!(to, Destination::Reject | Destination::Any)
     }
 }
 

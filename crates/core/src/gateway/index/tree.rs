@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what engines evict. Prompts are cut where their runs begin and every `CHUNK` tokens. Private text
 //! counts like any other: a session's later turns repeat it, and a router cannot tell.
-use crate::types::Content;
+use crate::types::{Content, ReplicaId};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -16,7 +16,7 @@ const CAPACITY: usize = 1 << 20;
 /// See the module head.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    last: FxHashMap<u64, u32>,
+    last: FxHashMap<u64, ReplicaId>,
     order: VecDeque<u64>,
     /// Chunks of the last prompt looked up, with the tokens up to their end.
     path: Vec<(u64, u32)>,
@@ -24,12 +24,12 @@ pub struct Tree {
 
 impl Tree {
     /// The replica that was sent the longest known prefix of the prompt looked up last most lately, and that prefix's tokens.
-    pub fn longest(&self) -> Option<(u32, u32)> {
+    pub fn longest(&self) -> Option<(ReplicaId, u32)> {
         self.path.iter().rev().find_map(|(chunk, tokens)| self.last.get(chunk).map(|&replica| (replica, *tokens)))
     }
 
     /// Takes note that the prompt looked up last goes to `replica`.
-    pub fn sent(&mut self, replica: u32) {
+    pub fn sent(&mut self, replica: ReplicaId) {
         for &(chunk, _) in &self.path {
             if self.last.insert(chunk, replica).is_none() {
                 self.order.push_back(chunk);
@@ -70,7 +70,7 @@ mod tests {
         Content::from(names.iter().map(run).collect::<Vec<_>>())
     }
 
-    fn longest(index: &mut Tree, prompt: &Content) -> Option<(u32, u32)> {
+    fn longest(index: &mut Tree, prompt: &Content) -> Option<(ReplicaId, u32)> {
         index.look(prompt);
         index.longest()
     }
@@ -79,11 +79,11 @@ mod tests {
     fn the_longest_prefix_wins_and_the_last_sender_owns_it() {
         let mut index = Tree::default();
         assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100)])), None);
-        index.sent(3);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((3, 700)));
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((3, 600)));
-        index.sent(5);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((5, 512)));
+        index.sent(ReplicaId(3));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((ReplicaId(3), 700)));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((ReplicaId(3), 600)));
+        index.sent(ReplicaId(5));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((ReplicaId(5), 512)));
         assert_eq!(longest(&mut index, &prompt(&[(2, 100)])), None, "the same text after another prefix is another");
         assert_eq!(longest(&mut index, &Content::private(7, 900)), None);
     }
