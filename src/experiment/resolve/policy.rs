@@ -1,6 +1,8 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes.
 use super::*;
 use crate::gateway::{Expand, Known, Parts, Routing, RuleSection, parts_of};
+use crate::key;
+use crate::types::{Fault, Faults, KeyPath, Segment};
 
 impl ResolvedPolicy {
     /// Whether it may send to an endpoint what its own replicas may serve too.
@@ -102,11 +104,15 @@ impl Resolver<'_> {
         };
         let preset = given.pop();
         let parts = parts(&key, p, preset.as_ref(), &known)?;
-        let assembled = parts.assemble(&known).map_err(|fault| match &preset {
-            Some((preset, _)) => of_preset(&key, preset, p.rules.len(), &fault),
-            None => format!("{key}.{fault}"),
+        let assembled = parts.assemble(&known).map_err(|faults| {
+            let said = |fault| match &preset {
+                Some((preset, _)) => of_preset(preset, p.rules.len(), fault),
+                None => fault,
+            };
+            faults.into_iter().map(said).collect::<Faults>().under(key!["policy", name])
         })?;
-        self.warnings.extend(assembled.warnings.iter().map(|w| format!("{key}.{w}")));
+        let warnings = assembled.warnings.into_iter();
+        self.warnings.extend(warnings.map(|w| w.under(key!["policy", name]).to_string()));
         let scrape = match &parts.scrape {
             Some(s) => Some(scrape(&format!("{key}.scrape"), s)?),
             None => None,
@@ -158,18 +164,20 @@ fn parts(key: &str, p: &PolicySection, preset: Option<&(&str, Parts)>, known: &K
     Ok(parts)
 }
 
-/// A fault in what a preset expands to, said of the preset's own key.
-fn of_preset(key: &str, preset: &str, own_rules: usize, fault: &str) -> String {
-    let end = fault.find([' ', ':']).unwrap_or(fault.len());
-    let (at, words) = fault.split_at(end);
-    let rule = at.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
-    if rule.and_then(|(n, _)| n.parse::<usize>().ok()).is_some_and(|n| n < own_rules) {
-        return format!("{key}.{fault}");
+/// A fault in what a preset expands to, said of the preset's own key. Keys count from the policy's table.
+fn of_preset(preset: &str, own_rules: usize, fault: Fault) -> Fault {
+    let segments = fault.key.segments();
+    if let [_, Segment::Index(rule), ..] = segments
+        && *rule < own_rules
+    {
+        return fault;
     }
-    let mut last = at.rsplit('.').next().unwrap_or(at);
-    if let Some(start) = ["weights", "classes", "predictor"].into_iter().find_map(|list| at.find(list)) {
-        last = &at[start..];
-    }
-    let whole = last == preset || last == "scorers" || last.starts_with("rules[");
-    if whole { format!("{key}.{preset}{words}") } else { format!("{key}.{preset}.{last}{words}") }
+    let is = |segment: &Segment, names: &[&str]| matches!(segment, Segment::Name(n) if names.contains(&n.as_str()));
+    let list = segments.iter().position(|s| is(s, &["weights", "classes", "predictor"]));
+    let last = segments.len().saturating_sub(1);
+    let kept = &segments[list.unwrap_or(last)..];
+    let whole =
+        list.is_none() && kept.iter().any(|s| is(s, &[preset, "scorers", "need"]) || matches!(s, Segment::Index(_)));
+    let key = if whole { KeyPath::default() } else { kept.to_vec().into() };
+    Fault { key: key.under(preset), ..fault }
 }

@@ -33,7 +33,7 @@ fn every_preset_says_where_it_is_from_and_expands_to_parts_that_can_be_written_a
         let again: Parts = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}", p.name));
         assert_eq!(again, parts, "{}", p.name);
         let made = parts.assemble(&known()).unwrap_or_else(|e| panic!("{}: {e}", p.name));
-        assert_eq!(made.warnings, Vec::<String>::new(), "{}", p.name);
+        assert_eq!(made.warnings, [], "{}", p.name);
     }
     names.sort_unstable();
     names.dedup();
