@@ -1,5 +1,4 @@
 //! Hybrids and conditions, by hand.
-use super::presets::Expand;
 use super::testing::{Bench, ask, endpoint, prompt, qualities};
 use super::*;
 use crate::types::{AttemptId, Faults, SimTime};
@@ -156,7 +155,7 @@ fn a_deferral_names_one_instant_and_then_is_over() {
 
 #[test]
 fn litellm_leaves_out_endpoints_at_their_limits_and_takes_the_least_used() {
-    let mut p = policy(&parts_of("litellm_usage_v2"));
+    let mut p = policy(&Presets::embedded().get("litellm_usage_v2").unwrap().parts().unwrap());
     let limited = [EndpointView { requests_per_minute: Some(3), ..endpoint(0, 1, 1) }, endpoint(1, 1, 1)];
     let mut none = fleet();
     none.own.clear();
@@ -188,7 +187,7 @@ fn what_cannot_be_is_refused_by_key() {
         ),
         (
             "scorers = { prefix = 1 }\npicker = { min_cost = {} }",
-            "scorers.prefix: `prefix` is a score, and the picker min_cost takes costs: use max, or another scorer",
+            "scorers.prefix: `prefix` is a score, and the picker min_cost takes costs; use max, or another scorer",
         ),
         (
             "rules = [{ to = \"frontie\" }]",

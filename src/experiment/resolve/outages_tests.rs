@@ -1,7 +1,7 @@
 //! Limits, accounts, provisioned units and outages as people write them.
 use super::*;
 use crate::api::{Counting, Incident, OutputCounting, Sequence};
-use crate::experiment::load::load;
+use crate::experiment::load;
 
 const FILE: &str = r#"
 name = "t"

@@ -2,7 +2,8 @@
 //!
 //! Must hold: a file from the cache is used only after its hash was compared with the manifest's or, where the manifest
 //! has none, with the one that the user trusted; a record beside the file says so.
-use super::manifest::hash;
+use super::super::run::write_whole;
+use super::hash;
 use crate::catalog;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -218,7 +219,7 @@ pub fn record(path: &Path) -> Option<Record> {
 pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
     let at = record_path(path);
     let text = toml::to_string(record).map_err(|e| e.to_string())?;
-    super::write_whole(&at, &text)
+    write_whole(&at, &text)
 }
 
 /// A published trace's file: below `$BASELOAD_DATA/traces` or that folder itself, else in the cache, checked once by `trace fetch`.
