@@ -2,8 +2,8 @@
 use super::ExperimentFile;
 use super::origin::{FileError, Origin, ReadFile, place};
 use super::policy::read_all;
-use crate::catalog::keyed;
-use crate::gateway::Presets;
+use baseload_core::catalog::keyed;
+use baseload_core::gateway::Presets;
 use std::io::ErrorKind;
 use std::path::Path;
 

@@ -1,9 +1,9 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::verdict::gate::GateRule;
-pub use crate::gateway::ScrapeSection;
-use crate::memory::{KvDtype, WeightsDtype};
-use crate::trace::Transform;
-use crate::types::{Capability, Privacy};
+pub use baseload_core::gateway::ScrapeSection;
+use baseload_core::memory::{KvDtype, WeightsDtype};
+use baseload_core::types::{Capability, Privacy};
+use baseload_trace::Transform;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;

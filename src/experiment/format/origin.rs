@@ -3,7 +3,7 @@
 //!
 //! May import: the parser. Must keep true: a fault starts with its key path (`pool.chat.gpu: ...`, `slo.ttft is 0; ...`);
 //! whatever comes without one is said of the file as a whole.
-use crate::types::{FAULTS_SHOWN, Fault, Faults, Segment};
+use baseload_core::types::{FAULTS_SHOWN, Fault, Faults, Segment};
 use miette::{NamedSource, SourceSpan};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn several_faults_stand_a_line_each_in_the_order_of_the_file() {
-        use crate::key;
+        use baseload_core::types::key;
         let origin = Origin { files: vec![ReadFile { path: "f.toml".into(), text: TEXT.into() }], sets: vec![] };
         let mut faults = Faults::from(Fault::at(key!["endpoint", "gpt-4.1", "catalog"], "no").hint("yes"));
         assert_eq!(origin.located(faults.clone()).to_string(), "f.toml:6: endpoint.\"gpt-4.1\".catalog: no");

@@ -1,10 +1,10 @@
 //! `[policy.NAME]`: the fleet that it keeps, the parts of its pipeline, and at most one preset's table. Whose a key is says the
 //! registry of presets.
 use super::{CascadeSection, GatewaySection};
-use crate::catalog::keyed::{self, Read, keys_of};
-use crate::gateway::{Given, Parts, Presets};
-use crate::key;
-use crate::types::{Fault, Faults};
+use baseload_core::catalog::keyed::{self, Read, keys_of};
+use baseload_core::gateway::{Given, Parts, Presets};
+use baseload_core::types::key;
+use baseload_core::types::{Fault, Faults};
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 /// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of
 /// your own. Rules may stand beside a preset; they are asked before the preset's own.
-#[derive(Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct PolicySection {
     /// What it keeps, and what stands around it.
     #[serde(flatten)]

@@ -4,7 +4,7 @@
 use super::super::format::{FileError, ReadFile, place};
 use super::super::resolve::{KernelInput, OwnPrices};
 use super::hash;
-use crate::catalog::PriceFile;
+use baseload_core::catalog::PriceFile;
 use std::path::Path;
 
 /// Reads a price file.

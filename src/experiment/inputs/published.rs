@@ -4,7 +4,7 @@
 //! has none, with the one that the user trusted; a record beside the file says so.
 use super::super::run::write_whole;
 use super::hash;
-use crate::catalog;
+use baseload_core::catalog;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ pub struct Record {
 impl Published {
     /// The manifest that ships.
     pub fn shipped() -> Published {
-        Published::parse(include_str!("../../traces/manifest.toml"), "traces/manifest.toml")
+        Published::parse(include_str!("../../../traces/manifest.toml"), "traces/manifest.toml")
             .expect("manifest-ships: a test reads traces/manifest.toml")
     }
 
@@ -226,7 +226,7 @@ pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
 ///
 /// # Errors
 /// How to get it.
-pub(super) fn find(key: &str, name: &str) -> Result<PathBuf, String> {
+pub fn find(key: &str, name: &str) -> Result<PathBuf, String> {
     let shipped = Published::shipped();
     let trace = shipped.get(name).map_err(|e| format!("{key}: {e}"))?;
     if let Some(path) = trace.in_data() {
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn wrong_manifests_are_refused() {
-        let text = include_str!("../../traces/manifest.toml");
+        let text = include_str!("../../../traces/manifest.toml");
         for (from, to, says) in [
             ("sha256 = \"unverified\"", "sha256 = \"123\"", "64 hexadecimal"),
             ("file = \"azure-2023-code.csv\"", "file = \"../../etc/passwd\"", "inside the cache"),

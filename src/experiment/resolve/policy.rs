@@ -1,8 +1,8 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes.
 use super::*;
-use crate::gateway::{Keeps, Known, Parts, Routing, RuleSection};
-use crate::key;
-use crate::types::{Fault, Faults, Segment};
+use baseload_core::gateway::{Keeps, Known, Parts, Routing, RuleSection};
+use baseload_core::types::key;
+use baseload_core::types::{Fault, Faults, Segment};
 
 impl ResolvedPolicy {
     /// Whether it may send to an endpoint what its own replicas may serve too.

@@ -8,7 +8,7 @@ use super::super::inputs::{hash, hex};
 use super::super::resolve::{Experiment, profile_file};
 use super::super::{ON_CALL_KEY, PEOPLE_KEY};
 use super::trace_of;
-use crate::catalog::{Catalog, Profile};
+use baseload_core::catalog::Profile;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -135,7 +135,7 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
 
 /// The rows of the catalogue that the experiment names, each once, in order of kind and name.
 fn facts(exp: &Experiment) -> Vec<Fact> {
-    let (c, file) = (Catalog::embedded(), &exp.file);
+    let (c, file) = (&exp.catalog, &exp.file);
     let mut out = Vec::new();
     let mut add = |kind, name: String, row: Option<(&String, &String)>| {
         out.extend(row.map(|(date, source)| Fact { kind, name, date: date.clone(), source: source.clone() }));
