@@ -10,6 +10,7 @@ mod buying;
 mod date;
 mod frontend;
 mod hardware;
+pub mod keyed;
 mod lookup;
 mod model;
 mod nearest;

@@ -44,9 +44,9 @@ pub use pick::{Picker, Ties};
 pub use pipeline::{Destination, MakePolicy, Pipeline, Routing, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
-    BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Expand, LitellmShuffleSection,
-    OracleQualitySection, OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset,
-    presets,
+    BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Given, Keeps,
+    LitellmShuffleSection, OracleQualitySection, OverflowSection, Preset, Presets, RouteLlmThresholdSection, Section,
+    Table, TimeOfDaySection,
 };
 pub use quality::{Answers, Drift, Outcomes, Pair};
 pub use resilience::{

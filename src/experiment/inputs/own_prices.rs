@@ -1,9 +1,9 @@
 //! `--prices FILE`: prices of a user's own, in the form of `catalog/data/api_prices.toml`.
 //!
 //! May import: the catalogue. Must keep true: a fault names the file, the line and the key.
-use super::manifest::hash;
-use super::origin::{FileError, ReadFile, place};
-use super::resolve::{KernelInput, OwnPrices};
+use super::super::format::{FileError, ReadFile, place};
+use super::super::resolve::{KernelInput, OwnPrices};
+use super::hash;
 use baseload_core::catalog::PriceFile;
 use std::path::Path;
 

@@ -1,11 +1,10 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
-use super::file::{
-    BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, PolicySection, PoolSection,
+use super::format::{
+    BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, FileError, PolicySection, PoolSection,
     SchedulingPolicy, VllmSection,
 };
-use super::gate::{self, Tolerance};
-use super::oracle::{EngineLimits, Oracle};
-use super::origin::FileError;
+use super::run::{EngineLimits, Oracle};
+use super::verdict::gate::{self, Tolerance};
 use crate::calibrate;
 use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
@@ -210,7 +209,7 @@ const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_19
 fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -> ExperimentFile {
     let mut file = file.clone();
     file.date = date;
-    for gateway in file.policy.values_mut().filter_map(|p| p.gateway.as_mut()).chain([&mut file.gateway]) {
+    for gateway in file.policy.values_mut().filter_map(|p| p.own.gateway.as_mut()).chain([&mut file.gateway]) {
         gateway.retries = Some(gateway::retries_of(gateway));
     }
     for (section, pool) in file.pool.values_mut().zip(pools) {
@@ -313,7 +312,7 @@ impl Resolver<'_> {
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
             let row = self.catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
-                let typical = super::summary::thousands(row.typical as u64);
+                let typical = super::verdict::summary::thousands(row.typical as u64);
                 self.warnings.push(format!("{key}: US$ {typical} a year is an assumption: {}", why(&row.source)));
             }
             Usd::from_number(own.unwrap_or(row.typical)).map_err(|e| format!("economics: {e}"))
@@ -420,7 +419,7 @@ impl Resolver<'_> {
         let by_priority =
             |p: &PoolSection| p.engine.vllm.as_ref().is_some_and(|v| v.scheduling_policy == SchedulingPolicy::Priority);
         let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
-        let gateways = self.file.policy.values().filter_map(|p| p.gateway.as_ref()).chain([&self.file.gateway]);
+        let gateways = self.file.policy.values().filter_map(|p| p.own.gateway.as_ref()).chain([&self.file.gateway]);
         let admits = gateways.filter_map(|g| g.admission.as_ref()).any(|a| a.shed_above.is_some() || a.queue.is_some());
         if let Some((name, _)) = given.filter(|_| !admits && !self.file.pool.values().any(by_priority)) {
             self.warnings.push(format!(
@@ -491,9 +490,7 @@ impl Experiment {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "resolve/outages_tests.rs"]
 mod outages_tests;

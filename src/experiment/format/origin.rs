@@ -3,6 +3,7 @@
 //!
 //! May import: the parser. Must keep true: a fault starts with its key path (`pool.chat.gpu: ...`, `slo.ttft is 0; ...`);
 //! whatever comes without one is said of the file as a whole.
+use baseload_core::types::{FAULTS_SHOWN, Fault, Faults, Segment};
 use std::ops::Range;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -17,6 +18,9 @@ pub enum FileError {
     /// Anywhere else.
     #[error("{0}")]
     Plain(String),
+    /// Several, a line each.
+    #[error("{0}")]
+    Several(String),
 }
 
 impl From<FileError> for String {
@@ -63,6 +67,55 @@ impl Origin {
         self.fault_with_hint(message, None)
     }
 
+    /// Faults at their places: one with what it says and its hint apart, several as a line each, in the order of the file.
+    pub fn located(&self, faults: Faults) -> FileError {
+        if faults.len() == 1
+            && let Some(fault) = faults.iter().next()
+        {
+            return self.placed(fault, fault.hint.clone()).1;
+        }
+        let mut placed: Vec<((usize, usize), String)> = Vec::new();
+        for fault in &faults {
+            let (at, error) = self.placed(fault, None);
+            let hint = fault.hint.as_ref().map_or_else(String::new, |h| format!("; {h}"));
+            placed.push((at, format!("{error}{hint}")));
+        }
+        placed.sort();
+        let mut lines: Vec<String> = placed.into_iter().take(FAULTS_SHOWN).map(|(_, line)| line).collect();
+        if faults.len() > FAULTS_SHOWN {
+            lines.push(format!("and {} more", faults.len() - FAULTS_SHOWN));
+        }
+        FileError::Several(lines.join("\n"))
+    }
+
+    /// A fault at its place, and that place's rank: file and byte.
+    fn placed(&self, fault: &Fault, hint: Option<String>) -> ((usize, usize), FileError) {
+        let shown = Fault { hint: None, ..fault.clone() };
+        let Some(top) = self.files.first() else { return ((0, 0), FileError::Plain(fault.to_string())) };
+        let hinted = hint.as_ref().map_or_else(String::new, |h| format!("; {h}"));
+        let segments = fault.key.segments();
+        let of_set = |keys: &[String]| {
+            let name = |(k, s): (&String, &Segment)| matches!(s, Segment::Name(n) if n == k);
+            keys.len() <= segments.len() && keys.iter().zip(segments).all(name)
+        };
+        if let Some((set, _)) = self.sets.iter().rev().find(|(_, keys)| of_set(keys)) {
+            let error = FileError::Plain(format!("{}: --set {set}: {shown}{hinted}", top.path.display()));
+            return ((usize::MAX, 0), error);
+        }
+        let found = self.files.iter().enumerate();
+        let found = found.filter_map(|(i, f)| find_key(&f.text, segments).map(|(depth, span)| (depth, span, i, f)));
+        // The deepest, and among equals the file that is laid over the others.
+        let best = found.reduce(|a, b| if b.0 > a.0 { b } else { a });
+        match best {
+            Some((_, span, i, file)) => {
+                let within = fault.within.clone().and_then(|w| narrowed(&file.text, &span, w));
+                let span = within.unwrap_or(span);
+                ((i, span.start), place(file, span, &shown.to_string(), hint))
+            }
+            None => ((0, 0), FileError::Plain(format!("{}: {shown}{hinted}", top.path.display()))),
+        }
+    }
+
     pub(super) fn fault_with_hint(&self, message: &str, hint: Option<String>) -> FileError {
         let Some(top) = self.files.first() else { return FileError::Plain(message.into()) };
         let key = message.split([' ', ':']).next().unwrap_or_default();
@@ -90,7 +143,7 @@ impl Origin {
 }
 
 /// A fault at `span` of a file.
-pub(super) fn place(file: &ReadFile, span: Range<usize>, message: &str, hint: Option<String>) -> FileError {
+pub fn place(file: &ReadFile, span: Range<usize>, message: &str, hint: Option<String>) -> FileError {
     let line = line_of(&file.text, span.start);
     FileError::At(Box::new(Place {
         message: format!("{}:{line}: {message}", file.path.display()),
@@ -141,6 +194,27 @@ fn narrowed(file: &str, span: &Range<usize>, within: Range<usize>) -> Option<Ran
     let (from, to) = (start + within.start, start + within.end);
     let plain = mark == "'" || !written.contains('\\');
     (plain && !long && to <= span.end && file.is_char_boundary(from) && file.is_char_boundary(to)).then_some(from..to)
+}
+
+/// Depth and place of the longest part of the path `key` that the text has; none of the text as a whole.
+fn find_key(text: &str, key: &[Segment]) -> Option<(usize, Range<usize>)> {
+    let document = DeTable::parse(text).ok()?;
+    let (first, rest) = key.split_first()?;
+    let Segment::Name(name) = first else { return None };
+    let (key, mut value) = document.get_ref().get_key_value(name.as_str())?;
+    let mut best = (1, key_and_value(key.span(), value));
+    for (i, segment) in rest.iter().enumerate() {
+        let next = match (value.get_ref(), segment) {
+            (DeValue::Table(table), Segment::Name(name)) => {
+                table.get_key_value(name.as_str()).map(|(key, value)| (key_and_value(key.span(), value), value))
+            }
+            (DeValue::Array(list), Segment::Index(at)) => list.get(*at).map(|value| (value.span(), value)),
+            _ => None,
+        };
+        let Some((span, deeper)) = next else { break };
+        (best, value) = ((i + 2, span), deeper);
+    }
+    Some(best)
 }
 
 /// Depth and place of the longest part of the dotted path `key` that the text has. Names may hold dots: the text knows.
@@ -210,6 +284,19 @@ mod tests {
         assert_eq!(place.message, "f.toml:2: policy.a.rules[1].when: no b");
         let span = place.span;
         assert_eq!((&text[span.clone()], span.start), ("b", text.find("b\"").unwrap()));
+    }
+
+    #[test]
+    fn several_faults_stand_a_line_each_in_the_order_of_the_file() {
+        use baseload_core::types::key;
+        let origin = Origin { files: vec![ReadFile { path: "f.toml".into(), text: TEXT.into() }], sets: vec![] };
+        let mut faults = Faults::from(Fault::at(key!["endpoint", "gpt-4.1", "catalog"], "no").hint("yes"));
+        assert_eq!(origin.located(faults.clone()).to_string(), "f.toml:6: endpoint.\"gpt-4.1\".catalog: no");
+        faults.push(Fault::at(key!["pool", "chat", "rent", "kind"], "no"));
+        faults.push(Fault::new("no policy"));
+        let expected = "f.toml: no policy\nf.toml:4: pool.chat.rent.kind: no\n\
+            f.toml:6: endpoint.\"gpt-4.1\".catalog: no; yes";
+        assert_eq!(origin.located(faults).to_string(), expected);
     }
 
     #[test]

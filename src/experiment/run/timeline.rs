@@ -2,7 +2,7 @@
 //!
 //! May import: types, summary. Must keep true: at most [`MOST`] rows whatever the length of the trace (rows are joined in
 //! pairs when it runs longer), the same rows however the simulation is run; counts add up to the summary's.
-use super::summary::{TimelineRow, TimelineSummary};
+use super::super::verdict::summary::{TimelineRow, TimelineSummary};
 use baseload_core::types::{Outcome, RequestRecord, SimTime, Usd};
 use hdrhistogram::Histogram;
 

@@ -1,6 +1,6 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
-use super::file::{TraceSection, UsersSection};
-use super::published;
+use super::super::format::{TraceSection, UsersSection};
+use super::{open_servegen, published};
 use baseload_core::types::{Entries, SimTime, Source, parse_duration};
 use baseload_trace::{
     Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
@@ -69,7 +69,7 @@ pub fn open_trace(
 pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Result<Opened, String> {
     let name = path.display().to_string();
     if how.format == Some(Format::ServeGen) || how.format.is_none() && path.is_dir() {
-        let clients = super::open_servegen(path)?;
+        let clients = open_servegen(path)?;
         let entries = Box::new(Generator::servegen(&clients, None, options)?);
         return Ok(Opened { format: Format::ServeGen, entries });
     }
@@ -103,7 +103,7 @@ fn generator(spec: &GenerateSpec, path: &Path, options: &SourceOptions) -> Resul
         None => Generator::new(spec, options),
         Some(pool) => {
             let folder = path.parent().unwrap_or(Path::new("")).join(&pool.path);
-            Generator::of_pool(spec, &super::open_servegen(&folder)?, options)
+            Generator::of_pool(spec, &open_servegen(&folder)?, options)
         }
     }
 }

@@ -1,7 +1,9 @@
 //! From text to an `ExperimentFile`: `extends`, `--set`, and errors that name the file, the line and the whole key.
-use super::file::ExperimentFile;
+use super::ExperimentFile;
 use super::origin::{FileError, Origin, ReadFile, place};
-use baseload_core::catalog::nearest;
+use super::policy::read_all;
+use baseload_core::catalog::keyed;
+use baseload_core::gateway::Presets;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -13,6 +15,14 @@ const MAX_EXTENDS: usize = 8;
 /// # Errors
 /// With file, line and key.
 pub fn load(path: &Path, sets: &[String]) -> Result<ExperimentFile, FileError> {
+    load_with(path, sets, &Presets::embedded())
+}
+
+/// The same with presets of the caller's own beside this program's.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, sets: &[String], presets: &Presets) -> Result<ExperimentFile, FileError> {
     let mut origin = Origin::default();
     let mut table = merged(path, None, &mut origin)?;
     for set in sets {
@@ -20,16 +30,15 @@ pub fn load(path: &Path, sets: &[String]) -> Result<ExperimentFile, FileError> {
         origin.sets.push((set.clone(), keys));
     }
     policy_gateways(&mut table);
-    let mut file: ExperimentFile = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|e| {
-        let message = e.inner().message().to_string();
-        let hint = suggest(&message);
-        match e.path().to_string().as_str() {
-            "." => origin.fault_with_hint(&message, hint),
-            key => origin.fault_with_hint(&format!("{key}: {message}"), hint),
-        }
-    })?;
-    file.origin = origin;
-    Ok(file)
+    let policies = read_all(table.get("policy"), presets);
+    let read = keyed::read::<ExperimentFile>(toml::Value::Table(table));
+    let mut faults = read.faults;
+    faults.extend(policies.faults);
+    let policy = policies.value.unwrap_or_default();
+    match read.value.filter(|_| faults.is_empty()) {
+        Some(file) => Ok(ExperimentFile { policy, origin, ..file }),
+        None => Err(origin.located(faults)),
+    }
 }
 
 /// The file's table laid over that of the file that it extends. `from` is the key that asked for it.
@@ -111,17 +120,6 @@ fn policy_gateways(table: &mut toml::Table) {
     }
 }
 
-/// `did you mean ...?` from serde's own list of names.
-fn suggest(message: &str) -> Option<String> {
-    if !message.starts_with("unknown") {
-        return None;
-    }
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let got = quoted.next()?;
-    let known: Vec<&str> = quoted.collect();
-    nearest(got, &known).map(|n| format!("did you mean `{n}`?"))
-}
-
 /// Applies one `path.to.key=value`, typed like TOML; a value that is no TOML is a string. Returns the path's keys.
 fn apply_set(table: &mut toml::Table, set: &str) -> Result<Vec<String>, String> {
     let (path, value) = set.split_once('=').ok_or_else(|| format!("--set {set}: write path.to.key=value"))?;
@@ -181,13 +179,6 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_name_the_nearest() {
-        let message = "unknown field `replicsa`, expected one of `model`, `replicas`";
-        assert_eq!(suggest(message).as_deref(), Some("did you mean `replicas`?"));
-        assert_eq!(suggest("invalid type: string \"x\", expected u32"), None);
-    }
-
-    #[test]
     fn a_file_may_say_only_what_differs_from_its_base() {
         let dir = tempfile::tempdir().unwrap();
         let sub = dir.path().join("sub");
@@ -213,7 +204,7 @@ mod tests {
         assert_eq!(file.origin.files.len(), 2);
         write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = \"x\"\n");
         let says = load(&over, &[]).unwrap_err().to_string();
-        assert!(says.contains("over.toml:3: pool.chat.replicas: invalid type"), "{says}");
+        assert!(says.contains("over.toml:3: pool.chat.replicas: it is the text"), "{says}");
         write(&over, "extends = \"none.toml\"\n");
         let says = load(&over, &[]).unwrap_err().to_string();
         assert!(says.contains("over.toml:1: extends: ") && says.contains("none.toml"), "{says}");

@@ -3,13 +3,14 @@
 //!
 //! May import: the catalogue. Must keep true: the same inputs give the same bytes wherever they lie and whoever runs
 //! them (hence file names, not paths); `experiment` reads back as an `ExperimentFile` (`baseload gate` does).
-use super::file::ExperimentFile;
-use super::resolve::{Experiment, profile_file};
-use super::run::trace_of;
+use super::super::format::ExperimentFile;
+use super::super::inputs::{hash, hex};
+use super::super::resolve::{Experiment, profile_file};
+use super::super::{ON_CALL_KEY, PEOPLE_KEY};
+use super::trace_of;
 use baseload_core::catalog::Profile;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::io::Read;
 use std::path::Path;
 
 /// Version of `manifest.json`.
@@ -132,25 +133,6 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
     Ok(out)
 }
 
-/// Size and SHA-256 of a file.
-pub(super) fn hash(path: &Path) -> std::io::Result<(u64, String)> {
-    let mut file = std::fs::File::open(path)?;
-    let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((size, hex(&hasher.finalize()))),
-            n => {
-                hasher.update(&buffer[..n]);
-                size += n as u64;
-            }
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// The rows of the catalogue that the experiment names, each once, in order of kind and name.
 fn facts(exp: &Experiment) -> Vec<Fact> {
     let (c, file) = (&exp.catalog, &exp.file);
@@ -185,29 +167,11 @@ fn facts(exp: &Experiment) -> Vec<Fact> {
     for service in file.outages.values().filter_map(|o| o.drawn.as_ref()) {
         add("incidents", service.clone(), c.incidents(service).ok().map(|r| (&r.date, &r.source)));
     }
-    let own = [
-        (super::PEOPLE_KEY, file.economics.people_usd_per_year),
-        (super::ON_CALL_KEY, file.economics.on_call_usd_per_year),
-    ];
+    let own = [(PEOPLE_KEY, file.economics.people_usd_per_year), (ON_CALL_KEY, file.economics.on_call_usd_per_year)];
     for (key, _) in own.into_iter().filter(|(_, own)| own.is_none()) {
         add("people", key.into(), c.ops(key).ok().map(|r| (&r.date, &r.source)));
     }
     out.sort();
     out.dedup();
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_sha256() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("abc");
-        std::fs::write(&path, "abc").unwrap();
-        // FIPS 180-2, appendix B.1.
-        let want = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hash(&path).unwrap(), (3, want.to_string()));
-    }
 }

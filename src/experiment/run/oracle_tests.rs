@@ -1,6 +1,6 @@
 //! No policy beats a bound on random small worlds; and bounds that are known by hand.
+use super::super::Collector;
 use super::*;
-use crate::experiment::collect::Collector;
 use baseload_core::api::{CacheKind, CacheRule, Latency, Limits, LogNormal, Price, Reasoning, Service, Turnaround};
 use baseload_core::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, VllmConfig};
 use baseload_core::gateway::{Destination, Picker, Pipeline, Resilience, Routing, Rule, Scorer, Scoring};

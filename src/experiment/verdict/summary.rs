@@ -4,9 +4,7 @@
 //! disk have (`FORMAT` counts up when one changes its meaning); every metric of [`METRICS`] is a field name.
 use serde::{Deserialize, Serialize};
 
-mod verdict;
-
-pub use verdict::{percent, seconds_text, thousands, usd_text, verdict};
+pub use super::rank::{percent, seconds_text, thousands, usd_text, verdict};
 
 /// Version of `summary.json`.
 pub const FORMAT: u32 = 1;

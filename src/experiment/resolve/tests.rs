@@ -1,6 +1,6 @@
 //! Tests of resolution: defaults that depend on hardware, and keys that reach the engine.
 use super::*;
-use crate::experiment::load::load;
+use crate::experiment::load;
 
 const FILE: &str = r#"
 name = "t"
@@ -143,7 +143,7 @@ fn a_policy_lays_its_gateway_over_that_of_all() {
     assert_eq!((own.timeout, plain.timeout), (SimTime::from_secs(30), SimTime::from_secs(30)));
     assert!(own.retry.at_once_elsewhere && plain.retry.at_once_elsewhere);
     assert!(own.hedge.is_some() && plain.hedge.is_none());
-    let echoed = exp.file.policy["own"].gateway.as_ref().unwrap();
+    let echoed = exp.file.policy["own"].own.gateway.as_ref().unwrap();
     assert_eq!((echoed.timeout.as_str(), echoed.retries), ("30s", Some(2)), "what is echoed is what runs");
     let sglang = loaded(&["gateway.retry.preset=sglang"]).unwrap();
     assert_eq!(sglang.policies[0].gateway.resilience.retry.retries, 4, "a preset's number of retries");

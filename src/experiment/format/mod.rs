@@ -1,22 +1,20 @@
 //! The experiment file as text: what people write, with every default stated here once.
-use super::gate::GateRule;
-use super::origin::Origin;
+use super::verdict::gate::GateRule;
 pub use baseload_core::gateway::ScrapeSection;
-use baseload_core::gateway::{
-    BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
-    LitellmShuffleSection, OracleQualitySection, OverflowSection, PickerSection, PrefixSection,
-    RouteLlmThresholdSection, RuleSection, TimeOfDaySection,
-};
 use baseload_core::memory::{KvDtype, WeightsDtype};
 use baseload_core::types::{Capability, Privacy};
 use baseload_trace::Transform;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod buying;
 mod endpoint;
 mod gateway;
+mod load;
+mod origin;
+mod policy;
 mod quality;
 mod service;
 
@@ -30,6 +28,9 @@ pub use gateway::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
+pub use load::{load, load_with};
+pub use origin::{FileError, Origin, Place, ReadFile, place};
+pub use policy::{PolicyKeys, PolicySection};
 pub use service::{BatchSection, CacheName, ReasoningSection};
 
 pub use quality::{AnswersSection, DriftSection, OwnPriceSection, QualitySection};
@@ -80,8 +81,8 @@ pub struct ExperimentFile {
     /// Timeouts, retries, scrapes.
     #[serde(default)]
     pub gateway: GatewaySection,
-    /// The policies to compare; each keeps its own fleet.
-    #[serde(default)]
+    /// The policies to compare; each keeps its own fleet. They are read by the registry of presets, not by serde.
+    #[serde(default, deserialize_with = "elsewhere")]
     pub policy: IndexMap<String, PolicySection>,
     /// Failures of replicas; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +105,11 @@ pub struct ExperimentFile {
     /// The files it was read from, for messages and for the manifest's hashes.
     #[serde(skip)]
     pub origin: Origin,
+}
+
+/// Policies are read by `policy::read_all`.
+fn elsewhere<'de, D: Deserializer<'de>>(table: D) -> Result<IndexMap<String, PolicySection>, D::Error> {
+    IndexMap::<String, IgnoredAny>::deserialize(table).map(|_| IndexMap::new())
 }
 
 /// Exactly one of `source`, `path`, `generate`, or `users` alone.
@@ -396,127 +402,6 @@ impl Default for StaticSection {
     fn default() -> Self {
         StaticSection { max_batch: 32, timeout: "500ms".into(), block_size: 16 }
     }
-}
-
-/// A policy: the fleet it keeps, what it may buy, and how it routes: one preset (`least_outstanding` unless given), or parts of
-/// your own. Rules may stand beside a preset; they are asked before the preset's own.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicySection {
-    /// Replicas it keeps of each pool; the pool's own number where unnamed, 0 = none and no cost.
-    pub pools: IndexMap<String, u32>,
-    /// Endpoints it may buy from; all unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoints: Option<Vec<String>>,
-    /// The first rule that holds and whose place has a candidate decides; what none takes goes to an own replica by scorers
-    /// and picker, where one is ready, and else to the cheapest endpoint. None unless given.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<RuleSection>,
-    /// Weights of scorers, by the names that `baseload policies fields` lists; a preset's, or `outstanding`, unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scorers: Option<IndexMap<String, f64>>,
-    /// Who is taken of scored candidates; `max`, or a preset's, unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub picker: Option<PickerSection>,
-    /// How sent prefixes are remembered, where a part reads them; as llm-d does unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<PrefixSection>,
-    /// Constants of the scorer `kv_cost`; Dynamo's unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kv_cost: Option<KvCostSection>,
-    /// Weights of pools (of each replica) and endpoints for the scorer `weight`; 1 each unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<IndexMap<String, f64>>,
-    /// How old engine signals are for this policy; a preset's, or that of `[gateway]`, unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scrape: Option<ScrapeSection>,
-    /// What its gateway does otherwise: keys of `[gateway]`, laid over those; all as there unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<GatewaySection>,
-    /// Small models first, larger ones where an answer does not do. None unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cascade: Option<CascadeSection>,
-    /// Own replicas in turn; endpoints only for what those may not serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub round_robin: Option<Empty>,
-    /// An own replica by chance; endpoints only for what those may not serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<Empty>,
-    /// The own replica with the fewest requests under way; endpoints only for what those may not serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub least_outstanding: Option<Empty>,
-    /// Of two own replicas by chance the one with fewer requests under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub power_of_two: Option<Empty>,
-    /// A session stays on its place of a hash ring; others go to the fewest requests under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_hash: Option<Empty>,
-    /// The own replica with the lowest KV use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub least_kv: Option<Empty>,
-    /// No replicas at all: the cheapest allowed endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_only: Option<Empty>,
-    /// No endpoints at all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub self_hosted_only: Option<Empty>,
-    /// The own replica that was sent the longest prefix of the prompt last; endpoints only for what those may not serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix_affinity: Option<CacheAwareSection>,
-    /// The same, by the name of the router that does it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sglang_cache_aware: Option<CacheAwareSection>,
-    /// vLLM production-stack's session router.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub production_stack_session: Option<Empty>,
-    /// vLLM production-stack's prefix-aware router.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub production_stack_prefix: Option<Empty>,
-    /// llm-d's default profile with its saturation detector.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub llmd_default: Option<Empty>,
-    /// NVIDIA Dynamo's KV router.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dynamo_kv: Option<DynamoKvSection>,
-    /// LiteLLM's default, over own replicas and endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub litellm_simple_shuffle: Option<LitellmShuffleSection>,
-    /// LiteLLM's least-busy, over own replicas and endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub litellm_least_busy: Option<Empty>,
-    /// LiteLLM's latency-based routing, over own replicas and endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub litellm_latency: Option<Empty>,
-    /// LiteLLM's usage-based routing v2, over own replicas and endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub litellm_usage_v2: Option<Empty>,
-    /// vLLM's internal balancer over data-parallel engines.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vllm_dp: Option<Empty>,
-    /// Buy when the own queue is long.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub overflow: Option<OverflowSection>,
-    /// A steady rate to own replicas, the rest bought.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub baseload_split: Option<BaseloadSplitSection>,
-    /// Buy in a part of every day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_of_day: Option<TimeOfDaySection>,
-    /// The cheapest that is predicted to meet the TTFT objective, else the fastest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slo_cheapest: Option<Empty>,
-    /// The same by its older name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_aware: Option<Empty>,
-    /// Buy where the own queue is long, at the pace of a day's budget.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub budget_paced: Option<BudgetPacedSection>,
-    /// What is predicted to need the strong model goes there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route_llm_threshold: Option<RouteLlmThresholdSection>,
-    /// What only the strong model answers above the bar goes there: a bound that no router can reach.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub oracle_quality: Option<OracleQualitySection>,
 }
 
 /// Failures of replicas (spec/fleet.md 5.1).

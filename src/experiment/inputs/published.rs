@@ -2,7 +2,8 @@
 //!
 //! Must hold: a file from the cache is used only after its hash was compared with the manifest's or, where the manifest
 //! has none, with the one that the user trusted; a record beside the file says so.
-use super::manifest::hash;
+use super::super::run::write_whole;
+use super::hash;
 use baseload_core::catalog;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -73,7 +74,7 @@ pub struct Record {
 impl Published {
     /// The manifest that ships.
     pub fn shipped() -> Published {
-        Published::parse(include_str!("../../traces/manifest.toml"), "traces/manifest.toml")
+        Published::parse(include_str!("../../../traces/manifest.toml"), "traces/manifest.toml")
             .expect("manifest-ships: a test reads traces/manifest.toml")
     }
 
@@ -218,14 +219,14 @@ pub fn record(path: &Path) -> Option<Record> {
 pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
     let at = record_path(path);
     let text = toml::to_string(record).map_err(|e| e.to_string())?;
-    super::write_whole(&at, &text)
+    write_whole(&at, &text)
 }
 
 /// A published trace's file: below `$BASELOAD_DATA/traces` or that folder itself, else in the cache, checked once by `trace fetch`.
 ///
 /// # Errors
 /// How to get it.
-pub(super) fn find(key: &str, name: &str) -> Result<PathBuf, String> {
+pub fn find(key: &str, name: &str) -> Result<PathBuf, String> {
     let shipped = Published::shipped();
     let trace = shipped.get(name).map_err(|e| format!("{key}: {e}"))?;
     if let Some(path) = trace.in_data() {
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn wrong_manifests_are_refused() {
-        let text = include_str!("../../traces/manifest.toml");
+        let text = include_str!("../../../traces/manifest.toml");
         for (from, to, says) in [
             ("sha256 = \"unverified\"", "sha256 = \"123\"", "64 hexadecimal"),
             ("file = \"azure-2023-code.csv\"", "file = \"../../etc/passwd\"", "inside the cache"),

@@ -15,7 +15,7 @@
 //!
 //! May import: api, economics, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
-use super::summary::{OracleSummary, PolicySummary, RegretSummary};
+use super::super::verdict::summary::{OracleSummary, PolicySummary, RegretSummary};
 use baseload_core::api::{CacheRule, Call, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
 use baseload_core::economics::{self, Knapsack, WorkFloor, token_ranges};
 use baseload_core::gateway::{BackendFacts, allowed};

@@ -1,7 +1,7 @@
 //! The verdict in one sentence, and the numbers' text forms it shares with the reports.
 //!
 //! May import: the summary. Must keep true: never praises a policy that is not eligible; a share is rounded down.
-use super::{PolicySummary, SloSummary, eligible_for_best};
+use super::summary::{PolicySummary, SloSummary, eligible_for_best};
 
 /// Goodput share from which a policy keeps the SLO.
 const KEEPS_SLO: f64 = 0.99;

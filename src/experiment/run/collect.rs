@@ -1,7 +1,7 @@
 //! One simulation's records, turned into a policy's summary as they come.
+use super::super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
+use super::super::verdict::summary::{BillRow, PolicySummary, PoolUse};
 use super::oracle::Oracle;
-use super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
-use super::summary::{BillRow, PolicySummary, PoolUse};
 use super::timeline::Timeline;
 use baseload_core::economics::{self, Bill, LineKind};
 use baseload_core::sim::SimStats;

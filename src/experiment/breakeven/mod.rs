@@ -20,7 +20,7 @@ pub use result::{BreakEven, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
 
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;
-use super::summary::SloSummary;
+use super::verdict::summary::SloSummary;
 use baseload_core::economics::{self, FleetRates, Gap, OwnBill, OwnWork};
 use baseload_core::types::Usd;
 use rayon::prelude::*;

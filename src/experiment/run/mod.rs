@@ -1,9 +1,19 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
-use super::collect::Collector;
-use super::origin::FileError;
+mod collect;
+pub mod folder;
+pub mod manifest;
+mod oracle;
+mod timeline;
+mod whole_file;
+
+pub use collect::Collector;
+pub use oracle::{EngineLimits, Oracle};
+pub use whole_file::{WholeFile, write_whole};
+
+use super::format::FileError;
+use super::inputs::{TraceOrigin, play_of};
 use super::resolve::Experiment;
-use super::source::{TraceOrigin, play_of};
-use super::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
+use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
 use baseload_core::types::SimTime;
