@@ -5,6 +5,7 @@
 //! Must keep true: a result folder is whole or absent; the same inputs give the same bytes for any number of jobs.
 //! Read first: `file.rs`.
 pub mod breakeven;
+mod catalog_files;
 mod collect;
 pub mod file;
 pub mod folder;
@@ -13,7 +14,6 @@ mod load;
 pub mod manifest;
 mod oracle;
 mod origin;
-mod own_prices;
 pub mod published;
 mod resolve;
 mod run;
@@ -23,13 +23,13 @@ pub mod summary;
 mod timeline;
 mod whole_file;
 
+pub use catalog_files::{OwnFacts, read_catalog};
 pub use load::load;
 pub use oracle::{EngineLimits, Oracle};
 pub use origin::{FileError, Origin, ReadFile};
-pub use own_prices::read_prices;
 pub use published::DATA_VARIABLE;
 pub use resolve::{
-    Experiment, Hourly, KernelInput, OwnPrices, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
+    Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
     resolve_with,
 };
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};

@@ -21,6 +21,17 @@ pub enum FileError {
     Plain(String),
 }
 
+impl FileError {
+    /// In one line, with what would be right.
+    pub(super) fn with_hint(&self) -> String {
+        let hint = match self {
+            FileError::At(place) => place.hint.as_ref(),
+            FileError::Plain(_) => None,
+        };
+        format!("{self}{}", hint.map_or_else(String::new, |h| format!("; {h}")))
+    }
+}
+
 impl From<FileError> for String {
     fn from(error: FileError) -> String {
         error.to_string()
