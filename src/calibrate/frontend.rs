@@ -12,7 +12,7 @@ use super::kinds::inferencex::{self, Point, apart, predict};
 use super::score::{Errors, Group, errors};
 use super::supply::Supply;
 use super::validate::Input;
-use crate::catalog::{Catalog, Frontend, FrontendRow};
+use baseload_core::catalog::{Catalog, Frontend, FrontendRow};
 
 /// Folds of whole groups.
 const FOLDS: u64 = 5;

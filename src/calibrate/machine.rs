@@ -1,8 +1,8 @@
 //! Which engine and which number formats a measurement is of. Names of models and GPUs are matched by the catalogue.
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::engine::VllmConfig;
-use crate::latency::WeightDtype;
-use crate::memory::{self, PlanOptions, WeightsDtype};
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::{self, PlanOptions, WeightsDtype};
 
 /// The GPU that data speak of.
 ///

@@ -15,7 +15,7 @@ use super::kinds::requests::RequestRun;
 use super::score::{Group, Scores};
 use super::supply::Supply;
 use super::validate::{Kind, Options, served_by};
-use crate::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
+use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use rayon::prelude::*;
 use std::sync::Arc;
 

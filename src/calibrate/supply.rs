@@ -3,12 +3,12 @@
 //! Must keep true: a supply speaks only for its own GPU and number format; a row that it cannot speak for is refused
 //! by a reason, never predicted by the catalogue instead.
 use super::machine::StepOptions;
-use crate::catalog::{Catalog, Gpu, Model, StepTimeFile};
 #[cfg(feature = "frames")]
 use crate::frames::KernelTimes;
-use crate::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
-use crate::memory::KvDtype;
-use crate::types::StepTime;
+use baseload_core::catalog::{Catalog, Gpu, Model, StepTimeFile};
+use baseload_core::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
+use baseload_core::memory::KvDtype;
+use baseload_core::types::StepTime;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -119,7 +119,7 @@ impl Supply {
         mut options: AnalyticOptions,
         kv: KvDtype,
     ) -> Result<Arc<dyn StepTime>, String> {
-        let text = |e: crate::latency::LatencyError| e.to_string();
+        let text = |e: baseload_core::latency::LatencyError| e.to_string();
         match self {
             Supply::Catalogue => {}
             Supply::Rows(rows) => options.curves = Some(curves(catalog, &rows.0, &rows.1, gpu, options.weights)?.0),
@@ -145,7 +145,7 @@ pub fn curves(
     weights: WeightDtype,
 ) -> Result<(Curves, Option<String>), String> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
-    let fits = |r: &crate::catalog::StepTimeRow| r.speaks_for(&gpu.id);
+    let fits = |r: &baseload_core::catalog::StepTimeRow| r.speaks_for(&gpu.id);
     if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
         return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
     }
@@ -173,8 +173,8 @@ pub fn curves(
 mod tests {
     use super::super::machine;
     use super::*;
-    use crate::catalog::StepTimeRow;
-    use crate::types::BatchShape;
+    use baseload_core::catalog::StepTimeRow;
+    use baseload_core::types::BatchShape;
 
     const OPTIONS: StepOptions = StepOptions {
         weights: machine::BF16,

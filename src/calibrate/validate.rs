@@ -11,10 +11,10 @@ use super::score::{Group, Scores};
 use super::setup::Setup;
 use super::supply::{Supply, curves};
 use super::trial::Lags;
-use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
-use crate::engine::VllmConfig;
-use crate::latency::Fitted;
-use crate::types::StepTime;
+use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::Fitted;
+use baseload_core::types::StepTime;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -121,9 +121,9 @@ pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) 
 /// What rows do not say, for each number format that they have.
 fn borrowed(catalog: &Catalog, supply: &Supply) -> Vec<String> {
     let Supply::Rows(rows) = supply else { return Vec::new() };
-    let of = |row: &crate::catalog::StepTimeRow| {
+    let of = |row: &baseload_core::catalog::StepTimeRow| {
         let gpu = catalog.gpu(&row.gpu).ok()?;
-        curves(catalog, &rows.0, &rows.1, gpu, crate::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+        curves(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
     };
     let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
     notes.dedup();

@@ -2,9 +2,9 @@
 use super::facts::CatalogArgs;
 use super::sheet::Sheet;
 use super::{Exit, Format, catalog_model, printer};
-use crate::api::{Call, ProfileLaw};
-use crate::catalog::{ApiProfile, Catalog, Tier};
-use crate::types::{Capability, SimTime, TokenPrice};
+use baseload_core::api::{Call, ProfileLaw};
+use baseload_core::catalog::{ApiProfile, Catalog, Tier};
+use baseload_core::types::{Capability, SimTime, TokenPrice};
 use std::path::PathBuf;
 
 /// Print the facts this program carries, with source and date, or make a row of your own

@@ -1,7 +1,7 @@
 //! `baseload catalog model`: the row of a model from its config.json.
 use super::artefacts::Clock;
 use super::{Exit, printer};
-use crate::catalog::{FromConfig, Model, model_from_config};
+use baseload_core::catalog::{FromConfig, Model, model_from_config};
 use std::path::PathBuf;
 
 /// Print a catalog file with the row of a model, from the config.json that lies beside its weights at Hugging Face

@@ -2,9 +2,9 @@
 use super::facts::CatalogArgs;
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::latency::WeightDtype;
-use crate::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit

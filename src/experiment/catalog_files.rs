@@ -5,8 +5,8 @@
 use super::manifest::hex;
 use super::origin::{FileError, Origin, ReadFile, place};
 use super::resolve::KernelInput;
-use crate::catalog::{Catalog, CatalogFault, CatalogText};
-use crate::types::FAULTS_SHOWN;
+use baseload_core::catalog::{Catalog, CatalogFault, CatalogText};
+use baseload_core::types::FAULTS_SHOWN;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 

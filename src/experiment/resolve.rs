@@ -7,22 +7,22 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{
+use crate::calibrate;
+use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
 };
-use crate::calibrate;
-use crate::catalog::{
+use baseload_core::catalog::{
     ApiLatency, ApiPrice, ApiProfile, Catalog, Gpu, Model, NamedModel, Profile, PromptCacheRow, StepTimeFile, Tier,
     age_days, unknown,
 };
-use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
-use crate::fleet::FailureModel;
-use crate::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
-use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table, WeightDtype};
-use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
-use crate::sim::{PoolSpec, WorldSpec};
-use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
+use baseload_core::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
+use baseload_core::fleet::FailureModel;
+use baseload_core::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
+use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table, WeightDtype};
+use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
+use baseload_core::sim::{PoolSpec, WorldSpec};
+use baseload_core::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

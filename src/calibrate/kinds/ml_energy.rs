@@ -13,10 +13,10 @@ use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::Catalog;
-use crate::engine::VllmConfig;
-use crate::random::{self, dist};
-use crate::types::{GapRun, SimTime};
+use baseload_core::catalog::Catalog;
+use baseload_core::engine::VllmConfig;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{GapRun, SimTime};
 use std::io::BufRead;
 
 /// One measured point.

@@ -13,7 +13,7 @@ use super::super::setup::Setup;
 use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Served};
-use crate::catalog::{Catalog, FrontendRow, MeasuredEngine};
+use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine};
 use std::io::BufRead;
 
 /// Two policies are told apart where one's p90 TTFT is at least so many times the other's.

@@ -14,9 +14,9 @@ use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::{Catalog, DataSetRow};
-use crate::engine::VllmConfig;
-use crate::types::SimTime;
+use baseload_core::catalog::{Catalog, DataSetRow};
+use baseload_core::engine::VllmConfig;
+use baseload_core::types::SimTime;
 use std::io::BufRead;
 
 /// One measured batch.

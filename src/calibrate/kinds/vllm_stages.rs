@@ -19,10 +19,10 @@ use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::Catalog;
-use crate::engine::VllmConfig;
-use crate::random::{self, dist};
-use crate::types::{Content, ContentId, Run, SimTime};
+use baseload_core::catalog::Catalog;
+use baseload_core::engine::VllmConfig;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{Content, ContentId, Run, SimTime};
 use std::io::BufRead;
 
 /// What is compared: our name, the column, and the quantile (none: the mean).
