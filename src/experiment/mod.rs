@@ -15,10 +15,10 @@ mod verdict;
 pub use format::{FileError, Origin, Place, ReadFile, load};
 pub use inputs::published::DATA_VARIABLE;
 pub use inputs::{
-    TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_prices, transformed,
+    OwnFacts, TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_catalog, transformed,
 };
 pub use resolve::{
-    Experiment, Hourly, KernelInput, OwnPrices, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
+    Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
     resolve_with,
 };
 pub use run::{

@@ -81,6 +81,12 @@ fn rebase(table: &mut toml::Table, folder: &Path) {
     if let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) {
         ["path", "generate", "arrivals", "columns"].iter().for_each(|key| move_to(trace, key, |_| true));
     }
+    let files = table.get_mut("catalog").and_then(|c| c.get_mut("files")).and_then(toml::Value::as_array_mut);
+    for file in files.into_iter().flatten() {
+        if let toml::Value::String(path) = file {
+            *path = folder.join(&*path).display().to_string();
+        }
+    }
     if let Some(quality) = table.get_mut("quality").and_then(toml::Value::as_table_mut) {
         move_to(quality, "table", |_| true);
     }
@@ -186,7 +192,7 @@ mod tests {
         let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
         write(
             &dir.path().join("base.toml"),
-            "name = \"base\"\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
+            "name = \"base\"\ncatalog.files = [\"o.toml\", \"sub/p.toml\"]\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
              kernels = \"k\"\nprofile = \"cpu-vllm-0.32\"\n[pool.own]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
              profile = \"p.toml\"\n[endpoint.a]\ncatalog = \"c\"\nlatency = \"l.toml\"\n[endpoint.b]\ncatalog = \"c\"\n\
              latency = \"p/m\"\n",
@@ -196,6 +202,7 @@ mod tests {
         let file = load(&over, &[]).unwrap();
         assert_eq!((file.name.as_str(), file.pool["chat"].replicas), ("base", 3));
         assert_eq!(file.trace.generate.as_deref(), Some("../t.toml"), "relative to the base, not to the overlay");
+        assert_eq!(file.catalog.files, ["../o.toml", "../sub/p.toml"]);
         let paths = |pool: &str| [file.pool[pool].kernels.as_deref(), file.pool[pool].profile.as_deref()];
         assert_eq!(paths("chat"), [Some("../k"), Some("cpu-vllm-0.32")], "a name of the catalogue is no path");
         assert_eq!(paths("own"), [None, Some("../p.toml")]);

@@ -23,6 +23,17 @@ pub enum FileError {
     Several(String),
 }
 
+impl FileError {
+    /// In one line, with what would be right.
+    pub(in crate::experiment) fn with_hint(&self) -> String {
+        let hint = match self {
+            FileError::At(place) => place.hint.as_ref(),
+            FileError::Plain(_) | FileError::Several(_) => None,
+        };
+        format!("{self}{}", hint.map_or_else(String::new, |h| format!("; {h}")))
+    }
+}
+
 impl From<FileError> for String {
     fn from(error: FileError) -> String {
         error.to_string()
@@ -116,7 +127,7 @@ impl Origin {
         }
     }
 
-    pub(super) fn fault_with_hint(&self, message: &str, hint: Option<String>) -> FileError {
+    pub(in crate::experiment) fn fault_with_hint(&self, message: &str, hint: Option<String>) -> FileError {
         let Some(top) = self.files.first() else { return FileError::Plain(message.into()) };
         let key = message.split([' ', ':']).next().unwrap_or_default();
         // A place inside a text stands behind its key as `[12..20]`; people see the text underlined there.

@@ -3,6 +3,7 @@ use super::format::{
     BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, FileError, PolicySection, PoolSection,
     SchedulingPolicy, VllmSection,
 };
+use super::inputs::{OwnFacts, read_catalog};
 use super::run::{EngineLimits, Oracle};
 use super::verdict::gate::{self, Tolerance};
 use crate::calibrate;
@@ -11,13 +12,13 @@ use baseload_core::api::{
     Rules, Service, Turnaround,
 };
 use baseload_core::catalog::{
-    ApiLatency, ApiPrice, ApiProfile, Catalog, Gpu, Model, PriceFile, Profile, PromptCacheRow, StepTimeFile, Tier,
+    ApiLatency, ApiPrice, ApiProfile, Catalog, Gpu, Model, NamedModel, Profile, PromptCacheRow, StepTimeFile, Tier,
     age_days, unknown,
 };
 use baseload_core::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
 use baseload_core::fleet::FailureModel;
 use baseload_core::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
-use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
+use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table, WeightDtype};
 use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use baseload_core::sim::{PoolSpec, WorldSpec};
 use baseload_core::types::{Capability, ClassSpec, PlaceMap, Privacy, SimTime, StepTime, Usd, parse_duration};
@@ -51,6 +52,8 @@ pub struct ResolvedPool {
     pub plan: MemoryPlan,
     /// `model on GPU`, for people.
     pub title: String,
+    /// How its weights are stored.
+    pub weights_dtype: WeightsDtype,
     /// How good its answers are, where given.
     pub answers: Option<Arc<Answers>>,
     facts: BackendFacts,
@@ -60,10 +63,10 @@ pub struct ResolvedPool {
     pub(super) kernel_files: Vec<KernelInput>,
 }
 
-/// A kernel table that a step time rests on, or a price file.
+/// A kernel table that a step time rests on, or a catalogue file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelInput {
-    /// Its path from where the pool's `kernels` points; of a price file its name.
+    /// Its path from where the pool's `kernels` points; of a catalogue file its name.
     pub file: String,
     /// Its size.
     pub bytes: u64,
@@ -120,15 +123,6 @@ pub struct ResolvedEndpoint {
     pub(super) row: ApiPrice,
 }
 
-/// Prices of a user's own.
-#[derive(Debug, Clone)]
-pub struct OwnPrices {
-    /// Their rows.
-    pub rows: PriceFile,
-    /// The file that they were read from.
-    pub file: KernelInput,
-}
-
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
 #[derive(Clone)]
 pub struct ResolvedPolicy {
@@ -177,8 +171,8 @@ pub struct Experiment {
     pub dated_facts: Vec<(String, String)>,
     /// The facts that it was resolved against.
     pub catalog: Catalog,
-    /// The price file, if one was given.
-    pub(super) price_file: Option<KernelInput>,
+    /// The catalogue files that were laid over the embedded facts.
+    pub(super) catalog_files: Vec<KernelInput>,
     failures: Option<FailureModel>,
 }
 
@@ -187,19 +181,20 @@ pub struct Experiment {
 /// # Errors
 /// `FILE:LINE: key.path: what is wrong; what would be right`.
 pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
-    resolve_with(file, path, None)
+    resolve_with(file, path, &[])
 }
 
-/// The same with prices in place of the catalogue's.
+/// The same with more catalogue files than the experiment names.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn resolve_with(file: ExperimentFile, path: &Path, own: Option<&OwnPrices>) -> Result<Experiment, FileError> {
-    let embedded = Catalog::embedded();
-    let catalog = own.map_or_else(|| embedded.clone(), |o| embedded.with_prices(&o.rows));
-    let resolver = Resolver { file: &file, path, catalog: &catalog, warnings: Vec::new(), dated: Vec::new() };
+pub fn resolve_with(file: ExperimentFile, path: &Path, more: &[PathBuf]) -> Result<Experiment, FileError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let files: Vec<PathBuf> = file.catalog.files.iter().map(|f| folder.join(f)).chain(more.iter().cloned()).collect();
+    let OwnFacts { catalog, notes, files } = read_catalog(&files)?;
+    let resolver = Resolver { file: &file, path, catalog: &catalog, warnings: notes, dated: Vec::new() };
     let resolved = resolver.all().map_err(|e| file.origin.fault(&e))?;
-    Ok(Experiment { price_file: own.map(|o| o.file.clone()), catalog, ..resolved })
+    Ok(Experiment { catalog_files: files, catalog, ..resolved })
 }
 
 /// The profile run that sizes the memory of a static batcher, which has neither limit.
@@ -213,6 +208,7 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
         gateway.retries = Some(gateway::retries_of(gateway));
     }
     for (section, pool) in file.pool.values_mut().zip(pools) {
+        section.weights_dtype = Some(pool.weights_dtype);
         if let EngineSpec::Vllm(config) = &pool.engine {
             let vllm = section.engine.vllm.get_or_insert_with(VllmSection::default);
             vllm.max_num_seqs = Some(config.max_num_seqs);
@@ -252,10 +248,10 @@ fn share(key: &str, value: f64) -> Result<f64, String> {
 }
 
 /// A pool for people; precisions where they are not the default.
-fn title(p: &PoolSection) -> String {
-    let mut title = format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu);
-    if p.weights_dtype != WeightsDtype::default() {
-        title.push_str(&format!(", {} weights", p.weights_dtype.name()));
+fn title(p: &PoolSection, (model, gpu): (&Model, &Gpu), weights: WeightsDtype) -> String {
+    let mut title = format!("{} on {} x {}", model.id, p.tensor_parallel, gpu.id);
+    if weights != WeightsDtype::default() {
+        title.push_str(&format!(", {} weights", weights.name()));
     }
     if p.kv_dtype != KvDtype::default() {
         title.push_str(&format!(", {} KV cache", p.kv_dtype.name()));
@@ -348,7 +344,7 @@ impl Resolver<'_> {
             warnings: self.warnings,
             dated_facts: self.dated,
             file: echoed(f, &pools, date),
-            price_file: None,
+            catalog_files: Vec::new(),
             catalog: Catalog::default(),
             pools,
             endpoints,

@@ -40,7 +40,7 @@ pub struct Manifest {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Input {
-    /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile`, `prices` or `kernels`.
+    /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile`, `catalog`, `latency` or `kernels`.
     pub role: &'static str,
     /// Its name, without folders; of kernel tables from the folder that a pool names.
     pub file: String,
@@ -111,9 +111,8 @@ fn inputs(exp: &Experiment) -> Result<Vec<Input>, String> {
             out.push(Input { role: "profile", file: name_of(&path), bytes, sha256 });
         }
     }
-    if let Some(prices) = &exp.price_file {
-        let (file, sha256) = (prices.file.clone(), prices.sha256.clone());
-        out.push(Input { role: "prices", file, bytes: prices.bytes, sha256 });
+    for own in &exp.catalog_files {
+        out.push(Input { role: "catalog", file: own.file.clone(), bytes: own.bytes, sha256: own.sha256.clone() });
     }
     for endpoint in exp.file.endpoint.values() {
         if let Some(path) = endpoint.latency.as_deref().and_then(|named| profile_file(named, &exp.folder)) {
@@ -141,14 +140,16 @@ fn facts(exp: &Experiment) -> Vec<Fact> {
         out.extend(row.map(|(date, source)| Fact { kind, name, date: date.clone(), source: source.clone() }));
     };
     for pool in file.pool.values() {
-        add("gpu", pool.gpu.clone(), c.gpu(&pool.gpu).ok().map(|r| (&r.date, &r.source)));
-        add("model", pool.model.clone(), c.model(&pool.model).ok().map(|r| (&r.date, &r.source)));
+        let (gpu, model) = (c.gpu(&pool.gpu).ok(), c.model(&pool.model).ok());
+        let gpu_id = gpu.map_or(&pool.gpu, |r| &r.id);
+        add("gpu", gpu_id.clone(), gpu.map(|r| (&r.date, &r.source)));
+        add("model", model.map_or(&pool.model, |r| &r.id).clone(), model.map(|r| (&r.date, &r.source)));
         if let Some(profile) = pool.profile.as_deref().and_then(|p| Profile::named(p).ok()) {
             add("profile", profile.name.clone(), Some((&profile.date, &profile.source)));
         }
         if let (Some(provider), Some(kind)) = (&pool.rent.provider, &pool.rent.kind) {
-            let row = c.rent(&pool.gpu, provider, kind).ok();
-            add("rent", format!("{}, {provider}, {kind}", pool.gpu), row.map(|r| (&r.date, &r.source)));
+            let row = c.rent(gpu_id, provider, kind).ok();
+            add("rent", format!("{gpu_id}, {provider}, {kind}"), row.map(|r| (&r.date, &r.source)));
         }
     }
     for (endpoint, resolved) in file.endpoint.values().zip(&exp.endpoints) {
