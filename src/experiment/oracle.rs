@@ -21,7 +21,7 @@ use crate::economics::{self, Knapsack, WorkFloor, token_ranges};
 use crate::gateway::{BackendFacts, allowed};
 use crate::sim::{SimStats, WorldSpec};
 use crate::types::{
-    BatchShape, ClassSpec, Content, Femtos, Outcome, PrefillChunk, RequestRecord, RequestView, SimTime, StepTime, Usd,
+    BatchShape, ClassSpec, Content, Femtos, Outcome, PrefillChunk, RequestRecord, RequestView, SimTime, StepTime, Usd, served_prefix,
 };
 use hdrhistogram::Histogram;
 use smallvec::SmallVec;
@@ -181,7 +181,7 @@ impl OwnPool {
     /// Most prompt tokens that its prefix cache can have.
     fn cached(&self, r: &RequestRecord) -> u32 {
         let block = self.limits.cached_block.unwrap_or(u32::MAX);
-        r.shareable_tokens.min(r.prompt_tokens.saturating_sub(1)) / block * block
+        served_prefix(r.shareable_tokens, r.prompt_tokens, block)
     }
 
     /// Least TTFT and E2E of a request that has a replica for itself, in whole nanoseconds, rounded down.

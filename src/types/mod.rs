@@ -17,7 +17,7 @@ mod time;
 pub mod timestamp;
 
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
-pub use content::{Content, ContentId, Run};
+pub use content::{Content, ContentId, Run, joined, served_prefix};
 pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use entry::{Clock, Entries, Entry, Measured, Status};
