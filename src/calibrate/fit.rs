@@ -15,10 +15,10 @@ use super::kinds::requests::RequestRun;
 use super::nnls::Normal;
 use super::score::quantile;
 use super::trial::{Lags, Logged, play_logged};
-use crate::catalog::{Frontend, StepCoefficients};
-use crate::engine::VllmConfig;
-use crate::latency::{FIRST_ROWS, Features, Fitted};
-use crate::types::SimTime;
+use baseload_core::catalog::{Frontend, StepCoefficients};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::{FIRST_ROWS, Features, Fitted};
+use baseload_core::types::SimTime;
 use std::sync::Arc;
 
 /// Columns: the coefficients of a step in the order of [`StepCoefficients`], and the frontend's two.
@@ -317,7 +317,7 @@ pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromR
 mod tests {
     use super::super::trial::{Loop, Sent, play};
     use super::*;
-    use crate::catalog::MeasuredEngine;
+    use baseload_core::catalog::MeasuredEngine;
 
     /// Requests that overlap, so that a prompt's cost in the engine is seen in the tokens of others.
     fn run(truth: &FromRequests, config: &VllmConfig) -> RequestRun {

@@ -3,10 +3,10 @@
 //! Must keep true: every stage goes through `sim::simulate` in one world, so caches are kept between stages.
 use super::setup::{Questions, Setup};
 use super::trial::{Lags, Served, simulate_fleet};
-use crate::engine::EngineMode;
-use crate::gateway::Routing;
-use crate::random::{self, dist};
-use crate::types::{
+use baseload_core::engine::EngineMode;
+use baseload_core::gateway::Routing;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{
     AttemptRecord, Content, ContentId, GapRun, NO_SESSION, Outcome, RecordSink, Request, RequestRecord, Run, SeriesRow,
     SimTime, Source,
 };
@@ -209,8 +209,8 @@ impl RecordSink for Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::VllmConfig;
-    use crate::latency::Constant;
+    use baseload_core::engine::VllmConfig;
+    use baseload_core::latency::Constant;
     use std::sync::Arc;
 
     /// A policy that looks into caches cuts strides wherever it looks; nothing may come of that.

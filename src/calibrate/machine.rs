@@ -1,9 +1,9 @@
 //! Which model, GPU and engine a measurement is of: names of data sets to rows of the catalogue, and the analytic step
 //! time where no profile is for it.
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::engine::VllmConfig;
-use crate::latency::WeightDtype;
-use crate::memory::{self, PlanOptions, WeightsDtype};
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::{self, PlanOptions, WeightsDtype};
 
 /// Ends of names at Hugging Face that do not change a model's shape.
 const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
@@ -28,8 +28,8 @@ fn short(name: &str) -> String {
 
 /// The catalogue's model of that name: its id, its name at Hugging Face, or that without what does not change its
 /// shape (`-Instruct`, `-FP8`, ...).
-pub fn model(name: &str) -> Option<&'static Model> {
-    let all = &Catalog::embedded().models;
+pub fn model<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Model> {
+    let all = &catalog.models;
     let wanted = short(name);
     let wanted = SAME.iter().find(|(n, _)| *n == wanted).map_or(wanted.as_str(), |(_, id)| id);
     all.iter()
@@ -39,8 +39,8 @@ pub fn model(name: &str) -> Option<&'static Model> {
 
 /// The catalogue's GPU of a name such as `H100`, `h100_sxm`, `Nvidia A100 GPU`, `a100-80gb`: the first word that a GPU's
 /// id starts with; the first such row, SXM before PCIe, 80 GB before 40.
-pub fn gpu(name: &str) -> Option<&'static Gpu> {
-    let all = &Catalog::embedded().gpus;
+pub fn gpu<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Gpu> {
+    let all = &catalog.gpus;
     let lower = name.to_lowercase().replace('_', "-");
     if let Some(exact) = all.iter().find(|g| g.id == lower) {
         return Some(exact);
@@ -114,6 +114,7 @@ pub struct StepOptions {
 /// # Errors
 /// A model that does not fit.
 pub fn engine_for(
+    catalog: &Catalog,
     model: &Model,
     gpu: &Gpu,
     tensor_parallel: u32,
@@ -128,7 +129,7 @@ pub fn engine_for(
         ..PlanOptions::default()
     };
     // Who measured a model on a GPU that hardly holds it shortened the longest sequence until it started.
-    let fits = |longest: u32| memory::plan(model, gpu, &options(longest));
+    let fits = |longest: u32| memory::plan(catalog, model, gpu, &options(longest));
     let plan = fits(32_768).or_else(|e| fits(8_192).or_else(|_| fits(2_048)).map_err(|_| e.to_string()))?;
     let limits = options(32_768).limits(model, gpu);
     Ok(VllmConfig {
@@ -147,6 +148,7 @@ mod tests {
 
     #[test]
     fn names_of_the_data_sets_are_understood() {
+        let c = Catalog::embedded();
         for (name, id) in [
             ("meta-llama/Llama-3.1-70B", "llama-3.1-70b"),
             ("Qwen/Qwen3-30B-A3B-Thinking-2507", "qwen3-30b-a3b"),
@@ -157,9 +159,9 @@ mod tests {
             ("Qwen/Qwen2-7B", "qwen2.5-7b"),
             ("openai/gpt-oss-120b", "gpt-oss-120b"),
         ] {
-            assert_eq!(model(name).map(|m| m.id.as_str()), Some(id), "{name}");
+            assert_eq!(model(c, name).map(|m| m.id.as_str()), Some(id), "{name}");
         }
-        assert!(model("codellama/CodeLlama-34b-Instruct-hf").is_none());
+        assert!(model(c, "codellama/CodeLlama-34b-Instruct-hf").is_none());
         for (name, id) in [
             ("h100_sxm", "h100-sxm"),
             ("H100", "h100-sxm"),
@@ -168,9 +170,9 @@ mod tests {
             ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm"),
             ("L40S", "l40s"),
         ] {
-            assert_eq!(gpu(name).map(|g| g.id.as_str()), Some(id), "{name}");
+            assert_eq!(gpu(c, name).map(|g| g.id.as_str()), Some(id), "{name}");
         }
-        assert!(gpu("TPU v5").is_none());
+        assert!(gpu(c, "TPU v5").is_none());
         let fp8 = |model: &str| checkpoint_dtype(model, "fp8").map(|d| d.1);
         assert_eq!(fp8("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8"), Some(WeightDtype::Fp8Block));
         assert_eq!(fp8("meta-llama/Llama-3.1-405B-Instruct-FP8"), Some(WeightDtype::Fp8));

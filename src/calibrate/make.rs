@@ -11,8 +11,8 @@ use super::score::{Group, errors};
 use super::trial::play;
 use super::validate::{Input, Kind, sync_unless_gpu};
 use super::{COLUMNS, machine};
-use crate::catalog::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
-use crate::latency::Fitted;
+use baseload_core::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+use baseload_core::latency::Fitted;
 use std::sync::Arc;
 
 /// What a profile is to be called and what of it the files do not say.
@@ -52,7 +52,7 @@ fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
     for (names, value) in [(&r.with, true), (&r.without, false)] {
         for name in names {
             let at = COLUMNS.iter().position(|c| c == name).ok_or_else(|| {
-                crate::catalog::unknown("coefficient", name, COLUMNS.into_iter(), "baseload calibrate --help")
+                baseload_core::catalog::unknown("coefficient", name, COLUMNS.into_iter(), "baseload calibrate --help")
             })?;
             wanted[at] = value;
         }
@@ -64,13 +64,13 @@ fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
 ///
 /// # Errors
 /// A file that does not read; files that do not belong together; data that cannot tell a coefficient.
-pub fn calibrate(kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, String> {
+pub fn calibrate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, String> {
     let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
     match kind {
         Kind::EngineSteps => {
             let runs =
                 inputs.into_iter().map(|i| engine_steps::read(i.text, &i.name)).collect::<Result<Vec<_>, _>>()?;
-            steps_profile(&runs, names, recipe)
+            steps_profile(catalog, &runs, names, recipe)
         }
         Kind::VllmBenchServe | Kind::VllmRequests | Kind::LlmServingSim => {
             let read = |i: Input| match kind {
@@ -79,7 +79,7 @@ pub fn calibrate(kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit,
                 _ => llmservingsim::read(i.text, &i.name, i.beside.as_deref()),
             };
             let runs = inputs.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-            requests_profile(kind, &runs, names, recipe)
+            requests_profile(catalog, kind, &runs, names, recipe)
         }
         // Kernel tables (layout of data/kernels) become numbers of the catalogue in `latency`, not coefficients of a
         // fitted step; where they are to be fitted from here too, their arm stands beside these.
@@ -121,7 +121,7 @@ fn held_back(part: &str, group: &Group) -> Vec<HeldBack> {
     errors(group.pairs.iter()).into_iter().map(row).collect()
 }
 
-fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+fn steps_profile(catalog: &Catalog, runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
     let wanted = wanted(FROM_STEPS, r)?;
     let model = same(runs, "model", |x| x.model.as_str())?;
     let dtype = same(runs, "type", |x| x.dtype.as_str())?;
@@ -161,7 +161,7 @@ fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<F
     }
     engine.version = version.to_owned();
     let source = format!("non-negative least squares on {} steps of {} runs", steps(runs), runs.len());
-    let profile = profile(r, source, model, dtype, engine, step, None, data, errors);
+    let profile = profile(catalog, r, source, model, dtype, engine, step, None, data, errors);
     Ok(Fit { profile, notes })
 }
 
@@ -169,7 +169,13 @@ fn steps(runs: &[EngineRun]) -> usize {
     runs.iter().map(|x| x.steps.len()).sum()
 }
 
-fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+fn requests_profile(
+    catalog: &Catalog,
+    kind: Kind,
+    runs: &[RequestRun],
+    files: Vec<String>,
+    r: &Recipe,
+) -> Result<Fit, String> {
     let wanted = wanted(FROM_REQUESTS, r)?;
     let model = match &r.model {
         Some(name) => name.as_str(),
@@ -180,7 +186,7 @@ fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Rec
     }
     let data = data(kind, files, runs.iter().map(|x| x.hash.clone()).collect())?;
     let settings = |run: &RequestRun| run.engine.overlaid(&r.engine);
-    let seen = |run, first| Observed { run, config: config(&settings(run), sync_unless_gpu(&r.gpu)), first };
+    let seen = |run, first| Observed { run, config: config(&settings(run), sync_unless_gpu(catalog, &r.gpu)), first };
     let whole: Vec<Observed<'_>> = runs.iter().map(|run| seen(run, run.requests.len())).collect();
     let fit = from_requests(&whole, &wanted)?;
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
@@ -215,11 +221,12 @@ fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Rec
     let source = format!("non-negative least squares through the simulator on {n} requests of {} runs", runs.len());
     let dtype = r.dtype.clone().unwrap_or_else(|| "bfloat16".into());
     let (engine, frontend) = (settings(&runs[0]), Some(fit.frontend));
-    Ok(Fit { profile: profile(r, source, model, &dtype, engine, fit.step, frontend, data, errors), notes })
+    Ok(Fit { profile: profile(catalog, r, source, model, &dtype, engine, fit.step, frontend, data, errors), notes })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a profile, each named where it is made")]
 fn profile(
+    catalog: &Catalog,
     r: &Recipe,
     source: String,
     model: &str,
@@ -235,8 +242,8 @@ fn profile(
         name: r.name.clone(),
         date: r.date.clone(),
         source,
-        gpu: machine::gpu(&r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone()),
-        model: machine::model(model).map_or_else(|| model.to_owned(), |m| m.id.clone()),
+        gpu: machine::gpu(catalog, &r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone()),
+        model: machine::model(catalog, model).map_or_else(|| model.to_owned(), |m| m.id.clone()),
         dtype: r.dtype.clone().unwrap_or_else(|| dtype.to_owned()),
         tensor_parallel: r.tensor_parallel.unwrap_or(1),
         engine,

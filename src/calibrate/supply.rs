@@ -3,12 +3,12 @@
 //! Must keep true: a supply speaks only for its own GPU and number format; a row that it cannot speak for is refused
 //! by a reason, never predicted by the catalogue instead.
 use super::machine::StepOptions;
-use crate::catalog::{Gpu, Model, StepTimeFile};
 #[cfg(feature = "frames")]
 use crate::frames::KernelTimes;
-use crate::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
-use crate::memory::KvDtype;
-use crate::types::StepTime;
+use baseload_core::catalog::{Catalog, Gpu, Model, StepTimeFile};
+use baseload_core::latency::{Analytic, AnalyticOptions, Curves, GraphSizes, KernelTables, Table, WeightDtype};
+use baseload_core::memory::KvDtype;
+use baseload_core::types::StepTime;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -52,19 +52,19 @@ impl Kernels {
     ///
     /// # Errors
     /// What `choose_kernels` refuses.
-    pub fn tables(&self, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
+    pub fn tables(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
         let mut made = self.made.lock().map_err(|_| "a thread broke off while it made kernel tables".to_owned())?;
         let key = (gpu.id.clone(), weights.name(), kv.name());
-        made.entry(key).or_insert_with(|| self.make(gpu, weights, kv)).clone()
+        made.entry(key).or_insert_with(|| self.make(catalog, gpu, weights, kv)).clone()
     }
 
     #[cfg(feature = "frames")]
-    fn make(&self, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
-        super::kernels::choose_kernels(&self.times, gpu, weights, kv).map(|c| Arc::new(c.tables))
+    fn make(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
+        super::kernels::choose_kernels(catalog, &self.times, gpu, weights, kv).map(|c| Arc::new(c.tables))
     }
 
     #[cfg(not(feature = "frames"))]
-    fn make(&self, _gpu: &Gpu, _weights: WeightDtype, _kv: KvDtype) -> Made {
+    fn make(&self, _catalog: &Catalog, _gpu: &Gpu, _weights: WeightDtype, _kv: KvDtype) -> Made {
         Err("this build cannot read Parquet: build with the feature `frames`".to_owned())
     }
 }
@@ -85,6 +85,7 @@ impl Supply {
     /// Options that make no sense for this model or GPU; a supply that says nothing of this GPU, format or shape.
     pub fn step_time(
         &self,
+        catalog: &Catalog,
         model: &Model,
         gpu: &Gpu,
         tensor_parallel: u32,
@@ -102,7 +103,7 @@ impl Supply {
             graph_sizes,
             ..AnalyticOptions::default()
         };
-        self.priced(model, gpu, tensor_parallel, analytic, KvDtype::Bf16)
+        self.priced(catalog, model, gpu, tensor_parallel, analytic, KvDtype::Bf16)
     }
 
     /// The same for options of the analytic model; `kv` is the format of the KV cache.
@@ -111,23 +112,24 @@ impl Supply {
     /// As [`Supply::step_time`].
     pub fn priced(
         &self,
+        catalog: &Catalog,
         model: &Model,
         gpu: &Gpu,
         tensor_parallel: u32,
         mut options: AnalyticOptions,
         kv: KvDtype,
     ) -> Result<Arc<dyn StepTime>, String> {
-        let text = |e: crate::latency::LatencyError| e.to_string();
+        let text = |e: baseload_core::latency::LatencyError| e.to_string();
         match self {
             Supply::Catalogue => {}
-            Supply::Rows(rows) => options.curves = Some(curves(&rows.0, &rows.1, gpu, options.weights)?.0),
+            Supply::Rows(rows) => options.curves = Some(curves(catalog, &rows.0, &rows.1, gpu, options.weights)?.0),
             Supply::Kernels(kernels) => {
-                let tables = kernels.tables(gpu, options.weights, kv)?;
-                let table = Table::new(model, gpu, tensor_parallel, &tables, &options).map_err(text)?;
+                let tables = kernels.tables(catalog, gpu, options.weights, kv)?;
+                let table = Table::new(catalog, model, gpu, tensor_parallel, &tables, &options).map_err(text)?;
                 return Ok(Arc::new(table));
             }
         }
-        Ok(Arc::new(Analytic::new(model, gpu, tensor_parallel, &options).map_err(text)?))
+        Ok(Arc::new(Analytic::new(catalog, model, gpu, tensor_parallel, &options).map_err(text)?))
     }
 }
 
@@ -136,13 +138,14 @@ impl Supply {
 /// # Errors
 /// A file of another GPU or without the number format; a number that makes no sense.
 pub fn curves(
+    catalog: &Catalog,
     name: &str,
     file: &StepTimeFile,
     gpu: &Gpu,
     weights: WeightDtype,
 ) -> Result<(Curves, Option<String>), String> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
-    let fits = |r: &crate::catalog::StepTimeRow| r.speaks_for(&gpu.id);
+    let fits = |r: &baseload_core::catalog::StepTimeRow| r.speaks_for(&gpu.id);
     if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
         return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
     }
@@ -158,7 +161,7 @@ pub fn curves(
         ));
     }
     let (curves, borrowed) =
-        Curves::under(gpu, weights, &file.step_time).map_err(|e| format!("profile {name}: {e}"))?;
+        Curves::under(catalog, gpu, weights, &file.step_time).map_err(|e| format!("profile {name}: {e}"))?;
     let note = borrowed.first().map(|(_, from)| {
         let names: Vec<&str> = borrowed.iter().map(|b| b.0).collect();
         format!("profile {name} says nothing of {}: taken from the catalogue's row of {from}", names.join(", "))
@@ -170,8 +173,8 @@ pub fn curves(
 mod tests {
     use super::super::machine;
     use super::*;
-    use crate::catalog::{Catalog, StepTimeRow};
-    use crate::types::BatchShape;
+    use baseload_core::catalog::StepTimeRow;
+    use baseload_core::types::BatchShape;
 
     const OPTIONS: StepOptions = StepOptions {
         weights: machine::BF16,
@@ -194,7 +197,7 @@ mod tests {
         let (m, g) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
         let step = |s: &Supply| {
             let shape = BatchShape { prefill: &[], decode_rows: 8, decode_ctx_sum: 8_000 };
-            s.step_time(m, g, 1, &OPTIONS).map(|s| s.batch(&shape).as_secs_f64())
+            s.step_time(c, m, g, 1, &OPTIONS).map(|s| s.batch(&shape).as_secs_f64())
         };
         let plain = step(&Supply::Catalogue).unwrap();
         let slow = step(&rows("h100-sxm", "bf16")).unwrap();

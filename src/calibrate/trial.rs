@@ -2,11 +2,11 @@
 //!
 //! Must keep true: it goes through `sim::simulate`, like every other run; a prediction knows no more of the run than
 //! its requests, how they were sent, and the engine's settings.
-use crate::engine::{Engine, EngineMode, VllmConfig};
-use crate::gateway::{BackendFacts, Resilience, Routing};
-use crate::latency::Features;
-use crate::sim::{PoolSpec, SimStats, WorldSpec, simulate};
-use crate::types::{
+use baseload_core::engine::{Engine, EngineMode, VllmConfig};
+use baseload_core::gateway::{BackendFacts, Resilience, Routing};
+use baseload_core::latency::Features;
+use baseload_core::sim::{PoolSpec, SimStats, WorldSpec, simulate};
+use baseload_core::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
     RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
 };
@@ -356,7 +356,7 @@ impl StepTime for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::Constant;
+    use baseload_core::latency::Constant;
 
     fn trial(sending: Loop) -> Trial {
         let sent = |ms: u64| Sent { at: SimTime::from_millis(ms), prompt: 10, output: 3, content: None };

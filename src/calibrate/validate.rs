@@ -11,10 +11,10 @@ use super::score::{Group, Scores};
 use super::setup::Setup;
 use super::supply::{Supply, curves};
 use super::trial::Lags;
-use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
-use crate::engine::VllmConfig;
-use crate::latency::Fitted;
-use crate::types::StepTime;
+use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::Fitted;
+use baseload_core::types::StepTime;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -108,29 +108,29 @@ pub struct Options {
 /// # Errors
 /// A file that does not read; no profile or machine for it; a profile for something else; rows that the profile was
 /// fitted on.
-pub fn validate(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
-    let mut scores = predicted(kind, inputs, o)?;
+pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    let mut scores = predicted(catalog, kind, inputs, o)?;
     scores.kind = kind.name();
     if scores.groups.is_empty() && scores.apart.is_empty() {
         return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
     }
-    scores.notes.extend(borrowed(&o.supply));
+    scores.notes.extend(borrowed(catalog, &o.supply));
     Ok(scores)
 }
 
 /// What rows do not say, for each number format that they have.
-fn borrowed(supply: &Supply) -> Vec<String> {
+fn borrowed(catalog: &Catalog, supply: &Supply) -> Vec<String> {
     let Supply::Rows(rows) = supply else { return Vec::new() };
-    let of = |row: &crate::catalog::StepTimeRow| {
-        let gpu = machine::gpu(&row.gpu)?;
-        curves(&rows.0, &rows.1, gpu, crate::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+    let of = |row: &baseload_core::catalog::StepTimeRow| {
+        let gpu = machine::gpu(catalog, &row.gpu)?;
+        curves(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
     };
     let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
     notes.dedup();
     notes
 }
 
-fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+fn predicted(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
     if o.split.is_some() && kind != Kind::Inferencex {
         return Err(format!(
             "--folds and --leave-out fit on rows of inferencex; files of {} are scored whole: leave them out",
@@ -143,31 +143,35 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
     Ok(match kind {
         Kind::EngineSteps => engine_step_scores(inputs, o)?,
         Kind::Fleet => fleet_scores(inputs, o)?,
-        Kind::Routing => routing_scores(inputs, o)?,
+        Kind::Routing => routing_scores(catalog, inputs, o)?,
         Kind::Api => return Err("calls of APIs have quantiles and no errors: api_scores scores them".into()),
-        Kind::VllmBenchServe => request_scores(kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
+        Kind::VllmBenchServe => request_scores(catalog, kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
-            request_scores(kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?
+            request_scores(catalog, kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?
         }
         Kind::LlmServingSim => {
-            request_scores(kind, inputs, o, |i| llmservingsim::read(i.text, &i.name, i.beside.as_deref()))?
+            request_scores(catalog, kind, inputs, o, |i| llmservingsim::read(i.text, &i.name, i.beside.as_deref()))?
         }
         Kind::Inferencex => {
-            let points = all(inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
+            let points = all(catalog, inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
             match &o.split {
-                Some(split) => cross_validate(&points, &o.also, split)?,
-                None => inferencex::score(&points, &o.supply),
+                Some(split) => cross_validate(catalog, &points, &o.also, split)?,
+                None => inferencex::score(catalog, &points, &o.supply),
             }
         }
-        Kind::MlEnergy => {
-            ml_energy::score(&all(inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?, &o.supply)
-        }
+        Kind::MlEnergy => ml_energy::score(
+            catalog,
+            &all(catalog, inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &o.supply,
+        ),
         Kind::StaticBatch => static_batch::score(
-            &all(inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            catalog,
+            &all(catalog, inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
             &o.supply,
         ),
         Kind::VllmStages => vllm_stages::score(
-            &all(inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            catalog,
+            &all(catalog, inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
             &o.supply,
         ),
     })
@@ -175,6 +179,7 @@ fn predicted(kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, Stri
 
 /// All rows of all files of a kind that only the analytic step time predicts.
 fn all<T>(
+    catalog: &Catalog,
     inputs: Vec<Input>,
     o: &Options,
     read: impl Fn(Input) -> Result<Vec<T>, String>,
@@ -184,7 +189,8 @@ fn all<T>(
     for input in inputs {
         let name = input.name.clone();
         let read = read(input)?;
-        let own = |r: &&T| o.analytic.as_ref().is_some_and(|a| machine::gpu(facts(r).1).is_none_or(|g| g.id != *a));
+        let own =
+            |r: &&T| o.analytic.as_ref().is_some_and(|a| machine::gpu(catalog, facts(r).1).is_none_or(|g| g.id != *a));
         if let (Some(gpu), Some(other)) = (&o.analytic, read.iter().find(own)) {
             return Err(format!(
                 "profile {gpu} is of that GPU; {name} has rows of {}: leave --profile out",
@@ -287,7 +293,7 @@ fn fleet_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
     Ok(scores)
 }
 
-fn routing_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+fn routing_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
     if let Some(p) = &o.profile {
         return Err(format!(
             "profile {} is of {}; a set-up says its model and GPU, whose analytic step time predicts: leave --profile out",
@@ -305,13 +311,14 @@ fn routing_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
             Some(text) => Setup::parse(text, "the set-up", &set)?,
             None => Setup::published(&measured.setup, &input.name, &set)?,
         };
-        routing::score(&measured, &setup, &o.engine, &o.supply, &mut scores)?;
+        routing::score(catalog, &measured, &setup, &o.engine, &o.supply, &mut scores)?;
     }
     Ok(scores)
 }
 
 /// The engine and the step time of a run of requests.
 pub(super) fn served_by(
+    catalog: &Catalog,
     kind: Kind,
     run: &RequestRun,
     o: &Options,
@@ -319,10 +326,11 @@ pub(super) fn served_by(
     let settings = run.engine.overlaid(&o.engine);
     let named = |p: &Profile| {
         let same = |a: &str, b: &str| {
-            a == b || matches!((machine::model(a), machine::model(b)), (Some(x), Some(y)) if x.id == y.id)
+            a == b
+                || matches!((machine::model(catalog, a), machine::model(catalog, b)), (Some(x), Some(y)) if x.id == y.id)
         };
         let model = o.model.as_deref().unwrap_or(&run.model);
-        let machine = o.gpu.as_deref().map(|g| machine::gpu(g).map_or(g, |x| x.id.as_str()));
+        let machine = o.gpu.as_deref().map(|g| machine::gpu(catalog, g).map_or(g, |x| x.id.as_str()));
         (model.is_empty() || same(&p.model, model)) && machine.is_none_or(|g| g == p.gpu)
     };
     let profile = match &o.profile {
@@ -336,14 +344,14 @@ pub(super) fn served_by(
         None if o.analytic.is_none()
             && o.supply.what().is_none()
             && !run.model.is_empty()
-            && machine::model(&run.model).is_none() =>
+            && machine::model(catalog, &run.model).is_none() =>
         {
             Profile::embedded().iter().find(|p| named(p))
         }
         None => None,
     };
     if let Some(p) = profile {
-        let config = config(&p.engine.overlaid(&settings), sync_unless_gpu(&p.gpu));
+        let config = config(&p.engine.overlaid(&settings), sync_unless_gpu(catalog, &p.gpu));
         let step_time = Arc::new(Fitted::new(&p.step, 1.0));
         return Ok((config, lags(&p.frontend.unwrap_or_default()), step_time, format!("profile {}", p.name)));
     }
@@ -351,18 +359,18 @@ pub(super) fn served_by(
     if name.is_empty() {
         return Err(format!("{}: the file does not say its model: give --model, or --profile", run.name));
     }
-    let model = machine::model(name).ok_or_else(|| {
+    let model = machine::model(catalog, name).ok_or_else(|| {
         format!(
             "{}: model {name} is not in the catalogue and no profile is of it: give --model, or --profile",
             run.name
         )
     })?;
     let said = o.analytic.as_deref().or(o.gpu.as_deref()).unwrap_or(&run.name);
-    let gpu = machine::gpu(said).ok_or_else(|| {
+    let gpu = machine::gpu(catalog, said).ok_or_else(|| {
         format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
     })?;
     let tp = run.tensor_parallel.unwrap_or(1);
-    let config = config(&settings, machine::engine_for(model, gpu, tp, machine::BF16, 0.92)?);
+    let config = config(&settings, machine::engine_for(catalog, model, gpu, tp, machine::BF16, 0.92)?);
     let options = StepOptions {
         weights: machine::BF16,
         expert_parallel: false,
@@ -371,8 +379,8 @@ pub(super) fn served_by(
         max_num_batched_tokens: config.max_num_batched_tokens,
         graphs: true,
     };
-    let step_time = o.supply.step_time(model, gpu, tp, &options).map_err(|e| format!("{}: {e}", run.name))?;
-    let frontend = Catalog::embedded().frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
+    let step_time = o.supply.step_time(catalog, model, gpu, tp, &options).map_err(|e| format!("{}: {e}", run.name))?;
+    let frontend = catalog.frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
     let ms = (frontend.arrival_s + frontend.token_s) * 1e3;
     let by = o.supply.what().unwrap_or_else(|| "analytic".to_owned());
     let by = format!("{by}, {} on {tp} x {}, {ms:.1} ms before the engine", model.id, gpu.id);
@@ -381,15 +389,16 @@ pub(super) fn served_by(
 
 /// vLLM's defaults; a machine that is no GPU of the catalogue schedules synchronously, the only mode there is on CPUs,
 /// with the CPU's token budget.
-pub(super) fn sync_unless_gpu(gpu: &str) -> VllmConfig {
+pub(super) fn sync_unless_gpu(catalog: &Catalog, gpu: &str) -> VllmConfig {
     let base = VllmConfig { num_blocks: 1 << 20, max_model_len: 1 << 20, ..VllmConfig::default() };
-    match machine::gpu(gpu) {
+    match machine::gpu(catalog, gpu) {
         Some(_) => base,
         None => VllmConfig { async_scheduling: false, max_num_batched_tokens: 2_048, ..base },
     }
 }
 
 fn request_scores(
+    catalog: &Catalog,
     kind: Kind,
     inputs: Vec<Input>,
     o: &Options,
@@ -401,7 +410,7 @@ fn request_scores(
         if let Some(p) = &o.profile {
             unseen(p, &run.hash, &run.name, o.seen)?;
         }
-        let (config, lags, step_time, by) = served_by(kind, run, o)?;
+        let (config, lags, step_time, by) = served_by(catalog, kind, run, o)?;
         scores.groups.push(run.score(config, lags, step_time)?);
         scores.notes.push(format!("{}: {by}", run.name));
     }

@@ -4,6 +4,7 @@ use super::sheet::Sheet;
 use super::{Exit, calibrate_api, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
 use crate::experiment::write_whole;
+use baseload_core::catalog::Catalog;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::path::PathBuf;
@@ -150,7 +151,8 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
         with: args.with.clone(),
         without: args.without.clone(),
     };
-    let Fit { profile, notes } = calibrate::calibrate(kind, measured::open(&args.files)?, &recipe)?;
+    let Fit { profile, notes } =
+        calibrate::calibrate(Catalog::embedded(), kind, measured::open(&args.files)?, &recipe)?;
     let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
     write_whole(&args.out, &text)?;
 
@@ -183,7 +185,7 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
 
 /// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
 fn frontend(args: &StepArgs) -> Result<(), Exit> {
-    let fit = calibrate::fit_frontend(measured::open(&args.files)?, &Clock::start().today())?;
+    let fit = calibrate::fit_frontend(Catalog::embedded(), measured::open(&args.files)?, &Clock::start().today())?;
     let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
     for (name, e) in &fit.held_out {
         let percent = |v: f64| format!("{:.1} %", v * 100.0);

@@ -1,5 +1,5 @@
 //! `--engine KEY=VALUE`: settings of a measured engine that its files do not say, under vLLM's names.
-use crate::catalog::MeasuredEngine;
+use baseload_core::catalog::MeasuredEngine;
 
 const KEYS: [&str; 7] = [
     "max_num_seqs",
@@ -32,7 +32,7 @@ pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, String> {
             "async_scheduling" => engine.async_scheduling = on()?,
             _ => {
                 let known = KEYS.into_iter();
-                return Err(crate::catalog::unknown("engine setting", key, known, "baseload validate --help"));
+                return Err(baseload_core::catalog::unknown("engine setting", key, known, "baseload validate --help"));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit
@@ -115,7 +115,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.concurrency == Some(0) {
         return Err("--concurrency 0: it must be at least 1".to_owned().into());
     }
-    let plan = memory::plan(model, gpu, &options).map_err(refusal)?;
+    let plan = memory::plan(catalog, model, gpu, &options).map_err(refusal)?;
     let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency };
     match args.format {
         Format::Json => printer::json(&document(&account))?,
@@ -211,7 +211,7 @@ fn check(format: Format) -> Result<(), Exit> {
             max_model_len: row.max_model_len,
             ..PlanOptions::default()
         };
-        let plan = memory::plan(model, gpu, &options).map_err(|e| e.to_string())?;
+        let plan = memory::plan(catalog, model, gpu, &options).map_err(|e| e.to_string())?;
         let planned = plan.num_blocks * u64::from(plan.block_size);
         let off = planned as f64 / row.kv_tokens as f64 - 1.0;
         let guess = if row.utilization_known { "" } else { "?" };

@@ -4,9 +4,9 @@ use super::{Exit, Format, engine_settings, figures, measured, printer, validate_
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
-use crate::catalog::{Catalog, Profile, StepTimeFile};
 use crate::experiment::write_whole;
 use crate::{frames, report};
+use baseload_core::catalog::{Catalog, Profile, StepTimeFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,7 +79,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return validate_api::run(&calls(args)?);
     }
     let targets = args.require.as_deref().map(targets).transpose()?;
-    let analytic = args.profile.clone().filter(|name| Catalog::embedded().gpu(name).is_ok());
+    let catalog = Catalog::embedded();
+    let analytic = args.profile.clone().filter(|name| catalog.gpu(name).is_ok());
     let (mut named, mut supply) = (None, Supply::Catalogue);
     if !args.kernels.is_empty() {
         supply = Supply::Kernels(Arc::new(Kernels::new(frames::read_kernels(&args.kernels)?)));
@@ -103,7 +104,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         gpu: args.gpu.clone(),
         engine: engine_settings::parse(&args.engine)?,
     };
-    let scores = calibrate::validate(args.kind, inputs(args)?, &options)?;
+    let scores = calibrate::validate(catalog, args.kind, inputs(args)?, &options)?;
     if let Some(path) = &args.html {
         let page = report::validation_page(&scores);
         write_whole(path, &page)?;

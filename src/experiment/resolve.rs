@@ -6,22 +6,22 @@ use super::file::{
 use super::gate::{self, Tolerance};
 use super::oracle::{EngineLimits, Oracle};
 use super::origin::FileError;
-use crate::api::{
+use crate::calibrate;
+use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
 };
-use crate::calibrate;
-use crate::catalog::{
+use baseload_core::catalog::{
     ApiLatency, ApiPrice, ApiProfile, Catalog, Gpu, Model, PriceFile, Profile, PromptCacheRow, StepTimeFile, Tier,
     age_days, unknown,
 };
-use crate::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
-use crate::fleet::FailureModel;
-use crate::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
-use crate::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
-use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
-use crate::sim::{PoolSpec, WorldSpec};
-use crate::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
+use baseload_core::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
+use baseload_core::fleet::FailureModel;
+use baseload_core::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
+use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table};
+use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
+use baseload_core::sim::{PoolSpec, WorldSpec};
+use baseload_core::types::{Capability, ClassSpec, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -176,6 +176,8 @@ pub struct Experiment {
     pub warnings: Vec<String>,
     /// Facts used that have a date: what and when.
     pub dated_facts: Vec<(String, String)>,
+    /// The facts that it was resolved against.
+    pub catalog: Catalog,
     /// The price file, if one was given.
     pub(super) price_file: Option<KernelInput>,
     failures: Option<FailureModel>,
@@ -195,11 +197,10 @@ pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileErro
 /// As [`resolve`].
 pub fn resolve_with(file: ExperimentFile, path: &Path, own: Option<&OwnPrices>) -> Result<Experiment, FileError> {
     let embedded = Catalog::embedded();
-    let laid_over = own.map(|o| embedded.with_prices(&o.rows));
-    let prices = laid_over.as_ref().unwrap_or(embedded);
-    let resolver = Resolver { file: &file, path, prices, warnings: Vec::new(), dated: Vec::new() };
+    let catalog = own.map_or_else(|| embedded.clone(), |o| embedded.with_prices(&o.rows));
+    let resolver = Resolver { file: &file, path, catalog: &catalog, warnings: Vec::new(), dated: Vec::new() };
     let resolved = resolver.all().map_err(|e| file.origin.fault(&e))?;
-    Ok(Experiment { price_file: own.map(|o| o.file.clone()), ..resolved })
+    Ok(Experiment { price_file: own.map(|o| o.file.clone()), catalog, ..resolved })
 }
 
 /// The profile run that sizes the memory of a static batcher, which has neither limit.
@@ -226,7 +227,7 @@ struct Resolver<'a> {
     file: &'a ExperimentFile,
     path: &'a Path,
     /// The catalogue, with prices of the user's own where there are.
-    prices: &'a Catalog,
+    catalog: &'a Catalog,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }
@@ -309,9 +310,8 @@ impl Resolver<'_> {
             .map(|(n, p)| self.policy(n, p, &pools, &endpoints, &known))
             .collect::<Result<Vec<_>, _>>()?;
         let e = &f.economics;
-        let catalog = Catalog::embedded();
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
-            let row = catalog.ops(key).map_err(|e| e.to_string())?;
+            let row = self.catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
                 let typical = super::summary::thousands(row.typical as u64);
                 self.warnings.push(format!("{key}: US$ {typical} a year is an assumption: {}", why(&row.source)));
@@ -350,6 +350,7 @@ impl Resolver<'_> {
             dated_facts: self.dated,
             file: echoed(f, &pools, date),
             price_file: None,
+            catalog: Catalog::default(),
             pools,
             endpoints,
             policies,

@@ -6,7 +6,9 @@ use baseload::api::{CacheKind, CacheRule, PromptCache};
 use baseload::experiment::open_trace;
 use baseload::gateway::{BlockRule, Blocks, Tree};
 use baseload::kv::{BlockPool, KvPool, SpanPool, Tokens};
-use baseload::trace::{BLOCK_TOKENS, Figures, GenerateSpec, Generator, Held, SourceOptions, TraceStats, collect, prepare};
+use baseload::trace::{
+    BLOCK_TOKENS, Figures, GenerateSpec, Generator, Held, SourceOptions, TraceStats, collect, prepare,
+};
 use baseload::types::{Clock, Content, Entries, Entry, SimTime, served_prefix};
 use std::path::Path;
 
@@ -83,12 +85,8 @@ fn every_cache_says_the_same(name: &str, entries: &[Entry]) {
             assert_eq!(Figures::of(&mut held()).expect("a trace").hit_ratio, named, "{name}: trace compare");
         }
     }
-    let rule = CacheRule {
-        min_tokens: 32,
-        kind: CacheKind::Steps(8),
-        ttl: SimTime::from_secs(1),
-        priced_writes: false,
-    };
+    let rule =
+        CacheRule { min_tokens: 32, kind: CacheKind::Steps(8), ttl: SimTime::from_secs(1), priced_writes: false };
     let read: Vec<u32> = shared.iter().map(|s| rule.hit(*s)).collect();
     assert_eq!(provider(&prompts, rule), read, "{name}: a provider's prompt cache");
     for ((prompt, entry), shared) in prompts.iter().zip(entries).zip(&shared) {
@@ -129,6 +127,10 @@ fn two_prompts_that_leave_a_third_ones_text_in_one_block_hit_nothing() {
         let summary: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
         let policy = &summary["policies"][0];
-        assert_eq!((policy["completed"].as_u64(), policy["cached_prompt_share"].as_f64()), (Some(2), Some(0.0)), "{pool}");
+        assert_eq!(
+            (policy["completed"].as_u64(), policy["cached_prompt_share"].as_f64()),
+            (Some(2), Some(0.0)),
+            "{pool}"
+        );
     }
 }

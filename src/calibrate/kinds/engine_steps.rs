@@ -7,10 +7,10 @@
 use super::super::hash::Hasher;
 use super::super::score::{Group, quantile};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
-use crate::catalog::{MeasuredEngine, StepCoefficients};
-use crate::engine::VllmConfig;
-use crate::latency::{Features, Fitted};
-use crate::types::{Content, ContentId, Run, SimTime};
+use baseload_core::catalog::{MeasuredEngine, StepCoefficients};
+use baseload_core::engine::VllmConfig;
+use baseload_core::latency::{Features, Fitted};
+use baseload_core::types::{Content, ContentId, Run, SimTime};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::BufRead;

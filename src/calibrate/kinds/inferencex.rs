@@ -17,10 +17,10 @@ use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::Catalog;
-use crate::engine::VllmConfig;
-use crate::random::{self, dist};
-use crate::types::SimTime;
+use baseload_core::catalog::Catalog;
+use baseload_core::engine::VllmConfig;
+use baseload_core::random::{self, dist};
+use baseload_core::types::SimTime;
 use std::io::BufRead;
 
 /// One measured point.
@@ -139,12 +139,12 @@ pub struct Predicted {
 ///
 /// # Errors
 /// A model, GPU or precision that is not known; the simulation's.
-pub fn predict(p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, String> {
-    let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
-    let gpu = machine::gpu(&p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
+pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, String> {
+    let model = machine::model(catalog, &p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
+    let gpu = machine::gpu(catalog, &p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
     let weights = machine::checkpoint_dtype(&p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
-    let trial = trial(p, machine::engine_for(model, gpu, p.tensor_parallel, weights, 0.9)?, lags);
+    let trial = trial(p, machine::engine_for(catalog, model, gpu, p.tensor_parallel, weights, 0.9)?, lags);
     let options = StepOptions {
         weights,
         expert_parallel: false,
@@ -153,7 +153,7 @@ pub fn predict(p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, Stri
         max_num_batched_tokens: trial.engine.max_num_batched_tokens,
         graphs: true,
     };
-    let step_time = supply.step_time(model, gpu, p.tensor_parallel, &options)?;
+    let step_time = supply.step_time(catalog, model, gpu, p.tensor_parallel, &options)?;
     let played = play(&trial, step_time)?;
     let kept = || played.timings.iter().zip(&trial.requests);
     let ttft: Vec<f64> = kept().map(|(t, _)| t.ttft_s()).collect();
@@ -177,16 +177,16 @@ pub fn apart(p: &Point, all: &[Point]) -> Option<&'static str> {
 }
 
 /// Scores the points.
-pub fn score(points: &[Point], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, points: &[Point], supply: &Supply) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
-    let frontend = Catalog::embedded().frontend("inferencex");
+    let frontend = catalog.frontend("inferencex");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for p in points {
         let apart = apart(p, points);
         if apart == Some(ANOTHER_ENGINE) {
             continue;
         }
-        match predict(p, lags, supply) {
+        match predict(catalog, p, lags, supply) {
             Err(why) => super::note(&mut notes, &why),
             Ok(predicted) => rows.push(Scored {
                 group: p.group(),
@@ -217,7 +217,7 @@ mod tests {
     fn saturated_rows_stand_apart_and_unknown_models_are_named() {
         let points = read(ROWS.as_bytes(), "i").unwrap();
         assert_eq!(points.len(), 4);
-        let s = score(&points, &Supply::Catalogue);
+        let s = score(Catalog::embedded(), &points, &Supply::Catalogue);
         assert_eq!((s.groups[0].n, s.apart[0].1), (1, "KV-saturated"));
         assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
         assert!(s.notes.iter().any(|n| n.contains("no/such is not in the catalogue")), "{:?}", s.notes);

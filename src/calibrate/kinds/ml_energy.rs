@@ -13,9 +13,10 @@ use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::engine::VllmConfig;
-use crate::random::{self, dist};
-use crate::types::{GapRun, SimTime};
+use baseload_core::catalog::Catalog;
+use baseload_core::engine::VllmConfig;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{GapRun, SimTime};
 use std::io::BufRead;
 
 /// One measured point.
@@ -106,15 +107,15 @@ fn median_gap(gaps: &[GapRun]) -> f64 {
     f64::NAN
 }
 
-fn predict(p: &Point, supply: &Supply) -> Result<(f64, f64), String> {
-    let model = machine::model(&p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
-    let gpu = machine::gpu(&p.gpu).ok_or_else(|| format!("{} is not in the catalogue", p.gpu))?;
+fn predict(catalog: &Catalog, p: &Point, supply: &Supply) -> Result<(f64, f64), String> {
+    let model = machine::model(catalog, &p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
+    let gpu = machine::gpu(catalog, &p.gpu).ok_or_else(|| format!("{} is not in the catalogue", p.gpu))?;
     let weights = machine::checkpoint_dtype(&p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
     let engine = VllmConfig {
         max_num_seqs: p.max_num_seqs,
         async_scheduling: false,
-        ..machine::engine_for(model, gpu, p.gpus, weights, 0.9)?
+        ..machine::engine_for(catalog, model, gpu, p.gpus, weights, 0.9)?
     };
     let options = StepOptions {
         weights,
@@ -134,15 +135,15 @@ fn predict(p: &Point, supply: &Supply) -> Result<(f64, f64), String> {
     };
     let requests = (0..ROUNDS * u64::from(p.batch).max(2)).map(sent).collect();
     let trial = Trial { requests, sending: Loop::Closed(p.batch), engine, lags: Lags::default() };
-    let played = play(&trial, supply.step_time(model, gpu, p.gpus, &options)?)?;
+    let played = play(&trial, supply.step_time(catalog, model, gpu, p.gpus, &options)?)?;
     Ok((median_gap(steady(&played.gaps)), machine::weights_s(model, gpu, p.gpus, weights)))
 }
 
 /// Scores the points.
-pub fn score(points: &[Point], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, points: &[Point], supply: &Supply) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for p in points {
-        match predict(p, supply) {
+        match predict(catalog, p, supply) {
             Err(why) => super::note(&mut notes, &why),
             Ok((itl, weights_s)) => rows.push(Scored {
                 group: format!("{} x{} {}", p.model, p.gpus, p.precision),
@@ -166,7 +167,7 @@ mod tests {
             Qwen/Qwen3-8B,lm-arena-chat,bfloat16,H100,1,1,1,1,8,7.9,40.2,8.5\n";
         let points = read(rows.as_bytes(), "m").unwrap();
         assert_eq!((points[0].batch, points[0].output), (8, 40));
-        let s = score(&points, &Supply::Catalogue);
+        let s = score(Catalog::embedded(), &points, &Supply::Catalogue);
         assert!(s.groups[0].pairs[0].predicted > 0.004 && s.groups[0].pairs[0].predicted < 0.02, "{s:?}");
         let e = read(rows.replace("8.5\n", "x\n").as_bytes(), "m").unwrap_err();
         assert_eq!(e, "m:2: itl_p50_ms is `x`; it must be a number above 0");

@@ -13,8 +13,8 @@ pub mod vllm_requests;
 pub mod vllm_stages;
 
 use super::machine;
-use crate::catalog::{FrontendRow, MeasuredEngine};
-use crate::engine::VllmConfig;
+use baseload_core::catalog::{FrontendRow, MeasuredEngine};
+use baseload_core::engine::VllmConfig;
 
 /// The settings of `engine` over those of `base`. Where `base` would schedule asynchronously, the version says whether
 /// that was the default.

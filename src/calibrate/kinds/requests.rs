@@ -4,9 +4,9 @@
 //! it are simulated, and quantiles over requests are compared.
 use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
-use crate::catalog::MeasuredEngine;
-use crate::engine::VllmConfig;
-use crate::types::StepTime;
+use baseload_core::catalog::MeasuredEngine;
+use baseload_core::engine::VllmConfig;
+use baseload_core::types::StepTime;
 use std::sync::Arc;
 
 /// A run, request by request.

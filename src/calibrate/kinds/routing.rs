@@ -13,7 +13,7 @@ use super::super::setup::Setup;
 use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Served};
-use crate::catalog::{Catalog, FrontendRow, MeasuredEngine};
+use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine};
 use std::io::BufRead;
 
 /// Two policies are told apart where one's p90 TTFT is at least so many times the other's.
@@ -120,15 +120,20 @@ impl Measured {
 }
 
 /// The pods and what lies before them, and a note that says so.
-fn fleet(setup: &Setup, engine: &MeasuredEngine, supply: &Supply) -> Result<(Vec<Served>, Lags, String), String> {
+fn fleet(
+    catalog: &Catalog,
+    setup: &Setup,
+    engine: &MeasuredEngine,
+    supply: &Supply,
+) -> Result<(Vec<Served>, Lags, String), String> {
     let f = &setup.fleet;
-    let model = machine::model(&f.model)
+    let model = machine::model(catalog, &f.model)
         .ok_or_else(|| format!("fleet.model `{}` is not in the catalogue; see `baseload catalog models`", f.model))?;
-    let gpu = machine::gpu(&f.gpu)
+    let gpu = machine::gpu(catalog, &f.gpu)
         .ok_or_else(|| format!("fleet.gpu `{}` is not in the catalogue; see `baseload catalog gpus`", f.gpu))?;
     let weights = machine::checkpoint_dtype(&model.hf_id, &f.weights)
         .ok_or_else(|| format!("fleet.weights `{}` is not known; it may be bf16, fp8, fp4 or int4", f.weights))?;
-    let base = machine::engine_for(model, gpu, f.gpus_per_pod, weights, 0.9)?;
+    let base = machine::engine_for(catalog, model, gpu, f.gpus_per_pod, weights, 0.9)?;
     let said = MeasuredEngine {
         version: f.vllm.clone(),
         num_gpu_blocks: f.kv_tokens_per_pod.map(|t| t / base.block_size + 1),
@@ -143,9 +148,9 @@ fn fleet(setup: &Setup, engine: &MeasuredEngine, supply: &Supply) -> Result<(Vec
         max_num_batched_tokens: config.max_num_batched_tokens,
         graphs: true,
     };
-    let step = supply.step_time(model, gpu, f.gpus_per_pod, &options)?;
+    let step = supply.step_time(catalog, model, gpu, f.gpus_per_pod, &options)?;
     let row = match &f.frontend {
-        Some(kind) => Some(Catalog::embedded().frontend(kind).ok_or_else(|| {
+        Some(kind) => Some(catalog.frontend(kind).ok_or_else(|| {
             format!("fleet.frontend `{kind}`: the catalogue has none of that kind; leave it out for none")
         })?),
         None => None,
@@ -171,6 +176,7 @@ fn fleet(setup: &Setup, engine: &MeasuredEngine, supply: &Supply) -> Result<(Vec
 /// # Errors
 /// A policy that the set-up has not, a model or GPU that the catalogue has not, the simulation's.
 pub fn score(
+    catalog: &Catalog,
     measured: &Measured,
     setup: &Setup,
     engine: &MeasuredEngine,
@@ -178,7 +184,7 @@ pub fn score(
     scores: &mut Scores,
 ) -> Result<(), String> {
     let of_setup = |e: String| format!("{}: {e}", measured.name);
-    let (replicas, lags, note) = fleet(setup, engine, supply).map_err(of_setup)?;
+    let (replicas, lags, note) = fleet(catalog, setup, engine, supply).map_err(of_setup)?;
     scores.notes.push(note);
     let rates = measured.rates();
     let policies = measured.policies();

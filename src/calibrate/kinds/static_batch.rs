@@ -14,8 +14,9 @@ use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::engine::VllmConfig;
-use crate::types::SimTime;
+use baseload_core::catalog::Catalog;
+use baseload_core::engine::VllmConfig;
+use baseload_core::types::SimTime;
 use std::io::BufRead;
 
 /// One measured batch.
@@ -109,9 +110,9 @@ fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
     })
 }
 
-fn predict(b: &MeasuredBatch, supply: &Supply) -> Result<(f64, f64, f64, f64), String> {
-    let model = machine::model(&b.model).ok_or_else(|| format!("{} is not in the catalogue", b.model))?;
-    let gpu = machine::gpu(&b.hardware).ok_or_else(|| format!("{} is not in the catalogue", b.hardware))?;
+fn predict(catalog: &Catalog, b: &MeasuredBatch, supply: &Supply) -> Result<(f64, f64, f64, f64), String> {
+    let model = machine::model(catalog, &b.model).ok_or_else(|| format!("{} is not in the catalogue", b.model))?;
+    let gpu = machine::gpu(catalog, &b.hardware).ok_or_else(|| format!("{} is not in the catalogue", b.hardware))?;
     let block_size = VllmConfig::default().block_size;
     let longest = b.prompt + b.output;
     let engine = VllmConfig {
@@ -133,7 +134,7 @@ fn predict(b: &MeasuredBatch, supply: &Supply) -> Result<(f64, f64, f64, f64), S
     };
     let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
     let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, engine, lags: Lags::default() };
-    let played = play(&trial, supply.step_time(model, gpu, b.tensor_parallel, &options)?)?;
+    let played = play(&trial, supply.step_time(catalog, model, gpu, b.tensor_parallel, &options)?)?;
     let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();
     let e2e = played.timings.iter().map(|t| t.e2e_s()).fold(0.0, f64::max);
     let ttft = mean(&ttft).unwrap_or(f64::NAN);
@@ -142,10 +143,10 @@ fn predict(b: &MeasuredBatch, supply: &Supply) -> Result<(f64, f64, f64, f64), S
 }
 
 /// Scores the batches.
-pub fn score(batches: &[MeasuredBatch], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, batches: &[MeasuredBatch], supply: &Supply) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for b in batches {
-        match predict(b, supply) {
+        match predict(catalog, b, supply) {
             Err(why) => super::note(&mut notes, &why),
             Ok((ttft, tpot, e2e, weights_s)) => {
                 let mut values = Vec::new();
@@ -177,7 +178,7 @@ mod tests {
         let s = read(splitwise.as_bytes(), "s").unwrap();
         assert_eq!((a[0].e2e_s, s[0].e2e_s, s[0].ttft_s), (1.5, 7.168, Some(0.196)));
         let wrong = MeasuredBatch { e2e_s: 0.1, ..a[0].clone() };
-        let scores = score(&[a, s, vec![wrong]].concat(), &Supply::Catalogue);
+        let scores = score(Catalog::embedded(), &[a, s, vec![wrong]].concat(), &Supply::Catalogue);
         assert_eq!((scores.groups.len(), scores.apart.len()), (2, 1), "{:?}", scores.notes);
         assert!(scores.groups.iter().flat_map(|g| &g.pairs).all(|p| p.predicted > 0.0 && p.predicted < 20.0));
         let e = read("model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err();

@@ -19,10 +19,10 @@ use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::Catalog;
-use crate::engine::VllmConfig;
-use crate::random::{self, dist};
-use crate::types::{Content, ContentId, Run, SimTime};
+use baseload_core::catalog::Catalog;
+use baseload_core::engine::VllmConfig;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{Content, ContentId, Run, SimTime};
 use std::io::BufRead;
 
 /// What is compared: our name, the column, and the quantile (none: the mean).
@@ -152,14 +152,14 @@ fn trial(s: &Stage, engine: VllmConfig, lags: Lags) -> (Trial, usize) {
     (Trial { requests, sending: Loop::Open, engine, lags }, before as usize)
 }
 
-fn predict(s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), String> {
-    let model = machine::model(&s.model).ok_or_else(|| format!("{} is not in the catalogue", s.model))?;
-    let gpu = machine::gpu("h100-sxm").ok_or("h100-sxm is not in the catalogue")?;
+fn predict(catalog: &Catalog, s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), String> {
+    let model = machine::model(catalog, &s.model).ok_or_else(|| format!("{} is not in the catalogue", s.model))?;
+    let gpu = machine::gpu(catalog, "h100-sxm").ok_or("h100-sxm is not in the catalogue")?;
     let engine = VllmConfig {
         max_num_seqs: s.max_num_seqs,
         max_num_batched_tokens: s.max_num_batched_tokens,
         max_model_len: s.max_model_len,
-        ..machine::engine_for(model, gpu, s.tensor_parallel, machine::BF16, 0.9)?
+        ..machine::engine_for(catalog, model, gpu, s.tensor_parallel, machine::BF16, 0.9)?
     };
     let options = StepOptions {
         weights: machine::BF16,
@@ -170,7 +170,7 @@ fn predict(s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), St
         graphs: true,
     };
     let (trial, before) = trial(s, engine, lags);
-    let played = play(&trial, supply.step_time(model, gpu, s.tensor_parallel, &options)?)?;
+    let played = play(&trial, supply.step_time(catalog, model, gpu, s.tensor_parallel, &options)?)?;
     let ttft: Vec<f64> = played.timings[before..].iter().map(|t| t.ttft_s()).collect();
     let e2e: Vec<f64> = played.timings[before..].iter().map(|t| t.e2e_s()).collect();
     let value = |(name, _, q): &(&str, &str, Option<f64>)| {
@@ -181,12 +181,12 @@ fn predict(s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), St
 }
 
 /// Scores the stages.
-pub fn score(stages: &[Stage], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, stages: &[Stage], supply: &Supply) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
-    let frontend = Catalog::embedded().frontend("vllm-stages");
+    let frontend = catalog.frontend("vllm-stages");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for s in stages {
-        match predict(s, lags, supply) {
+        match predict(catalog, s, lags, supply) {
             Err(why) => super::note(&mut notes, &why),
             Ok((predicted, weights_s)) => rows.push(Scored {
                 group: s.group.clone(),
@@ -225,7 +225,7 @@ mod tests {
         let (warm, before) = trial(&stages[1], VllmConfig::default(), Lags::default());
         assert_eq!((warm.requests.len(), before), (46, 6));
         assert!(trial(&stages[2], VllmConfig::default(), Lags::default()).0.requests[0].content.is_none());
-        assert_eq!(score(&stages, &Supply::Catalogue).groups[1].pairs.len(), METRICS.len());
+        assert_eq!(score(Catalog::embedded(), &stages, &Supply::Catalogue).groups[1].pairs.len(), METRICS.len());
         let e = read(format!("{}{}", head.replace("ttft_p90_ms", "p90"), row(0, sp)).as_bytes(), "s").unwrap_err();
         assert!(e.contains("column `ttft_p90_ms` is missing"), "{e}");
     }

@@ -4,7 +4,7 @@ use super::*;
 impl Resolver<'_> {
     pub(super) fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, String> {
         let key = |k: &str| format!("pool.{name}.{k}");
-        let catalog = Catalog::embedded();
+        let catalog = self.catalog;
         let model = catalog.model(&p.model).map_err(|e| format!("{}: {e}", key("model")))?;
         let gpu = catalog.gpu(&p.gpu).map_err(|e| format!("{}: {e}", key("gpu")))?;
         at_least_one(&key("tensor_parallel"), p.tensor_parallel)?;
@@ -69,7 +69,7 @@ impl Resolver<'_> {
             weights_dtype: p.weights_dtype,
             kv_dtype: p.kv_dtype,
         };
-        let mut plan = memory::plan(model, gpu, &options).map_err(|e| format!("pool.{name}: {e}"))?;
+        let mut plan = memory::plan(catalog, model, gpu, &options).map_err(|e| format!("pool.{name}: {e}"))?;
         if let Some(blocks) = p.num_blocks {
             if blocks < 2 {
                 return Err(format!("{} is {blocks}; one is the null block: at least 2", key("num_blocks")));
@@ -129,7 +129,7 @@ impl Resolver<'_> {
             graph_sizes,
             ..AnalyticOptions::default()
         };
-        let analytic = Analytic::new(model, gpu, p.tensor_parallel, &options)
+        let analytic = Analytic::new(catalog, model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let mut kernel_files = Vec::new();
@@ -138,13 +138,13 @@ impl Resolver<'_> {
                 return Err(format!("{}: profile is given too; a pool has one step time", key("kernels")));
             }
             (Some(named), None) => {
-                let (step_time, note) = step_time_of(named, folder, p, (model, gpu), options)
+                let (step_time, note) = step_time_of(catalog, named, folder, p, (model, gpu), options)
                     .map_err(|e| format!("{}: {e}", key("profile")))?;
                 self.warnings.extend(note.map(|n| format!("pool {name}: {n}")));
                 step_time
             }
             (None, Some(path)) => {
-                let (table, files) = table_of(&folder.join(path), p, (model, gpu), &options)
+                let (table, files) = table_of(catalog, &folder.join(path), p, (model, gpu), &options)
                     .map_err(|e| format!("{}: {e}", key("kernels")))?;
                 kernel_files = files;
                 Arc::new(table)
@@ -174,6 +174,7 @@ impl Resolver<'_> {
 
 /// The step time of the profile that a pool names, if it is of what the pool is; and a note of what it borrows.
 fn step_time_of(
+    catalog: &Catalog,
     named: &str,
     folder: &Path,
     p: &PoolSection,
@@ -185,9 +186,10 @@ fn step_time_of(
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             if StepTimeFile::is(&text) {
                 let rows = StepTimeFile::parse(&text, &path.display().to_string())?;
-                let (curves, note) = calibrate::curves(named, &rows, gpu, options.weights)?;
+                let (curves, note) = calibrate::curves(catalog, named, &rows, gpu, options.weights)?;
                 let options = AnalyticOptions { curves: Some(curves), ..options };
-                let step_time = Analytic::new(model, gpu, p.tensor_parallel, &options).map_err(|e| e.to_string())?;
+                let step_time =
+                    Analytic::new(catalog, model, gpu, p.tensor_parallel, &options).map_err(|e| e.to_string())?;
                 return Ok((Arc::new(step_time), note));
             }
             Profile::parse(&text, &path.display().to_string())?
@@ -204,14 +206,15 @@ fn step_time_of(
 /// The step time interpolated in the kernel tables at `path`, and the files that it rests on, named from there.
 #[cfg(feature = "frames")]
 fn table_of(
+    catalog: &Catalog,
     path: &Path,
     p: &PoolSection,
     (model, gpu): (&Model, &Gpu),
     options: &AnalyticOptions,
 ) -> Result<(Table, Vec<KernelInput>), String> {
     let times = crate::frames::read_kernels(&[path.to_path_buf()])?;
-    let chosen = calibrate::choose_kernels(&times, gpu, options.weights, p.kv_dtype)?;
-    let table = Table::new(model, gpu, p.tensor_parallel, &chosen.tables, options)
+    let chosen = calibrate::choose_kernels(catalog, &times, gpu, options.weights, p.kv_dtype)?;
+    let table = Table::new(catalog, model, gpu, p.tensor_parallel, &chosen.tables, options)
         .map_err(|e| format!("{}: {e}", path.display()))?;
     let mut files: Vec<KernelInput> = Vec::new();
     for taken in &chosen.taken {
@@ -232,6 +235,7 @@ fn table_of(
 
 #[cfg(not(feature = "frames"))]
 fn table_of(
+    _catalog: &Catalog,
     _path: &Path,
     _p: &PoolSection,
     _of: (&Model, &Gpu),

@@ -1,0 +1,138 @@
+//! What would fit instead: other numbers of GPUs, other GPUs, and the cheapest of them to rent.
+//!
+//! Imports `catalog`. Must keep true: an option that is named has a plan; a price is a row of the catalogue.
+use super::PlanOptions;
+use super::plan::fits;
+use crate::catalog::{Catalog, Gpu, Model, Rent};
+use crate::types::Usd;
+
+/// The kind of rent that is compared: what anybody can have today. Spot may be taken away; prepaid and owned GPUs are
+/// paid for in advance.
+const KIND: &str = "on-demand";
+/// Rows that name a range of prices, not somebody who asks one.
+const NOBODY: [&str; 2] = ["market", "various"];
+
+/// Whether it is a price at which anybody can rent today.
+fn offered(rent: &Rent) -> bool {
+    rent.kind == KIND && !NOBODY.contains(&rent.provider.as_str())
+}
+
+/// Something that fits, and what it costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer<'a> {
+    /// The GPU.
+    pub gpu: &'a Gpu,
+    /// GPUs of a replica.
+    pub tensor_parallel: u32,
+    /// Who rents it out, at what price, read when and where.
+    pub rent: &'a Rent,
+    /// A replica for an hour.
+    pub usd_per_hour: Usd,
+}
+
+impl std::fmt::Display for Offer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (gpu, rent) = (&self.gpu.id, self.rent);
+        write!(
+            f,
+            "{} x {gpu} at US$ {:.2} an hour ({} {}, US$ {} a GPU, {})",
+            self.tensor_parallel,
+            self.usd_per_hour.as_f64(),
+            rent.provider,
+            rent.kind,
+            rent.usd_per_gpu_hour.as_f64(),
+            rent.date
+        )
+    }
+}
+
+/// Numbers of GPUs that may share a layer of `model` and hold it, fewest first. Powers of two: others are not rented.
+fn fitting<'a>(model: &'a Model, gpu: &'a Gpu, options: &'a PlanOptions) -> impl Iterator<Item = u32> + 'a {
+    let most = gpu.most_tensor_parallel();
+    (0..).map(|n| 1u32 << n).take_while(move |tp| *tp <= most).filter(move |&tensor_parallel| {
+        let with = PlanOptions { tensor_parallel, ..options.clone() };
+        fits(model, gpu, &with)
+    })
+}
+
+/// The cheapest replica of `model` that fits, by on-demand rent; of equals the one with fewer GPUs.
+pub fn cheapest<'a>(catalog: &'a Catalog, model: &Model, options: &PlanOptions) -> Option<Offer<'a>> {
+    let offers = catalog.rents.iter().filter(|rent| offered(rent)).filter_map(|rent| {
+        let gpu = catalog.gpu(&rent.gpu).ok()?;
+        let tensor_parallel = fitting(model, gpu, options).next()?;
+        let usd_per_hour = Usd(rent.usd_per_gpu_hour.0 * i128::from(tensor_parallel));
+        Some(Offer { gpu, tensor_parallel, rent, usd_per_hour })
+    });
+    // The first of equals, in the catalogue's order.
+    offers.min_by_key(|offer| (offer.usd_per_hour, offer.tensor_parallel))
+}
+
+/// The replica with the fewest GPUs among those that the catalogue has no on-demand rent for.
+pub fn without_rent<'a>(catalog: &'a Catalog, model: &Model, options: &PlanOptions) -> Option<(&'a Gpu, u32)> {
+    let rented = |gpu: &Gpu| catalog.rents.iter().any(|rent| rent.gpu == gpu.id && offered(rent));
+    let options_of = |gpu: &'a Gpu| Some((gpu, fitting(model, gpu, options).next()?));
+    catalog.gpus.iter().filter(|gpu| !rented(gpu)).filter_map(options_of).min_by_key(|(_, tp)| *tp)
+}
+
+/// What would fit, as the end of a sentence.
+pub(super) fn advice(catalog: &Catalog, model: &Model, gpu: &Gpu, options: &PlanOptions) -> String {
+    let mut parts = Vec::new();
+    if let Some(tp) = fitting(model, gpu, options).next() {
+        parts.push(format!("{} with tensor_parallel = {tp} would fit", gpu.id));
+    }
+    match (cheapest(catalog, model, options), without_rent(catalog, model, options)) {
+        (Some(offer), _) => parts.push(format!("the cheapest of the catalogue that would fit is {offer}")),
+        (None, Some((gpu, tp))) => {
+            parts.push(format!("nothing of the catalogue with a rent would fit; without one, {tp} x {} would", gpu.id));
+        }
+        (None, None) => parts.push(
+            "no GPU of the catalogue would fit it; lower max_model_len, raise utilization, or quantise weights and KV \
+             cache"
+                .to_owned(),
+        ),
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(id: &str) -> &'static Model {
+        Catalog::embedded().model(id).unwrap()
+    }
+
+    #[test]
+    fn the_cheapest_fits_and_nothing_cheaper_does() {
+        let c = Catalog::embedded();
+        let options = PlanOptions::default();
+        for m in &c.models {
+            let Some(best) = cheapest(c, m, &options) else { continue };
+            assert!(offered(best.rent), "{}: a price that nobody can have today", m.id);
+            let with = |tensor_parallel| PlanOptions { tensor_parallel, ..options.clone() };
+            assert!(super::super::plan(c, m, best.gpu, &with(best.tensor_parallel)).is_ok(), "{}: {best}", m.id);
+            for rent in c.rents.iter().filter(|r| offered(r)) {
+                for tp in [1, 2, 4, 8] {
+                    let cheaper = rent.usd_per_gpu_hour.0 * i128::from(tp) < best.usd_per_hour.0;
+                    let gpu = c.gpu(&rent.gpu).unwrap();
+                    assert!(!cheaper || !fits(m, gpu, &with(tp)), "{}: {tp} x {} beats {best}", m.id, gpu.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_offer_says_provider_price_and_date() {
+        let c = Catalog::embedded();
+        let best = cheapest(c, model("llama-3.1-70b"), &PlanOptions::default()).unwrap().to_string();
+        assert!(best.contains(" x ") && best.contains("US$ ") && best.contains("on-demand"), "{best}");
+        assert!(best.contains("202"), "a date: {best}");
+        // Kimi K2 in BF16 is 1.87 TiB: no rented server holds it.
+        let kimi = model("kimi-k2");
+        assert_eq!(cheapest(c, kimi, &PlanOptions::default()), None);
+        assert!(without_rent(c, kimi, &PlanOptions::default()).is_some());
+        let nowhere = PlanOptions { utilization: 0.05, ..PlanOptions::default() };
+        let says = advice(c, kimi, c.gpu("l4").unwrap(), &nowhere);
+        assert!(says.starts_with("no GPU of the catalogue would fit it; lower max_model_len"), "{says}");
+    }
+}
