@@ -2,7 +2,7 @@
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use baseload_core::types::{Clock, ContentId, Entries, Entry, IdSet, NO_SESSION, Status};
+use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Status};
 use baseload_trace::{Classes, Format, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ impl Checks {
             }
         }
         for run in &entry.content {
-            if let ContentId::Output(id) | ContentId::Private(id) = run.id
+            if let Some(id) = run.id.brought_by()
                 && !self.ids.is_full()
                 && !self.ids.contains(id)
             {

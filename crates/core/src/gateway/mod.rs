@@ -32,7 +32,7 @@ pub use assemble::{Assembled, Known};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::{BackendFacts, allowed};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
-pub use index::{BlockRule, PrefixRule};
+pub use index::{BlockRule, Blocks, PrefixRule, Tree};
 pub use need::{Need, Predictor, Sample};
 pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{

@@ -24,7 +24,7 @@ pub mod timestamp;
 pub use crate::key;
 pub use backend::{Backend, Cancelled, Outbox, Stop};
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
-pub use content::{Content, ContentId, Run};
+pub use content::{Content, ContentId, Run, joined, served_prefix};
 pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use entry::{Clock, Entries, Entry, Measured, Status};
