@@ -21,7 +21,7 @@ use baseload_core::gateway::{Answers, BackendFacts, Known, Resilience, Routing, 
 use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table, WeightDtype};
 use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
 use baseload_core::sim::{PoolSpec, WorldSpec};
-use baseload_core::types::{Capability, ClassSpec, PlaceMap, Privacy, SimTime, StepTime, Usd, parse_duration};
+use baseload_core::types::{Capability, ClassSpec, Faults, PlaceMap, Privacy, SimTime, StepTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -193,7 +193,10 @@ pub fn resolve_with(file: ExperimentFile, path: &Path, more: &[PathBuf]) -> Resu
     let files: Vec<PathBuf> = file.catalog.files.iter().map(|f| folder.join(f)).chain(more.iter().cloned()).collect();
     let OwnFacts { catalog, notes, files } = read_catalog(&files)?;
     let resolver = Resolver { file: &file, path, catalog: &catalog, warnings: notes, dated: Vec::new() };
-    let resolved = resolver.all().map_err(|e| file.origin.fault(&e))?;
+    let resolved = resolver.all().map_err(|wrong| match wrong {
+        Wrong::Said(message) => file.origin.fault(&message),
+        Wrong::Faults(faults) => file.origin.located(faults),
+    })?;
     Ok(Experiment { catalog_files: files, catalog, ..resolved })
 }
 
@@ -216,6 +219,28 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
         }
     }
     file
+}
+
+/// What is wrong: said in words, its key in front, or typed.
+enum Wrong {
+    Said(String),
+    Faults(Faults),
+}
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Wrong {
+        Wrong::Said(message)
+    }
+}
+impl From<&str> for Wrong {
+    fn from(message: &str) -> Wrong {
+        Wrong::Said(message.into())
+    }
+}
+impl From<Faults> for Wrong {
+    fn from(faults: Faults) -> Wrong {
+        Wrong::Faults(faults)
+    }
 }
 
 struct Resolver<'a> {
@@ -266,16 +291,19 @@ fn why(source: &str) -> &str {
 }
 
 impl Resolver<'_> {
-    fn all(mut self) -> Result<Experiment, String> {
+    fn all(mut self) -> Result<Experiment, Wrong> {
         let f = self.file;
         if f.version != 1 {
-            return Err(format!("version is {}; this program reads version 1", f.version));
+            return Err(Wrong::Said(format!("version is {}; this program reads version 1", f.version)));
         }
         if f.name.is_empty() || !f.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            return Err(format!("name is `{}`; it names a folder: letters, digits, `-`, `_`, `.`", f.name));
+            return Err(Wrong::Said(format!(
+                "name is `{}`; it names a folder: letters, digits, `-`, `_`, `.`",
+                f.name
+            )));
         }
         if f.replicates != 1 {
-            return Err(format!("replicates is {}; only 1 is supported today", f.replicates));
+            return Err(Wrong::Said(format!("replicates is {}; only 1 is supported today", f.replicates)));
         }
         let slo = self.slo()?;
         let classes = self.classes()?;
@@ -316,7 +344,8 @@ impl Resolver<'_> {
         let people_per_year = yearly(e.people_usd_per_year, super::PEOPLE_KEY)?;
         let on_call_per_year = yearly(e.on_call_usd_per_year, super::ON_CALL_KEY)?;
         if !(0.0..=1000.0).contains(&e.people_fte) {
-            return Err(format!("economics.people_fte is {}; it must be a number from 0", e.people_fte));
+            let message = format!("economics.people_fte is {}; it must be a number from 0", e.people_fte);
+            return Err(message.into());
         }
         let failures = f.failures.as_ref().map(|x| -> Result<FailureModel, String> {
             if !(x.per_gpu_hour.is_finite() && x.per_gpu_hour >= 0.0) {

@@ -23,13 +23,14 @@ impl Resolver<'_> {
         pools: &[ResolvedPool],
         endpoints: &[ResolvedEndpoint],
         known: &Known,
-    ) -> Result<ResolvedPolicy, String> {
+    ) -> Result<ResolvedPolicy, Wrong> {
         let key = format!("policy.{name}");
         let keeps = p.preset.as_ref().map_or(Keeps::All, |given| given.preset.keeps);
         let pool_names = || pools.iter().map(|x| x.name.as_str());
         let endpoint_names = || endpoints.iter().map(|x| x.name.as_str());
         if let Some(wrong) = p.own.pools.keys().find(|k| !pool_names().any(|n| n == *k)) {
-            return Err(format!("{key}.pools: {}", unknown("pool", wrong, pool_names(), "[pool.NAME]")));
+            let message = format!("{key}.pools: {}", unknown("pool", wrong, pool_names(), "[pool.NAME]"));
+            return Err(message.into());
         }
         let kept = |i: usize, pool: &ResolvedPool| {
             let replicas = p.own.pools.get(&pool.name).copied().unwrap_or(pool.replicas);
@@ -44,13 +45,13 @@ impl Resolver<'_> {
         };
         let bought: Vec<usize> = match &p.own.endpoints {
             _ if keeps == Keeps::NoEndpoints => Vec::new(),
-            Some(names) => names.iter().map(|n| find("endpoints", n)).collect::<Result<_, _>>()?,
+            Some(names) => names.iter().map(|n| find("endpoints", n)).collect::<Result<_, String>>()?,
             None => (0..endpoints.len()).collect(),
         };
         if bought.is_empty() && kept.iter().all(|(_, replicas)| *replicas == 0) {
-            return Err(format!(
-                "{key}: no replicas and no endpoints; it may use no backend: give {key}.pools or {key}.endpoints"
-            ));
+            let what = "no replicas and no endpoints; it may use no backend";
+            let message = format!("{key}: {what}: give {key}.pools or {key}.endpoints");
+            return Err(message.into());
         }
         let known = Known {
             replicas: kept.iter().map(|(_, n)| *n).collect(),
