@@ -6,6 +6,7 @@ use baseload_core::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, V
 use baseload_core::gateway::{Destination, Picker, Pipeline, Resilience, Routing, Rule, Scorer, Scoring};
 use baseload_core::latency::Constant;
 use baseload_core::sim::{PoolSpec, simulate};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, Capability, ContentId, EndpointId, GapRun, NO_SESSION, Place, PlaceMap, PoolId, Privacy, RecordSink,
     Request, Run, SeriesRow, Source, TokenPrice,
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 struct Listed(std::vec::IntoIter<Request>);
 
 impl Source for Listed {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.0.as_slice().first().map(|r| r.arrival))
     }
     fn next(&mut self) -> Request {

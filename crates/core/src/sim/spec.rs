@@ -3,7 +3,9 @@ use crate::api::EndpointSpec;
 use crate::engine::Engine;
 use crate::fleet::FailureModel;
 use crate::gateway::{Answers, BackendFacts, Resilience, Routing};
-use crate::types::{AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime};
+use crate::types::{
+    AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime, TraceFault,
+};
 use std::sync::Arc;
 
 /// One pool of identical replicas, as a policy keeps it.
@@ -84,7 +86,7 @@ pub enum WorldEffect {
 pub enum SimError {
     /// The source's fault, with file and line.
     #[error("{0}")]
-    Source(String),
+    Source(TraceFault),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -25,7 +25,7 @@ impl StepTime for Even {
 
 struct List(std::collections::VecDeque<Request>);
 impl Source for List {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.0.front().map(|r| r.arrival))
     }
     fn next(&mut self) -> Request {
