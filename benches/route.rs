@@ -1,7 +1,7 @@
 //! What a decision costs among 64 replicas: fewest requests, a lowered rule, every built-in scorer of own replicas at once,
 //! and each preset. `cargo bench --no-default-features --bench route`
 use baseload::gateway::{
-    Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Signals, parts_of, presets,
+    Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Presets, Signals,
 };
 use baseload::types::{
     ClassSpec, Content, ContentId, EndpointId, IdMap, Load, PoolId, ReplicaId, RequestView, Run, SimTime,
@@ -111,8 +111,8 @@ fn all(c: &mut Criterion) {
                 || endpoint.expected_cost_usd < 0.001\", to = \"frontier\" }]\npicker = \"round_robin\"";
     bench(c, "all scorers", &parts(everything));
     bench(c, "rule", &parts(rule));
-    for preset in presets() {
-        bench(c, preset.name, &parts_of(preset.name));
+    for preset in Presets::embedded().iter() {
+        bench(c, preset.name, &preset.parts().expect(preset.name));
     }
 }
 

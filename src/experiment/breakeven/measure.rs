@@ -2,11 +2,10 @@
 //!
 //! May import: economics, sim, trace, the resolved experiment. Must keep true: the month is that of the window at x1, at
 //! every volume; the same volume, policy and replicas give the same numbers.
-use super::super::collect::Collector;
+use super::super::inputs::TraceOrigin;
 use super::super::resolve::{Experiment, ResolvedPolicy};
-use super::super::run::{RunError, trace_of};
-use super::super::source::TraceOrigin;
-use super::super::summary::PolicySummary;
+use super::super::run::{Collector, RunError, trace_of};
+use super::super::verdict::summary::PolicySummary;
 use baseload_core::economics::{FleetRates, MONTH, OwnWork};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, simulate};

@@ -1,5 +1,5 @@
 //! The gateway around a policy, resolved: names of places looked up, rules checked.
-use super::super::file::{
+use super::super::format::{
     AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
 };
@@ -84,7 +84,7 @@ impl Resolver<'_> {
         p: &PolicySection,
         places: &Places<'_>,
     ) -> Result<ResolvedGateway, String> {
-        let (key, g) = match &p.gateway {
+        let (key, g) = match &p.own.gateway {
             Some(own) => (format!("policy.{name}.gateway"), own),
             None => ("gateway".to_string(), &self.file.gateway),
         };
@@ -117,7 +117,12 @@ impl Resolver<'_> {
                 .transpose()?,
             concurrency,
             impatience: g.impatience.as_ref().map(|i| impatience(&at("impatience"), i)).transpose()?,
-            cascade: p.cascade.as_ref().map(|c| cascade(&format!("policy.{name}.cascade"), c, places)).transpose()?,
+            cascade: p
+                .own
+                .cascade
+                .as_ref()
+                .map(|c| cascade(&format!("policy.{name}.cascade"), c, places))
+                .transpose()?,
         };
         Ok(ResolvedGateway {
             resilience,

@@ -1,8 +1,7 @@
 //! Hybrids and conditions, by hand.
-use super::presets::Expand;
 use super::testing::{Bench, ask, endpoint, prompt, qualities, to_endpoint, to_replica};
 use super::*;
-use crate::types::{AttemptId, EndpointId, Place, ReplicaId, SimTime};
+use crate::types::{AttemptId, EndpointId, Faults, Place, ReplicaId, SimTime};
 
 fn known() -> Known {
     Known {
@@ -17,7 +16,7 @@ fn known() -> Known {
 fn policy(parts: &Parts) -> Policy {
     Policy::new(parts.assemble(&known()).unwrap_or_else(|e| panic!("{e}")).pipeline)
 }
-fn of(text: &str) -> Result<Assembled, String> {
+fn of(text: &str) -> Result<Assembled, Faults> {
     let parts: Parts = toml::from_str(text).unwrap_or_else(|e| panic!("{e}"));
     parts.assemble(&known())
 }
@@ -156,7 +155,7 @@ fn a_deferral_names_one_instant_and_then_is_over() {
 
 #[test]
 fn litellm_leaves_out_endpoints_at_their_limits_and_takes_the_least_used() {
-    let mut p = policy(&parts_of("litellm_usage_v2"));
+    let mut p = policy(&Presets::embedded().get("litellm_usage_v2").unwrap().parts().unwrap());
     let limited = [EndpointView { requests_per_minute: Some(3), ..endpoint(0, 1, 1) }, endpoint(1, 1, 1)];
     let mut none = fleet();
     none.own.clear();
@@ -179,8 +178,8 @@ fn litellm_leaves_out_endpoints_at_their_limits_and_takes_the_least_used() {
 fn what_cannot_be_is_refused_by_key() {
     for (text, fault) in [
         ("scorers = { queue = 0, kv_use = 0.0 }", "scorers: the weights add up to 0; at least one must be above 0"),
-        ("scorers = { queu = 1 }", "scorers: unknown scorer `queu`; did you mean `queue`?"),
-        ("scorers = { queue = -1 }", "scorers.queue is -1; it must be a number from 0"),
+        ("scorers = { queu = 1 }", "scorers.queu: unknown scorer `queu`; did you mean `queue`?"),
+        ("scorers = { queue = -1 }", "scorers.queue: it is -1; it must be a number from 0"),
         ("picker = \"power_of_two\"", "picker: this picker takes scored candidates; give scorers"),
         (
             "scorers = { queue = 1 }\npicker = \"random\"",
@@ -188,53 +187,59 @@ fn what_cannot_be_is_refused_by_key() {
         ),
         (
             "scorers = { prefix = 1 }\npicker = { min_cost = {} }",
-            "scorers.prefix: `prefix` is a score, and the picker min_cost takes costs: use max, or another scorer",
+            "scorers.prefix: `prefix` is a score, and the picker min_cost takes costs; use max, or another scorer",
         ),
-        ("rules = [{ to = \"frontie\" }]", "rules[0].to: unknown place `frontie`; did you mean `frontier`?"),
+        (
+            "rules = [{ to = \"frontie\" }]",
+            "rules[0].to: unknown place of this policy `frontie`; did you mean `frontier`?",
+        ),
         (
             "rules = [{ when = \"true\" }]",
-            "rules[0].to is missing: own, any, bought, cheapest, fastest, reject, defer, or the name of a pool or an endpoint",
+            "rules[0].to: it is missing; give own, any, bought, cheapest, fastest, reject, defer, or the name of a pool or an endpoint",
         ),
         (
             "rules = [{ when = \"request.promt_tokens > 1\", to = \"own\" }]",
-            "rules[0].when[0..20]: unknown field of request `promt_tokens`; did you mean `prompt_tokens`?",
+            "rules[0].when: unknown field of request `promt_tokens`; did you mean `prompt_tokens`?",
         ),
         (
             "scorers = { queue = 1 }\nrules = [{ to = \"any\" }]",
             "scorers: `queue` is observed of own replicas only, and the rule also chooses among endpoints",
         ),
-        ("rules = [{ to = \"defer\" }]", "rules[0].to is \"defer\"; give either until or wait"),
+        ("rules = [{ to = \"defer\" }]", "rules[0].to: it is \"defer\"; give either until or wait"),
         (
             "rules = [{ to = \"own\", within = \"2s\" }]",
-            "rules[0].within goes with to = \"cheapest\", not with \"own\"",
+            "rules[0].within: it goes with to = \"cheapest\", not with \"own\"",
         ),
         (
             "rules = [{ overflow = {}, to = \"cheapest\" }]",
-            "rules[0].overflow has no threshold: give waiting_per_replica, kv_use or predicted_ttft",
+            "rules[0].overflow: it has no threshold; give waiting_per_replica, kv_use or predicted_ttft",
         ),
         (
             "rules = [{ need = { threshold = 0.5, strong_share = 0.5 }, to = \"frontier\" }]",
-            "rules[0].need: give either threshold or strong_share",
+            "rules[0].need: both threshold and strong_share are given; give one",
         ),
         (
             "rules = [{ to = \"cheapest\", scorers = { price = 1 } }]",
             "rules[0].scorers: to = \"cheapest\" leaves nothing to score; leave them out",
         ),
-        ("weights = { chta = 1 }", "weights: unknown pool or endpoint of this policy `chta`; did you mean `chat`?"),
+        (
+            "weights = { chta = 1 }",
+            "weights.chta: unknown pool or endpoint of this policy `chta`; did you mean `chat`?",
+        ),
     ] {
-        assert_eq!(of(text).map(|_| ()), Err(fault.to_string()), "{text}");
+        assert_eq!(of(text).expect_err(text).to_string(), fault, "{text}");
     }
     let none = Known { replicas: vec![0, 0], ..known() };
-    let refused = |text: &str| toml::from_str::<Parts>(text).unwrap().assemble(&none).unwrap_err();
+    let refused = |text: &str| toml::from_str::<Parts>(text).unwrap().assemble(&none).unwrap_err().to_string();
     assert_eq!(
         refused("scorers = { kv_use = 1 }"),
         "scorers: `kv_use` is observed of own replicas only, and this policy keeps none"
     );
     assert_eq!(
         refused("rules = [{ to = \"big\" }]"),
-        "rules[0].to: this policy keeps no replica of pool `big`; no request may use it"
+        "rules[0].to: this policy keeps no replica of pool `big`; keep one, or send nothing there"
     );
-    let warned = |text| of(text).unwrap().warnings;
+    let warned = |text| of(text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
         warned("rules = [{ when = \"1 > 2\", to = \"own\" }]"),
         ["rules[0].when: it is never true; the rule never holds"]
@@ -270,16 +275,26 @@ fn the_oracle_buys_what_only_the_strong_model_can_and_a_predictor_comes_near_it(
 }
 
 #[test]
+fn what_is_wrong_in_one_part_hides_nothing_in_another() {
+    let text = "scorers = { queu = 1, kv_use = -1 }\nprefix = { blocks = 0 }\n\
+        rules = [{ prefix_hit = 2, saturation = { waiting = 0, kv_use = 0 }, to = \"chta\" }]";
+    let keys: Vec<String> = of(text).unwrap_err().iter().map(|fault| fault.key.to_string()).collect();
+    let rule = ["to", "prefix_hit", "saturation.waiting", "saturation.kv_use"].map(|k| format!("rules[0].{k}"));
+    let [to, hit, waiting, kv_use] = &rule;
+    assert_eq!(keys, ["scorers.queu", "scorers.kv_use", to, hit, waiting, kv_use, "prefix.blocks"]);
+}
+
+#[test]
 fn wrong_predictors_are_refused() {
     for (need, to, says) in [
-        ("{ predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "rules[0].need.strong_share is missing"),
+        ("{ predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "rules[0].need.strong_share: it is missing"),
         (
             "{ strong_share = 0.5, predictor = { auc = 0.4, weak = \"chat\" } }",
             "frontier",
-            "rules[0].need.predictor.auc is 0.4",
+            "rules[0].need.predictor.auc: it is 0.4",
         ),
         ("{ strong_share = 0.5, predictor = { auc = 1.0, weak = \"chat\" } }", "frontier", "oracle_quality is that"),
-        ("{ strong_share = 1.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "strong_share is 1.5"),
+        ("{ strong_share = 1.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "strong_share: it is 1.5"),
         (
             "{ threshold = 0.5, predictor = { auc = 0.7, weak = \"chat\" } }",
             "frontier",
@@ -293,7 +308,7 @@ fn wrong_predictors_are_refused() {
         (
             "{ strong_share = 0.5, predictor = { auc = 0.7 } }",
             "frontier",
-            "predictor.weak is missing: this policy has 3",
+            "predictor.weak: it is missing, and this policy has 3",
         ),
         ("{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"chad\" } }", "frontier", "did you mean `chat`"),
         (
@@ -305,11 +320,11 @@ fn wrong_predictors_are_refused() {
         (
             "{ oracle = { weak = \"chat\" } }",
             "cheapest",
-            "rules[0].to is \"cheapest\"; it must be the pool or endpoint",
+            "rules[0].to: it is \"cheapest\"; it must be the pool or endpoint",
         ),
         ("{ oracle = { weak = \"chat\" }, strong_share = 0.5 }", "frontier", "strong_share: oracle is given too"),
     ] {
-        let error = of(&format!("rules = [{{ need = {need}, to = \"{to}\" }}]")).unwrap_err();
+        let error = of(&format!("rules = [{{ need = {need}, to = \"{to}\" }}]")).unwrap_err().to_string();
         assert!(error.contains(says), "{need}: {error}");
     }
 }

@@ -32,7 +32,7 @@ pub use assemble::{Assembled, Known};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::{BackendFacts, allowed};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
-pub use index::{BlockRule, PrefixRule};
+pub use index::{BlockRule, Blocks, PrefixRule, Tree};
 pub use need::{Need, Predictor, Sample};
 pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{
@@ -44,9 +44,9 @@ pub use pick::{Picker, Ties};
 pub use pipeline::{Destination, MakePolicy, Pipeline, Routing, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
-    BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Expand, LitellmShuffleSection,
-    OracleQualitySection, OverflowSection, Preset, RouteLlmThresholdSection, TimeOfDaySection, parts_of, preset,
-    presets,
+    BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Given, Keeps,
+    LitellmShuffleSection, OracleQualitySection, OverflowSection, Preset, Presets, RouteLlmThresholdSection, Section,
+    Table, TimeOfDaySection,
 };
 pub use quality::{Answers, Drift, Outcomes, Pair};
 pub use resilience::{

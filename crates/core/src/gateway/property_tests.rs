@@ -63,8 +63,8 @@ fn parts() -> impl Strategy<Value = Parts> {
             ..Parts::default()
         }
     });
-    let names: Vec<&str> = presets().map(|p| p.name).collect();
-    prop_oneof![drawn, proptest::sample::select(names).prop_map(parts_of)]
+    let presets: Vec<Parts> = Presets::embedded().iter().map(|p| p.parts().expect(p.name)).collect();
+    prop_oneof![drawn, proptest::sample::select(presets)]
 }
 
 /// One look at the fleet: who is ready, who may be bought from, loads, the prompt.

@@ -8,9 +8,9 @@ mod eval;
 mod lower;
 
 pub use eval::Program;
-pub use lower::compile;
 #[cfg(test)]
-use lower::{Fault, Lowered};
+use lower::Lowered;
+pub use lower::compile;
 
 use crate::types::{EndpointId, PoolId};
 

@@ -1,9 +1,8 @@
 //! Which replicas were sent which blocks of prompts: llm-d's approximate index (spec/routers.md 3.3), an LRU of blocks for
 //! each replica. With a very long LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
 //!
-//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none. Private
-//! text counts like any other: a session's later turns repeat it, and a router cannot tell.
-use crate::types::{Content, IdMap, ReplicaId};
+//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none.
+use crate::types::{Content, IdMap, ReplicaId, joined};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
@@ -256,7 +255,7 @@ impl Blocks {
         let most = (self.rule.max_tokens / self.rule.block_tokens) as usize;
         let (mut hasher, mut room) = (FxHasher::default(), self.rule.block_tokens);
         0u64.hash(&mut hasher);
-        for run in prompt.runs() {
+        for run in joined(prompt.runs()) {
             let mut at = 0;
             while at < run.len {
                 let len = room.min(run.len - at);

@@ -2,7 +2,7 @@
 use super::*;
 use crate::gateway::testing::{Bench, ask, prompt, qualities, to_replica};
 use crate::gateway::{Decision, Known, Pipeline, Policy};
-use crate::types::{Load, Place, SimTime};
+use crate::types::{Faults, Load, Place, SimTime};
 
 fn known() -> Known {
     Known {
@@ -16,7 +16,8 @@ fn known() -> Known {
 }
 
 fn pipeline(name: &str) -> Pipeline {
-    parts_of(name).assemble(&known()).unwrap_or_else(|e| panic!("{name}: {e}")).pipeline
+    let parts = Presets::embedded().get(name).unwrap().parts().unwrap();
+    parts.assemble(&known()).unwrap_or_else(|e| panic!("{name}: {e}")).pipeline
 }
 fn policy(name: &str) -> Policy {
     Policy::new(pipeline(name))
@@ -24,26 +25,28 @@ fn policy(name: &str) -> Policy {
 
 #[test]
 fn every_preset_says_where_it_is_from_and_expands_to_parts_that_can_be_written_again() {
-    let mut names: Vec<&str> = presets().map(|p| p.name).collect();
-    for p in presets() {
+    let presets = Presets::embedded();
+    let mut names: Vec<&str> = presets.iter().map(|p| p.name).collect();
+    let all = names.len();
+    for p in presets.iter() {
         assert!(!p.title.is_empty() && !p.source.is_empty() && !p.sees.is_empty(), "{}", p.name);
         assert!(p.title.len() <= 90, "{}: its title is long", p.name);
-        let parts = (p.parts)();
+        let parts = p.parts().unwrap_or_else(|e| panic!("{}: {e}", p.name));
         let text = toml::to_string(&parts).unwrap_or_else(|e| panic!("{}: {e}", p.name));
         let again: Parts = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}", p.name));
         assert_eq!(again, parts, "{}", p.name);
         let made = parts.assemble(&known()).unwrap_or_else(|e| panic!("{}: {e}", p.name));
-        assert_eq!(made.warnings, Vec::<String>::new(), "{}", p.name);
+        assert_eq!(made.warnings, [], "{}", p.name);
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), presets().count(), "a name stands twice");
+    assert_eq!(names.len(), all, "a name stands twice");
 }
 
 #[test]
 fn with_one_replica_all_presets_that_keep_to_own_replicas_decide_alike() {
     let bench = Bench::of(1);
-    for p in presets() {
+    for p in Presets::embedded().iter() {
         let made = pipeline(p.name);
         if made.rules.iter().any(|r| made.needs().endpoints && r.when.is_empty()) {
             continue;
@@ -54,6 +57,44 @@ fn with_one_replica_all_presets_that_keep_to_own_replicas_decide_alike() {
             assert_eq!(decision, to_replica(0), "{}", p.name);
         }
     }
+}
+
+#[test]
+fn a_fault_of_parts_is_said_of_the_table_that_made_them() {
+    let table = |name: &str, text: &str| {
+        let table = toml::Value::Table(toml::from_str(text).unwrap());
+        Presets::embedded().get(name).unwrap().read(table)
+    };
+    let says = |name: &str, text: &str| {
+        let given = table(name, text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let faults = given.parts.assemble(&known()).unwrap_err();
+        faults.into_iter().map(|fault| given.said(fault)).collect::<Faults>().to_string()
+    };
+    let overflow = says("overflow", "to = \"frontie\"\nkv_use = 2.0");
+    assert_eq!(
+        overflow,
+        "overflow.to: unknown place of this policy `frontie`; did you mean `frontier`?\n\
+         overflow.kv_use: it is 2; it must lie between 0 and 1"
+    );
+    let classes = says("route_llm_threshold", "to = \"frontier\"\nstrong_share = 0.5\nclasses = { default = [2.0] }");
+    assert_eq!(classes, "route_llm_threshold.classes.default[0]: it is 2; it must lie between 0 and 1");
+    let neither = says("route_llm_threshold", "to = \"frontier\"");
+    assert_eq!(neither, "route_llm_threshold: it says not who needs it; give threshold or strong_share");
+    let unknown = table("overflow", "too = \"frontier\"").err().unwrap().to_string();
+    assert_eq!(unknown, "too: unknown key `too`; did you mean `to`?");
+}
+
+#[test]
+fn an_embedder_adds_a_preset() {
+    let mine = Preset { name: "mine", ..*Presets::embedded().get("random").unwrap() };
+    let presets = Presets::embedded().with(mine);
+    assert_eq!(presets.iter().last().map(|p| p.name), Some("mine"));
+}
+
+#[test]
+#[should_panic(expected = "there is one named random")]
+fn a_name_stands_once() {
+    let _ = Presets::embedded().with(*Presets::embedded().get("random").unwrap());
 }
 
 #[test]
