@@ -26,6 +26,7 @@ mod prefixes;
 mod prices;
 mod program;
 mod quality;
+mod stepping;
 #[cfg(feature = "frames")]
 mod summaries;
 #[cfg(feature = "frames")]

@@ -56,7 +56,16 @@ pub struct WorldSpec {
     pub answers: PlaceMap<Option<Arc<Answers>>>,
 }
 
-/// What a world says has happened.
+/// What has happened in a world since it was last asked.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// In the order in which it happened.
+    pub list: Vec<WorldEffect>,
+    /// Gaps between tokens that closed, of requests that may yet fail; in the order of each backend's clock only.
+    pub gaps: Vec<GapRun>,
+}
+
+/// One thing that a world says has happened.
 #[derive(Debug, Clone, Copy)]
 pub enum WorldEffect {
     /// The first token of an answer left for its client. There is another if that answer is not accepted, or fails.
@@ -70,8 +79,6 @@ pub enum WorldEffect {
     Attempt(AttemptRecord),
     /// A request ended: exactly one for each that arrived.
     Request(RequestRecord),
-    /// Gaps between tokens closed, of requests that may yet fail; in the order of each backend's clock only.
-    Gaps(GapRun),
     /// A row of the series, where the world keeps one.
     Series(SeriesRow),
     /// A replica or an endpoint has left for good.
