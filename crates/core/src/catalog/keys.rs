@@ -2,8 +2,7 @@
 //!
 //! Imports only `types`. Must keep true: a row without a fault here has every key that it needs, and no other.
 use super::nearest;
-use crate::key;
-use crate::types::{Fault, Faults};
+use crate::types::{Fault, Faults, key};
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 

@@ -7,8 +7,7 @@ use super::keys::Keys;
 use super::nearest;
 use super::row::{Row, each_table};
 use super::{Catalog, Gpu, StepTimeRow};
-use crate::key;
-use crate::types::{Fault, Faults};
+use crate::types::{Fault, Faults, key};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -69,6 +68,9 @@ impl Catalog {
     /// All that is wrong with them: what is no TOML, tables and keys that there are not, keys that a row needs, values that
     /// make no sense, names that nobody has, a name that two files define differently.
     pub fn laid_over(&self, files: &[CatalogText<'_>]) -> Result<Laid, Vec<CatalogFault>> {
+        if files.is_empty() {
+            return Ok(Laid { catalog: self.clone(), notes: Vec::new() });
+        }
         let mut laying = Laying {
             all: self.clone(),
             file: CatalogText { name: "", text: "" },

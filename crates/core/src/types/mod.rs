@@ -17,6 +17,7 @@ mod seams;
 mod time;
 pub mod timestamp;
 
+pub use crate::key;
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
 pub use content::{Content, ContentId, Run};
 pub use duration::{duration_text, parse_duration};
