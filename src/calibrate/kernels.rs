@@ -10,7 +10,6 @@
 //! ranks wait for each other (10.4 us on H100, 5 us in kernels).
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
-use baseload_core::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
 use baseload_core::latency::{
     AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, WeightDtype, fit_from_kernels,
 };

@@ -2,8 +2,9 @@
 use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment;
-use crate::experiment::gate::{Tolerance, gate};
+use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
+use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
 /// Compare a result with a baseline by an experiment's [gate]; exit 1 when something got worse
@@ -27,7 +28,13 @@ pub struct Args {
 /// What the gate needs of a manifest.
 #[derive(serde::Deserialize)]
 struct Manifest {
-    experiment: experiment::file::ExperimentFile,
+    experiment: Gated,
+}
+
+/// What it needs of the experiment there.
+#[derive(serde::Deserialize)]
+struct Gated {
+    gate: IndexMap<String, GateRule>,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {

@@ -1,5 +1,6 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
 use super::facts::CatalogArgs;
+use super::fault::Mistake;
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
 use baseload_core::catalog::{Catalog, Gpu, Model};
@@ -149,8 +150,8 @@ fn model_of<'a>(catalog: &'a Catalog, args: &Args) -> Result<(&'a Model, Weights
 fn refusal(error: MemoryError) -> Exit {
     match error {
         MemoryError::DoesNotFit(short) => {
-            let diagnostic = miette::MietteDiagnostic::new(short.complaint()).with_help(short.advice.clone());
-            Exit::Mistake(miette::Report::new(diagnostic))
+            let mistake = Mistake { message: short.complaint(), excerpt: None, help: Some(short.advice.clone()) };
+            Exit::Mistake(Box::new(mistake))
         }
         MemoryError::Options(text) => text.into(),
     }

@@ -1,5 +1,5 @@
 //! Limits of accounts and provisioned units, resolved.
-use super::super::file::{LimitsSection, OutputCountingName, ProvisionedSection};
+use super::super::format::{LimitsSection, OutputCountingName, ProvisionedSection};
 use super::*;
 use baseload_core::api::{Acceleration, Counting, Day, OutputCounting, Rules, Utilization};
 use baseload_core::catalog::RateLimit;

@@ -42,7 +42,8 @@ pub struct Laid {
 }
 
 /// Keys that say where a row is from and not what it says.
-const ABOUT: [&str; 9] = ["date", "source", "note", "notes", "basis", "fitted", "error", "error_of", "data_sha256"];
+const ABOUT: [&str; 10] =
+    ["date", "source", "note", "notes", "basis", "fitted", "error", "error_of", "data_sha256", "memory_total_source"];
 /// What a GPU has from the one that it is like, unless it says it itself.
 const LENT: [&str; 12] = [
     "bf16_tflops_dense",

@@ -12,6 +12,7 @@ mod data_set;
 mod date;
 mod frontend;
 mod hardware;
+pub mod keyed;
 mod keys;
 mod laid;
 mod lookup;
