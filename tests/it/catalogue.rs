@@ -124,9 +124,8 @@ fn rows_that_contradict_are_said_between_files_refused() {
         &[("e.toml", &text), ("a.toml", "# ours\n\n[[gpu]]\nid = \"mine\"\nlike = \"h100-sxm\"\nmem_bw_gbsp = 3\n")],
         &["run", "e.toml", "--catalog", "a.toml"],
         &[
-            "a.toml:6: gpu[0].mem_bw_gbsp: a row of this table has no such key; did you mean `mem_bw_gbps`?",
-            "a.toml:3: gpu[0]: memory_total_gib is missing",
-            "a.toml:3: gpu[0]: mem_bw_gbps is missing",
+            "a.toml:6: gpu[0].mem_bw_gbsp: unknown key `mem_bw_gbsp`; did you mean `mem_bw_gbps`?",
+            "a.toml:3: gpu[0]: memory_total_gib is missing (Memory that the runtime reports, GiB",
         ],
     );
     refused(&[("e.toml", &text)], &["run", "e.toml", "--catalog", "no.toml"], &["no.toml: ", "a catalog file is TOML"]);

@@ -224,11 +224,7 @@ impl<'a> Laying<'a> {
             toml::Table::deserialize(ValueDeserializer::from(row.clone())).map_err(|e| Fault::new(e.message()))?;
         let mut faults = Faults::default();
         let borrowed = if T::TABLE == Gpu::TABLE { faults.take(self.like(&mut table)).flatten() } else { None };
-        faults.extend(keys.faults(&table));
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let mut read = T::deserialize(toml::Value::Table(table)).map_err(|e| located::<T>(row, &e))?;
+        let Some(mut read) = faults.take(keys.read::<T>(table)) else { return Err(faults) };
         read.complete(self.file.name, &self.all);
         faults.extend(read.faults());
         let read = faults.finish(read)?;
@@ -335,19 +331,6 @@ impl<'a> Laying<'a> {
                 format!("{}: gpu {}: borrowed from {}, whose they are: {}", b.shown, b.gpu, b.from, what.join(", "));
             self.notes.push(note);
         }
-    }
-}
-
-/// A row that does not read, with the key that is to blame where the text tells.
-fn located<T: Row>(row: &Spanned<DeValue<'_>>, error: &toml::de::Error) -> Faults {
-    let again = T::deserialize(ValueDeserializer::from(row.clone())).err();
-    let span = again.as_ref().and_then(toml::de::Error::span);
-    let holds = |value: &Spanned<DeValue<'_>>| span.as_ref().is_some_and(|s| value.span().contains(&s.start));
-    let key = row.get_ref().as_table().and_then(|t| t.iter().find(|(_, value)| holds(value)));
-    let what = again.as_ref().filter(|_| key.is_some()).unwrap_or(error).message();
-    match key {
-        Some((key, _)) => Fault::at(key.get_ref().to_string(), what).into(),
-        None => Fault::new(what).into(),
     }
 }
 
