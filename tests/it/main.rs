@@ -3,6 +3,8 @@
 mod api_latency;
 mod breakeven;
 mod calibrate;
+#[cfg(feature = "frames")]
+mod catalogue;
 mod cli;
 mod conformance;
 mod determinism;

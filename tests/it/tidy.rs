@@ -106,6 +106,18 @@ fn bans(room: &str, code: &str, tests: usize, say: &mut dyn FnMut(usize, String)
     }
 }
 
+/// The embedded catalogue, named where a catalogue is to be passed.
+fn embedded(code: &str, tests: usize, say: &mut dyn FnMut(usize, String)) {
+    for (at, _) in code.match_indices("Catalog::embedded()").filter(|(at, _)| line_of(code, *at) < tests) {
+        say(
+            line_of(code, at),
+            format!(
+                "facts: `Catalog::embedded()` outside {WHERE_FACTS_START}; take a `&Catalog`, which a user's files are laid over"
+            ),
+        );
+    }
+}
+
 /// Lints that are switched off: (position, lint).
 fn switched_off(code: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
@@ -164,6 +176,9 @@ fn check(architecture: &str, files: &[(String, String)]) -> Vec<String> {
         seen.insert(room.clone());
         let folder = &map.packages[package].folder;
         let tests = if path.ends_with("tests.rs") { 0 } else { tests_start(&code) };
+        if path != WHERE_FACTS_START {
+            embedded(&code, tests, &mut say);
+        }
         edges(&map, package, &room, &code, &mut say);
         if map.packages[package].room.is_none() {
             supers(&path[folder.len()..], &room, &code, tests, &mut say);
@@ -305,6 +320,7 @@ fn tidy_can_fail() {
     core("sim/a.rs", "//! H.\nlet x = std::fs::read(p);\n", "2: core: `sim` names `fs::`");
     core("sim/a.rs", "//! H.\nuse std::{fs, io};\n", "2: core: `sim` names `std::fs`");
     core("sim/a.rs", "//! H.\n#[cfg(test)]\nmod tests;\nuse std::thread;\n", "4: core:");
+    core("sim/a.rs", "//! H.\nfn f() { Catalog::embedded() }\n", "2: facts: `Catalog::embedded()` outside");
     core("sim/a.rs", "//! H.\n#[allow(dead_code)]\nfn f() {}\n", "2: ban: `dead_code`");
     only_breach(
         "crates/trace/src/a.rs",
