@@ -9,7 +9,7 @@ use baseload::kv::{BlockPool, KvPool, SpanPool, Tokens};
 use baseload::trace::{
     BLOCK_TOKENS, Figures, GenerateSpec, Generator, Held, SourceOptions, TraceStats, collect, prepare,
 };
-use baseload::types::{Clock, Content, Entries, Entry, SimTime, served_prefix};
+use baseload::types::{Clock, Content, Entry, ReplicaId, SimTime, served_prefix};
 use std::path::Path;
 
 /// Traces of each kind.
@@ -47,9 +47,9 @@ fn routers(prompts: &[Content], block: u32) -> (Vec<u32>, Vec<u32>) {
     let mut look = |prompt: &Content| {
         blocks.look(prompt);
         tree.look(prompt);
-        let found = (blocks.matched_tokens(0) as u32, tree.longest().map_or(0, |(_, tokens)| tokens));
-        blocks.sent(0);
-        tree.sent(0);
+        let found = (blocks.matched_tokens(ReplicaId(0)) as u32, tree.longest().map_or(0, |(_, tokens)| tokens));
+        blocks.sent(ReplicaId(0));
+        tree.sent(ReplicaId(0));
         found
     };
     prompts.iter().map(&mut look).unzip()

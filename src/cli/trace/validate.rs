@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         thousands(failed)
     ));
     for note in untried(format).into_iter().chain(entries.notes()) {
-        printer::out(&textwrap::fill(&format!("note: {note}"), textwrap::Options::new(80).subsequent_indent("  ")));
+        printer::out(&crate::report::wrapped(&format!("note: {note}"), 80, 2));
     }
     for fault in &faults {
         printer::out(&format!("fault: {fault}"));

@@ -2,7 +2,7 @@
 use super::*;
 use crate::engine::testkit::Pieces;
 use crate::kv::{BlockPool, KvPool, SpanPool};
-use crate::types::{AttemptId, Effect, GapRun, Load, SimTime};
+use crate::types::{AttemptId, Backend, Effect, GapRun, Load, Outbox, SimTime, Stop};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -120,14 +120,15 @@ fn run(engine: Engine, workload: &[Draw], dies: Option<u64>, looks: u64, base_fs
             break;
         }
         while let Some((_, 0, _)) = plan.next_if(|p| p.0 == now && p.1 == 0) {
-            replica.kill(now, &mut out);
+            replica.stop(now, Stop::Kill, &mut out);
+            replica.start(now);
         }
         if replica.next_event() <= now {
             replica.advance(now, &mut out);
         }
         while let Some((_, kind, id)) = plan.next_if(|p| p.0 == now) {
             if kind == 1 {
-                life.left.push((now, id, replica.cancel(AttemptId(id as u64), now, &mut out)));
+                life.left.push((now, id, replica.cancel(AttemptId(id as u64), now, &mut out).map(|c| c.output_tokens)));
             } else {
                 life.seen.push((now, replica.observe(now)));
                 replica.submit(job_of(workload, id), now, &mut out);

@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what engines evict. What it forgets, it forgets by chunks of up to `CHUNK` tokens of one run; what it
 //! knows, it knows token by token, as a tree of characters or tokens does.
-use crate::types::{Content, joined};
+use crate::types::{Content, ReplicaId, joined};
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ const CAPACITY: usize = 1 << 20;
 
 /// How far into a chunk prompts went and to which replica they were sent: those that no later one went as far as, so that
 /// lengths fall.
-type Sent = SmallVec<[(u32, u32); 1]>;
+type Sent = SmallVec<[(u32, ReplicaId); 1]>;
 
 /// A chunk of a prompt: what begins at one place of one text behind one prefix.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct Tree {
 
 impl Tree {
     /// The replica that was sent the longest known prefix of the prompt looked up last most lately, and that prefix's tokens.
-    pub fn longest(&self) -> Option<(u32, u32)> {
+    pub fn longest(&self) -> Option<(ReplicaId, u32)> {
         // A chunk's name says all before it, so the last one that is known is where the known prefix ends.
         self.path.iter().rev().find_map(|chunk| {
             let sent = self.last.get(&chunk.name)?;
@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// Takes note that the prompt looked up last goes to `replica`.
-    pub fn sent(&mut self, replica: u32) {
+    pub fn sent(&mut self, replica: ReplicaId) {
         for &Chunk { name, len, .. } in &self.path {
             let sent = self.last.entry(name).or_default();
             if sent.is_empty() {
@@ -91,7 +91,7 @@ mod tests {
         Content::from(names.iter().map(run).collect::<Vec<_>>())
     }
 
-    fn longest(index: &mut Tree, prompt: &Content) -> Option<(u32, u32)> {
+    fn longest(index: &mut Tree, prompt: &Content) -> Option<(ReplicaId, u32)> {
         index.look(prompt);
         index.longest()
     }
@@ -100,16 +100,24 @@ mod tests {
     fn the_longest_prefix_wins_and_the_last_sender_owns_it() {
         let mut index = Tree::default();
         assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100)])), None);
-        index.sent(3);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((3, 700)));
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((3, 600)));
-        index.sent(5);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((5, 512)));
+        index.sent(ReplicaId(3));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((ReplicaId(3), 700)));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((ReplicaId(3), 600)));
+        index.sent(ReplicaId(5));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((ReplicaId(5), 512)));
         assert_eq!(longest(&mut index, &prompt(&[(2, 100)])), None, "the same text after another prefix is another");
         assert_eq!(longest(&mut index, &Content::private(7, 900)), None);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 550)])), Some((5, 550)), "a match may end inside a run");
-        index.sent(6);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 540)])), Some((6, 540)));
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 60)])), Some((3, 660)), "behind it the former one owns");
+        assert_eq!(
+            longest(&mut index, &prompt(&[(1, 550)])),
+            Some((ReplicaId(5), 550)),
+            "a match may end inside a run"
+        );
+        index.sent(ReplicaId(6));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 540)])), Some((ReplicaId(6), 540)));
+        assert_eq!(
+            longest(&mut index, &prompt(&[(1, 600), (2, 60)])),
+            Some((ReplicaId(3), 660)),
+            "behind it the former one owns"
+        );
     }
 }
