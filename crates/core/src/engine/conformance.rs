@@ -192,8 +192,6 @@ impl Case {
             max_output_tokens: r.output_len,
             priority: r.priority,
             content: Content::from(prompt),
-            external_kv: None,
-            hold_kv_until: None,
         };
         (job, output.into_boxed_slice())
     }

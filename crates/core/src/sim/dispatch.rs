@@ -355,8 +355,6 @@ impl<S: RecordSink> World<'_, S> {
             max_output_tokens: flight.request.max_output_tokens,
             priority: flight.request.priority.saturating_add(class.priority),
             content: flight.request.content.clone(),
-            external_kv: None,
-            hold_kv_until: None,
         };
         if hedge {
             self.stats.hedges += 1;
