@@ -421,3 +421,8 @@ fn a_small_fleet_saves_what_its_time_is_worth() {
     let least = sink.oracle.least_spend(&stats).0 as f64 / 21e6;
     assert!((least - (50.0 - 29.8)).abs() < 1.0, "{least}");
 }
+
+#[test]
+fn a_millionth_is_left_for_tables_that_are_not_quite_monotone() {
+    assert_eq!((safely(0), safely(999_999), safely(12_000_000_000)), (0, 999_999, 11_999_988_000));
+}
