@@ -17,8 +17,8 @@ pub struct Package {
 pub struct Room {
     /// Its package, by index.
     pub package: usize,
-    /// What it may import; `None` is "all".
-    pub may: Option<BTreeSet<String>>,
+    /// What it may import beside `types`.
+    pub may: BTreeSet<String>,
 }
 
 /// The table, read.
@@ -58,12 +58,10 @@ impl Map {
             self.packages[package].room = Some(room.clone());
         }
         let may = match may {
-            "all" => None,
-            "nothing" => Some(BTreeSet::new()),
-            "all above" => Some(self.rooms.keys().cloned().collect()),
-            names => Some(names.split(',').map(|n| n.trim().trim_matches('`').to_string()).collect()),
+            "nothing" => BTreeSet::new(),
+            names => names.split(',').map(|n| n.trim().trim_matches('`').to_string()).collect(),
         };
-        for name in may.iter().flatten() {
+        for name in &may {
             if !self.rooms.contains_key(name) {
                 return Err(format!("`{room}` may import `{name}`, which is no row above it: imports go downwards"));
             }

@@ -23,6 +23,7 @@ mod property_tests;
 mod quality;
 mod resilience;
 mod ring;
+mod routing;
 mod score;
 #[cfg(test)]
 mod testing;
@@ -41,7 +42,7 @@ pub use parts::{
     ScrapeSection, TiesSection,
 };
 pub use pick::{Picker, Ties};
-pub use pipeline::{MakePolicy, Pipeline, Place, Routing, Rule, Scoring};
+pub use pipeline::{Pipeline, Place, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Expand, LitellmShuffleSection,
@@ -54,5 +55,6 @@ pub use resilience::{
     HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Spot, Verdict,
     Waiting,
 };
+pub use routing::{MakePolicy, Routing};
 pub use score::{KvCost, SCORERS, Scorer};
 pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals, Target};
