@@ -57,6 +57,16 @@ fn tidy_passes_what_is_allowed() {
 }
 
 #[test]
+fn tidy_knows_whose_macro_stands_at_the_root() {
+    let writes = |room: &str| format!("crates/core/src/{room}/a.rs");
+    let code = "//! H.\n#[macro_export]\nmacro_rules! tell {\n    () => {};\n}\n";
+    let uses = ("crates/core/src/kv/b.rs", "//! H.\nuse crate::tell;\n");
+    assert_eq!(breaches_of(&[(&writes("types"), code), uses]), Vec::<String>::new());
+    let found = breaches_of(&[(&writes("sim"), code), uses]);
+    assert!(found.len() == 1 && found[0].contains("`kv` imports `sim`"), "{found:?}");
+}
+
+#[test]
 fn tidy_can_fail() {
     let core = |file: &str, text: &str, expected: &str| {
         only_breach(&format!("crates/core/src/{file}"), text, &format!("crates/core/src/{file}:{expected}"));

@@ -1,4 +1,5 @@
 //! The table of packages and rooms in ARCHITECTURE.md.
+use super::source::ident;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A package of the workspace: where its sources lie, and the name that others import it by.
@@ -26,6 +27,8 @@ pub struct Room {
 pub struct Map {
     pub packages: Vec<Package>,
     pub rooms: BTreeMap<String, Room>,
+    /// Macros that stand at a package's root wherever they are written, and the rooms that write them.
+    pub macros: BTreeMap<String, String>,
 }
 
 impl Map {
@@ -85,6 +88,15 @@ impl Map {
             Some(room) => Some(room.clone()),
             None if matches!(first, "lib.rs" | "main.rs") => None,
             None => Some(first.trim_end_matches(".rs").into()),
+        }
+    }
+
+    /// Notes the exported macros of a source.
+    pub fn note_macros(&mut self, path: &str, code: &str) {
+        let Some(room) = self.package_of(path).and_then(|p| self.room_of(p, path)) else { return };
+        for exported in code.split("#[macro_export]").skip(1) {
+            let name = exported.split("macro_rules!").nth(1).map_or(String::new(), |rest| ident(rest.trim_start()));
+            self.macros.insert(name, room.clone());
         }
     }
 }
