@@ -3,8 +3,9 @@
 //! Must hold: a client's draws depend on its number in the list alone, so that another client moves nothing; a request a
 //! client is held.
 use super::super::spec::{Client, GenerateSpec, Length};
-use super::arrivals::{ArrivalTimes, Gap, draws_of};
+use super::arrivals::ArrivalTimes;
 use super::drawer::{Drawer, Pair};
+use super::gaps::{Gap, draws_of};
 use super::windows::{RateWindow, WindowTimes};
 use crate::SourceOptions;
 use crate::read::{GapFamily, ServeGenClient};

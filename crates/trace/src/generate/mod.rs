@@ -8,6 +8,7 @@ mod arrivals;
 mod bench;
 mod clients;
 mod drawer;
+mod gaps;
 mod profile;
 mod reuse;
 mod sessions;
