@@ -10,9 +10,9 @@ use super::fit::{FRONTEND, FRONTEND_TOKEN, K, Row, Wanted, frontend, lags, robus
 use super::hash;
 use super::kinds::inferencex::{self, Point, apart, predict};
 use super::score::{Errors, Group, errors};
-use super::supply::Supply;
 use super::validate::Input;
-use crate::catalog::{Frontend, FrontendRow};
+use crate::catalog::{Catalog, Frontend, FrontendRow};
+use crate::fleet::StepTimeSource;
 
 /// Folds of whole groups.
 const FOLDS: u64 = 5;
@@ -34,13 +34,13 @@ fn fold_of(p: &Point) -> u64 {
     u64::from_str_radix(&hash::of(&p.group()), 16).unwrap_or(0) % FOLDS
 }
 
-fn fit(points: &[&Point]) -> Result<Frontend, String> {
+fn fit(catalog: &Catalog, points: &[&Point]) -> Result<Frontend, String> {
     let mut wanted: Wanted = [false; K];
     (wanted[FRONTEND], wanted[FRONTEND_TOKEN]) = (true, true);
     let mut now = Frontend::default();
     for _ in 0..ROUNDS {
         let row = |p: &&Point| {
-            let predicted = predict(p, lags(&now), &Supply::Catalogue)?;
+            let predicted = predict(catalog, p, lags(&now), &StepTimeSource::Analytic)?;
             let own = now.arrival_s + now.token_s + now.arrival_s_per_1000_prompt_tokens * predicted.prompt / 1e3;
             let mut columns = [0.0; K];
             (columns[FRONTEND], columns[FRONTEND_TOKEN]) = (1.0, predicted.prompt);
@@ -52,10 +52,10 @@ fn fit(points: &[&Point]) -> Result<Frontend, String> {
     Ok(now)
 }
 
-fn group<'a>(points: impl Iterator<Item = &'a &'a Point>, f: &Frontend) -> Result<Group, String> {
+fn group<'a>(catalog: &Catalog, points: impl Iterator<Item = &'a &'a Point>, f: &Frontend) -> Result<Group, String> {
     let mut group = Group::default();
     for p in points {
-        group.add("ttft_s", predict(p, lags(f), &Supply::Catalogue)?.ttft_s, p.ttft_s);
+        group.add("ttft_s", predict(catalog, p, lags(f), &StepTimeSource::Analytic)?.ttft_s, p.ttft_s);
     }
     Ok(group)
 }
@@ -64,14 +64,15 @@ fn group<'a>(points: impl Iterator<Item = &'a &'a Point>, f: &Frontend) -> Resul
 ///
 /// # Errors
 /// Files that do not read; fewer groups than folds.
-pub fn fit_frontend(inputs: Vec<Input>, date: &str) -> Result<FrontendFit, String> {
+pub fn fit_frontend(catalog: &Catalog, inputs: Vec<Input>, date: &str) -> Result<FrontendFit, String> {
     let mut points = Vec::new();
     for input in inputs {
         points.extend(inferencex::read(input.text, &input.name)?);
     }
     // Rows that cannot be predicted are left out here as they are by `validate`, which says why.
-    let judged =
-        |p: &&Point| apart(p, &points).is_none() && predict(p, lags(&Frontend::default()), &Supply::Catalogue).is_ok();
+    let judged = |p: &&Point| {
+        apart(p, &points).is_none() && predict(catalog, p, lags(&Frontend::default()), &StepTimeSource::Analytic).is_ok()
+    };
     let judged: Vec<&Point> = points.iter().filter(judged).collect();
     let of = |f: u64| judged.iter().filter(move |p| fold_of(p) == f);
     if (0..FOLDS).any(|f| of(f).count() == 0) {
@@ -81,16 +82,16 @@ pub fn fit_frontend(inputs: Vec<Input>, date: &str) -> Result<FrontendFit, Strin
     let ttft = |g: &Group| errors(g.pairs.iter())["ttft_s"];
     for f in 0..FOLDS {
         let others: Vec<&Point> = judged.iter().filter(|p| fold_of(p) != f).copied().collect();
-        let fitted = fit(&others)?;
-        let group = group(of(f), &fitted)?;
+        let fitted = fit(catalog, &others)?;
+        let group = group(catalog, of(f), &fitted)?;
         let micro = fitted.arrival_s_per_1000_prompt_tokens * 1e3;
         held_out.push((format!("fold {f}: {:.1} ms, {micro:.1} us", fitted.arrival_s * 1e3), ttft(&group)));
         all.pairs.extend(group.pairs);
     }
     let whole = ttft(&all);
     held_out.push(("all folds".to_owned(), whole));
-    held_out.push(("no frontend".to_owned(), ttft(&group(judged.iter(), &Frontend::default())?)));
-    let fitted = fit(&judged)?;
+    held_out.push(("no frontend".to_owned(), ttft(&group(catalog, judged.iter(), &Frontend::default())?)));
+    let fitted = fit(catalog, &judged)?;
     let hashes: Vec<String> = judged.iter().map(|p| p.hash.clone()).collect();
     let row = FrontendRow {
         kinds: vec!["inferencex".to_owned()],
@@ -126,11 +127,13 @@ mod tests {
                 for users in [2, 4] {
                     let row = |ttft: f64| format!("{users},vllm,,Qwen/Qwen3-8B,h100_sxm,,{isl},32,{tp},{ttft},5\n");
                     let point = inferencex::read(format!("{HEAD}{}", row(1.0)).as_bytes(), "i").unwrap();
-                    text += &row(predict(&point[0], lags(&truth), &Supply::Catalogue).unwrap().ttft_s * 1e3);
+                    text +=
+                        &row(predict(Catalog::embedded(), &point[0], lags(&truth), &StepTimeSource::Analytic).unwrap().ttft_s
+                            * 1e3);
                 }
             }
         }
-        let fit = fit_frontend(input(text), "2026-11-24").unwrap();
+        let fit = fit_frontend(Catalog::embedded(), input(text), "2026-11-24").unwrap();
         assert!((fit.row.arrival_s / 0.02 - 1.0).abs() < 0.02, "{:?}", fit.row);
         assert!((fit.row.arrival_s_per_1000_prompt_tokens / 0.03 - 1.0).abs() < 0.02, "{:?}", fit.row);
         assert!(fit.row.error < 0.02 && fit.held_out.len() == 7, "{:?}", fit.held_out);
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn rows_of_one_group_are_refused() {
         let row = "2,vllm,,Qwen/Qwen3-8B,h100_sxm,,200,32,1,50,5\n";
-        let e = fit_frontend(input(format!("{HEAD}{row}")), "2026-11-24").unwrap_err();
+        let e = fit_frontend(Catalog::embedded(), input(format!("{HEAD}{row}")), "2026-11-24").unwrap_err();
         assert!(e.contains("too few groups for 5 folds"), "{e}");
     }
 }

@@ -9,13 +9,14 @@
 //! H100 (0.72 in engine runs, 0.84 in kernels); and the fixed part of an all-reduce is borrowed, because in an engine
 //! ranks wait for each other (10.4 us on H100, 5 us in kernels).
 use super::machine;
-use crate::catalog::{Gpu, StepTimeFile, StepTimeRow};
+use crate::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
 use crate::latency::{
     AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, WeightDtype, fit_from_kernels,
 };
 use crate::memory::KvDtype;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What engine runs make of the compute share of kernels in BF16: 0.720 / 0.84 on H100.
 const SUSTAINED: f64 = 0.86;
@@ -32,7 +33,7 @@ const ROUTING: &str = "power_law_1.01";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChosenKernels {
     /// The tables.
-    pub tables: KernelTables,
+    pub tables: Arc<KernelTables>,
     /// What was taken, in order.
     pub taken: Vec<Taken>,
 }
@@ -222,6 +223,7 @@ fn medians<const N: usize, T>(
 /// # Errors
 /// Files of another GPU; files that have neither products nor experts of the format; a size of 0.
 pub fn choose_kernels(
+    catalog: &Catalog,
     times: &KernelTimes,
     gpu: &Gpu,
     weights: WeightDtype,
@@ -229,7 +231,7 @@ pub fn choose_kernels(
 ) -> Result<ChosenKernels, String> {
     let family = |id: &str| id.split('-').next().unwrap_or_default().to_owned();
     for file in &times.files {
-        if let Some(of) = machine::gpu(&file.device).filter(|of| family(&of.id) != family(&gpu.id)) {
+        if let Some(of) = machine::gpu(catalog, &file.device).filter(|of| family(&of.id) != family(&gpu.id)) {
             return Err(format!(
                 "{}: it was measured on {} ({}), and this is {}: give tables of that",
                 file.path.display(),
@@ -273,7 +275,7 @@ pub fn choose_kernels(
     tables.prefill = choice.attention(KernelPart::Prefill, kv)?;
     tables.decode = choice.attention(KernelPart::Decode, kv)?;
     tables.all_reduce = choice.all_reduce()?;
-    choice.chosen.tables = tables;
+    choice.chosen.tables = Arc::new(tables);
     Ok(choice.chosen)
 }
 
@@ -282,22 +284,23 @@ pub fn choose_kernels(
 /// # Errors
 /// What [`choose_kernels`] and [`fit_from_kernels`] refuse.
 pub fn kernel_profile(
+    catalog: &Catalog,
     times: &KernelTimes,
     gpu: &Gpu,
     weights: WeightDtype,
     name: &str,
     date: &str,
 ) -> Result<KernelProfile, String> {
-    let mut chosen = choose_kernels(times, gpu, weights, KvDtype::Bf16)?;
+    let mut chosen = choose_kernels(catalog, times, gpu, weights, KvDtype::Bf16)?;
     if weights != WeightDtype::Bf16 {
         // Attention and all-reduces are BF16's, and a row of another format says only what differs.
-        let KernelTables { mut products, experts, .. } = chosen.tables;
+        let KernelTables { mut products, experts, .. } = KernelTables::clone(&chosen.tables);
         chosen.taken.retain(|t| t.what == "products" || t.what == "experts");
         if weights == WeightDtype::Mxfp4 {
             products.clear();
             chosen.taken.retain(|t| t.what == "experts");
         }
-        chosen.tables = KernelTables { products, experts, ..KernelTables::default() };
+        chosen.tables = Arc::new(KernelTables { products, experts, ..KernelTables::default() });
     }
     let mut fit = fit_from_kernels(gpu, weights, &chosen.tables).map_err(|e| e.to_string())?;
     let mut notes = Vec::new();
@@ -348,7 +351,7 @@ pub fn kernel_profile(
     let mut devices: Vec<&str> = files.map(|f| f.device.as_str()).collect();
     devices.dedup();
     row.source = format!("{name}: kernel tables of {}", devices.join(", "));
-    Curves::under(gpu, weights, std::slice::from_ref(row)).map_err(|e| {
+    Curves::under(catalog, gpu, weights, std::slice::from_ref(row)).map_err(|e| {
         format!(
             "the tables say that {e}: are their times in ms, and of {} (bandwidth and peaks by its data sheet)?",
             gpu.id

@@ -2,8 +2,9 @@
 //!
 //! Must keep true: every stage goes through `sim::simulate` in one world, so caches are kept between stages.
 use super::setup::{Questions, Setup};
-use super::trial::{Lags, Served, simulate_fleet};
+use super::trial::{Lags, simulate_fleet};
 use crate::engine::EngineMode;
+use crate::fleet::ReplicaType;
 use crate::gateway::Routing;
 use crate::random::{self, dist};
 use crate::types::{
@@ -32,7 +33,7 @@ pub fn climb(
     setup: &Setup,
     seconds: u32,
     rates: &[f64],
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     lags: Lags,
     routing: Routing,
 ) -> Result<Vec<Climbed>, String> {
@@ -43,7 +44,7 @@ fn climb_in(
     mode: EngineMode,
     setup: &Setup,
     (seconds, rates): (u32, &[f64]),
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     lags: Lags,
     routing: Routing,
 ) -> Result<Vec<Climbed>, String> {
@@ -53,13 +54,13 @@ fn climb_in(
     sink.stages.resize(source.ends.len(), Tally::default());
     simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
     if sink.unserved > 0 {
-        let (w, block) = (&setup.workload, &replicas[0].0);
+        let (w, kv) = (&setup.workload, replicas[0].kv);
         return Err(format!(
             "{} requests of {} tokens can never run in an engine of {} blocks of {} tokens",
             sink.unserved,
             w.prefix_tokens + w.question_tokens + w.output_tokens,
-            block.num_blocks,
-            block.block_size
+            kv.num_blocks,
+            kv.block_size
         ));
     }
     let skip = usize::from(setup.stages.warm_up);

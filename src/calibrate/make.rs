@@ -6,12 +6,14 @@ use super::fit::{FROM_REQUESTS, FROM_STEPS, Observed, Wanted, from_requests, fro
 use super::hash;
 use super::kinds::engine_steps::{self, EngineRun};
 use super::kinds::requests::RequestRun;
-use super::kinds::{bench_serve, config, llmservingsim, vllm_requests};
+use super::kinds::{bench_serve, llmservingsim, vllm_requests};
+use super::replica::MeasuredReplica;
 use super::score::{Group, errors};
 use super::trial::play;
-use super::validate::{Input, Kind, sync_unless_gpu};
+use super::validate::{Input, Kind};
 use super::{COLUMNS, machine};
-use crate::catalog::{Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+use crate::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+use crate::fleet::{ReplicaType, StepTimeSource};
 use crate::latency::Fitted;
 use std::sync::Arc;
 
@@ -64,13 +66,13 @@ fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
 ///
 /// # Errors
 /// A file that does not read; files that do not belong together; data that cannot tell a coefficient.
-pub fn calibrate(kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, String> {
+pub fn calibrate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, String> {
     let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
     match kind {
         Kind::EngineSteps => {
             let runs =
                 inputs.into_iter().map(|i| engine_steps::read(i.text, &i.name)).collect::<Result<Vec<_>, _>>()?;
-            steps_profile(&runs, names, recipe)
+            steps_profile(catalog, &runs, names, recipe)
         }
         Kind::VllmBenchServe | Kind::VllmRequests | Kind::LlmServingSim => {
             let read = |i: Input| match kind {
@@ -79,7 +81,7 @@ pub fn calibrate(kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit,
                 _ => llmservingsim::read(i.text, &i.name, i.beside.as_deref()),
             };
             let runs = inputs.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-            requests_profile(kind, &runs, names, recipe)
+            requests_profile(catalog, kind, &runs, names, recipe)
         }
         // Kernel tables (layout of data/kernels) become numbers of the catalogue in `latency`, not coefficients of a
         // fitted step; where they are to be fitted from here too, their arm stands beside these.
@@ -121,7 +123,7 @@ fn held_back(part: &str, group: &Group) -> Vec<HeldBack> {
     errors(group.pairs.iter()).into_iter().map(row).collect()
 }
 
-fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+fn steps_profile(catalog: &Catalog, runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
     let wanted = wanted(FROM_STEPS, r)?;
     let model = same(runs, "model", |x| x.model.as_str())?;
     let dtype = same(runs, "type", |x| x.dtype.as_str())?;
@@ -145,7 +147,7 @@ fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<F
         for (i, run) in runs.iter().enumerate() {
             let others: Vec<&EngineRun> = refs.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, x)| *x).collect();
             match from_steps(&others, &wanted) {
-                Ok(part) => errors.extend(held_back(&run.name, &engine_steps::score(run, &part)?.0)),
+                Ok(part) => errors.extend(held_back(&run.name, &engine_steps::score(catalog, run, &part)?.0)),
                 Err(why) => notes.push(format!("{} could not be held back: {why}", run.name)),
             }
         }
@@ -153,15 +155,13 @@ fn steps_profile(runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<F
     let mut engine = runs[0].engine.clone();
     for run in &runs[1..] {
         let e = &run.engine;
-        engine.max_num_seqs = engine.max_num_seqs.filter(|v| Some(*v) == e.max_num_seqs);
-        engine.max_num_batched_tokens = engine.max_num_batched_tokens.filter(|v| Some(*v) == e.max_num_batched_tokens);
         engine.num_gpu_blocks = engine.num_gpu_blocks.filter(|v| Some(*v) == e.num_gpu_blocks);
-        engine.enable_prefix_caching = engine.enable_prefix_caching.filter(|v| Some(*v) == e.enable_prefix_caching);
         engine.max_model_len = engine.max_model_len.filter(|v| Some(*v) == e.max_model_len);
+        engine.settings.retain(|key, value| e.settings.get(key) == Some(value));
     }
     engine.version = version.to_owned();
     let source = format!("non-negative least squares on {} steps of {} runs", steps(runs), runs.len());
-    let profile = profile(r, source, model, dtype, engine, step, None, data, errors);
+    let profile = profile(catalog, r, source, model, dtype, engine, step, None, data, errors);
     Ok(Fit { profile, notes })
 }
 
@@ -169,7 +169,13 @@ fn steps(runs: &[EngineRun]) -> usize {
     runs.iter().map(|x| x.steps.len()).sum()
 }
 
-fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+fn requests_profile(
+    catalog: &Catalog,
+    kind: Kind,
+    runs: &[RequestRun],
+    files: Vec<String>,
+    r: &Recipe,
+) -> Result<Fit, String> {
     let wanted = wanted(FROM_REQUESTS, r)?;
     let model = match &r.model {
         Some(name) => name.as_str(),
@@ -180,13 +186,16 @@ fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Rec
     }
     let data = data(kind, files, runs.iter().map(|x| x.hash.clone()).collect())?;
     let settings = |run: &RequestRun| run.engine.overlaid(&r.engine);
-    let seen = |run, first| Observed { run, config: config(&settings(run), sync_unless_gpu(&r.gpu)), first };
-    let whole: Vec<Observed<'_>> = runs.iter().map(|run| seen(run, run.requests.len())).collect();
+    let seen = |run| -> Result<Observed<'_>, String> {
+        let replica = replica(catalog, r, model, settings(run))?;
+        Ok(Observed { run, replica, first: run.requests.len() })
+    };
+    let whole = runs.iter().map(seen).collect::<Result<Vec<_>, _>>()?;
     let fit = from_requests(&whole, &wanted)?;
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
     let predict = |o: &Observed<'_>, part: &super::fit::FromRequests| {
-        let trial = o.run.trial(o.config.clone(), part.lags());
-        play(&trial, Arc::new(Fitted::new(&part.step, 1.0)))
+        let replica = ReplicaType::clone(&o.replica).with_step_time(Arc::new(Fitted::new(&part.step, 1.0)));
+        play(&o.run.trial(part.lags()), &Arc::new(replica))
             .map(|p| p.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect::<Vec<_>>())
     };
     if whole.len() < 3 {
@@ -215,11 +224,32 @@ fn requests_profile(kind: Kind, runs: &[RequestRun], files: Vec<String>, r: &Rec
     let source = format!("non-negative least squares through the simulator on {n} requests of {} runs", runs.len());
     let dtype = r.dtype.clone().unwrap_or_else(|| "bfloat16".into());
     let (engine, frontend) = (settings(&runs[0]), Some(fit.frontend));
-    Ok(Fit { profile: profile(r, source, model, &dtype, engine, fit.step, frontend, data, errors), notes })
+    Ok(Fit { profile: profile(catalog, r, source, model, &dtype, engine, fit.step, frontend, data, errors), notes })
+}
+
+/// The GPU as the catalogue names it, or as the recipe does.
+fn gpu_of(catalog: &Catalog, r: &Recipe) -> String {
+    machine::gpu(catalog, &r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone())
+}
+
+/// The model as the catalogue names it, or as the files do.
+fn model_of(catalog: &Catalog, model: &str) -> String {
+    machine::model(catalog, model).map_or_else(|| model.to_owned(), |m| m.id.clone())
+}
+
+/// The replica that requests were sent to; its step time is what is fitted.
+fn replica(catalog: &Catalog, r: &Recipe, model: &str, engine: MeasuredEngine) -> Result<Arc<ReplicaType>, String> {
+    let replica = MeasuredReplica {
+        tensor_parallel: r.tensor_parallel.unwrap_or(1),
+        weights: machine::weights_dtype(r.dtype.as_deref().unwrap_or_default()).unwrap_or_default(),
+        ..MeasuredReplica::of(model_of(catalog, model), gpu_of(catalog, r), engine)
+    };
+    replica.resolve(catalog, StepTimeSource::Coefficients(StepCoefficients::default(), 1.0))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a profile, each named where it is made")]
 fn profile(
+    catalog: &Catalog,
     r: &Recipe,
     source: String,
     model: &str,
@@ -235,8 +265,8 @@ fn profile(
         name: r.name.clone(),
         date: r.date.clone(),
         source,
-        gpu: machine::gpu(&r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone()),
-        model: machine::model(model).map_or_else(|| model.to_owned(), |m| m.id.clone()),
+        gpu: gpu_of(catalog, r),
+        model: model_of(catalog, model),
         dtype: r.dtype.clone().unwrap_or_else(|| dtype.to_owned()),
         tensor_parallel: r.tensor_parallel.unwrap_or(1),
         engine,

@@ -12,10 +12,10 @@
 use super::kinds::inferencex::{Point, score};
 use super::kinds::requests::RequestRun;
 use super::score::{Group, Scores};
-use super::supply::Supply;
 use super::validate::{Kind, Options, served_by};
 use super::{hash, machine};
 use crate::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
+use crate::fleet::StepTimeSource;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -84,36 +84,42 @@ struct Rows {
 ///
 /// # Errors
 /// Rows of several GPUs; a model that no row is of; a part without which nothing is left to fit; more parts than groups.
-pub fn cross_validate(points: &[Point], runs: &[RequestRun], split: &Split) -> Result<Scores, String> {
-    let gpu = one_gpu(points)?;
+pub fn cross_validate(
+    catalog: &Catalog,
+    points: &[Point],
+    runs: &[RequestRun],
+    split: &Split,
+) -> Result<Scores, String> {
+    let gpu = one_gpu(catalog, points)?;
     for run in runs {
         // Said before any fit: a run without a model or on another GPU.
-        let (.., by) = served_by(Kind::VllmRequests, run, &Options::default())?;
-        if machine::gpu(&run.name).is_some_and(|g| g.id != gpu) {
+        let (.., by) = served_by(catalog, Kind::VllmRequests, run, &Options::default())?;
+        if machine::gpu(catalog, &run.name).is_some_and(|g| g.id != gpu) {
             return Err(format!("{}: {by}, and the rows are of {gpu}: leave it out", run.name));
         }
     }
-    let (groups, notes) = by_group(points);
+    let (groups, notes) = by_group(catalog, points);
     if groups.is_empty() {
         return Err(format!("no row can be predicted: {}", notes.join("; ")));
     }
     let mut scores = Scores { kind: "inferencex", notes, ..Scores::default() };
-    for (what, is_out) in parts(&groups, split)? {
+    for (what, is_out) in parts(catalog, &groups, split)? {
         let (out, left): (Vec<&Rows>, Vec<&Rows>) = groups.iter().partition(|g| is_out(g));
         let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
-        let fit = fit(&train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
+        let fit = fit(catalog, &train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
         let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
-        let part = score(&test, &supply(&gpu, &fit.values));
+        let part = score(catalog, &test, &refitted(catalog, &gpu, &fit.values));
         scores.groups.extend(part.groups);
         scores.apart.extend(part.apart);
-        scores.trivial.extend(trivial(&out, &train));
+        scores.trivial.extend(trivial(catalog, &out, &train));
         scores.notes.push(format!("{what}: {}", fit.text()));
     }
     Ok(scores)
 }
 
-fn one_gpu(points: &[Point]) -> Result<String, String> {
-    let mut ids: Vec<&str> = points.iter().filter_map(|p| machine::gpu(p.gpu())).map(|g| g.id.as_str()).collect();
+fn one_gpu(catalog: &Catalog, points: &[Point]) -> Result<String, String> {
+    let mut ids: Vec<&str> =
+        points.iter().filter_map(|p| machine::gpu(catalog, p.gpu())).map(|g| g.id.as_str()).collect();
     ids.dedup();
     match ids.as_slice() {
         [] => Err("no row is of a GPU of the catalogue".into()),
@@ -125,8 +131,9 @@ fn one_gpu(points: &[Point]) -> Result<String, String> {
 }
 
 /// The points by the group that they are scored in, and why others are not.
-fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
-    let scored: Vec<Scores> = points.par_iter().map(|p| score(std::slice::from_ref(p), &Supply::Catalogue)).collect();
+fn by_group(catalog: &Catalog, points: &[Point]) -> (Vec<Rows>, Vec<String>) {
+    let scored: Vec<Scores> =
+        points.par_iter().map(|p| score(catalog, std::slice::from_ref(p), &StepTimeSource::Analytic)).collect();
     let mut groups: Vec<Rows> = Vec::new();
     for (p, s) in points.iter().zip(&scored) {
         let Some(name) = s.groups.iter().chain(s.apart.iter().map(|a| &a.0)).map(|g| &g.name).next() else { continue };
@@ -134,7 +141,7 @@ fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
             Some(group) => group.points.push(p.clone()),
             None => {
                 let named = name.rsplit_once(" tp").map_or(name.as_str(), |(model, _)| model);
-                let model = machine::model(named).map_or_else(|| named.to_owned(), |m| m.id.clone());
+                let model = machine::model(catalog, named).map_or_else(|| named.to_owned(), |m| m.id.clone());
                 groups.push(Rows { name: name.clone(), model, points: vec![p.clone()] });
             }
         }
@@ -145,13 +152,13 @@ fn by_group(points: &[Point]) -> (Vec<Rows>, Vec<String>) {
         .filter(|(_, s)| s.groups.is_empty() && s.apart.is_empty())
         .map(|(p, _)| p.clone())
         .collect();
-    (groups, score(&unpredictable, &Supply::Catalogue).notes)
+    (groups, score(catalog, &unpredictable, &StepTimeSource::Analytic).notes)
 }
 
 type Part = (String, Box<dyn Fn(&Rows) -> bool>);
 
 /// What is left out in turn: its name, and which groups are in it.
-fn parts(groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
+fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
     let without = |model: String| -> Part { (format!("without {model}"), Box::new(move |g: &Rows| g.model == model)) };
     let mut models: Vec<String> = groups.iter().map(|g| g.model.clone()).collect();
     models.sort();
@@ -169,7 +176,7 @@ fn parts(groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
             (0..n).map(part).filter(|(_, is_out)| groups.iter().any(is_out)).collect()
         }
         Split::Model(name) => {
-            let id = machine::model(name).map_or(name.as_str(), |m| m.id.as_str());
+            let id = machine::model(catalog, name).map_or(name.as_str(), |m| m.id.as_str());
             if !models.iter().any(|m| m == id) {
                 return Err(format!("--leave-out {name}: no row is of it; there are rows of {}", models.join(", ")));
             }
@@ -184,16 +191,16 @@ fn parts(groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
 }
 
 /// The trivial baseline of groups that are out: the nearest row of those that are left, scaled.
-fn trivial(out: &[&Rows], train: &[Point]) -> Vec<Group> {
+fn trivial(catalog: &Catalog, out: &[&Rows], train: &[Point]) -> Vec<Group> {
     let of = |rows: &&Rows| {
-        let near = score(&[train, &rows.points].concat(), &Supply::Catalogue);
+        let near = score(catalog, &[train, &rows.points].concat(), &StepTimeSource::Analytic);
         near.trivial.into_iter().find(|g| g.name == rows.name)
     };
     out.par_iter().map(of).collect::<Vec<_>>().into_iter().flatten().collect()
 }
 
 /// Rows of the catalogue's form that say these numbers; what they do not say is the catalogue's.
-fn supply(gpu: &str, values: &Values) -> Supply {
+fn refitted(catalog: &Catalog, gpu: &str, values: &Values) -> StepTimeSource {
     let mut file = StepTimeFile::default();
     for (n, value) in NUMBERS.iter().zip(values) {
         let at = file.step_time.iter().position(|r| r.dtype == n.dtype).unwrap_or_else(|| {
@@ -208,26 +215,26 @@ fn supply(gpu: &str, values: &Values) -> Supply {
         }
     }
     // Formats of which nothing is fitted keep the catalogue's rows.
-    let rest = Catalog::embedded().step_times.iter().filter(|r| r.speaks_for(gpu));
+    let rest = catalog.step_times.iter().filter(|r| r.speaks_for(gpu));
     for row in rest {
         if !file.step_time.iter().any(|r| r.dtype == row.dtype) {
             file.step_time.push(StepTimeRow { gpu: gpu.to_owned(), ..row.clone() });
         }
     }
-    Supply::Rows(Arc::new(("refitted".into(), file)))
+    StepTimeSource::Rows(Arc::new(("refitted".into(), file)))
 }
 
 /// Logarithms of predicted over measured TPOT, and of quantiles of runs beside them. What a run cannot be predicted by is
 /// no number, which no step downhill has.
-fn residuals(points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
-    let supply = supply(gpu, values);
-    let scored = score(points, &supply);
+fn residuals(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
+    let source = refitted(catalog, gpu, values);
+    let scored = score(catalog, points, &source);
     let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
     let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
-    let options = Options { supply, ..Options::default() };
+    let options = Options { source, ..Options::default() };
     for run in runs {
-        let group = served_by(Kind::VllmRequests, run, &options)
-            .and_then(|(config, lags, step_time, _)| run.score(config, lags, step_time))
+        let group = served_by(catalog, Kind::VllmRequests, run, &options)
+            .and_then(|(replica, lags, _)| run.score(&replica, lags))
             .unwrap_or_default();
         for metric in RUN_METRICS {
             let pair = group.pairs.iter().find(|p| p.metric == metric);
@@ -257,9 +264,9 @@ impl Fit {
     }
 }
 
-fn fit(points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> {
+fn fit(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> {
     let mut values: Values = std::array::from_fn(|i| NUMBERS[i].start);
-    let mut now = residuals(points, runs, gpu, &values);
+    let mut now = residuals(catalog, points, runs, gpu, &values);
     let rows = now.len() - runs.len() * RUN_METRICS.len();
     if rows <= NUMBERS.len() {
         return Err(format!("{rows} rows cannot tell {} numbers; give more", NUMBERS.len()));
@@ -278,7 +285,7 @@ fn fit(points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> 
                 let by = if values[i] + by > n.most { -by } else { by };
                 let mut at = values;
                 at[i] += by;
-                (by / n.scale, residuals(points, runs, gpu, &at))
+                (by / n.scale, residuals(catalog, points, runs, gpu, &at))
             })
             .collect();
         let slopes: Vec<Vec<f64>> =
@@ -286,7 +293,9 @@ fn fit(points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> 
         if round == 0 {
             open = (0..NUMBERS.len()).filter(|&i| slopes[i].iter().all(|s| *s == 0.0)).collect();
         }
-        let Some((next, then)) = step((points, runs), gpu, &values, &now, &slopes, &mut damping) else { break };
+        let Some((next, then)) = step(catalog, (points, runs), gpu, &values, &now, &slopes, &mut damping) else {
+            break;
+        };
         let gain = (cost(&values, &now) - cost(&next, &then)) / cost(&values, &now);
         (values, now) = (next, then);
         if gain < 1e-3 {
@@ -296,7 +305,7 @@ fn fit(points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> 
     // FP8 has no rows: products come as near to twice the peak and half the bytes as they do in BF16.
     for (i, n) in NUMBERS.iter().enumerate().filter(|(i, n)| open.contains(i) && n.dtype == "fp8") {
         let bf16 = NUMBERS.iter().position(|b| b.dtype == "bf16" && b.name == n.name);
-        let of_catalog = Catalog::embedded().step_time(gpu, "bf16").and_then(|r| r.memory_share);
+        let of_catalog = catalog.step_time(gpu, "bf16").and_then(|r| r.memory_share);
         values[i] = bf16.map(|b| values[b]).or(of_catalog).unwrap_or(n.start);
     }
     Ok(Fit { values, rows, open })
@@ -314,6 +323,7 @@ fn cost(values: &Values, residuals: &[f64]) -> f64 {
 
 /// A step downhill, with less and less daring; `None` where there is none.
 fn step(
+    catalog: &Catalog,
     (points, runs): (&[Point], &[RequestRun]),
     gpu: &str,
     values: &Values,
@@ -344,7 +354,7 @@ fn step(
             let n = &NUMBERS[i];
             (values[i] - by[i].clamp(-2.0, 2.0) * n.scale).clamp(n.least, n.most)
         });
-        let then = residuals(points, runs, gpu, &next);
+        let then = residuals(catalog, points, runs, gpu, &next);
         if then.len() == now.len() && cost(&next, &then) < cost(values, now) {
             *damping = (*damping / 5.0).max(1e-6);
             return Some((next, then));

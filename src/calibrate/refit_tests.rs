@@ -26,7 +26,7 @@ fn made(values: &Values) -> Vec<Point> {
     let blank = text(&|_| 1.0);
     let tpot: Vec<f64> = blank
         .par_iter()
-        .map(|p| score(std::slice::from_ref(p), &supply("h100-sxm", values)))
+        .map(|p| score(Catalog::embedded(), std::slice::from_ref(p), &refitted(Catalog::embedded(), "h100-sxm", values)))
         .map(|s| s.groups[0].pairs.iter().find(|p| p.metric == "tpot_s").unwrap().predicted * 1e3)
         .collect();
     text(&|i| tpot[i])
@@ -36,19 +36,21 @@ fn made(values: &Values) -> Vec<Point> {
 fn groups_and_models_that_are_out_are_predicted_from_the_rest() {
     let truth = [0.6, 0.8, 10.0, 12.0, 800.0, 20.0, 0.5, 0.7, 0.29, 0.61];
     let points = made(&truth);
-    let folds = cross_validate(&points, &[], &Split::Folds(3)).unwrap();
+    let folds = cross_validate(Catalog::embedded(), &points, &[], &Split::Folds(3)).unwrap();
     let (n, errors) = folds.overall();
     assert_eq!(n, points.len() as u64, "each row is scored once");
     assert!(errors["tpot_s"].median_ape < 0.01 && errors["tpot_s"].p90_ape < 0.03, "{errors:?} {:?}", folds.notes);
     assert_eq!(folds.trivial.len(), folds.groups.len());
-    let before: Vec<f64> = residuals(&points, &[], "h100-sxm", &std::array::from_fn(|i| NUMBERS[i].start));
+    let before: Vec<f64> =
+        residuals(Catalog::embedded(), &points, &[], "h100-sxm", &std::array::from_fn(|i| NUMBERS[i].start));
     assert!(before.iter().map(|r| r.abs()).fold(0.0, f64::max) > 0.1, "the start is not the truth");
-    let out = cross_validate(&points, &[], &Split::Model("llama-3.1-70b".into())).unwrap();
+    let out = cross_validate(Catalog::embedded(), &points, &[], &Split::Model("llama-3.1-70b".into())).unwrap();
     assert_eq!(out.groups.len(), 6);
     let note = out.notes.iter().find(|n| n.starts_with("without llama-3.1-70b: fitted on 18 rows")).unwrap();
     assert!(note.contains("fp8 memory_share 0.876 (no row says it)"), "{note}");
     assert!(note.contains("mxfp4 expert_memory_share 0.610 (no row says it)"), "{note}");
-    let again = cross_validate(&points, &[], &Split::Model("meta-llama/Llama-3.1-70B".into())).unwrap();
+    let again =
+        cross_validate(Catalog::embedded(), &points, &[], &Split::Model("meta-llama/Llama-3.1-70B".into())).unwrap();
     assert_eq!(out.groups, again.groups, "a fit repeats");
 }
 
@@ -56,7 +58,8 @@ fn groups_and_models_that_are_out_are_predicted_from_the_rest() {
 fn what_cannot_be_split_or_fitted_is_refused() {
     let row = |users: u32, gpu: &str| format!("{users},vllm,Qwen/Qwen3-32B,{gpu},,64,16,2.0,100,20\n");
     let says = |rows: &str, split: Split| {
-        cross_validate(&read(format!("{HEAD}{rows}").as_bytes(), "i").unwrap(), &[], &split).unwrap_err()
+        cross_validate(Catalog::embedded(), &read(format!("{HEAD}{rows}").as_bytes(), "i").unwrap(), &[], &split)
+            .unwrap_err()
     };
     let few = row(2, "h100_sxm") + &row(4, "h100_sxm").replace(",64,", ",128,");
     assert_eq!(says(&few, Split::Folds(3)), "--folds 3: give 2 to 2, the number of groups");

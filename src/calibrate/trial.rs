@@ -2,12 +2,13 @@
 //!
 //! Must keep true: it goes through `sim::simulate`, like every other run; a prediction knows no more of the run than
 //! its requests, how they were sent, and the engine's settings.
-use crate::engine::{Engine, EngineMode, VllmConfig};
-use crate::gateway::{BackendFacts, Resilience, Routing};
+use crate::engine::EngineMode;
+use crate::fleet::ReplicaType;
+use crate::gateway::{ASSUMED_PREFILL_TOKENS_PER_S, Resilience, Routing};
 use crate::latency::Features;
 use crate::sim::{PoolSpec, SimStats, WorldSpec, simulate};
 use crate::types::{
-    AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
+    AttemptRecord, BatchShape, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
     RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
 };
 use std::cmp::Reverse;
@@ -62,8 +63,6 @@ pub struct Trial {
     pub requests: Vec<Sent>,
     /// How.
     pub sending: Loop,
-    /// By which engine.
-    pub engine: VllmConfig,
     /// Between client and engine.
     pub lags: Lags,
 }
@@ -118,29 +117,21 @@ pub struct Played {
     pub cached: Vec<u32>,
 }
 
-/// A replica of a fleet: its engine and its step time.
-pub type Served = (VllmConfig, Arc<dyn StepTime>);
-
 /// Plays a trial with strides, keeping no steps.
 ///
 /// # Errors
 /// A request that the engine can never hold, with its number.
-pub fn play(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
-    run(
-        trial,
-        &[(trial.engine.clone(), step_time)],
-        Routing::least_outstanding(),
-        EngineMode::default(),
-        &Arc::default(),
-    )
+pub fn play(trial: &Trial, replica: &Arc<ReplicaType>) -> Result<Played, String> {
+    let replicas = std::slice::from_ref(replica);
+    run(trial, replicas, Routing::least_outstanding(), EngineMode::default(), &Arc::default())
 }
 
-/// Plays a trial on several replicas, each with its own engine and step time, behind a router that sends what arrives.
+/// Plays a trial on several replicas, each a type of its own, behind a router that sends what arrives.
 /// Loads are scraped every second, as everywhere.
 ///
 /// # Errors
 /// As [`play`]; more than 64 replicas.
-pub fn play_fleet(trial: &Trial, replicas: &[Served], routing: Routing) -> Result<Played, String> {
+pub fn play_fleet(trial: &Trial, replicas: &[Arc<ReplicaType>], routing: Routing) -> Result<Played, String> {
     if replicas.is_empty() || replicas.len() > 64 {
         return Err(format!("{} replicas; a fleet that is measured has 1 to 64", replicas.len()));
     }
@@ -151,38 +142,30 @@ pub fn play_fleet(trial: &Trial, replicas: &[Served], routing: Routing) -> Resul
 ///
 /// # Errors
 /// As [`play`].
-pub fn play_logged(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
+pub fn play_logged(trial: &Trial, replica: &ReplicaType) -> Result<Played, String> {
     let now = Arc::new(AtomicU64::new(0));
-    let log = Arc::new(Log { inner: step_time, now: now.clone(), steps: Mutex::new(Vec::new()) });
+    let log = Arc::new(Log { inner: replica.step_time.clone(), now: now.clone(), steps: Mutex::new(Vec::new()) });
     let mode = EngineMode { strides: false, ..EngineMode::default() };
-    let replicas = [(trial.engine.clone(), log.clone() as Arc<dyn StepTime>)];
+    let replicas = [Arc::new(replica.clone().with_step_time(log.clone()))];
     let mut played = run(trial, &replicas, Routing::least_outstanding(), mode, &now)?;
     played.log = std::mem::take(&mut *log.steps.lock().expect("log-whole: one thread plays a trial"));
     Ok(played)
 }
 
-/// One replica as a pool of its own, so that each has its own step time.
-fn pool((config, step_time): &Served, mode: EngineMode) -> PoolSpec {
-    let config = config.clone();
+/// One replica as a pool of its own, so that each may be a type of its own.
+fn pool(replica: &Arc<ReplicaType>, mode: EngineMode) -> PoolSpec {
     PoolSpec {
         name: "measured".into(),
         replicas: 1,
-        gpus_per_replica: 1,
-        facts: BackendFacts {
-            internal: true,
-            capability: Capability::Frontier,
-            max_context_tokens: u32::MAX,
-            deferred: false,
-        },
-        engine: Box::new(move || Engine::vllm(config.clone(), mode)),
-        step_time: step_time.clone(),
-        assumed_prefill_tokens_per_s: 10_000,
+        replica: replica.clone(),
+        mode,
+        assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
     }
 }
 
 /// Simulates replicas behind a router, fed by `source`; `scrape` is interval and delay of the loads that the router sees.
 pub(super) fn simulate_fleet(
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     routing: Routing,
     scrape: (SimTime, SimTime),
     mode: EngineMode,
@@ -210,7 +193,7 @@ pub(super) fn simulate_fleet(
 
 fn run(
     trial: &Trial,
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     routing: Routing,
     mode: EngineMode,
     now: &Arc<AtomicU64>,
@@ -226,12 +209,13 @@ fn run(
     };
     let scrape = (SimTime::from_secs(1), SimTime::ZERO);
     let stats = simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
+    let kv = replicas[0].kv;
     let whole = |(i, t): (usize, Option<Timing>)| {
         let r = &trial.requests[i];
         t.ok_or_else(|| {
             format!(
                 "request {i} ({} prompt and {} output tokens) can never run in this engine: it has {} blocks of {} tokens and takes sequences of at most {}",
-                r.prompt, r.output, trial.engine.num_blocks, trial.engine.block_size, trial.engine.max_model_len
+                r.prompt, r.output, kv.num_blocks, kv.block_size, kv.max_model_len
             )
         })
     };

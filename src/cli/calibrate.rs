@@ -3,6 +3,7 @@ use super::artefacts::Clock;
 use super::sheet::Sheet;
 use super::{Exit, calibrate_api, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
+use crate::catalog::Catalog;
 use crate::experiment::write_whole;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -91,8 +92,7 @@ pub struct StepArgs {
     /// GPUs that share each layer
     #[arg(long, value_name = "N")]
     tensor_parallel: Option<u32>,
-    /// A setting of the engine that the files do not say, such as max_num_seqs=128; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help = engine_settings::help("A setting of the engine that the files do not say"))]
     engine: Vec<String>,
     /// Version of the engine, where the files do not say it
     #[arg(long, value_name = "VERSION")]
@@ -150,7 +150,8 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
         with: args.with.clone(),
         without: args.without.clone(),
     };
-    let Fit { profile, notes } = calibrate::calibrate(kind, measured::open(&args.files)?, &recipe)?;
+    let Fit { profile, notes } =
+        calibrate::calibrate(Catalog::embedded(), kind, measured::open(&args.files)?, &recipe)?;
     let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
     write_whole(&args.out, &text)?;
 
@@ -183,7 +184,7 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
 
 /// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
 fn frontend(args: &StepArgs) -> Result<(), Exit> {
-    let fit = calibrate::fit_frontend(measured::open(&args.files)?, &Clock::start().today())?;
+    let fit = calibrate::fit_frontend(Catalog::embedded(), measured::open(&args.files)?, &Clock::start().today())?;
     let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
     for (name, e) in &fit.held_out {
         let percent = |v: f64| format!("{:.1} %", v * 100.0);

@@ -11,30 +11,31 @@ use std::path::{Path, PathBuf};
 
 /// Fits, writes the file, prints numbers and errors.
 pub fn run(files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Result<(), Exit> {
+    let catalog = Catalog::embedded();
     let known = || WeightDtype::ALL.map(WeightDtype::name).join(", ");
     let gpu = match gpu {
         "cpu" => return Err("kernel tables are of a GPU: give --gpu, such as --gpu h100-sxm".to_owned().into()),
-        id => Catalog::embedded().gpu(id).map_err(|e| format!("--gpu: {e}"))?,
+        id => catalog.gpu(id).map_err(|e| format!("--gpu: {e}"))?,
     };
     let dtype = dtype.unwrap_or("bf16");
     let weights =
         WeightDtype::parse(dtype).ok_or_else(|| format!("--dtype `{dtype}` is not known; known are {}", known()))?;
     let times = frames::read_kernels(files)?;
     let name = out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let profile = kernel_profile(&times, gpu, weights, &name, &Clock::start().today())?;
+    let profile = kernel_profile(catalog, &times, gpu, weights, &name, &Clock::start().today())?;
     let text = profile.text()?;
     write_whole(out, &text)?;
-    printer::out(&sheets(&profile, &name));
+    printer::out(&sheets(catalog, &profile, &name));
     printer::out(&format!("Profile: {}", out.display()));
     Ok(())
 }
 
-fn sheets(p: &KernelProfile, name: &str) -> String {
-    let catalog = Catalog::embedded().step_time(&p.row.gpu, &p.row.dtype);
+fn sheets(catalog: &Catalog, p: &KernelProfile, name: &str) -> String {
+    let of_catalog = catalog.step_time(&p.row.gpu, &p.row.dtype);
     let mut numbers = Sheet::new("", &["number", "fitted", "catalogue"], 1);
     let shown = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v}"));
     for (i, number) in NUMBERS.iter().enumerate() {
-        let (own, theirs) = (p.row.numbers()[i], catalog.and_then(|c| c.numbers()[i]));
+        let (own, theirs) = (p.row.numbers()[i], of_catalog.and_then(|c| c.numbers()[i]));
         if own.is_some() || theirs.is_some() {
             numbers.row(vec![(*number).into(), shown(own), shown(theirs)]);
         }

@@ -1,8 +1,12 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
 use super::sheet::Sheet;
-use super::{Exit, Format, memory_text, printer};
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use super::{Exit, Format, engine_settings, memory_text, printer};
+use crate::calibrate::MeasuredReplica;
+use crate::catalog::{Catalog, Gpu, MeasuredEngine, Model};
+use crate::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
+use crate::latency::WeightDtype;
+use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, gib};
+use crate::types::Fault;
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit
@@ -30,15 +34,17 @@ pub struct Args {
     #[arg(long, value_name = "TOKENS")]
     max_model_len: Option<u32>,
     /// Share of a GPU's memory that the engine may use
-    #[arg(long, value_name = "SHARE", default_value_t = 0.92)]
+    #[arg(long, value_name = "SHARE", default_value_t = UTILIZATION)]
     utilization: f64,
-    /// Tokens of a KV block
-    #[arg(long, value_name = "TOKENS", default_value_t = 16)]
-    block_size: u32,
-    /// Sequences in a step [default: vLLM's for the GPU]
+    #[arg(long, value_name = "KEY=VALUE", help = engine_settings::help("A setting of the engine"))]
+    engine: Vec<String>,
+    /// Tokens of a KV block; short for --engine block_size=TOKENS [default: the engine's]
+    #[arg(long, value_name = "TOKENS")]
+    block_size: Option<u32>,
+    /// Sequences in a step; short for --engine max_num_seqs=N [default: the engine's for the GPU]
     #[arg(long, value_name = "N")]
     max_num_seqs: Option<u32>,
-    /// Tokens in a step [default: vLLM's for the GPU]
+    /// Tokens in a step; short for --engine max_num_batched_tokens=TOKENS [default: the engine's for the GPU]
     #[arg(long, value_name = "TOKENS")]
     max_num_batched_tokens: Option<u32>,
     /// Tokens of a sequence, prompt and output [default: 8192, or the longest]
@@ -55,7 +61,7 @@ pub struct Args {
     format: Format,
 }
 
-/// Names of [`WeightsDtype`].
+/// Names of the formats of [`WeightDtype`] that may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Weights {
     Bf16,
@@ -70,12 +76,12 @@ enum Kv {
     Fp8,
 }
 
-/// A plan and what was asked of it.
+/// A replica's memory and what was asked of it.
 pub(super) struct Account<'a> {
     pub model: &'a Model,
     pub gpu: &'a Gpu,
-    pub options: PlanOptions,
-    pub plan: MemoryPlan,
+    pub options: &'a PlanOptions,
+    pub plan: &'a MemoryPlan,
     /// Tokens of a sequence.
     pub context: u32,
     /// Sequences at once, where somebody asked.
@@ -89,25 +95,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let catalog = Catalog::embedded();
     let model = catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| format!("--model: {e}"))?;
     let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| format!("--gpu: {e}"))?;
-    let options = PlanOptions {
-        tensor_parallel: args.tp,
-        utilization: args.utilization,
-        block_size: args.block_size,
-        max_num_batched_tokens: args.max_num_batched_tokens,
-        max_num_seqs: args.max_num_seqs,
-        max_model_len: args.max_model_len,
-        weights_dtype: match args.weights_dtype {
-            Weights::Bf16 => WeightsDtype::Bf16,
-            Weights::Fp8 => WeightsDtype::Fp8,
-            Weights::Int4 => WeightsDtype::Int4,
-        },
-        kv_dtype: match args.kv_dtype {
-            Kv::Bf16 => KvDtype::Bf16,
-            Kv::Fp8 => KvDtype::Fp8,
-        },
-        ..PlanOptions::default()
-    };
-    let longest = options.longest(model);
+    let replica = spec(args, model, gpu)?.resolve(catalog).map_err(refusal)?;
+    let Some(plan) = &replica.plan else { return Err("memory is known of GPUs of the catalogue".to_owned().into()) };
+    let longest = plan.max_model_len;
     let context = args.context.unwrap_or(longest.min(8_192));
     if context == 0 || context > longest {
         return Err(format!("--context {context}: a sequence has 1 to {longest} tokens (--max-model-len)").into());
@@ -115,7 +105,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.concurrency == Some(0) {
         return Err("--concurrency 0: it must be at least 1".to_owned().into());
     }
-    let plan = memory::plan(model, gpu, &options).map_err(refusal)?;
+    let options = &replica.plan_options;
     let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency };
     match args.format {
         Format::Json => printer::json(&document(&account))?,
@@ -125,15 +115,45 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Ok(())
 }
 
-/// A refusal in the words of this command's options; what would fit is its help.
-fn refusal(error: MemoryError) -> Exit {
-    match error {
-        MemoryError::DoesNotFit(short) => {
-            let diagnostic = miette::MietteDiagnostic::new(short.complaint()).with_help(short.advice.clone());
-            Exit::Mistake(miette::Report::new(diagnostic))
-        }
-        MemoryError::Options(text) => text.into(),
-    }
+/// The words of the options.
+fn spec(args: &Args, model: &Model, gpu: &Gpu) -> Result<ReplicaSpec, String> {
+    let said = engine_settings::parse(&args.engine)?
+        .with("block_size", args.block_size)
+        .with("max_num_seqs", args.max_num_seqs)
+        .with("max_num_batched_tokens", args.max_num_batched_tokens);
+    let weights = match args.weights_dtype {
+        Weights::Bf16 => WeightDtype::Bf16,
+        Weights::Fp8 => WeightDtype::Fp8,
+        Weights::Int4 => WeightDtype::Int4,
+    };
+    let measured = MeasuredReplica {
+        tensor_parallel: args.tp,
+        weights,
+        utilization: args.utilization,
+        ..MeasuredReplica::of(&model.id, &gpu.id, said)
+    };
+    let spec = measured.spec(Catalog::embedded(), StepTimeSource::Analytic).map_err(String::from)?;
+    let longest = args.max_model_len.or(measured.engine.max_model_len);
+    let max_model_len = longest.map_or(LongestSequence::OfModel, LongestSequence::Tokens);
+    let kv = match args.kv_dtype {
+        Kv::Bf16 => KvDtype::Bf16,
+        Kv::Fp8 => KvDtype::Fp8,
+    };
+    Ok(ReplicaSpec {
+        formats: Formats { kv, ..spec.formats },
+        memory: MemoryOptions { max_model_len, ..spec.memory },
+        ..spec
+    })
+}
+
+/// A refusal in the words of this command's options; what would be right is its help.
+fn refusal(fault: Fault) -> Exit {
+    let hint = fault.hint.clone();
+    let diagnostic = miette::MietteDiagnostic::new(Fault { hint: None, ..fault }.to_string());
+    Exit::Mistake(miette::Report::new(match hint {
+        Some(hint) => diagnostic.with_help(hint),
+        None => diagnostic,
+    }))
 }
 
 /// The parts of a GPU's memory in the order in which they are stacked: key, name, bytes.
@@ -150,7 +170,7 @@ pub(super) fn parts(plan: &MemoryPlan) -> [(&'static str, &'static str, u64); 6]
 
 /// Everything, for programs.
 fn document(a: &Account<'_>) -> serde_json::Value {
-    let (p, o) = (&a.plan, &a.options);
+    let (p, o) = (a.plan, a.options);
     let mut stack = serde_json::Map::new();
     stack.insert("total".into(), json!(gib(p.per_gpu_total_bytes)));
     stack.extend(parts(p).map(|(key, _, bytes)| (key.to_owned(), json!(gib(bytes)))));
@@ -201,17 +221,16 @@ fn check(format: Format) -> Result<(), Exit> {
     let mut sheet = Sheet::new(title, &head, 2);
     let mut rows = Vec::new();
     for row in &catalog.measured_pools {
-        let model = catalog.model(&row.model).map_err(|e| e.to_string())?;
-        let gpu = catalog.gpu(&row.gpu).map_err(|e| e.to_string())?;
-        let options = PlanOptions {
+        let engine = MeasuredEngine { max_model_len: row.max_model_len, ..MeasuredEngine::default() }
+            .with("block_size", Some(row.block_size))
+            .with("max_num_batched_tokens", row.max_num_batched_tokens);
+        let replica = MeasuredReplica {
             tensor_parallel: row.tensor_parallel,
             utilization: row.utilization,
-            block_size: row.block_size,
-            max_num_batched_tokens: row.max_num_batched_tokens,
-            max_model_len: row.max_model_len,
-            ..PlanOptions::default()
+            ..MeasuredReplica::of(&row.model, &row.gpu, engine)
         };
-        let plan = memory::plan(model, gpu, &options).map_err(|e| e.to_string())?;
+        let replica = replica.resolve(catalog, StepTimeSource::Analytic)?;
+        let Some(plan) = &replica.plan else { continue };
         let planned = plan.num_blocks * u64::from(plan.block_size);
         let off = planned as f64 / row.kv_tokens as f64 - 1.0;
         let guess = if row.utilization_known { "" } else { "?" };

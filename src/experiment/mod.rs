@@ -24,13 +24,13 @@ mod timeline;
 mod whole_file;
 
 pub use load::load;
-pub use oracle::{EngineLimits, Oracle};
+pub use oracle::Oracle;
 pub use origin::{FileError, Origin, ReadFile};
 pub use own_prices::read_prices;
 pub use published::DATA_VARIABLE;
 pub use resolve::{
     Experiment, Hourly, KernelInput, OwnPrices, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
-    resolve_with,
+    resolve_among, resolve_with,
 };
 pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
 pub use servegen::open_servegen;

@@ -1,7 +1,8 @@
 //! No policy beats a bound on random small worlds; and bounds that are known by hand.
 use super::*;
 use crate::api::{CacheKind, CacheRule, Latency, Limits, LogNormal, Price, Reasoning, Service, Turnaround};
-use crate::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, VllmConfig};
+use crate::engine::{EngineLimits, EngineMode, Scheduler, StaticConfig, StaticScheduler, VllmConfig};
+use crate::fleet::ReplicaType;
 use crate::experiment::collect::Collector;
 use crate::gateway::{Picker, Pipeline, Place, Resilience, Routing, Rule, Scorer, Scoring};
 use crate::latency::Constant;
@@ -83,7 +84,7 @@ const BLOCK: u32 = 4;
 const LONGEST: u32 = 400;
 
 impl Setup {
-    fn spec(&self) -> (WorldSpec, Vec<EngineLimits>) {
+    fn spec(&self) -> WorldSpec {
         let class =
             |name: &str, privacy, needs| ClassSpec { name: name.into(), privacy, needs, priority: 0, tolerates: None };
         let hard = class("hard", Privacy::Any, Capability::Mid);
@@ -124,32 +125,36 @@ impl Setup {
             block_size: BLOCK,
             num_blocks: o.blocks,
         };
-        let pools = self.pools.iter().map(|o| PoolSpec {
-            name: "own".into(),
-            replicas: o.replicas,
-            gpus_per_replica: 1,
-            facts: BackendFacts {
+        let pools = self.pools.iter().map(|o| {
+            let (fixed, of_vllm, of_static) = (o.fixed, vllm(o), fixed(o));
+            let limits = EngineLimits {
+                max_rows: o.rows,
+                most_rows: o.rows.min(o.blocks),
+                most_tokens: if fixed { u64::from(o.rows) * u64::from(LONGEST) } else { o.tokens.into() },
+                cached_block: (o.caching && !fixed).then_some(BLOCK),
+                by_priority: false,
+            };
+            let facts = BackendFacts {
                 internal: true,
                 capability: o.capability,
-                max_context_tokens: vllm(o).max_model_len,
+                max_context_tokens: of_vllm.max_model_len,
                 deferred: false,
-            },
-            engine: {
-                let (o, vllm, fixed) = (o.clone(), vllm(o), fixed(o));
-                Box::new(move || match o.fixed {
-                    true => Engine::Static(StaticScheduler::new(fixed.clone())),
-                    false => Engine::vllm(vllm.clone(), EngineMode::default()),
-                })
-            },
-            step_time: Arc::new(o.step),
-            assumed_prefill_tokens_per_s: 1_000,
+            };
+            let engine = move |mode| -> Box<dyn Scheduler> {
+                match fixed {
+                    true => Box::new(StaticScheduler::new(of_static.clone())),
+                    false => of_vllm.clone().scheduler(mode),
+                }
+            };
+            PoolSpec {
+                name: "own".into(),
+                replicas: o.replicas,
+                replica: Arc::new(ReplicaType::made_by(engine, limits, facts, Arc::new(o.step))),
+                mode: EngineMode::default(),
+                assumed_prefill_tokens_per_s: 1_000,
+            }
         });
-        let limits = self.pools.iter().map(|o| EngineLimits {
-            most_rows: o.rows.min(o.blocks),
-            most_tokens: if o.fixed { u64::from(o.rows) * u64::from(LONGEST) } else { o.tokens.into() },
-            cached_block: (o.caching && !o.fixed).then_some(BLOCK),
-        });
-        let spec = WorldSpec {
+        WorldSpec {
             seed: 7,
             replicate: 0,
             pools: pools.collect(),
@@ -163,15 +168,14 @@ impl Setup {
             slo: self.slo,
             sample_every: SimTime::from_secs(1),
             answers: Vec::new(),
-        };
-        (spec, limits.collect())
+        }
     }
 
     /// Simulates; the oracle, what was spent, and all records.
     fn run(&self) -> (Watched, SimStats) {
-        let (spec, limits) = self.spec();
+        let spec = self.spec();
         let mut sink = Watched {
-            oracle: Oracle::new(&spec, &limits),
+            oracle: Oracle::new(&spec),
             spend: Usd::ZERO,
             records: Vec::new(),
             collector: Collector::new(spec.endpoints.len()),

@@ -1,5 +1,6 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
 use super::collect::Collector;
+use super::oracle::Oracle;
 use super::origin::FileError;
 use super::resolve::Experiment;
 use super::source::{TraceOrigin, play_of};
@@ -120,7 +121,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len())
-                .with_oracle(exp.oracle(policy, &spec))
+                .with_oracle(Oracle::new(&spec))
                 .with_quality(exp.quality.as_ref());
             #[cfg(feature = "frames")]
             if let Some(folder) = options.records {

@@ -30,7 +30,7 @@
 //! **Compiled.** Layers are a table: every number of tokens up to 1,024, then every 64th with straight lines between.
 use super::work;
 use super::{Curves, GraphSizes, ProductCurve, WeightDtype};
-use crate::catalog::{Gpu, Model};
+use crate::catalog::{Catalog, Gpu, Model};
 use crate::memory::kv_bytes_per_token;
 use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepFloor, StepTime};
 
@@ -172,18 +172,19 @@ pub struct Analytic {
 }
 
 impl Analytic {
-    /// Step times of `model` on `tensor_parallel` of `gpu`.
+    /// Step times of `model` on `tensor_parallel` of `gpu`; curves are the catalogue's unless the options have some.
     ///
     /// # Errors
     /// `tensor_parallel` that does not divide the heads or is more than the link joins; curves out of range.
     pub fn new(
+        catalog: &Catalog,
         model: &Model,
         gpu: &Gpu,
         tensor_parallel: u32,
         options: &AnalyticOptions,
     ) -> Result<Analytic, LatencyError> {
         check(model, gpu, tensor_parallel, options)?;
-        let curves = options.curves.map_or_else(|| Curves::of(gpu, options.weights), Ok)?;
+        let curves = options.curves.map_or_else(|| Curves::of(catalog, gpu, options.weights), Ok)?;
         curves.check()?;
         let quantised = options.weights.eight_bit() && gpu.fp8_tflops_dense.is_some();
         let tflops = gpu.fp8_tflops_dense.filter(|_| quantised).unwrap_or(gpu.bf16_tflops_dense);

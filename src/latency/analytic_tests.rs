@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 fn with(model: &str, gpu: &str, tp: u32, options: &AnalyticOptions) -> Analytic {
     let c = Catalog::embedded();
-    Analytic::new(c.model(model).unwrap(), c.gpu(gpu).unwrap(), tp, options).unwrap()
+    Analytic::new(c, c.model(model).unwrap(), c.gpu(gpu).unwrap(), tp, options).unwrap()
 }
 
 fn analytic(model: &str, gpu: &str, tp: u32) -> Analytic {
@@ -13,7 +13,8 @@ fn analytic(model: &str, gpu: &str, tp: u32) -> Analytic {
 }
 
 fn curves(model_gpu: &str, change: impl FnOnce(&mut Curves)) -> Option<Curves> {
-    let mut curves = Curves::of(Catalog::embedded().gpu(model_gpu).unwrap(), WeightDtype::Bf16).unwrap();
+    let c = Catalog::embedded();
+    let mut curves = Curves::of(c, c.gpu(model_gpu).unwrap(), WeightDtype::Bf16).unwrap();
     change(&mut curves);
     Some(curves)
 }
@@ -273,7 +274,7 @@ fn few_tokens_touch_few_experts_and_narrow_weights_read_faster() {
 fn what_makes_no_sense_is_refused_by_name() {
     let c = Catalog::embedded();
     let (m, g) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
-    let refused = |tp, options: AnalyticOptions| Analytic::new(m, g, tp, &options).unwrap_err().to_string();
+    let refused = |tp, options: AnalyticOptions| Analytic::new(c, m, g, tp, &options).unwrap_err().to_string();
     assert_eq!(
         refused(3, AnalyticOptions::default()),
         "tensor_parallel = 3 does not divide the 32 heads of llama-3.1-8b"
@@ -294,11 +295,11 @@ fn figures_are_those_of_the_fitting_script() {
     for (model, dtype, tp, expert_parallel, expected) in VECTORS {
         let (m, g) = (c.model(model).unwrap(), c.gpu("h100-sxm").unwrap());
         let weights = WeightDtype::parse(dtype).unwrap();
-        let mut curves = Curves::of(g, weights).unwrap();
+        let mut curves = Curves::of(c, g, weights).unwrap();
         (curves.host_step_s, curves.host_sequence_s) = (0.0, 0.0);
         (curves.piecewise_layer_s, curves.compiled_layer_s) = (0.0, 0.0);
         let options = AnalyticOptions { weights, expert_parallel, curves: Some(curves), ..Default::default() };
-        let r = Analytic::new(m, g, tp, &options).unwrap();
+        let r = Analytic::new(c, m, g, tp, &options).unwrap();
         let steps: [Step; 6] = [
             (&[], 1, 1_000),
             (&[], 64, 64_000),
@@ -335,7 +336,7 @@ fn nothing_shrinks_with_more_tokens_on_any_gpu_in_any_format() {
         for weights in WeightDtype::ALL {
             for (model, expert_parallel) in [("llama-3.1-8b", false), ("qwen3-30b-a3b", true), ("deepseek-v3", false)] {
                 let options = AnalyticOptions { weights, expert_parallel, ..AnalyticOptions::default() };
-                let r = Analytic::new(c.model(model).unwrap(), g, g.scale_up_domain_gpus.min(8), &options).unwrap();
+                let r = Analytic::new(c, c.model(model).unwrap(), g, g.scale_up_domain_gpus.min(8), &options).unwrap();
                 let mut last = 0;
                 for n in (0..2_000u64).chain((2_000..70_000).step_by(517)) {
                     let (layers, head) = (r.layers_fs(n), r.head_fs(n));

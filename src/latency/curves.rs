@@ -60,6 +60,14 @@ impl WeightDtype {
             WeightDtype::Int4 => "int4",
         }
     }
+    /// How large weights of this format are in memory.
+    pub fn stored_as(self) -> WeightsDtype {
+        match self {
+            WeightDtype::Bf16 => WeightsDtype::Bf16,
+            WeightDtype::Fp8 | WeightDtype::Fp8Block => WeightsDtype::Fp8,
+            WeightDtype::Mxfp4 | WeightDtype::Int4 => WeightsDtype::Int4,
+        }
+    }
     /// The format of this name.
     pub fn parse(name: &str) -> Option<WeightDtype> {
         WeightDtype::ALL.into_iter().find(|d| d.name() == name)
@@ -134,12 +142,11 @@ impl Curves {
     ///
     /// # Errors
     /// A catalogue whose BF16 row lacks a number.
-    pub fn of(gpu: &Gpu, dtype: WeightDtype) -> Result<Curves, LatencyError> {
-        let catalog = Catalog::embedded();
+    pub fn of(catalog: &Catalog, gpu: &Gpu, dtype: WeightDtype) -> Result<Curves, LatencyError> {
         let base = catalog.step_time(&gpu.id, "bf16").or_else(|| catalog.step_time("h100-sxm", "bf16"));
         let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;
         let own = catalog.step_time(&gpu.id, dtype.name()).unwrap_or(base);
-        Curves::from_rows(gpu, base, own)
+        Curves::from_rows(catalog, gpu, base, own)
     }
 
     /// The catalogue's curves for `gpu` with weights of `dtype` under the numbers of `rows`, which are of this GPU; and
@@ -147,8 +154,12 @@ impl Curves {
     ///
     /// # Errors
     /// A number that makes no sense, by its name.
-    pub fn under(gpu: &Gpu, dtype: WeightDtype, rows: &[StepTimeRow]) -> Result<(Curves, Vec<Borrowed>), LatencyError> {
-        let catalog = Catalog::embedded();
+    pub fn under(
+        catalog: &Catalog,
+        gpu: &Gpu,
+        dtype: WeightDtype,
+        rows: &[StepTimeRow],
+    ) -> Result<(Curves, Vec<Borrowed>), LatencyError> {
         let base = catalog.step_time(&gpu.id, "bf16").or_else(|| catalog.step_time("h100-sxm", "bf16"));
         let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;
         let given = |dtype: WeightDtype| rows.iter().find(|r| r.dtype == dtype.name());
@@ -169,7 +180,7 @@ impl Curves {
             (None, Some(own)) => own.clone(),
             (None, None) => base_row.clone(),
         };
-        let curves = Curves::from_rows(gpu, &base_row, &own)?;
+        let curves = Curves::from_rows(catalog, gpu, &base_row, &own)?;
         curves.check()?;
         let said: Vec<[Option<f64>; 14]> =
             [given(WeightDtype::Bf16), given(dtype)].into_iter().flatten().map(StepTimeRow::numbers).collect();
@@ -183,7 +194,12 @@ impl Curves {
     ///
     /// # Errors
     /// The name of a number that `base` lacks.
-    pub fn from_rows(gpu: &Gpu, base: &StepTimeRow, own: &StepTimeRow) -> Result<Curves, LatencyError> {
+    pub fn from_rows(
+        catalog: &Catalog,
+        gpu: &Gpu,
+        base: &StepTimeRow,
+        own: &StepTimeRow,
+    ) -> Result<Curves, LatencyError> {
         let need = |name: &str, value: Option<f64>| {
             value.ok_or_else(|| LatencyError::Options(format!("step times of {}, bf16: no {name}", base.gpu)))
         };
@@ -203,7 +219,7 @@ impl Curves {
             compute_share: need("expert_compute_share", own.expert_compute_share.or(base.expert_compute_share))?,
             launch_s: own.expert_launch_us.map_or(EXPERT_LAUNCHES * linear.launch_s, |us| us * 1e-6),
         };
-        let slower = if gpu.scale_up_tech == "PCIe" && base.gpu != gpu.id && !base_is_pcie(base) {
+        let slower = if gpu.scale_up_tech == "PCIe" && base.gpu != gpu.id && !base_is_pcie(catalog, base) {
             PCIE_LATENCY_FACTOR
         } else {
             1.0
@@ -272,8 +288,8 @@ impl Curves {
     }
 }
 
-fn base_is_pcie(base: &StepTimeRow) -> bool {
-    Catalog::embedded().gpu(&base.gpu).is_ok_and(|g| g.scale_up_tech == "PCIe")
+fn base_is_pcie(catalog: &Catalog, base: &StepTimeRow) -> bool {
+    catalog.gpu(&base.gpu).is_ok_and(|g| g.scale_up_tech == "PCIe")
 }
 
 #[cfg(test)]
@@ -284,7 +300,7 @@ mod tests {
     fn every_gpu_has_sane_curves_for_every_format() {
         for gpu in &Catalog::embedded().gpus {
             for dtype in WeightDtype::ALL {
-                Curves::of(gpu, dtype).unwrap().check().unwrap();
+                Curves::of(Catalog::embedded(), gpu, dtype).unwrap().check().unwrap();
                 assert_eq!(WeightDtype::parse(dtype.name()), Some(dtype));
             }
         }
@@ -293,27 +309,27 @@ mod tests {
     #[test]
     fn a_borrower_is_slower_to_start_an_all_reduce_over_pcie_and_a_stranger_borrows_h100() {
         let c = Catalog::embedded();
-        let latency = |id: &str| Curves::of(c.gpu(id).unwrap(), WeightDtype::Bf16).unwrap().all_reduce_latency_s;
+        let latency = |id: &str| Curves::of(c, c.gpu(id).unwrap(), WeightDtype::Bf16).unwrap().all_reduce_latency_s;
         assert_eq!(latency("h200-sxm"), latency("h100-sxm"));
         assert_eq!(latency("h100-pcie"), 4.0 * latency("h100-sxm"));
         assert_eq!(latency("rtx-pro-6000"), latency("l40s"));
         let stranger = Gpu { id: "b9000".to_owned(), ..c.gpu("h100-sxm").unwrap().clone() };
-        let curves = Curves::of(&stranger, WeightDtype::Fp8).unwrap();
-        assert_eq!(curves.bf16, Curves::of(c.gpu("h100-sxm").unwrap(), WeightDtype::Bf16).unwrap().bf16);
+        let curves = Curves::of(c, &stranger, WeightDtype::Fp8).unwrap();
+        assert_eq!(curves.bf16, Curves::of(c, c.gpu("h100-sxm").unwrap(), WeightDtype::Bf16).unwrap().bf16);
     }
 
     #[test]
     fn rows_lie_over_the_catalogue_and_what_they_do_not_say_is_named() {
         let c = Catalog::embedded();
         let a100 = c.gpu("a100-80-sxm").unwrap();
-        let plain = Curves::of(a100, WeightDtype::Bf16).unwrap();
+        let plain = Curves::of(c, a100, WeightDtype::Bf16).unwrap();
         let row = StepTimeRow {
             gpu: "a100-80-sxm".into(),
             dtype: "bf16".into(),
             memory_share: Some(0.8),
             ..StepTimeRow::default()
         };
-        let (laid, borrowed) = Curves::under(a100, WeightDtype::Bf16, std::slice::from_ref(&row)).unwrap();
+        let (laid, borrowed) = Curves::under(c, a100, WeightDtype::Bf16, std::slice::from_ref(&row)).unwrap();
         let want = ProductCurve { memory_share: 0.8, ..plain.bf16 };
         assert_eq!((laid.bf16, laid.linear), (want, want));
         assert_eq!(Curves { bf16: plain.bf16, linear: plain.linear, expert: plain.expert, ..laid }, plain);
@@ -322,22 +338,23 @@ mod tests {
         // The catalogue's own row of a format stays, and a GPU over PCIe that borrows a latency is slower still.
         let h100 = StepTimeRow { gpu: "h100-pcie".into(), ..row.clone() };
         let pcie = c.gpu("h100-pcie").unwrap();
-        let (laid, _) = Curves::under(pcie, WeightDtype::Fp8, std::slice::from_ref(&h100)).unwrap();
-        let plain = Curves::of(pcie, WeightDtype::Fp8).unwrap();
+        let (laid, _) = Curves::under(c, pcie, WeightDtype::Fp8, std::slice::from_ref(&h100)).unwrap();
+        let plain = Curves::of(c, pcie, WeightDtype::Fp8).unwrap();
         assert_eq!((laid.linear, laid.all_reduce_latency_s), (plain.linear, plain.all_reduce_latency_s));
         assert_eq!(laid.bf16.memory_share, 0.8);
         let own = StepTimeRow { all_reduce_latency_us: Some(7.0), ..h100 };
-        assert_eq!(Curves::under(pcie, WeightDtype::Bf16, &[own]).unwrap().0.all_reduce_latency_s, 7e-6);
+        assert_eq!(Curves::under(c, pcie, WeightDtype::Bf16, &[own]).unwrap().0.all_reduce_latency_s, 7e-6);
         let wrong = StepTimeRow { memory_share: Some(3.0), ..row };
-        let e = Curves::under(a100, WeightDtype::Bf16, &[wrong]).unwrap_err().to_string();
+        let e = Curves::under(c, a100, WeightDtype::Bf16, &[wrong]).unwrap_err().to_string();
         assert!(e.starts_with("bf16.memory_share = 3 is not a share"), "{e}");
     }
 
     #[test]
     fn a_row_without_a_number_is_refused_by_its_name() {
-        let gpu = Catalog::embedded().gpu("h100-sxm").unwrap();
+        let c = Catalog::embedded();
+        let gpu = c.gpu("h100-sxm").unwrap();
         let row = StepTimeRow { gpu: "h100-sxm".to_owned(), ..StepTimeRow::default() };
-        let e = Curves::from_rows(gpu, &row, &row).unwrap_err().to_string();
+        let e = Curves::from_rows(c, gpu, &row, &row).unwrap_err().to_string();
         assert_eq!(e, "step times of h100-sxm, bf16: no memory_share");
     }
 }

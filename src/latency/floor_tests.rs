@@ -24,13 +24,13 @@ fn models() -> &'static [(String, Box<dyn StepTime>)] {
                 let eager = AnalyticOptions { graph_sizes: GraphSizes::default(), ..AnalyticOptions::default() };
                 for options in [AnalyticOptions::default(), eager] {
                     let options = AnalyticOptions { async_scheduling, ..options };
-                    let step = Analytic::new(c.model(model).unwrap(), c.gpu(gpu).unwrap(), tp, &options).unwrap();
+                    let step = Analytic::new(c, c.model(model).unwrap(), c.gpu(gpu).unwrap(), tp, &options).unwrap();
                     all.push((format!("{model} on {gpu}, async {async_scheduling}"), Box::new(step)));
                 }
             }
         }
         let (model, gpu) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
-        let table = Table::new(model, gpu, 1, &made(WeightDtype::Bf16), &AnalyticOptions::default()).unwrap();
+        let table = Table::new(c, model, gpu, 1, &made(WeightDtype::Bf16), &AnalyticOptions::default()).unwrap();
         all.push(("table".into(), Box::new(table)));
         let fitted = StepCoefficients {
             step_s: 0.012,

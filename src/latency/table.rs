@@ -11,7 +11,7 @@
 use super::analytic::Analytic;
 use super::kernels::{AttentionRow, KernelTables, ProductRow};
 use super::{AnalyticOptions, LatencyError};
-use crate::catalog::{Gpu, Model};
+use crate::catalog::{Catalog, Gpu, Model};
 use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepFloor, StepTime};
 use std::collections::BTreeMap;
 
@@ -189,13 +189,14 @@ impl Table {
     /// # Errors
     /// What [`Analytic::new`] refuses, a model with windows, latents or linear attention, and shapes that the tables lack.
     pub fn new(
+        catalog: &Catalog,
         model: &Model,
         gpu: &Gpu,
         tensor_parallel: u32,
         tables: &KernelTables,
         options: &AnalyticOptions,
     ) -> Result<Table, LatencyError> {
-        let base = Analytic::new(model, gpu, tensor_parallel, options)?;
+        let base = Analytic::new(catalog, model, gpu, tensor_parallel, options)?;
         if model.is_mla() || model.window > 0 || model.full_attention_layers != model.layers {
             return Err(missing(format!("{}: the table model knows full attention of key/value heads only", model.id)));
         }
@@ -440,7 +441,7 @@ mod tests {
 
     fn new(model: &str, tp: u32, tables: &KernelTables) -> Result<Table, LatencyError> {
         let c = Catalog::embedded();
-        Table::new(c.model(model).unwrap(), c.gpu("h100-sxm").unwrap(), tp, tables, &AnalyticOptions::default())
+        Table::new(c, c.model(model).unwrap(), c.gpu("h100-sxm").unwrap(), tp, tables, &AnalyticOptions::default())
     }
 
     fn decode_fs(t: &Table, rows: u32, ctx: u64) -> u128 {
@@ -485,15 +486,15 @@ mod tests {
     fn tables_of_known_curves_give_the_analytic_steps() {
         let c = Catalog::embedded();
         let (m, g) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
-        let mut curves = Curves::of(g, WeightDtype::Bf16).unwrap();
+        let mut curves = Curves::of(c, g, WeightDtype::Bf16).unwrap();
         for product in [&mut curves.bf16, &mut curves.linear] {
             (product.compute_share, product.memory_share, product.launch_s) = (0.75, 0.85, 4e-6);
         }
         (curves.attention_compute_share, curves.attention_row_tokens) = (0.65, 400.0);
         curves.attention_launch_s = 12e-6;
         let options = AnalyticOptions { curves: Some(curves), ..AnalyticOptions::default() };
-        let known = Analytic::new(m, g, 1, &options).unwrap();
-        let table = Table::new(m, g, 1, &made(WeightDtype::Bf16), &options).unwrap();
+        let known = Analytic::new(c, m, g, 1, &options).unwrap();
+        let table = Table::new(c, m, g, 1, &made(WeightDtype::Bf16), &options).unwrap();
         for (chunk, rows, ctx) in [
             (None, 1, 1_000),
             (None, 64, 64_000),

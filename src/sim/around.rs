@@ -58,7 +58,7 @@ impl<S: RecordSink> World<'_, S> {
         let spot = *self.spec.resilience.cascade.as_ref()?.stages.get(stage)?;
         let view = Self::view_of(self.spec, self.slots.get(slot));
         let may = match self.spec.pools.get(usize::from(spot.0)) {
-            Some(pool) => pool.replicas > 0 && allowed(&view, &pool.facts),
+            Some(pool) => pool.replicas > 0 && allowed(&view, &pool.replica.facts),
             None => allowed(&view, &self.bought[usize::from(spot.0) - self.spec.pools.len()].facts),
         };
         may.then_some((stage as u16, spot))

@@ -95,7 +95,7 @@ impl<S: RecordSink> World<'_, S> {
 
     /// The list of ready replicas of the pools that may serve the request.
     pub(super) fn ready_for(&mut self, request: &RequestView<'_>) -> usize {
-        let may = |(i, p): (usize, &super::PoolSpec)| u64::from(allowed(request, &p.facts)) << i;
+        let may = |(i, p): (usize, &super::PoolSpec)| u64::from(allowed(request, &p.replica.facts)) << i;
         let pools = self.spec.pools.iter().enumerate().map(may).fold(0, |set, pool| set | pool);
         if let Some(at) = self.ready.iter().position(|r| r.pools == pools) {
             return at;
@@ -211,7 +211,7 @@ impl<S: RecordSink> World<'_, S> {
             own.retain(|r| spot_of(*r) == spot);
             views.retain(|v| spot_of_endpoint(v.endpoint) == spot);
             let there = |r: &OwnReplica| usize::from(spot.0) == r.pool as usize && r.known_down;
-            let may = self.spec.pools.get(usize::from(spot.0)).is_some_and(|p| allowed(request, &p.facts));
+            let may = self.spec.pools.get(usize::from(spot.0)).is_some_and(|p| allowed(request, &p.replica.facts));
             later = may && replicas.iter().any(there);
         }
         match narrow.not {
@@ -290,7 +290,7 @@ impl<S: RecordSink> World<'_, S> {
     /// Constraints hold whatever a policy says: it is asked about allowed backends only, and may name no other.
     fn assert_allowed(&self, decision: Decision, request: &RequestView<'_>) {
         let facts = match decision {
-            Decision::Replica(r) => &self.spec.pools[self.replicas[r as usize].pool as usize].facts,
+            Decision::Replica(r) => &self.spec.pools[self.replicas[r as usize].pool as usize].replica.facts,
             Decision::Endpoint(e) => &self.bought[e as usize].facts,
             Decision::Wait | Decision::Defer(_) | Decision::Reject => return,
         };

@@ -186,9 +186,9 @@ impl<'a, S: RecordSink> World<'a, S> {
         let mut replicas = Vec::new();
         for (pool, p) in spec.pools.iter().enumerate() {
             replicas.extend((0..p.replicas).map(|_| OwnReplica {
-                engine: Replica::new((p.engine)(), p.step_time.clone()),
+                engine: p.replica.start(p.mode),
                 pool: pool as u32,
-                gpus: p.gpus_per_replica,
+                gpus: p.replica.gpus,
                 up: true,
                 known_down: false,
                 failures: 0,

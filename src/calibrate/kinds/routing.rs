@@ -6,15 +6,18 @@
 use super::super::collapse::{collapse, ratio};
 use super::super::fit::lags;
 use super::super::ladder::climb;
-use super::super::machine::{self, StepOptions};
+use super::super::machine;
 use super::super::order::{Order, Ordered};
+use super::super::replica::MeasuredReplica;
 use super::super::score::{Group, Scores, mean, quantile};
 use super::super::setup::Setup;
-use super::super::supply::Supply;
 use super::super::table::{Row, Table};
-use super::super::trial::{Lags, Served};
+use super::super::trial::Lags;
 use crate::catalog::{Catalog, FrontendRow, MeasuredEngine};
+use crate::fleet::{ReplicaType, StepTimeSource};
+use crate::memory::{BLOCK_SIZE, UTILIZATION_UP_TO_2025};
 use std::io::BufRead;
+use std::sync::Arc;
 
 /// Two policies are told apart where one's p90 TTFT is at least so many times the other's.
 const APART: f64 = 2.0;
@@ -120,32 +123,33 @@ impl Measured {
 }
 
 /// The pods and what lies before them, and a note that says so.
-fn fleet(setup: &Setup, engine: &MeasuredEngine, supply: &Supply) -> Result<(Vec<Served>, Lags, String), String> {
+fn fleet(
+    catalog: &Catalog,
+    setup: &Setup,
+    engine: &MeasuredEngine,
+    source: &StepTimeSource,
+) -> Result<(Vec<Arc<ReplicaType>>, Lags, String), String> {
     let f = &setup.fleet;
-    let model = machine::model(&f.model)
+    let model = machine::model(catalog, &f.model)
         .ok_or_else(|| format!("fleet.model `{}` is not in the catalogue; see `baseload catalog models`", f.model))?;
-    let gpu = machine::gpu(&f.gpu)
+    let gpu = machine::gpu(catalog, &f.gpu)
         .ok_or_else(|| format!("fleet.gpu `{}` is not in the catalogue; see `baseload catalog gpus`", f.gpu))?;
     let weights = machine::checkpoint_dtype(&model.hf_id, &f.weights)
         .ok_or_else(|| format!("fleet.weights `{}` is not known; it may be bf16, fp8, fp4 or int4", f.weights))?;
-    let base = machine::engine_for(model, gpu, f.gpus_per_pod, weights, 0.9)?;
     let said = MeasuredEngine {
         version: f.vllm.clone(),
-        num_gpu_blocks: f.kv_tokens_per_pod.map(|t| t / base.block_size + 1),
+        num_gpu_blocks: f.kv_tokens_per_pod.map(|t| t / BLOCK_SIZE + 1),
         ..MeasuredEngine::default()
     };
-    let config = super::config(&said.overlaid(engine), base);
-    let options = StepOptions {
+    let pod = MeasuredReplica {
+        tensor_parallel: f.gpus_per_pod,
         weights,
-        expert_parallel: false,
-        async_scheduling: config.async_scheduling,
-        max_num_seqs: config.max_num_seqs,
-        max_num_batched_tokens: config.max_num_batched_tokens,
-        graphs: true,
+        utilization: UTILIZATION_UP_TO_2025,
+        ..MeasuredReplica::of(&model.id, &gpu.id, said.overlaid(engine))
     };
-    let step = supply.step_time(model, gpu, f.gpus_per_pod, &options)?;
+    let pod = pod.resolve(catalog, source.clone())?;
     let row = match &f.frontend {
-        Some(kind) => Some(Catalog::embedded().frontend(kind).ok_or_else(|| {
+        Some(kind) => Some(catalog.frontend(kind).ok_or_else(|| {
             format!("fleet.frontend `{kind}`: the catalogue has none of that kind; leave it out for none")
         })?),
         None => None,
@@ -156,14 +160,14 @@ fn fleet(setup: &Setup, engine: &MeasuredEngine, supply: &Supply) -> Result<(Vec
         f.gpus_per_pod,
         gpu.id,
         model.id,
-        config.num_blocks,
-        config.block_size,
-        config.max_num_seqs,
-        config.max_num_batched_tokens,
-        if config.async_scheduling { "" } else { ", steps not overlapped" }
+        pod.kv.num_blocks,
+        pod.kv.block_size,
+        pod.limits.max_rows,
+        pod.limits.most_tokens,
+        if pod.plan_options.concurrent_batches > 1 { "" } else { ", steps not overlapped" }
     );
     let frontend = row.map(FrontendRow::frontend).unwrap_or_default();
-    Ok((vec![(config, step); f.pods as usize], lags(&frontend), note))
+    Ok((vec![pod; f.pods as usize], lags(&frontend), note))
 }
 
 /// Simulates the set-up and compares.
@@ -171,15 +175,17 @@ fn fleet(setup: &Setup, engine: &MeasuredEngine, supply: &Supply) -> Result<(Vec
 /// # Errors
 /// A policy that the set-up has not, a model or GPU that the catalogue has not, the simulation's.
 pub fn score(
+    catalog: &Catalog,
     measured: &Measured,
     setup: &Setup,
     engine: &MeasuredEngine,
-    supply: &Supply,
+    source: &StepTimeSource,
     scores: &mut Scores,
 ) -> Result<(), String> {
     let of_setup = |e: String| format!("{}: {e}", measured.name);
-    let (replicas, lags, note) = fleet(setup, engine, supply).map_err(of_setup)?;
+    let (replicas, lags, note) = fleet(catalog, setup, engine, source).map_err(of_setup)?;
     scores.notes.push(note);
+    super::warn(&mut scores.notes, &replicas[0]);
     let rates = measured.rates();
     let policies = measured.policies();
     for &seconds in &setup.stages.seconds {

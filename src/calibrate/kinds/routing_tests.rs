@@ -37,7 +37,7 @@ fn a_small_fleet_is_simulated_and_judged() {
     let set = ["stages.seconds=[20]".to_owned(), "workload.output_tokens=50".to_owned()];
     let setup = Setup::published(&m.setup, "m.csv", &set).unwrap();
     let mut scores = Scores::default();
-    score(&m, &setup, &MeasuredEngine::default(), &Supply::Catalogue, &mut scores).unwrap();
+    score(Catalog::embedded(), &m, &setup, &MeasuredEngine::default(), &StepTimeSource::Analytic, &mut scores).unwrap();
     assert_eq!((scores.groups.len(), scores.collapse.len()), (4, 2));
     let names: Vec<&str> = scores.groups.iter().map(|g| g.name.as_str()).collect();
     assert_eq!(names[0], "20 s stages, 3/s, random-scheduling");
@@ -46,6 +46,14 @@ fn a_small_fleet_is_simulated_and_judged() {
     assert_eq!((order.pairs, order.agree), (2, 2), "precise finds its prefixes, random does not: {order:?}");
     let mut other = m.clone();
     other.points.iter_mut().for_each(|p| p.policy = p.policy.replace("random", "lucky"));
-    let e = score(&other, &setup, &MeasuredEngine::default(), &Supply::Catalogue, &mut Scores::default()).unwrap_err();
+    let e = score(
+        Catalog::embedded(),
+        &other,
+        &setup,
+        &MeasuredEngine::default(),
+        &StepTimeSource::Analytic,
+        &mut Scores::default(),
+    )
+    .unwrap_err();
     assert!(e.starts_with("m.csv: the set-up has no [policy.lucky-scheduling]; it has random-scheduling, "), "{e}");
 }
