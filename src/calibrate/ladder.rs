@@ -11,6 +11,7 @@ use crate::types::{
     AttemptRecord, Content, ContentId, GapRun, NO_SESSION, Outcome, RecordSink, Request, RequestRecord, Run, SeriesRow,
     SimTime, Source,
 };
+use std::sync::Arc;
 
 /// What a stage showed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -209,10 +210,10 @@ impl RecordSink for Sink {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::served;
     use super::*;
     use crate::engine::VllmConfig;
     use crate::latency::Constant;
-    use std::sync::Arc;
 
     /// A policy that looks into caches cuts strides wherever it looks; nothing may come of that.
     #[test]
@@ -223,7 +224,7 @@ mod tests {
         // 60 blocks a pod: caches evict, and requests are preempted.
         let engine = VllmConfig { num_blocks: 60, async_scheduling: false, ..VllmConfig::default() };
         let step = Constant { base_fs: 10_000_000_000_000, ..Constant::default() };
-        let replicas: Vec<Served> = vec![(engine, Arc::new(step)); 3];
+        let replicas = vec![served(engine, Arc::new(step)); 3];
         let play = |strides, reference_pool| {
             let mode = EngineMode { strides, reference_pool };
             let routing = setup.routing("precise-scheduling").unwrap();

@@ -65,7 +65,7 @@ impl MeasuredReplica {
         let name = if said.name.is_empty() { engines.usual().name } else { said.name.as_str() };
         let chosen = engines.choose(name, said.settings.clone()).map_err(|fault| fault.under("engine"))?;
         let gpu = catalog.gpu(&self.gpu).ok();
-        let usual = (chosen.row().defaults_of)(&said.version, gpu);
+        let usual = chosen.row().defaults_of(&said.version, gpu);
         let engine = usual.into_iter().fold(chosen, |chosen, (key, value)| chosen.or(&key, value));
         let is_known = gpu.is_some() && catalog.model(&self.model).is_ok();
         let unknown = (!is_known).then_some(AS_GOOD_AS_NONE);

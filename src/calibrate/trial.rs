@@ -337,9 +337,29 @@ impl StepTime for Log {
     }
 }
 
+/// A replica of an engine's settings, of which the catalogue knows nothing.
+#[cfg(test)]
+pub(super) fn served(engine: crate::engine::VllmConfig, step_time: Arc<dyn StepTime>) -> Arc<ReplicaType> {
+    let limits = crate::engine::EngineLimits {
+        max_rows: engine.max_num_seqs,
+        most_rows: engine.max_num_seqs,
+        most_tokens: engine.max_num_batched_tokens.into(),
+        cached_block: None,
+        by_priority: false,
+    };
+    let facts = crate::types::BackendFacts {
+        internal: true,
+        capability: crate::types::Capability::Small,
+        max_context_tokens: engine.max_model_len,
+        deferred: false,
+    };
+    Arc::new(ReplicaType::made_by(move |mode| engine.clone().scheduler(mode), limits, facts, step_time))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::VllmConfig;
     use crate::latency::Constant;
 
     fn trial(sending: Loop) -> Trial {
@@ -347,19 +367,19 @@ mod tests {
         Trial {
             requests: vec![sent(0), sent(5), sent(500)],
             sending,
-            engine: VllmConfig { async_scheduling: false, ..VllmConfig::default() },
             lags: Lags { arrival: SimTime::from_millis(2), token: SimTime::from_millis(1), ..Lags::default() },
         }
     }
 
-    /// 10 ms a step, nothing else.
-    fn ten_ms() -> Arc<dyn StepTime> {
-        Arc::new(Constant { base_fs: 10_000_000_000_000, ..Constant::default() })
+    /// 10 ms a step, nothing else; synchronous.
+    fn ten_ms() -> Arc<ReplicaType> {
+        let step = Constant { base_fs: 10_000_000_000_000, ..Constant::default() };
+        served(VllmConfig { async_scheduling: false, ..VllmConfig::default() }, Arc::new(step))
     }
 
     #[test]
     fn recorded_starts_are_kept_and_lags_are_added() {
-        let played = play(&trial(Loop::Open), ten_ms()).unwrap();
+        let played = play(&trial(Loop::Open), &ten_ms()).unwrap();
         let ms = |t: SimTime| t.0 / 1_000_000;
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first), ms(t.done))).collect();
         // The second one reaches the engine at 7 ms, during the first step (2 to 12 ms).
@@ -371,13 +391,13 @@ mod tests {
         let mut t = trial(Loop::Open);
         t.requests[0].prompt = 9;
         t.lags.arrival_per_1000_tokens = SimTime::from_millis(700);
-        let played = play(&t, ten_ms()).unwrap();
+        let played = play(&t, &ten_ms()).unwrap();
         let ms = |t: SimTime| t.0 as f64 / 1e6;
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first))).collect();
         // 2 ms and 0.7 ms a token: the engine has them at 8.3, 14 and 509 ms.
         assert_eq!(seen, [(0.0, 19.3), (5.0, 29.3), (500.0, 520.0)]);
         t.requests[0].prompt = 30;
-        let played = play(&t, ten_ms()).unwrap();
+        let played = play(&t, &ten_ms()).unwrap();
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first))).collect();
         // At 23 ms, when the second one's prompt is in its step from 14 to 24 ms.
         assert_eq!(seen[..2], [(0.0, 35.0), (5.0, 25.0)]);
@@ -385,15 +405,15 @@ mod tests {
 
     #[test]
     fn a_closed_loop_sends_when_an_answer_is_back() {
-        let played = play(&trial(Loop::Closed(1)), ten_ms()).unwrap();
+        let played = play(&trial(Loop::Closed(1)), &ten_ms()).unwrap();
         let sent: Vec<u64> = played.timings.iter().map(|t| t.sent.0 / 1_000_000).collect();
         assert_eq!(sent, [0, 33, 66]);
     }
 
     #[test]
     fn a_logged_trial_has_the_same_timings_and_every_step_at_its_place() {
-        let plain = play(&trial(Loop::Open), ten_ms()).unwrap();
-        let logged = play_logged(&trial(Loop::Open), ten_ms()).unwrap();
+        let plain = play(&trial(Loop::Open), &ten_ms()).unwrap();
+        let logged = play_logged(&trial(Loop::Open), &ten_ms()).unwrap();
         assert_eq!((plain.timings, plain.steps), (logged.timings, logged.log.len() as u64));
         let starts: Vec<u128> = logged.log.iter().map(|s| s.start.0 / 1_000_000_000_000).collect();
         assert_eq!(starts, [2, 12, 22, 32, 502, 512, 522]);
@@ -404,7 +424,7 @@ mod tests {
     fn what_can_never_run_is_named() {
         let mut t = trial(Loop::Open);
         t.requests[1].prompt = 1_000_000;
-        let e = play(&t, ten_ms()).unwrap_err();
+        let e = play(&t, &ten_ms()).unwrap_err();
         assert!(e.starts_with("request 1 (1000000 prompt"), "{e}");
     }
 }

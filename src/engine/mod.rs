@@ -14,7 +14,7 @@ mod vllm;
 
 pub use batch::{Batch, Finished, Gap, Row, StepResult};
 pub use registry::{
-    Demand, EngineChoice, EngineLimits, EngineRow, EngineSection, Engines, KvCapacity, Machine, ResolvedEngine,
+    DefaultsOf, Demand, EngineChoice, EngineLimits, EngineRow, EngineSection, Engines, KvCapacity, Machine, ResolvedEngine,
 };
 pub use replica::{EngineMode, Outbox, Replica, ReplicaCounts};
 pub use scheduler::{Scheduler, Stride};

@@ -90,6 +90,10 @@ pub trait EngineSection: fmt::Debug + Send + Sync {
 /// Typed and resolved, as written back, and what people should know.
 type Resolved = (Arc<dyn EngineSection>, Table, Vec<String>);
 
+/// What a real engine of a version (empty: today's) takes on a GPU, or on a machine that is none of the catalogue, where that
+/// differs from its section's defaults.
+pub type DefaultsOf = fn(version: &str, gpu: Option<&Gpu>) -> Table;
+
 /// An engine of the registry.
 #[derive(Clone, Copy)]
 pub struct EngineRow {
@@ -97,9 +101,7 @@ pub struct EngineRow {
     pub name: &'static str,
     /// What it is, a sentence.
     pub about: &'static str,
-    /// What a real one of a version (empty: today's) takes on a GPU, or on a machine that is none of the catalogue, where
-    /// that differs from the section's defaults.
-    pub defaults_of: fn(version: &str, gpu: Option<&Gpu>) -> Table,
+    defaults_of: DefaultsOf,
     schema_in: fn(&mut SchemaGenerator) -> Schema,
     schema: fn() -> serde_json::Value,
     resolve: fn(&Table, &Machine<'_>) -> Result<Resolved, Fault>,
@@ -127,6 +129,17 @@ impl EngineRow {
             resolve: resolve::<S>,
             check: |section| typed::<S>(section).map(|_| ()),
         }
+    }
+
+    /// The same engine, of which real ones differ from the section's defaults.
+    #[must_use]
+    pub const fn with_defaults_of(self, defaults_of: DefaultsOf) -> EngineRow {
+        EngineRow { defaults_of, ..self }
+    }
+
+    /// What a real one of a version takes on a GPU, as [`DefaultsOf`].
+    pub fn defaults_of(&self, version: &str, gpu: Option<&Gpu>) -> Table {
+        (self.defaults_of)(version, gpu)
     }
 
     /// Keys of its section.

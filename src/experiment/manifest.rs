@@ -6,7 +6,7 @@
 use super::file::ExperimentFile;
 use super::resolve::{Experiment, profile_file};
 use super::run::trace_of;
-use crate::catalog::{Catalog, Profile};
+use crate::catalog::Profile;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -153,7 +153,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The rows of the catalogue that the experiment names, each once, in order of kind and name.
 fn facts(exp: &Experiment) -> Vec<Fact> {
-    let (c, file) = (Catalog::embedded(), &exp.file);
+    let (c, file) = (&exp.catalog, &exp.file);
     let mut out = Vec::new();
     let mut add = |kind, name: String, row: Option<(&String, &String)>| {
         out.extend(row.map(|(date, source)| Fact { kind, name, date: date.clone(), source: source.clone() }));

@@ -347,7 +347,7 @@ proptest! {
         let (sink, stats) = setup.run();
         let least = sink.oracle.least_spend(&stats);
         prop_assert!(sink.spend >= least, "never-beaten: {:?} spent, the bound is {:?}", sink.spend, least);
-        let mut alone = Oracle::new(&setup.spec().0, &setup.spec().1);
+        let mut alone = Oracle::new(&setup.spec());
         for r in sink.records.iter().filter(|r| r.outcome == Outcome::Completed) {
             let before = (alone.ttft.least_ns, alone.e2e.least_ns);
             alone.request(r);

@@ -3,7 +3,6 @@ use super::file::{
     BatchSection, CacheName, DurationText, EndpointSection, EngineSection, ExperimentFile, PolicySection, PoolSection,
 };
 use super::gate::{self, Tolerance};
-use super::oracle::Oracle;
 use super::origin::FileError;
 use crate::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
@@ -134,6 +133,8 @@ pub struct Experiment {
     pub warnings: Vec<String>,
     /// Facts used that have a date: what and when.
     pub dated_facts: Vec<(String, String)>,
+    /// The facts that it was resolved against.
+    pub catalog: Catalog,
     /// The price file, if one was given.
     pub(super) price_file: Option<KernelInput>,
     failures: Option<FailureModel>,
@@ -166,11 +167,10 @@ pub fn resolve_among(
     engines: &Engines,
 ) -> Result<Experiment, FileError> {
     let embedded = Catalog::embedded();
-    let laid_over = own.map(|o| embedded.with_prices(&o.rows));
-    let prices = laid_over.as_ref().unwrap_or(embedded);
-    let resolver = Resolver { file: &file, path, prices, engines, warnings: Vec::new(), dated: Vec::new() };
+    let catalog = own.map_or_else(|| embedded.clone(), |o| embedded.with_prices(&o.rows));
+    let resolver = Resolver { file: &file, path, catalog: &catalog, engines, warnings: Vec::new(), dated: Vec::new() };
     let resolved = resolver.all().map_err(|e| file.origin.fault(&e))?;
-    Ok(Experiment { price_file: own.map(|o| o.file.clone()), ..resolved })
+    Ok(Experiment { price_file: own.map(|o| o.file.clone()), catalog, ..resolved })
 }
 
 /// The file with what was resolved in it.
@@ -191,7 +191,7 @@ struct Resolver<'a> {
     file: &'a ExperimentFile,
     path: &'a Path,
     /// The catalogue, with prices of the user's own where there are.
-    prices: &'a Catalog,
+    catalog: &'a Catalog,
     /// Engines that pools may name.
     engines: &'a Engines,
     warnings: Vec<String>,
@@ -264,9 +264,8 @@ impl Resolver<'_> {
             .map(|(n, p)| self.policy(n, p, &pools, &endpoints, &known))
             .collect::<Result<Vec<_>, _>>()?;
         let e = &f.economics;
-        let catalog = Catalog::embedded();
         let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
-            let row = catalog.ops(key).map_err(|e| e.to_string())?;
+            let row = self.catalog.ops(key).map_err(|e| e.to_string())?;
             if own.is_none() && row.source.contains("UNVERIFIED") {
                 let typical = super::summary::thousands(row.typical as u64);
                 self.warnings.push(format!("{key}: US$ {typical} a year is an assumption: {}", why(&row.source)));
@@ -305,6 +304,7 @@ impl Resolver<'_> {
             dated_facts: self.dated,
             file: echoed(f, &pools, date),
             price_file: None,
+            catalog: Catalog::default(),
             pools,
             endpoints,
             policies,

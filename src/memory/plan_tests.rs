@@ -134,7 +134,7 @@ proptest! {
         let c = Catalog::embedded();
         let (m, g) = (&c.models[model], &c.gpus[gpu]);
         let Ok(p) = plan(m, g, &options) else { return Ok(()) };
-        prop_assert_eq!(account(m, g, &options).as_ref(), Ok(&p));
+        prop_assert_eq!(account(m, g, &options), Ok(p.clone()));
         let used = p.weights_bytes + p.activations_bytes + p.cuda_graphs_bytes + p.other_bytes + p.kv_pool_bytes;
         prop_assert_eq!(used + p.unused_bytes, p.per_gpu_total_bytes, "account-sums: {} on {}", m.id, g.id);
         prop_assert!(p.num_blocks * p.block_bytes <= p.kv_pool_bytes);

@@ -25,6 +25,8 @@ mod prices;
 mod program;
 mod quality;
 #[cfg(feature = "frames")]
+mod summaries;
+#[cfg(feature = "frames")]
 mod support;
 #[cfg(feature = "frames")]
 mod swarm;

@@ -14,7 +14,7 @@ const RUN: &str = r#"{"kind":"run","name":"tiny","rate":2.0,"policy":"prefix-has
 fn a_run_is_read_and_predicted_from_its_arrivals() {
     let run = read(RUN.as_bytes(), "tiny").unwrap();
     assert_eq!((run.name.as_str(), run.model.as_str()), ("tiny 2/s prefix-hash", "h512-l8-a8-kv4-f1408"));
-    assert_eq!((run.trial.engine.max_num_seqs, run.trial.engine.num_blocks), (64, 40));
+    assert_eq!((run.engine.settings["max_num_seqs"].as_integer(), run.engine.num_gpu_blocks), (Some(64), Some(40)));
     assert_eq!((run.steps[0].len(), run.steps[1].len()), (0, 4));
     let step = StepCoefficients { step_s: 0.005, prefill_token_s: 0.000_2, ..StepCoefficients::default() };
     let (group, speeds) = score(Catalog::embedded(), &run, &step, false).unwrap();

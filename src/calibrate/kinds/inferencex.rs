@@ -126,7 +126,7 @@ fn engine(p: &Point) -> MeasuredEngine {
 }
 
 /// Means that are predicted of a point.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Predicted {
     /// TTFT, frontend included.
     pub ttft_s: f64,

@@ -11,7 +11,7 @@ use toml::Table;
 
 /// vLLM in the registry.
 pub const ROW: EngineRow =
-    EngineRow { defaults_of, ..EngineRow::of::<VllmSection>("vllm", "vLLM V1's scheduler.") };
+    EngineRow::of::<VllmSection>("vllm", "vLLM V1's scheduler.").with_defaults_of(defaults_of);
 
 /// Which vLLM the engine follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

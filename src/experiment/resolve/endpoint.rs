@@ -3,7 +3,7 @@ use super::*;
 
 impl Resolver<'_> {
     pub(super) fn endpoint(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ResolvedEndpoint, String> {
-        let catalog = Catalog::embedded();
+        let catalog = self.catalog;
         let key = format!("endpoint.{name}");
         let row = self.price_row(name, e, date)?;
         let service = self.service(name, e)?;

@@ -32,7 +32,7 @@ impl Resolver<'_> {
         let (provider, model) = catalog.split_once('/').unwrap_or((catalog, ""));
         let tier = match &l.tier {
             Some(name) => {
-                let row = Catalog::embedded().rate_limit(name).map_err(|e| format!("{}: {e}", at("tier")))?;
+                let row = self.catalog.rate_limit(name).map_err(|e| format!("{}: {e}", at("tier")))?;
                 if [row.rpm, row.input_tpm, row.output_tpm, row.combined_tpm].iter().all(Option::is_none) {
                     return Err(format!("{}: `{name}` has no published numbers; give your own limits", at("tier")));
                 }
@@ -138,7 +138,7 @@ impl Resolver<'_> {
     ) -> Result<(Hourly, Utilization), String> {
         let key = format!("{key}.provisioned");
         let model = catalog.rsplit('/').next().unwrap_or(catalog);
-        let known = Catalog::embedded().provisioned(model);
+        let known = self.catalog.provisioned(model);
         let units = at_least_one(&format!("{key}.units"), p.units)?;
         if let (Ok(row), None) = (&known, p.input_tokens_per_minute) {
             self.dated.push((format!("provisioned units of {model}"), row.date.clone()));

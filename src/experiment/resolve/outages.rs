@@ -66,7 +66,7 @@ impl Resolver<'_> {
         }
         let drawn = match &s.drawn {
             Some(service) => {
-                let row = Catalog::embedded().incidents(service).map_err(|e| format!("{key}.drawn: {e}"))?;
+                let row = self.catalog.incidents(service).map_err(|e| format!("{key}.drawn: {e}"))?;
                 self.dated.push((format!("incidents of {service}"), row.date.clone()));
                 Some(Drawn {
                     gap_median_h: row.gap_median_h,

@@ -26,10 +26,10 @@ impl Resolver<'_> {
             }
             (None, None) => StepTimeSource::Analytic,
         };
-        let replica = spec.resolve(self.prices).map_err(here)?;
+        let replica = spec.resolve(self.catalog).map_err(here)?;
         self.warnings.extend(replica.warnings.iter().map(|w| format!("pool {name}: {w}")));
         self.dated.extend(replica.rent.iter().filter_map(|rent| rent.read.clone()));
-        let files = kernels.map(|k| k.files(self.prices, &spec)).transpose();
+        let files = kernels.map(|k| k.files(self.catalog, &spec)).transpose();
         Ok(ResolvedPool {
             name: name.into(),
             replicas: p.replicas,

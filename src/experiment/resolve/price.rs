@@ -17,7 +17,7 @@ impl Resolver<'_> {
         }
         let mut newest: Option<&str> = None;
         for (name, e) in &self.file.endpoint {
-            let rows = self.prices.api_rows(&e.catalog).map_err(|m| format!("endpoint.{name}.catalog: {m}"))?;
+            let rows = self.catalog.api_rows(&e.catalog).map_err(|m| format!("endpoint.{name}.catalog: {m}"))?;
             if rows.len() > 1 {
                 return Err(format!(
                     "endpoint.{name}.catalog: {} has prices of several days; give date = \"YYYY-MM-DD\"",
@@ -32,12 +32,12 @@ impl Resolver<'_> {
     /// The row that holds on `date`, with what a reader should know of it.
     pub(super) fn price_row(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ApiPrice, String> {
         let key = format!("endpoint.{name}.catalog");
-        let listed = self.prices.api(&e.catalog).map_err(|m| format!("{key}: {m}"))?;
+        let listed = self.catalog.api(&e.catalog).map_err(|m| format!("{key}: {m}"))?;
         if e.price.is_some() || e.provisioned.is_some() {
             // Of the row only what the model can do counts.
             return Ok(listed.clone());
         }
-        let (row, known) = self.prices.price_on(&e.catalog, date).map_err(|m| {
+        let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|m| {
             let date = if self.file.date.is_some() { "change date, or give" } else { "give date, or" };
             format!("{key}: {m}; {date} prices of that day with --prices")
         })?;
@@ -74,7 +74,7 @@ impl Resolver<'_> {
     ) -> Result<(Option<CacheRule>, CacheWrite), String> {
         let key = format!("endpoint.{name}.cache");
         let none = (None, CacheWrite::Free);
-        let known = Catalog::embedded().prompt_cache(&row.provider, &row.model);
+        let known = self.catalog.prompt_cache(&row.provider, &row.model);
         let asked = match (e.cache, known) {
             (Some(CacheName::Off), _) => return Ok(none),
             (Some(asked), Some(_)) => asked,
