@@ -3,31 +3,8 @@
 //! The way of one request: a source ([`trace`]) yields it, the gateway ([`gateway`]) decides, a backend ([`engine`] on
 //! own GPUs or an [`api`] endpoint) serves it, effects become records, records a summary ([`experiment`]), the summary
 //! a report ([`report`]). [`sim`] is the event loop that joins them. ARCHITECTURE.md has the map.
-pub mod types;
-
-pub mod random;
-
-pub mod catalog;
-
-pub mod memory;
-
-pub mod latency;
-
-pub mod kv;
-
-pub mod engine;
-
-pub mod api;
-
-pub mod trace;
-
-pub mod gateway;
-
-pub mod fleet;
-
-pub mod sim;
-
-pub mod economics;
+pub use baseload_core::{api, catalog, economics, engine, fleet, gateway, kv, latency, memory, random, sim, types};
+pub use baseload_trace as trace;
 
 #[cfg(feature = "frames")]
 pub mod frames;

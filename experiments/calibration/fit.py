@@ -1,14 +1,14 @@
-"""Fits and scores the numbers of src/catalog/data/step_times.toml.
+"""Fits and scores the numbers of crates/core/src/catalog/data/step_times.toml.
 
     python experiments/calibration/fit.py kernels   # shares and launches from kernel tables, held-out error
     python experiments/calibration/fit.py engine    # what engine runs add: prints the lines of step_times.toml
     python experiments/calibration/fit.py folds     # five folds by group, and each model left out
     python experiments/calibration/fit.py others    # shipped numbers on data that no fit has seen
-    python experiments/calibration/fit.py vectors   # the figures that src/latency/analytic_tests.rs repeats
+    python experiments/calibration/fit.py vectors   # the figures that crates/core/src/latency/analytic_tests.rs repeats
 
 Needs Python 3.11, numpy, scipy, pandas, pyarrow, numba, and $BASELOAD_DATA (default ../shared/data). Engine runs are
 simulated here by a small scheduler of its own (chunked prefill, decode first, FCFS, recompute preemption), a second
-opinion on the crate's; `baseload validate` scores with the crate's engines. Formulas: src/latency/analytic.rs.
+opinion on the crate's; `baseload validate` scores with the crate's engines. Formulas: crates/core/src/latency/analytic.rs.
 """
 import glob, json, math, os, sys, tomllib, zlib
 import numpy as np, pandas as pd
@@ -18,7 +18,7 @@ from scipy.stats import poisson
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.environ.get("BASELOAD_DATA", os.path.join(ROOT, "../shared/data"))
-toml = lambda name: tomllib.load(open(os.path.join(ROOT, "src/catalog/data", name), "rb"))
+toml = lambda name: tomllib.load(open(os.path.join(ROOT, "crates/core/src/catalog/data", name), "rb"))
 MODEL = {m["id"]: m for m in toml("models.toml")["model"]}
 GPU = {g["id"]: g for g in toml("gpus.toml")["gpu"]}
 ROWS = toml("step_times.toml")["step_time"]

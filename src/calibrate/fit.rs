@@ -15,10 +15,10 @@ use super::kinds::requests::RequestRun;
 use super::nnls::Normal;
 use super::score::quantile;
 use super::trial::{Lags, Logged, play_logged};
-use crate::catalog::{Frontend, StepCoefficients};
-use crate::fleet::ReplicaType;
-use crate::latency::{FIRST_ROWS, Features, Fitted};
-use crate::types::SimTime;
+use baseload_core::catalog::{Frontend, StepCoefficients};
+use baseload_core::fleet::ReplicaType;
+use baseload_core::latency::{FIRST_ROWS, Features, Fitted};
+use baseload_core::types::SimTime;
 use std::sync::Arc;
 
 /// Columns: the coefficients of a step in the order of [`StepCoefficients`], and the frontend's two.
@@ -315,11 +315,11 @@ pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromR
 
 #[cfg(test)]
 mod tests {
+    use super::super::replica::MeasuredReplica;
     use super::super::trial::{Loop, Sent, play};
     use super::*;
-    use super::super::replica::MeasuredReplica;
-    use crate::catalog::{Catalog, MeasuredEngine};
-    use crate::fleet::StepTimeSource;
+    use baseload_core::catalog::{Catalog, MeasuredEngine};
+    use baseload_core::fleet::StepTimeSource;
 
     /// Requests that overlap, so that a prompt's cost in the engine is seen in the tokens of others.
     fn run(truth: &FromRequests, replica: &Arc<ReplicaType>) -> RequestRun {

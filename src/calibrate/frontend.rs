@@ -11,8 +11,8 @@ use super::hash;
 use super::kinds::inferencex::{self, Point, apart, predict};
 use super::score::{Errors, Group, errors};
 use super::validate::Input;
-use crate::catalog::{Catalog, Frontend, FrontendRow};
-use crate::fleet::StepTimeSource;
+use baseload_core::catalog::{Catalog, Frontend, FrontendRow};
+use baseload_core::fleet::StepTimeSource;
 
 /// Folds of whole groups.
 const FOLDS: u64 = 5;
@@ -71,7 +71,8 @@ pub fn fit_frontend(catalog: &Catalog, inputs: Vec<Input>, date: &str) -> Result
     }
     // Rows that cannot be predicted are left out here as they are by `validate`, which says why.
     let judged = |p: &&Point| {
-        apart(p, &points).is_none() && predict(catalog, p, lags(&Frontend::default()), &StepTimeSource::Analytic).is_ok()
+        apart(p, &points).is_none()
+            && predict(catalog, p, lags(&Frontend::default()), &StepTimeSource::Analytic).is_ok()
     };
     let judged: Vec<&Point> = points.iter().filter(judged).collect();
     let of = |f: u64| judged.iter().filter(move |p| fold_of(p) == f);
@@ -127,9 +128,10 @@ mod tests {
                 for users in [2, 4] {
                     let row = |ttft: f64| format!("{users},vllm,,Qwen/Qwen3-8B,h100_sxm,,{isl},32,{tp},{ttft},5\n");
                     let point = inferencex::read(format!("{HEAD}{}", row(1.0)).as_bytes(), "i").unwrap();
-                    text +=
-                        &row(predict(Catalog::embedded(), &point[0], lags(&truth), &StepTimeSource::Analytic).unwrap().ttft_s
-                            * 1e3);
+                    text += &row(predict(Catalog::embedded(), &point[0], lags(&truth), &StepTimeSource::Analytic)
+                        .unwrap()
+                        .ttft_s
+                        * 1e3);
                 }
             }
         }

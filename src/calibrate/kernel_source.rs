@@ -1,10 +1,10 @@
 //! Kernel tables that users measured, as the source of step times.
 use super::kernels::{ChosenKernels, choose_kernels};
-use crate::catalog::{Catalog, Gpu};
-use crate::fleet::KernelSource;
 use crate::frames::KernelTimes;
-use crate::latency::{KernelTables, WeightDtype};
-use crate::memory::KvDtype;
+use baseload_core::catalog::{Catalog, Gpu};
+use baseload_core::fleet::KernelSource;
+use baseload_core::latency::{KernelTables, WeightDtype};
+use baseload_core::memory::KvDtype;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

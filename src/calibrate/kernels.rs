@@ -9,12 +9,12 @@
 //! H100 (0.72 in engine runs, 0.84 in kernels); and the fixed part of an all-reduce is borrowed, because in an engine
 //! ranks wait for each other (10.4 us on H100, 5 us in kernels).
 use super::machine;
-use crate::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
-use crate::latency::{
+use baseload_core::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
+use baseload_core::latency::{
     AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, WeightDtype, fit_from_kernels,
 };
-use crate::memory::KvDtype;
+use baseload_core::memory::KvDtype;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Tests of `kernels.rs`: which rows are taken, what is refused, what the fitted row says.
 use super::*;
-use crate::catalog::Catalog;
 use crate::frames::{KernelFile, SIZES};
+use baseload_core::catalog::Catalog;
 
 /// Files by (part, version, device).
 fn files(of: &[(KernelPart, &str, &str)]) -> KernelTimes {

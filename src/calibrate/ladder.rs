@@ -3,11 +3,11 @@
 //! Must keep true: every stage goes through `sim::simulate` in one world, so caches are kept between stages.
 use super::setup::{Questions, Setup};
 use super::trial::{Lags, simulate_fleet};
-use crate::engine::EngineMode;
-use crate::fleet::ReplicaType;
-use crate::gateway::Routing;
-use crate::random::{self, dist};
-use crate::types::{
+use baseload_core::engine::EngineMode;
+use baseload_core::fleet::ReplicaType;
+use baseload_core::gateway::Routing;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{
     AttemptRecord, Content, ContentId, GapRun, NO_SESSION, Outcome, RecordSink, Request, RequestRecord, Run, SeriesRow,
     SimTime, Source,
 };
@@ -212,8 +212,8 @@ impl RecordSink for Sink {
 mod tests {
     use super::super::trial::served;
     use super::*;
-    use crate::engine::VllmConfig;
-    use crate::latency::Constant;
+    use baseload_core::engine::VllmConfig;
+    use baseload_core::latency::Constant;
 
     /// A policy that looks into caches cuts strides wherever it looks; nothing may come of that.
     #[test]

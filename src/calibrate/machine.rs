@@ -1,6 +1,6 @@
 //! Which model and GPU a measurement is of: names of data sets to rows of the catalogue.
-use crate::catalog::{Catalog, Gpu, Model};
-use crate::latency::WeightDtype;
+use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::latency::WeightDtype;
 
 /// Ends of names at Hugging Face that do not change a model's shape.
 const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
@@ -72,7 +72,9 @@ pub fn checkpoint_dtype(model: &str, name: &str) -> Option<WeightDtype> {
 
 /// Seconds that reading a token's active weights once takes at peak bandwidth: what the trivial baseline scales by.
 pub fn weights_s(model: &Model, gpu: &Gpu, tensor_parallel: u32, weights: WeightDtype) -> f64 {
-    model.params_active as f64 * weights.stored_as().bytes_per_param() / f64::from(tensor_parallel) / (gpu.mem_bw_gbps * 1e9)
+    model.params_active as f64 * weights.stored_as().bytes_per_param()
+        / f64::from(tensor_parallel)
+        / (gpu.mem_bw_gbps * 1e9)
 }
 
 #[cfg(test)]

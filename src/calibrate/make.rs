@@ -12,9 +12,9 @@ use super::score::{Group, errors};
 use super::trial::play;
 use super::validate::{Input, Kind};
 use super::{COLUMNS, machine};
-use crate::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
-use crate::fleet::{ReplicaType, StepTimeSource};
-use crate::latency::Fitted;
+use baseload_core::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::latency::Fitted;
 use std::sync::Arc;
 
 /// What a profile is to be called and what of it the files do not say.
@@ -54,7 +54,7 @@ fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
     for (names, value) in [(&r.with, true), (&r.without, false)] {
         for name in names {
             let at = COLUMNS.iter().position(|c| c == name).ok_or_else(|| {
-                crate::catalog::unknown("coefficient", name, COLUMNS.into_iter(), "baseload calibrate --help")
+                baseload_core::catalog::unknown("coefficient", name, COLUMNS.into_iter(), "baseload calibrate --help")
             })?;
             wanted[at] = value;
         }

@@ -14,8 +14,8 @@ use super::kinds::requests::RequestRun;
 use super::score::{Group, Scores};
 use super::validate::{Kind, Options, served_by};
 use super::{hash, machine};
-use crate::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
-use crate::fleet::StepTimeSource;
+use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
+use baseload_core::fleet::StepTimeSource;
 use rayon::prelude::*;
 use std::sync::Arc;
 

@@ -2,12 +2,12 @@
 //! replica takes.
 //!
 //! Must keep true: equal words make the replica that an experiment's pool makes of them.
-use crate::catalog::{Catalog, MeasuredEngine, Profile};
-use crate::engine::Engines;
-use crate::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, ReplicaType, StepTimeSource};
-use crate::latency::WeightDtype;
-use crate::memory::{KvDtype, UTILIZATION};
-use crate::types::Fault;
+use baseload_core::catalog::{Catalog, MeasuredEngine, Profile};
+use baseload_core::engine::Engines;
+use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, ReplicaType, StepTimeSource};
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::{KvDtype, UTILIZATION};
+use baseload_core::types::Fault;
 use std::sync::Arc;
 
 /// KV blocks, and tokens of the longest sequence, of a machine that the catalogue has not and that nobody says them of: more

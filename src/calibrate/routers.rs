@@ -1,7 +1,9 @@
 //! The measured routers that the gateway has no preset for, as policies: they know a request's group and their own counts.
 //!
 //! Sources: README of data/calibration/vllm032_cpu_fleet, read 2026-11-24.
-use crate::gateway::{Decide, Decision, Draws, GatewayView, MakePolicy, Needs, Picker, Pipeline, Routing, Scoring};
+use baseload_core::gateway::{
+    Decide, Decision, Draws, GatewayView, MakePolicy, Needs, Picker, Pipeline, Routing, Scoring,
+};
 use std::sync::Arc;
 
 /// More outstanding than the least by more than this, and `prefix-load` leaves the group's replica.
@@ -90,9 +92,9 @@ impl Decide for ByGroup {
 mod tests {
     use super::*;
     use crate::calibrate::trial::{Lags, Loop, Sent, Trial, play_fleet, served};
-    use crate::engine::VllmConfig;
-    use crate::latency::Constant;
-    use crate::types::SimTime;
+    use baseload_core::engine::VllmConfig;
+    use baseload_core::latency::Constant;
+    use baseload_core::types::SimTime;
 
     /// Two replicas of 10 ms a step, a request of 100 steps every millisecond.
     fn sent_to(router: Router, groups: &[u64]) -> Vec<u32> {

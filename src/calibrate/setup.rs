@@ -1,6 +1,6 @@
 //! The set-up of a measured fleet, as `experiments/published/*.toml` say it: what runs, what is sent, which policies.
-use crate::gateway::{Picker, Pipeline, Routing, SCORERS, Scoring};
-use crate::types::{SimTime, parse_duration};
+use baseload_core::gateway::{Picker, Pipeline, Routing, SCORERS, Scoring};
+use baseload_core::types::{SimTime, parse_duration};
 use indexmap::IndexMap;
 use serde::Deserialize;
 

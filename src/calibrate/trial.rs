@@ -2,14 +2,14 @@
 //!
 //! Must keep true: it goes through `sim::simulate`, like every other run; a prediction knows no more of the run than
 //! its requests, how they were sent, and the engine's settings.
-use crate::engine::EngineMode;
-use crate::fleet::ReplicaType;
-use crate::gateway::{ASSUMED_PREFILL_TOKENS_PER_S, Resilience, Routing};
-use crate::latency::Features;
-use crate::sim::{PoolSpec, SimStats, WorldSpec, simulate};
-use crate::types::{
-    AttemptRecord, BatchShape, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
-    RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
+use baseload_core::engine::EngineMode;
+use baseload_core::fleet::ReplicaType;
+use baseload_core::gateway::{ASSUMED_PREFILL_TOKENS_PER_S, Resilience, Routing};
+use baseload_core::latency::Features;
+use baseload_core::sim::{PoolSpec, SimStats, WorldSpec, simulate};
+use baseload_core::types::{
+    AttemptRecord, BatchShape, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome, RecordSink, Request,
+    RequestRecord, SeriesRow, SimTime, Source, StepTime,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -339,17 +339,17 @@ impl StepTime for Log {
 
 /// A replica of an engine's settings, of which the catalogue knows nothing.
 #[cfg(test)]
-pub(super) fn served(engine: crate::engine::VllmConfig, step_time: Arc<dyn StepTime>) -> Arc<ReplicaType> {
-    let limits = crate::engine::EngineLimits {
+pub(super) fn served(engine: baseload_core::engine::VllmConfig, step_time: Arc<dyn StepTime>) -> Arc<ReplicaType> {
+    let limits = baseload_core::engine::EngineLimits {
         max_rows: engine.max_num_seqs,
         most_rows: engine.max_num_seqs,
         most_tokens: engine.max_num_batched_tokens.into(),
         cached_block: None,
         by_priority: false,
     };
-    let facts = crate::types::BackendFacts {
+    let facts = baseload_core::types::BackendFacts {
         internal: true,
-        capability: crate::types::Capability::Small,
+        capability: baseload_core::types::Capability::Small,
         max_context_tokens: engine.max_model_len,
         deferred: false,
     };
@@ -359,8 +359,8 @@ pub(super) fn served(engine: crate::engine::VllmConfig, step_time: Arc<dyn StepT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::VllmConfig;
-    use crate::latency::Constant;
+    use baseload_core::engine::VllmConfig;
+    use baseload_core::latency::Constant;
 
     fn trial(sending: Loop) -> Trial {
         let sent = |ms: u64| Sent { at: SimTime::from_millis(ms), prompt: 10, output: 3, content: None };

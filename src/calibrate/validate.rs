@@ -11,8 +11,8 @@ use super::replica::MeasuredReplica;
 use super::score::{Group, Scores};
 use super::setup::Setup;
 use super::trial::Lags;
-use crate::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
-use crate::fleet::{ReplicaType, StepTimeSource, curves_of};
+use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
+use baseload_core::fleet::{ReplicaType, StepTimeSource, curves_of};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -119,9 +119,9 @@ pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) 
 /// What rows do not say, for each number format that they have.
 fn borrowed(catalog: &Catalog, source: &StepTimeSource) -> Vec<String> {
     let StepTimeSource::Rows(rows) = source else { return Vec::new() };
-    let of = |row: &crate::catalog::StepTimeRow| {
+    let of = |row: &baseload_core::catalog::StepTimeRow| {
         let gpu = machine::gpu(catalog, &row.gpu)?;
-        curves_of(catalog, &rows.0, &rows.1, gpu, crate::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+        curves_of(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
     };
     let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
     notes.dedup();
@@ -369,8 +369,7 @@ pub(super) fn served_by(
         format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
     })?;
     let tp = run.tensor_parallel.unwrap_or(1);
-    let measured =
-        MeasuredReplica { tensor_parallel: tp, ..MeasuredReplica::of(&model.id, &gpu.id, settings) };
+    let measured = MeasuredReplica { tensor_parallel: tp, ..MeasuredReplica::of(&model.id, &gpu.id, settings) };
     let replica = measured.resolve(catalog, o.source.clone()).map_err(of_run)?;
     let frontend = catalog.frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
     let ms = (frontend.arrival_s + frontend.token_s) * 1e3;

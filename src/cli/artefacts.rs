@@ -3,11 +3,11 @@
 //! Must keep true: `manifest.json`, `summary.json` and `report.html` repeat byte for byte; what the host adds (clock,
 //! name, threads) stands in `perf.json` and `run.json` alone, which are never compared.
 use super::perf::PerfFile;
-use crate::catalog;
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::Summary;
 use crate::report;
+use baseload_core::catalog;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -4,8 +4,8 @@ use super::sheet::Sheet;
 use super::validate_api::of_model;
 use super::{Exit, measured, printer};
 use crate::calibrate::{ApiCalls, ApiRecipe, api_profile, read_api_calls};
-use crate::catalog::{ApiProfile, Catalog, age_days, undated};
 use crate::experiment::write_whole;
+use baseload_core::catalog::{ApiProfile, Catalog, age_days, undated};
 use std::path::PathBuf;
 
 /// Fit the latency of a bought API to your own calls

@@ -3,10 +3,10 @@ use super::artefacts::Clock;
 use super::sheet::Sheet;
 use super::{Exit, printer};
 use crate::calibrate::{KernelProfile, kernel_profile};
-use crate::catalog::{Catalog, NUMBERS};
 use crate::experiment::write_whole;
 use crate::frames;
-use crate::latency::WeightDtype;
+use baseload_core::catalog::{Catalog, NUMBERS};
+use baseload_core::latency::WeightDtype;
 use std::path::{Path, PathBuf};
 
 /// Fits, writes the file, prints numbers and errors.

@@ -1,9 +1,9 @@
 //! `baseload catalog`: the facts, with source and date.
 use super::sheet::Sheet;
 use super::{Exit, Format, printer};
-use crate::api::{Call, ProfileLaw};
-use crate::catalog::{ApiProfile, Catalog, Tier};
-use crate::types::{Capability, SimTime, TokenPrice};
+use baseload_core::api::{Call, ProfileLaw};
+use baseload_core::catalog::{ApiProfile, Catalog, Tier};
+use baseload_core::types::{Capability, SimTime, TokenPrice};
 
 /// Print the facts this program carries, with source and date
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! `baseload conformance`: golden schedules of the real vLLM against the scheduler that simulations use.
 use super::{Exit, Format, printer};
-use crate::engine::conformance::{Case, Mismatch};
 use crate::experiment::open_text;
+use baseload_core::engine::conformance::{Case, Mismatch};
 use serde::Serialize;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};

@@ -27,15 +27,17 @@ pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
 fn account(pool: &ResolvedPool) -> String {
     let (replica, kv) = (&pool.replica, &pool.replica.kv);
     let mut out = format!("pool {}: {}, GiB a GPU\n", pool.name, replica.title);
-    for (what, bytes) in replica.plan.iter().flat_map(|p| [
-        ("GPU", p.per_gpu_total_bytes),
-        ("budget", p.budget_bytes),
-        ("weights", p.weights_bytes),
-        ("activations", p.activations_bytes),
-        ("CUDA graphs", p.cuda_graphs_bytes),
-        ("other", p.other_bytes),
-        ("KV cache", p.kv_pool_bytes),
-    ]) {
+    for (what, bytes) in replica.plan.iter().flat_map(|p| {
+        [
+            ("GPU", p.per_gpu_total_bytes),
+            ("budget", p.budget_bytes),
+            ("weights", p.weights_bytes),
+            ("activations", p.activations_bytes),
+            ("CUDA graphs", p.cuda_graphs_bytes),
+            ("other", p.other_bytes),
+            ("KV cache", p.kv_pool_bytes),
+        ]
+    }) {
         out.push_str(&format!("  {what:<12}{:>7.2}\n", bytes as f64 / (1u64 << 30) as f64));
     }
     out.push_str(&format!(

@@ -1,6 +1,6 @@
 //! `--engine KEY=VALUE`: settings of an engine, under the names of its section in an experiment.
-use crate::catalog::{MeasuredEngine, unknown};
-use crate::engine::Engines;
+use baseload_core::catalog::{MeasuredEngine, unknown};
+use baseload_core::engine::Engines;
 use toml::{Table, Value};
 
 /// Keys that are of every engine: its name and version, its KV blocks, and its longest sequence.
@@ -8,7 +8,7 @@ const OF_ALL: [&str; 4] = ["name", "version", "num_gpu_blocks", "max_model_len"]
 
 /// The help of the option: what it is, and the keys that there are.
 pub fn help(what: &str) -> String {
-    let keys = |row: &crate::engine::EngineRow| format!("of {}: {}", row.name, row.keys().join(", "));
+    let keys = |row: &baseload_core::engine::EngineRow| format!("of {}: {}", row.name, row.keys().join(", "));
     let engines: Vec<String> = Engines::embedded().rows().iter().map(keys).collect();
     format!("{what}, such as max_num_seqs=128; repeatable. Keys: {}; {}", OF_ALL.join(", "), engines.join("; "))
 }
@@ -65,7 +65,9 @@ mod tests {
         let fixed = parse(&pairs(&["name=static", "timeout=1s", "max_batch=4"])).unwrap();
         assert_eq!((fixed.name.as_str(), fixed.settings["timeout"].as_str()), ("static", Some("1s")));
         let says = |all: &[&str]| parse(&pairs(all)).unwrap_err();
-        assert!(says(&["max_num_seq=8"]).starts_with("unknown engine setting `max_num_seq`; did you mean `max_num_seqs`?"));
+        assert!(
+            says(&["max_num_seq=8"]).starts_with("unknown engine setting `max_num_seq`; did you mean `max_num_seqs`?")
+        );
         assert!(says(&["num_gpu_blocks=0"]).ends_with("num_gpu_blocks must be a whole number from 1"));
         let kind = says(&["max_num_seqs=many"]);
         assert!(kind.starts_with("--engine: vllm.max_num_seqs: invalid type: string \"many\""), "{kind}");

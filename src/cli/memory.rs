@@ -2,11 +2,11 @@
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, memory_text, printer};
 use crate::calibrate::MeasuredReplica;
-use crate::catalog::{Catalog, Gpu, MeasuredEngine, Model};
-use crate::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
-use crate::latency::WeightDtype;
-use crate::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, gib};
-use crate::types::Fault;
+use baseload_core::catalog::{Catalog, Gpu, MeasuredEngine, Model};
+use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, gib};
+use baseload_core::types::Fault;
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit

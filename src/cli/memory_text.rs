@@ -1,8 +1,8 @@
 //! What `baseload memory` shows people: the stack as bars of at most 80 columns, and what follows from it in words.
 use super::memory::{Account, parts};
 use crate::experiment::summary::thousands;
-use crate::memory::{assumptions, gib};
 use crate::report::{WIDTH, wrapped};
+use baseload_core::memory::{assumptions, gib};
 
 /// Columns of the bars.
 const BAR: u64 = 43;
@@ -111,7 +111,7 @@ fn findings(a: &Account<'_>) -> Vec<String> {
         n(promised),
         n(promised / u64::from(context))
     ));
-    if a.options.weights_dtype != crate::memory::WeightsDtype::Bf16 {
+    if a.options.weights_dtype != baseload_core::memory::WeightsDtype::Bf16 {
         out.push(format!("Of the weights, {:.2} GiB stay BF16.", gib(p.weights_kept_bf16_bytes)));
     }
     out

@@ -1,7 +1,7 @@
 //! `baseload policies`: the presets, what each expands to, and what parts and fields there are.
 use super::{Exit, printer};
-use crate::gateway::{ENDPOINT_FIELDS, POOL_FIELDS, Parts, Preset, REQUEST_FIELDS, SCORERS, preset, presets};
 use crate::report;
+use baseload_core::gateway::{ENDPOINT_FIELDS, POOL_FIELDS, Parts, Preset, REQUEST_FIELDS, SCORERS, preset, presets};
 
 /// List routing policies, print what a preset expands to, or list the parts to write your own
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Some(What::Show { name }) => {
             let Some(found) = preset(name) else {
                 let known = presets().map(|p| p.name);
-                return Err(crate::catalog::unknown("preset", name, known, "baseload policies").into());
+                return Err(baseload_core::catalog::unknown("preset", name, known, "baseload policies").into());
             };
             printer::out(&show(found).map_err(Exit::from)?);
         }

@@ -2,12 +2,13 @@
 use super::artefacts::Clock;
 use super::perf::{Meter, PerfFile};
 use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
-use crate::engine::EngineMode;
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::{Summary, thousands};
 use crate::experiment::{self, Experiment, RunError, RunOptions};
-use crate::{catalog, report};
+use crate::report;
+use baseload_core::catalog;
+use baseload_core::engine::EngineMode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -4,10 +4,10 @@ use super::{Exit, Format, engine_settings, figures, measured, printer, validate_
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Targets};
-use crate::catalog::{Catalog, Profile, StepTimeFile};
 use crate::experiment::write_whole;
-use crate::fleet::StepTimeSource;
 use crate::{frames, report};
+use baseload_core::catalog::{Catalog, Profile, StepTimeFile};
+use baseload_core::fleet::StepTimeSource;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

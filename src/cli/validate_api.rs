@@ -2,8 +2,8 @@
 use super::sheet::Sheet;
 use super::{Exit, Format, measured, printer};
 use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
-use crate::catalog::{ApiProfile, AtQuantiles, undated};
 use crate::report::{WIDTH, wrapped};
+use baseload_core::catalog::{ApiProfile, AtQuantiles, undated};
 use std::path::{Path, PathBuf};
 
 /// What is asked for.

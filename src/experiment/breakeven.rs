@@ -21,8 +21,8 @@ pub use result::{BreakEven, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;
 use super::summary::SloSummary;
-use crate::economics::{self, FleetRates, Gap, OwnBill, OwnWork};
-use crate::types::Usd;
+use baseload_core::economics::{self, FleetRates, Gap, OwnBill, OwnWork};
+use baseload_core::types::Usd;
 use rayon::prelude::*;
 use size::{Fit, Offer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -315,7 +315,7 @@ impl<'a> Search<'a> {
                 lines,
             }
         };
-        let seconds = |t: Option<crate::types::SimTime>| t.map(crate::types::SimTime::as_secs_f64);
+        let seconds = |t: Option<baseload_core::types::SimTime>| t.map(baseload_core::types::SimTime::as_secs_f64);
         let exp = self.exp;
         let mut warnings = exp.warnings.clone();
         let notes = self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -3,9 +3,9 @@ use super::oracle::Oracle;
 use super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
 use super::summary::{BillRow, PolicySummary, PoolUse};
 use super::timeline::Timeline;
-use crate::economics::{self, Bill, LineKind};
-use crate::sim::SimStats;
-use crate::types::{
+use baseload_core::economics::{self, Bill, LineKind};
+use baseload_core::sim::SimStats;
+use baseload_core::types::{
     AttemptRecord, BackendKind, Femtos, GapRun, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow, SimTime,
     Usd,
 };

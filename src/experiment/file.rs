@@ -1,15 +1,15 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::gate::GateRule;
 use super::origin::Origin;
-pub use crate::gateway::ScrapeSection;
-use crate::gateway::{
+pub use baseload_core::gateway::ScrapeSection;
+use baseload_core::gateway::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, KvCostSection,
     LitellmShuffleSection, OracleQualitySection, OverflowSection, PickerSection, PrefixSection,
     RouteLlmThresholdSection, RuleSection, TimeOfDaySection,
 };
-use crate::memory::{KvDtype, UTILIZATION, WeightsDtype};
-use crate::trace::Transform;
-use crate::types::{Capability, Privacy};
+use baseload_core::memory::{KvDtype, UTILIZATION, WeightsDtype};
+use baseload_core::types::{Capability, Privacy};
+use baseload_trace::Transform;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

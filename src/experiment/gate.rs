@@ -3,7 +3,7 @@
 //! May import: the summary. Must keep true: an unknown policy or metric is an error, never a silent pass; the same
 //! summaries pass with any tolerance.
 use super::summary::{Better, METRICS, PolicySummary, Summary};
-use crate::catalog::unknown;
+use baseload_core::catalog::unknown;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! From text to an `ExperimentFile`: `extends`, `--set`, and errors that name the file, the line and the whole key.
 use super::file::ExperimentFile;
 use super::origin::{FileError, Origin, ReadFile, place};
-use crate::catalog::nearest;
+use baseload_core::catalog::nearest;
 use std::io::ErrorKind;
 use std::path::Path;
 

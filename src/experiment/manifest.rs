@@ -6,7 +6,7 @@
 use super::file::ExperimentFile;
 use super::resolve::{Experiment, profile_file};
 use super::run::trace_of;
-use crate::catalog::Profile;
+use baseload_core::catalog::Profile;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::Read;

@@ -16,13 +16,13 @@
 //! May import: api, economics, engine, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
 use super::summary::{OracleSummary, PolicySummary, RegretSummary};
-use crate::api::{CacheRule, Call, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
-use crate::engine::EngineLimits;
-use crate::economics::{self, Knapsack, WorkFloor, token_ranges};
-use crate::fleet::ReplicaType;
-use crate::gateway::{BackendFacts, allowed};
-use crate::sim::{SimStats, WorldSpec};
-use crate::types::{
+use baseload_core::api::{CacheRule, Call, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
+use baseload_core::economics::{self, Knapsack, WorkFloor, token_ranges};
+use baseload_core::engine::EngineLimits;
+use baseload_core::fleet::ReplicaType;
+use baseload_core::gateway::{BackendFacts, allowed};
+use baseload_core::sim::{SimStats, WorldSpec};
+use baseload_core::types::{
     BatchShape, ClassSpec, Content, Femtos, Outcome, PrefillChunk, RequestRecord, RequestView, SimTime, StepTime, Usd,
 };
 use hdrhistogram::Histogram;

@@ -1,13 +1,13 @@
 //! No policy beats a bound on random small worlds; and bounds that are known by hand.
 use super::*;
-use crate::api::{CacheKind, CacheRule, Latency, Limits, LogNormal, Price, Reasoning, Service, Turnaround};
-use crate::engine::{EngineLimits, EngineMode, Scheduler, StaticConfig, StaticScheduler, VllmConfig};
-use crate::fleet::ReplicaType;
 use crate::experiment::collect::Collector;
-use crate::gateway::{Picker, Pipeline, Place, Resilience, Routing, Rule, Scorer, Scoring};
-use crate::latency::Constant;
-use crate::sim::{PoolSpec, simulate};
-use crate::types::{
+use baseload_core::api::{CacheKind, CacheRule, Latency, Limits, LogNormal, Price, Reasoning, Service, Turnaround};
+use baseload_core::engine::{EngineLimits, EngineMode, Scheduler, StaticConfig, StaticScheduler, VllmConfig};
+use baseload_core::fleet::ReplicaType;
+use baseload_core::gateway::{Picker, Pipeline, Place, Resilience, Routing, Rule, Scorer, Scoring};
+use baseload_core::latency::Constant;
+use baseload_core::sim::{PoolSpec, simulate};
+use baseload_core::types::{
     AttemptRecord, BackendKind, Capability, ContentId, GapRun, NO_SESSION, Privacy, RecordSink, Request, Run,
     SeriesRow, Source, TokenPrice,
 };

@@ -4,7 +4,7 @@
 use super::manifest::hash;
 use super::origin::{FileError, ReadFile, place};
 use super::resolve::{KernelInput, OwnPrices};
-use crate::catalog::PriceFile;
+use baseload_core::catalog::PriceFile;
 use std::path::Path;
 
 /// Reads a price file.

@@ -3,7 +3,7 @@
 //! Must hold: a file from the cache is used only after its hash was compared with the manifest's or, where the manifest
 //! has none, with the one that the user trusted; a record beside the file says so.
 use super::manifest::hash;
-use crate::catalog;
+use baseload_core::catalog;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

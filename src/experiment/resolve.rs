@@ -4,18 +4,18 @@ use super::file::{
 };
 use super::gate::{self, Tolerance};
 use super::origin::FileError;
-use crate::api::{
+use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
 };
-use crate::catalog::{
+use baseload_core::catalog::{
     ApiLatency, ApiPrice, ApiProfile, Catalog, PriceFile, PromptCacheRow, Tier, age_days, unknown,
 };
-use crate::engine::{EngineMode, Engines};
-use crate::fleet::{FailureModel, ReplicaType};
-use crate::gateway::{Answers, Known, Resilience, Routing, ScrapeSection};
-use crate::sim::{PoolSpec, WorldSpec};
-use crate::types::{Capability, ClassSpec, Privacy, SimTime, Usd, parse_duration};
+use baseload_core::engine::{EngineMode, Engines};
+use baseload_core::fleet::{FailureModel, ReplicaType};
+use baseload_core::gateway::{Answers, Known, Resilience, Routing, ScrapeSection};
+use baseload_core::sim::{PoolSpec, WorldSpec};
+use baseload_core::types::{Capability, ClassSpec, Privacy, SimTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Finds the files of a folder of ServeGen client profiles.
 use super::open_text;
-use crate::trace::ServeGenClient;
+use baseload_trace::ServeGenClient;
 use std::path::Path;
 
 /// Reads every client of `folder`: `chunk-k-trace.csv` and `chunk-k-dataset.json` for k = 0, 1, ...

@@ -1,11 +1,11 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::file::{TraceSection, UsersSection};
 use super::published;
-use crate::trace::{
-    self, Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
+use baseload_core::types::{Entries, SimTime, Source, parse_duration};
+use baseload_trace::{
+    Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
     LengthSpec, Opened, Play, Process, SourceOptions, Think, Transform, transform,
 };
-use crate::types::{Entries, SimTime, Source, parse_duration};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Resul
     if parquet || how.format == Some(Format::Parquet) {
         return open_parquet(path, how);
     }
-    trace::open_with(reader, &name, how)
+    baseload_trace::open_with(reader, &name, how)
 }
 
 #[cfg(feature = "frames")]
@@ -121,7 +121,7 @@ pub fn transformed(
 ) -> Result<Box<dyn Entries>, String> {
     let mut open = |path: &str| {
         let how = How { format: None, columns: None, classes: classes.clone() };
-        Ok(trace::prepare(open_trace_with(&folder.join(path), &how, options)?, options))
+        Ok(baseload_trace::prepare(open_trace_with(&folder.join(path), &how, options)?, options))
     };
     let (seed, replicate) = (options.seed, options.replicate);
     let mut context = transform::Context { seed, replicate, classes: classes.clone(), open: &mut open };
@@ -206,18 +206,18 @@ impl TraceOrigin {
                 let name = columns.as_ref().map(|c| c.1.display().to_string());
                 let columns = columns.as_ref().zip(name.as_deref()).map(|(c, name)| (&c.0, name));
                 let how = How { format: *format, columns, classes: Classes::known(classes) };
-                trace::prepare(open_trace_with(path, &how, options)?, options)
+                baseload_trace::prepare(open_trace_with(path, &how, options)?, options)
             }
             Kind::Generate(spec, path) => Box::new(generator(spec, path, options)?),
             Kind::Users(spec) => return Ok(Box::new(ClosedLoop::new(spec, options)?)),
         };
         let entries = match &self.arrivals {
-            Some((arrivals, _)) => Box::new(trace::retimed(entries, arrivals, options)?),
+            Some((arrivals, _)) => Box::new(baseload_trace::retimed(entries, arrivals, options)?),
             None => entries,
         };
         let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, &self.folder)
             .map_err(|e| format!("trace.transform: {e}"))?;
-        trace::play(entries, options)
+        baseload_trace::play(entries, options)
     }
 }
 

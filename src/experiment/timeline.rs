@@ -3,7 +3,7 @@
 //! May import: types, summary. Must keep true: at most [`MOST`] rows whatever the length of the trace (rows are joined in
 //! pairs when it runs longer), the same rows however the simulation is run; counts add up to the summary's.
 use super::summary::{TimelineRow, TimelineSummary};
-use crate::types::{Outcome, RequestRecord, SimTime, Usd};
+use baseload_core::types::{Outcome, RequestRecord, SimTime, Usd};
 use hdrhistogram::Histogram;
 
 /// Rows at most.
@@ -106,7 +106,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::OutcomeCause;
+    use baseload_core::types::OutcomeCause;
 
     fn record(at_s: u64, outcome: Outcome, ttft_ms: u64) -> RequestRecord {
         let ttft = (outcome == Outcome::Completed).then_some(SimTime(ttft_ms * 1_000_000));

@@ -9,7 +9,7 @@ mod trace_write;
 pub use trace_read::TraceReader;
 pub use trace_write::{TraceWriter, Width};
 
-use crate::types::{AttemptRecord, BackendKind, RequestRecord, SeriesRow, SimTime};
+use baseload_core::types::{AttemptRecord, BackendKind, RequestRecord, SeriesRow, SimTime};
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ fn request_frame(rows: &[RequestRecord], names: &Names) -> Result<DataFrame, Str
         column!("arrival_s", r => r.arrival.as_secs_f64()),
         text("class", rows.iter().map(|r| names.classes[r.class as usize].as_str())),
         column!("tenant", r => r.tenant),
-        column!("session", r => (r.session != crate::types::NO_SESSION).then_some(r.session)),
+        column!("session", r => (r.session != baseload_core::types::NO_SESSION).then_some(r.session)),
         column!("prompt_tokens", r => r.prompt_tokens),
         column!("output_tokens", r => r.output_tokens),
         text("outcome", rows.iter().map(|r| r.outcome.name())),

@@ -1,8 +1,8 @@
 //! Traces as Parquet, read row group by row group: our own schema (`traces/README.md`), or any table by a column map.
 //!
 //! Must keep true: one row group is held; times and counts are exact; a fault names the file and the row.
-use crate::types::timestamp::timestamp;
-use crate::types::{
+use baseload_core::types::timestamp::timestamp;
+use baseload_core::types::{
     Classes, Clock, ColumnMap, ContentId, Entries, Entry, IdSet, Measured, NO_SESSION, Run, Status, TimeColumn,
     TimeUnit,
 };

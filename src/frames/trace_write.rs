@@ -2,7 +2,7 @@
 //!
 //! Must keep true: row groups of [`ROWS_PER_GROUP`]; the same entries give the same bytes; what is written is what is read.
 use super::{ROWS_PER_GROUP, Table, frame};
-use crate::types::{Clock, ContentId, Entry, NO_SESSION, Status};
+use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Status};
 use polars::prelude::*;
 use std::path::Path;
 
@@ -191,7 +191,7 @@ impl TraceWriter {
                 ContentId::Named(n) | ContentId::Output(n) | ContentId::Private(n) => n,
             };
             let runs = rows.iter().map(|r| r.content.len()).sum();
-            let mut short = |name: &str, of: &dyn Fn(&crate::types::Run) -> u32| {
+            let mut short = |name: &str, of: &dyn Fn(&baseload_core::types::Run) -> u32| {
                 let (name, item) = (name.into(), DataType::UInt32);
                 let mut list = ListPrimitiveChunkedBuilder::<UInt32Type>::new(name, rows.len(), runs, item);
                 let mut buffer = Vec::new();

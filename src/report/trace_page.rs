@@ -5,7 +5,7 @@ use super::charts::{Axis, BOTTOM, LEFT, RIGHT, frame_of, trim};
 use super::html::{escape, span};
 use super::style::CSS;
 use crate::experiment::summary::thousands;
-use crate::trace::{ArrivalStats, PrefixCurve, Quantiles, RateSeries, TenantStats, TimeQuantiles, TraceStats};
+use baseload_trace::{ArrivalStats, PrefixCurve, Quantiles, RateSeries, TenantStats, TimeQuantiles, TraceStats};
 
 /// Heading of the prefix curve.
 const PREFIX: &str = "Prompt tokens that a prefix cache has";
@@ -264,7 +264,7 @@ fn push_tenants(out: &mut String, tenants: &TenantStats) {
         &format!("{} tenants", thousands(tenants.count)),
         &["tenant", "requests", "share of requests", "share of tokens"],
     );
-    let mut one = |name: &str, t: &crate::trace::TenantShare| {
+    let mut one = |name: &str, t: &baseload_trace::TenantShare| {
         row(
             out,
             name,
@@ -290,7 +290,7 @@ fn push_curve(out: &mut String, curve: &PrefixCurve) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{GenerateSpec, Generator, SourceOptions};
+    use baseload_trace::{GenerateSpec, Generator, SourceOptions};
 
     #[test]
     fn the_page_is_self_contained_escaped_and_repeatable() {

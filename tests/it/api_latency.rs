@@ -232,7 +232,7 @@ fn shipped_profiles_are_what_their_calls_give() {
         assert_eq!(
             ApiProfile { date: p.date.clone(), ..made },
             *p,
-            "{}: `{}/src/catalog/data/api_profiles`",
+            "{}: `{}/crates/core/src/catalog/data/api_profiles`",
             p.name,
             root().display()
         );

@@ -344,7 +344,7 @@ fn a_frontend_is_fitted_to_closed_loops_and_its_row_is_the_catalogues() {
     assert!(printed.contains("all folds") && printed.contains("no frontend"), "{printed}");
     let parse = |text: &str| text.parse::<toml::Table>().unwrap()["frontend"].as_array().unwrap()[0].clone();
     let fitted = parse(&std::fs::read_to_string(&out).unwrap());
-    let shipped = crate::program::root().join("src/catalog/data/step_times.toml");
+    let shipped = crate::program::root().join("crates/core/src/catalog/data/step_times.toml");
     let shipped = parse(&std::fs::read_to_string(shipped).unwrap());
     for key in ["arrival_s", "arrival_s_per_1000_prompt_tokens", "error"] {
         let (got, want) = (fitted[key].as_float().unwrap(), shipped[key].as_float().unwrap());

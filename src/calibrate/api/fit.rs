@@ -7,9 +7,9 @@
 use super::super::nnls::Normal;
 use super::super::score::quantile;
 use super::read::{ApiCalls, MeasuredCall};
-use crate::api::ProfileLaw;
-use crate::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiScores, ApiTime};
-use crate::types::SimTime;
+use baseload_core::api::ProfileLaw;
+use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiScores, ApiTime};
+use baseload_core::types::SimTime;
 
 /// Fewest answered calls that make a profile: with fewer even the 95th percentile is a guess.
 pub const FEWEST_CALLS: usize = 20;

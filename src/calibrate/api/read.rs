@@ -7,9 +7,9 @@
 use super::super::hash;
 use super::super::table::{Row, Table};
 use super::super::validate::Input;
-use crate::api::Call;
-use crate::catalog::ApiOutcomes;
-use crate::types::SimTime;
+use baseload_core::api::Call;
+use baseload_core::catalog::ApiOutcomes;
+use baseload_core::types::SimTime;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};

@@ -5,9 +5,9 @@
 use super::super::score::quantile;
 use super::fit::{FEWEST_CALLS, law_of};
 use super::read::{ApiCalls, MeasuredCall};
-use crate::api::ProfileLaw;
-use crate::catalog::{ApiProfile, ApiScores, AtQuantiles, QuantileScore};
-use crate::types::SimTime;
+use baseload_core::api::ProfileLaw;
+use baseload_core::catalog::{ApiProfile, ApiScores, AtQuantiles, QuantileScore};
+use baseload_core::types::SimTime;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

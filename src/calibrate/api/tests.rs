@@ -1,9 +1,9 @@
 //! Calls drawn from known laws: coefficients and quantiles come back, and what cannot be told is said.
 use super::*;
-use crate::api::{Call, Latency, Luck, ProfileLaw, Streams};
-use crate::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiTime};
-use crate::random;
-use crate::types::SimTime;
+use baseload_core::api::{Call, Latency, Luck, ProfileLaw, Streams};
+use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiTime};
+use baseload_core::random;
+use baseload_core::types::SimTime;
 use std::fmt::Write;
 use std::sync::Arc;
 

@@ -11,9 +11,9 @@ use super::super::routers::Router;
 use super::super::score::{Group, mean};
 use super::super::trial::{Lags, Loop, Played, Sent, Trial, play_fleet};
 use super::engine_steps::{EngineLine, Shape, features, recorded, speed};
-use crate::catalog::{Catalog, MeasuredEngine, StepCoefficients};
-use crate::latency::Features;
-use crate::types::{Content, ContentId, Run, SimTime};
+use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
+use baseload_core::latency::Features;
+use baseload_core::types::{Content, ContentId, Run, SimTime};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -251,7 +251,12 @@ pub(super) fn prompt(index: u64, group: u64, prefix: u32, tokens: u32) -> Conten
 ///
 /// # Errors
 /// The simulation's.
-pub fn score(catalog: &Catalog, run: &FleetRun, step: &StepCoefficients, as_sent: bool) -> Result<(Group, Vec<f64>), String> {
+pub fn score(
+    catalog: &Catalog,
+    run: &FleetRun,
+    step: &StepCoefficients,
+    as_sent: bool,
+) -> Result<(Group, Vec<f64>), String> {
     let speeds: Vec<f64> = run.steps.iter().map(|s| speed(s, step)).collect();
     let replica = |&speed: &f64| recorded(catalog, &run.model, &run.engine, step, speed);
     let replicas: Result<Vec<_>, String> = speeds.iter().map(replica).collect();

@@ -17,11 +17,11 @@ use super::super::score::{Scores, mean};
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::{Catalog, MeasuredEngine};
-use crate::fleet::{ReplicaType, StepTimeSource};
-use crate::memory::UTILIZATION_UP_TO_2025;
-use crate::random::{self, dist};
-use crate::types::SimTime;
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::memory::UTILIZATION_UP_TO_2025;
+use baseload_core::random::{self, dist};
+use baseload_core::types::SimTime;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -194,12 +194,12 @@ pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Sc
             Ok(predicted) => {
                 super::warn(&mut notes, &predicted.replica);
                 rows.push(Scored {
-                group: p.group(),
-                at: [p.concurrency.into(), p.isl.into(), p.osl.into()],
-                weights_s: predicted.weights_s,
-                values: vec![("ttft_s", predicted.ttft_s, p.ttft_s), ("tpot_s", predicted.tpot_s, p.tpot_s)],
-                apart,
-            });
+                    group: p.group(),
+                    at: [p.concurrency.into(), p.isl.into(), p.osl.into()],
+                    weights_s: predicted.weights_s,
+                    values: vec![("ttft_s", predicted.ttft_s, p.ttft_s), ("tpot_s", predicted.tpot_s, p.tpot_s)],
+                    apart,
+                });
             }
         }
     }

@@ -6,8 +6,8 @@
 use super::super::hash::Hasher;
 use super::super::trial::{Loop, Sent};
 use super::requests::RequestRun;
-use crate::catalog::MeasuredEngine;
-use crate::types::SimTime;
+use baseload_core::catalog::MeasuredEngine;
+use baseload_core::types::SimTime;
 use serde::Deserialize;
 use std::io::BufRead;
 

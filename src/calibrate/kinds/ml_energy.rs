@@ -13,11 +13,11 @@ use super::super::score::Scores;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::{Catalog, MeasuredEngine};
-use crate::fleet::{ReplicaType, StepTimeSource};
-use crate::memory::UTILIZATION_UP_TO_2025;
-use crate::random::{self, dist};
-use crate::types::{GapRun, SimTime};
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::memory::UTILIZATION_UP_TO_2025;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{GapRun, SimTime};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -149,12 +149,12 @@ pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Sc
             Ok((itl, weights_s, replica)) => {
                 super::warn(&mut notes, &replica);
                 rows.push(Scored {
-                group: format!("{} x{} {}", p.model, p.gpus, p.precision),
-                at: [p.batch.into(), 1.0, p.output.into()],
-                weights_s,
-                values: vec![("itl_p50_s", itl, p.itl_p50_s)],
-                apart: None,
-            });
+                    group: format!("{} x{} {}", p.model, p.gpus, p.precision),
+                    at: [p.batch.into(), 1.0, p.output.into()],
+                    weights_s,
+                    values: vec![("itl_p50_s", itl, p.itl_p50_s)],
+                    apart: None,
+                });
             }
         }
     }

@@ -12,7 +12,7 @@ pub mod static_batch;
 pub mod vllm_requests;
 pub mod vllm_stages;
 
-use crate::catalog::FrontendRow;
+use baseload_core::catalog::FrontendRow;
 
 /// Says what lies before the engine in predictions.
 pub fn frontend_note(row: &FrontendRow) -> String {
@@ -27,7 +27,7 @@ pub fn frontend_note(row: &FrontendRow) -> String {
 }
 
 /// Says once what people should know of a replica.
-pub fn warn(notes: &mut Vec<String>, replica: &crate::fleet::ReplicaType) {
+pub fn warn(notes: &mut Vec<String>, replica: &baseload_core::fleet::ReplicaType) {
     for warning in &replica.warnings {
         let note = format!("{}: {warning}", replica.title);
         if !notes.contains(&note) {

@@ -4,8 +4,8 @@
 //! it are simulated, and quantiles over requests are compared.
 use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
-use crate::catalog::MeasuredEngine;
-use crate::fleet::ReplicaType;
+use baseload_core::catalog::MeasuredEngine;
+use baseload_core::fleet::ReplicaType;
 use std::sync::Arc;
 
 /// A run, request by request.

@@ -13,9 +13,9 @@ use super::super::score::{Group, Scores, mean, quantile};
 use super::super::setup::Setup;
 use super::super::table::{Row, Table};
 use super::super::trial::Lags;
-use crate::catalog::{Catalog, FrontendRow, MeasuredEngine};
-use crate::fleet::{ReplicaType, StepTimeSource};
-use crate::memory::{BLOCK_SIZE, UTILIZATION_UP_TO_2025};
+use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::memory::{BLOCK_SIZE, UTILIZATION_UP_TO_2025};
 use std::io::BufRead;
 use std::sync::Arc;
 

@@ -14,11 +14,11 @@ use super::super::score::{Scores, mean};
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::{Catalog, MeasuredEngine};
-use crate::fleet::StepTimeSource;
-use crate::latency::WeightDtype;
-use crate::memory::BLOCK_SIZE;
-use crate::types::SimTime;
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::StepTimeSource;
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::BLOCK_SIZE;
+use baseload_core::types::SimTime;
 use std::io::BufRead;
 
 /// One measured batch.
@@ -127,10 +127,8 @@ fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Res
         .with("enable_prefix_caching", Some(false))
         .with("async_scheduling", Some(false))
         .with("enforce_eager", Some(!b.graphs));
-    let replica = MeasuredReplica {
-        tensor_parallel: b.tensor_parallel,
-        ..MeasuredReplica::of(&model.id, &gpu.id, engine)
-    };
+    let replica =
+        MeasuredReplica { tensor_parallel: b.tensor_parallel, ..MeasuredReplica::of(&model.id, &gpu.id, engine) };
     let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
     let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, lags: Lags::default() };
     let played = play(&trial, &replica.resolve(catalog, source.clone())?)?;

@@ -19,12 +19,12 @@ use super::super::score::{Scores, mean, quantile};
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use crate::catalog::{Catalog, MeasuredEngine};
-use crate::fleet::{ReplicaType, StepTimeSource};
-use crate::latency::WeightDtype;
-use crate::memory::UTILIZATION_UP_TO_2025;
-use crate::random::{self, dist};
-use crate::types::{Content, ContentId, Run, SimTime};
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::UTILIZATION_UP_TO_2025;
+use baseload_core::random::{self, dist};
+use baseload_core::types::{Content, ContentId, Run, SimTime};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -155,7 +155,12 @@ fn trial(s: &Stage, lags: Lags) -> (Trial, usize) {
     (Trial { requests, sending: Loop::Open, lags }, before as usize)
 }
 
-fn predict(catalog: &Catalog, s: &Stage, lags: Lags, source: &StepTimeSource) -> Result<(Vec<f64>, f64, Arc<ReplicaType>), String> {
+fn predict(
+    catalog: &Catalog,
+    s: &Stage,
+    lags: Lags,
+    source: &StepTimeSource,
+) -> Result<(Vec<f64>, f64, Arc<ReplicaType>), String> {
     let model = machine::model(catalog, &s.model).ok_or_else(|| format!("{} is not in the catalogue", s.model))?;
     let gpu = machine::gpu(catalog, "h100-sxm").ok_or("h100-sxm is not in the catalogue")?;
     let engine = MeasuredEngine { max_model_len: Some(s.max_model_len), ..MeasuredEngine::default() };
@@ -179,7 +184,11 @@ fn predict(catalog: &Catalog, s: &Stage, lags: Lags, source: &StepTimeSource) ->
         let values = if name.starts_with("ttft") { &ttft } else { &e2e };
         q.map_or_else(|| mean(values), |q| quantile(values, q)).unwrap_or(f64::NAN)
     };
-    Ok((METRICS.iter().map(value).collect(), machine::weights_s(model, gpu, s.tensor_parallel, WeightDtype::Bf16), replica))
+    Ok((
+        METRICS.iter().map(value).collect(),
+        machine::weights_s(model, gpu, s.tensor_parallel, WeightDtype::Bf16),
+        replica,
+    ))
 }
 
 /// Scores the stages.
@@ -193,12 +202,12 @@ pub fn score(catalog: &Catalog, stages: &[Stage], source: &StepTimeSource) -> Sc
             Ok((predicted, weights_s, replica)) => {
                 super::warn(&mut notes, &replica);
                 rows.push(Scored {
-                group: s.group.clone(),
-                at: [s.rate, s.prompt.into(), s.output.into()],
-                weights_s,
-                values: METRICS.iter().zip(predicted).zip(&s.measured_s).map(|((m, p), r)| (m.0, p, *r)).collect(),
-                apart: None,
-            });
+                    group: s.group.clone(),
+                    at: [s.rate, s.prompt.into(), s.output.into()],
+                    weights_s,
+                    values: METRICS.iter().zip(predicted).zip(&s.measured_s).map(|((m, p), r)| (m.0, p, *r)).collect(),
+                    apart: None,
+                });
             }
         }
     }

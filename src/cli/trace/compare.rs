@@ -2,7 +2,7 @@
 use super::input::Input;
 use crate::cli::sheet::Sheet;
 use crate::cli::{Exit, Format, printer};
-use crate::trace::{self, Classes, Figures, Limits, Row, SourceOptions, Unit};
+use baseload_trace::{Classes, Figures, Limits, Row, SourceOptions, Unit};
 use std::path::{Path, PathBuf};
 
 /// Rate, burstiness, token quantiles, prefix hits and sessions of two traces, and their differences
@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let limits = limits(args.require.as_deref().unwrap_or(""))?;
     let options = SourceOptions { seed: args.seed, limit: args.limit, sort: args.sort, ..SourceOptions::default() };
     let (a, b) = (figures(&args.a, &args.input, &options)?, figures(&args.b, &Input::default(), &options)?);
-    let rows = trace::rows(&a, &b, &limits);
+    let rows = baseload_trace::rows(&a, &b, &limits);
     let names = ["A", "B"];
     match args.format {
         Format::Json => {
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 fn figures(path: &Path, input: &Input, options: &SourceOptions) -> Result<Figures, Exit> {
-    let mut entries = trace::prepare(input.open(path, &Classes::any(), options)?, options);
+    let mut entries = baseload_trace::prepare(input.open(path, &Classes::any(), options)?, options);
     let figures = match options.limit {
         None => Figures::of(&mut *entries)?,
         Some(most) => Figures::first(&mut *entries, most)?,

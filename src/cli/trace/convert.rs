@@ -2,7 +2,7 @@
 use super::input::Input;
 use super::output::{Job, put};
 use crate::cli::Exit;
-use crate::trace::{Format, SourceOptions};
+use baseload_trace::{Format, SourceOptions};
 use std::path::{Path, PathBuf};
 
 /// Write a trace in another format

@@ -3,7 +3,7 @@ use super::compare::sheet;
 use super::input::Input;
 use crate::cli::{Exit, printer};
 use crate::experiment::write_whole;
-use crate::trace::{self, Classes, Limits, SourceOptions};
+use baseload_trace::{Classes, Limits, SourceOptions};
 use std::path::PathBuf;
 
 /// Describe a trace by a generator's specification: its statistics, without its rows
@@ -35,17 +35,17 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let options = SourceOptions { seed: args.seed, limit: args.limit, sort: args.sort, ..SourceOptions::default() };
-    let mut entries = trace::prepare(args.input.open(&args.file, &Classes::any(), &options)?, &options);
-    let fitted = trace::fit(&mut *entries, &options)?;
+    let mut entries = baseload_trace::prepare(args.input.open(&args.file, &Classes::any(), &options)?, &options);
+    let fitted = baseload_trace::fit(&mut *entries, &options)?;
     let name = args.file.file_name().map_or_else(|| args.file.display().to_string(), |n| n.to_string_lossy().into());
     let mut head = args.note.clone();
     head.push(format!("Made by `baseload trace fit {name}` (seed {}); what it tells: traces/README.md.", args.seed));
     if fitted.trace.rate_per_s.is_none() {
         head.push("When sessions start is not known: arrivals.rate is an example, set your own.".into());
     }
-    let text = trace::to_toml(&fitted.spec, &head);
+    let text = baseload_trace::to_toml(&fitted.spec, &head);
     write_whole(&args.output, &text)?;
-    let rows = trace::rows(&fitted.trace, &fitted.generated, &Limits::default());
+    let rows = baseload_trace::rows(&fitted.trace, &fitted.generated, &Limits::default());
     let mut out = sheet(&rows, ["the trace", "the specification"]).text();
     for note in entries.notes() {
         out.push_str(&format!("note: {note}\n"));

@@ -4,7 +4,7 @@ use super::input::{Input, untried};
 use crate::cli::{Exit, Format, printer};
 use crate::experiment::write_whole;
 use crate::report::trace_page;
-use crate::trace::{self, BLOCK_TOKENS, Classes, SourceOptions, TraceStats};
+use baseload_trace::{BLOCK_TOKENS, Classes, SourceOptions, TraceStats};
 use std::path::PathBuf;
 
 /// Rate, burstiness, token quantiles, tenants, sessions and prefix hits of a trace
@@ -39,9 +39,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let options = SourceOptions { sort: args.sort, ..SourceOptions::default() };
     let opened = args.input.open(&args.file, &Classes::any(), &options)?;
     let kind = opened.format.name();
-    let generated = matches!(opened.format, trace::Format::Generator | trace::Format::ServeGen);
+    let generated = matches!(opened.format, baseload_trace::Format::Generator | baseload_trace::Format::ServeGen);
     let untried = untried(opened.format);
-    let mut stats = TraceStats::of(&mut trace::prepare(opened, &options), args.block_tokens)?;
+    let mut stats = TraceStats::of(&mut baseload_trace::prepare(opened, &options), args.block_tokens)?;
     stats.notes.extend(untried);
     if generated {
         stats.notes.push("drawn with seed 1".into());

@@ -2,7 +2,7 @@
 use crate::cli::sheet::Sheet;
 use crate::experiment::summary::thousands;
 use crate::report::{self, sparkline};
-use crate::trace::{ArrivalStats, PrefixCurve, Quantiles, TenantShare, TimeQuantiles, TraceStats};
+use baseload_trace::{ArrivalStats, PrefixCurve, Quantiles, TenantShare, TimeQuantiles, TraceStats};
 
 /// Columns of a sparkline at most.
 const COLUMNS: usize = 72;

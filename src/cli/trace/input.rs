@@ -1,6 +1,6 @@
 //! The arguments of every command that reads a trace, and the reading.
 use crate::experiment::open_trace_with;
-use crate::trace::{Classes, ColumnMap, Format, How, Opened, SourceOptions};
+use baseload_trace::{Classes, ColumnMap, Format, How, Opened, SourceOptions};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 

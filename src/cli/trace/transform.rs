@@ -2,7 +2,7 @@
 use super::input::Input;
 use super::output::{Job, put};
 use crate::cli::Exit;
-use crate::trace::{Format, SourceOptions, Transform};
+use baseload_trace::{Format, SourceOptions, Transform};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 

@@ -2,8 +2,8 @@
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use crate::trace::{Classes, Format, Opened, SourceOptions};
-use crate::types::{Clock, ContentId, Entries, Entry, IdSet, NO_SESSION, Status};
+use baseload_core::types::{Clock, ContentId, Entries, Entry, IdSet, NO_SESSION, Status};
+use baseload_trace::{Classes, Format, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
 

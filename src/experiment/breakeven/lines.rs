@@ -3,7 +3,7 @@
 //! May import: the resolved experiment. Must keep true: a policy is at most one line; two lines at least.
 use super::super::origin::FileError;
 use super::super::resolve::{Experiment, ResolvedPolicy};
-use crate::catalog::unknown;
+use baseload_core::catalog::unknown;
 use serde::Serialize;
 
 /// One of the three lines.

@@ -7,15 +7,15 @@ use super::super::resolve::{Experiment, ResolvedPolicy};
 use super::super::run::{RunError, trace_of};
 use super::super::source::TraceOrigin;
 use super::super::summary::PolicySummary;
-use crate::economics::{FleetRates, MONTH, OwnWork};
-use crate::engine::EngineMode;
-use crate::sim::{SimError, simulate};
-use crate::trace::transform::{Slice, Volume};
-use crate::trace::{ClosedPlay, Play, SourceOptions, Transform};
-use crate::types::{
+use baseload_core::economics::{FleetRates, MONTH, OwnWork};
+use baseload_core::engine::EngineMode;
+use baseload_core::sim::{SimError, simulate};
+use baseload_core::types::{
     AttemptRecord, BackendKind, BatchShape, GapRun, Outcome, PrefillChunk, RecordSink, RequestRecord, SeriesRow,
     SimTime, StepTime, TokenPrice,
 };
+use baseload_trace::transform::{Slice, Volume};
+use baseload_trace::{ClosedPlay, Play, SourceOptions, Transform};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Width of the busiest stretch.

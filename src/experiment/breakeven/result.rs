@@ -6,7 +6,7 @@ use super::super::summary::{PoolUse, SloSummary};
 use super::cross::Crossing;
 use super::lines::Kind;
 use super::size::Fit;
-use crate::economics::Gap;
+use baseload_core::economics::Gap;
 use serde::Serialize;
 
 /// Version of `breakeven.json`.

@@ -1,7 +1,7 @@
 //! Whole break-evens of small experiments, one against the closed form.
 use super::*;
-use crate::economics::ConstantLoad;
 use crate::experiment::{load, resolve};
+use baseload_core::economics::ConstantLoad;
 use std::path::Path;
 
 /// A request a second for an hour, 512 prompt tokens and 100 of output.
@@ -120,7 +120,7 @@ fn all_three_lines_repeat_for_any_number_of_threads_and_gaps_add_up() {
         records: None,
         progress: &progress,
         stop: &stop,
-        mode: crate::engine::EngineMode { strides: true, reference_pool: false },
+        mode: baseload_core::engine::EngineMode { strides: true, reference_pool: false },
         watch: &(),
     };
     let (summary, _) = super::super::run(&exp, &options).unwrap();

@@ -3,7 +3,7 @@ use super::{
     AnswersSection, BatchSection, CacheName, DurationText, ErrorsSection, LimitsSection, OwnPriceSection,
     ProvisionedSection, ReasoningSection, is_true, yes,
 };
-use crate::catalog::Tier;
+use baseload_core::catalog::Tier;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

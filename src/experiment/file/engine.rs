@@ -1,6 +1,6 @@
 //! `[pool.NAME.engine]`: which engine a pool runs, and what is said of it. Each engine's own section is typed in its folder
 //! of `engine/`; it is read when the pool is resolved.
-use crate::engine::Engines;
+use baseload_core::engine::Engines;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ impl JsonSchema for EngineSection {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let engines = Engines::embedded();
-        let property = |row: &crate::engine::EngineRow| {
+        let property = |row: &baseload_core::engine::EngineRow| {
             let section = row.schema_in(generator);
             let property = json_schema!({ "description": row.about, "anyOf": [section, { "type": "null" }] });
             (row.name.to_owned(), property.to_value())

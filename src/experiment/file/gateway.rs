@@ -1,6 +1,6 @@
 //! `[gateway]`: patience, retries and what else stands around a policy's decision.
 use super::{DurationText, ScrapeSection};
-use crate::gateway::ASSUMED_PREFILL_TOKENS_PER_S;
+use baseload_core::gateway::ASSUMED_PREFILL_TOKENS_PER_S;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

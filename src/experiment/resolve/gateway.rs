@@ -4,7 +4,7 @@ use super::super::file::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
 };
 use super::*;
-use crate::gateway::{
+use baseload_core::gateway::{
     Admission, Backoff, Breaker, Budget, Cascade, Causes, Cooldown, Detector, Fallbacks, Hedge, Impatience, Jitter,
     Queue, Retry, RetryAfter, Spot,
 };

@@ -1,8 +1,8 @@
 //! Limits of accounts and provisioned units, resolved.
 use super::super::file::{LimitsSection, OutputCountingName, ProvisionedSection};
 use super::*;
-use crate::api::{Acceleration, Counting, Day, OutputCounting, Rules, Utilization};
-use crate::catalog::RateLimit;
+use baseload_core::api::{Acceleration, Counting, Day, OutputCounting, Rules, Utilization};
+use baseload_core::catalog::RateLimit;
 
 /// What is paid by the hour for an endpoint, used or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `[outages.PROVIDER]`, resolved: which endpoints meet which incidents, whose limits are squeezed when.
 use super::super::file::{OutageEntry, OutageSection};
 use super::*;
-use crate::api::{Drawn, Incident, Outages, Squeeze};
+use baseload_core::api::{Drawn, Incident, Outages, Squeeze};
 
 impl Resolver<'_> {
     /// Gives endpoints the incidents of their providers.

@@ -1,7 +1,7 @@
 //! Limits, accounts, provisioned units and outages as people write them.
 use super::*;
-use crate::api::{Counting, Incident, OutputCounting, Sequence};
 use crate::experiment::load::load;
+use baseload_core::api::{Counting, Incident, OutputCounting, Sequence};
 
 const FILE: &str = r#"
 name = "t"
@@ -108,7 +108,7 @@ fn an_account_has_one_set_of_limits_and_whoever_names_it_shares_them() {
 fn provisioned_units_cost_by_the_hour_and_not_by_the_token() {
     let exp = with(&["endpoint.gpt.provisioned={ units = 50, usd_per_unit_hour = 1.0 }"]).unwrap();
     let spec = &exp.endpoints[2].spec;
-    let usage = crate::api::Usage { prompt: 1_000_000, cached: 10, written: 0, output: 1_000, reasoning: 0 };
+    let usage = baseload_core::api::Usage { prompt: 1_000_000, cached: 10, written: 0, output: 1_000, reasoning: 0 };
     assert_eq!(spec.price.bill(&usage), Usd::ZERO);
     let u = spec.limits.utilization.unwrap();
     assert_eq!((u.tokens_per_minute, u.output_milli), (125_000, 4_000));

@@ -1,6 +1,6 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes.
 use super::*;
-use crate::gateway::{Expand, Known, Parts, Routing, RuleSection, parts_of};
+use baseload_core::gateway::{Expand, Known, Parts, Routing, RuleSection, parts_of};
 
 impl ResolvedPolicy {
     /// Whether it may send to an endpoint what its own replicas may serve too.

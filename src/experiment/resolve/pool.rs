@@ -2,10 +2,10 @@
 use super::*;
 #[cfg(feature = "frames")]
 use crate::calibrate::Kernels;
-use crate::catalog::{Profile, StepTimeFile};
 use crate::experiment::file::RentSection;
-use crate::fleet::{Formats, LongestSequence, MemoryOptions, RentSpec, ReplicaSpec, StepTimeSource};
-use crate::types::Fault;
+use baseload_core::catalog::{Profile, StepTimeFile};
+use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, RentSpec, ReplicaSpec, StepTimeSource};
+use baseload_core::types::Fault;
 
 impl Resolver<'_> {
     pub(super) fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, String> {

@@ -9,7 +9,7 @@ impl Resolver<'_> {
     /// nothing is bought.
     pub(super) fn date(&self) -> Result<Option<String>, String> {
         if let Some(date) = &self.file.date {
-            let day = crate::catalog::day_of(date);
+            let day = baseload_core::catalog::day_of(date);
             return match day {
                 Some(_) => Ok(Some(date.clone())),
                 None => Err(format!("date is `{date}`; give a day such as \"2026-11-25\"")),
@@ -104,7 +104,7 @@ impl Resolver<'_> {
                 "endpoint {name} ({}): where its breakpoints stand, and that each sees the {} block ends before it, are \
                  assumptions; a block is a run of the prompt",
                 e.catalog,
-                crate::api::LOOK_BACK
+                baseload_core::api::LOOK_BACK
             ));
         }
         let rule = rule_of(rule, ttl_s);

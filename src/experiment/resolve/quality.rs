@@ -2,9 +2,9 @@
 use super::super::file::{AnswersSection, DriftSection, OwnPriceSection};
 use super::super::{open_text, published};
 use super::*;
-use crate::gateway::{Answers, Drift, Outcomes};
-use crate::trace::QualityTable;
-use crate::types::TokenPrice;
+use baseload_core::gateway::{Answers, Drift, Outcomes};
+use baseload_core::types::TokenPrice;
+use baseload_trace::QualityTable;
 
 /// The table of measured answers.
 #[derive(Debug, Clone, PartialEq)]

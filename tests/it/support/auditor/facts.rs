@@ -152,7 +152,7 @@ pub fn duration(text: &str) -> u64 {
 }
 
 fn catalog(table: &str) -> Table {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/catalog/data").join(table);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crates/core/src/catalog/data").join(table);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -190,7 +190,7 @@ fn capability(name: &str) -> u8 {
 fn pool(name: &str, t: &Table) -> Pool {
     let models = catalog("models.toml");
     let model = row(&models, "model", |r| text(r, "id") == text(t, "model")).expect("a known model");
-    // src/catalog/model.rs: 20 and 300 thousand million parameters.
+    // crates/core/src/catalog/model.rs: 20 and 300 thousand million parameters.
     let capability = match whole(model, "params_total").expect("params_total") {
         p if p >= 300_000_000_000 => 2,
         p if p >= 20_000_000_000 => 1,

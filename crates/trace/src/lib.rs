@@ -1,0 +1,141 @@
+//! Where requests come from: published trace files, our own schema, a generator, closed-loop users.
+//!
+//! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
+//! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
+//! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
+//! Read first: `read/mod.rs`, then `generate/mod.rs`.
+mod buckets;
+mod closed_loop;
+mod compare;
+mod detect;
+mod fit;
+mod generate;
+mod quality;
+pub mod read;
+mod replay;
+mod retime;
+mod sessions;
+mod sort;
+mod spec;
+mod stats;
+pub mod transform;
+mod trie;
+mod write;
+
+pub use baseload_core::types::{Classes, ColumnMap};
+pub use buckets::Buckets;
+pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
+pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
+pub use detect::{Format, detect};
+pub use fit::{Fitted, fit, to_toml};
+pub use generate::{ArrivalTimes, Generator};
+pub use quality::QualityTable;
+pub use read::{
+    GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
+};
+pub use replay::{NO_ARRIVALS, Replay};
+pub use retime::retimed;
+pub use sessions::{Closed, ClosedPlay};
+pub use sort::{Held, Sorted, collect};
+pub use spec::{
+    Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Pool, Prefixes, Process, Ramp,
+    RampShape, RatePoint, Reuse, ReuseBin, Sessions, State, TurnLength, Windows,
+};
+pub use stats::{
+    ArrivalStats, BLOCK_TOKENS, Counts, CurvePoint, Dispersion, EXACT_BLOCKS, PrefixCurve, Quantiles, RateSeries,
+    SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats, unlimited_hit_share,
+};
+pub use transform::Transform;
+pub use write::{TextWriter, write_csv};
+
+use baseload_core::types::{Entries, Source};
+
+/// How the requests of a trace leave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Play {
+    /// When the trace says, whatever becomes of them.
+    #[default]
+    Open,
+    /// As answers come.
+    Closed(ClosedPlay),
+}
+
+/// What every source needs to know of the experiment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceOptions {
+    /// Seed of the experiment.
+    pub seed: u64,
+    /// Replicate, from 0.
+    pub replicate: u32,
+    /// Times the trace's rate: arrivals are divided by it. Above 0.
+    pub rate_scale: f64,
+    /// Only the first so many requests.
+    pub limit: Option<u64>,
+    /// The client's limit (tokens) where the trace has none; raised to the request's output where that is longer.
+    pub default_max_output_tokens: u32,
+    /// Spread Mooncake's 3-second buckets uniformly inside each bucket, order kept.
+    pub spread_buckets: bool,
+    /// Put entries in order of arrival first, instead of refusing those that are not. Holds the whole trace.
+    pub sort: bool,
+    /// How requests leave.
+    pub play: Play,
+}
+
+impl Default for SourceOptions {
+    fn default() -> SourceOptions {
+        SourceOptions {
+            seed: 1,
+            replicate: 0,
+            rate_scale: 1.0,
+            limit: None,
+            default_max_output_tokens: 1024,
+            spread_buckets: true,
+            sort: false,
+            play: Play::Open,
+        }
+    }
+}
+
+impl SourceOptions {
+    /// Refuses options that no source can follow.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.rate_scale.is_finite() && self.rate_scale > 0.0) {
+            return Err(format!("rate_scale is {}; it must be a number above 0", self.rate_scale));
+        }
+        if self.limit == Some(0) {
+            return Err("limit is 0; it must be at least 1 request".into());
+        }
+        Ok(())
+    }
+
+    /// `ns` nanoseconds of the trace's time in the simulation's.
+    fn scaled(&self, ns: u64) -> u64 {
+        if self.rate_scale == 1.0 { ns } else { (ns as f64 / self.rate_scale).round() as u64 }
+    }
+}
+
+/// A trace as what the options make of it: sorted, spread, transformed; not yet played.
+pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
+    let Opened { format, mut entries } = opened;
+    if options.sort {
+        entries = Box::new(Sorted::new(entries));
+    }
+    if format.bucket_ns() > 0 && options.spread_buckets {
+        entries = Box::new(Buckets::new(entries, format.bucket_ns(), options));
+    }
+    entries
+}
+
+/// Prepared entries as a source.
+///
+/// # Errors
+/// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
+pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, String> {
+    Ok(match &options.play {
+        Play::Open => Box::new(Replay::new(entries, options)?),
+        Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),
+    })
+}

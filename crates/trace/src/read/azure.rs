@@ -1,0 +1,92 @@
+//! Azure LLM inference 2023 and 2024 (Azure/AzurePublicDataset, CC-BY-4.0), and 2025 multimodal, whose requests also
+//! have images: times are UTC where no zone is written. 2023 conversation tried, 2026-11; 2024 and 2025 to the description.
+//!
+//! Rows are parsed as bytes and nothing is allocated for one; the minute is computed once for all rows that have it.
+use super::Rows;
+use super::parse::tokens;
+use baseload_core::types::Entry;
+use baseload_core::types::timestamp as time;
+
+const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
+const IMAGES: &str = "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens";
+
+/// Reads `TIMESTAMP,ContextTokens,GeneratedTokens`, with `NumImages` second in multimodal traces.
+pub(super) struct Azure {
+    images: bool,
+    header_seen: bool,
+    /// Text of the minute last met, and the seconds since 1970 of its start.
+    minute: ([u8; 16], i64),
+    unzoned: bool,
+    pictured: u64,
+}
+
+impl Azure {
+    pub(super) fn new(images: bool) -> Azure {
+        Azure { images, header_seen: false, minute: ([0; 16], 0), unzoned: false, pictured: 0 }
+    }
+
+    fn at_ns(&mut self, text: &[u8]) -> Option<i64> {
+        let minute: [u8; 16] = text.get(..16)?.try_into().ok()?;
+        if minute != self.minute.0 {
+            self.minute = (minute, time::minute(&minute, false)?);
+        }
+        let (rest, zone) = time::seconds(&text[16..])?;
+        match zone {
+            b"" => self.unzoned = true,
+            b"+00:00" => {}
+            _ => return None,
+        }
+        self.minute.1.checked_mul(1_000_000_000)?.checked_add(rest)
+    }
+}
+
+/// A plain whole number under 2^32.
+fn whole(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 9 {
+        return None;
+    }
+    text.iter().try_fold(0u32, |n, d| d.is_ascii_digit().then(|| n * 10 + u32::from(d - b'0')))
+}
+
+impl Rows for Azure {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+        if !self.header_seen {
+            self.header_seen = true;
+            let header = if self.images { IMAGES } else { HEADER };
+            if line.trim() != header {
+                return Err(format!("the header is wrong; it must be {header}"));
+            }
+            return Ok(false);
+        }
+        let mut fields = line.as_bytes().split(|&b| b == b',');
+        let mut field = || fields.next().unwrap_or_default();
+        let at = field();
+        let images = if self.images { field() } else { b"0" };
+        let (prompt, output) = (field(), field());
+        let (more, needed) = (fields.next().is_some(), 2 + usize::from(self.images));
+        if more || output.is_empty() && line.matches(',').count() != needed {
+            return Err(format!("the line is torn: {} fields; a row has {}", line.split(',').count(), needed + 1));
+        }
+        let at_ns = self.at_ns(at.trim_ascii());
+        entry.at_ns = at_ns.ok_or_else(|| {
+            format!(
+                "`{}` is no timestamp; it must be YYYY-MM-DD HH:MM:SS, with or without a fraction and +00:00",
+                String::from_utf8_lossy(at)
+            )
+        })?;
+        let number =
+            |text: &[u8], column| whole(text).map_or_else(|| tokens(&String::from_utf8_lossy(text), column), Ok);
+        entry.prompt_tokens = number(prompt, "ContextTokens")?;
+        entry.output_tokens = number(output, "GeneratedTokens")?;
+        entry.measured.images = number(images, "NumImages")?;
+        self.pictured += u64::from(entry.measured.images > 0);
+        Ok(true)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let unzoned = self.unzoned.then(|| "times without a zone are taken as UTC".to_string());
+        let pictured = (self.pictured > 0)
+            .then(|| format!("{} requests have images, which are kept and not priced", self.pictured));
+        unzoned.into_iter().chain(pictured).collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! BurstGPT (HPMLL/BurstGPT): `Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type`, newer releases with
+//! `Session ID` and `Elapsed time`; names match whatever their case. Written to the README's description, not tried.
+//!
+//! Times are seconds from 0:00 of the first day. A response of 0 tokens is a failed request. `Elapsed time` is not
+//! taken: its unit is not documented.
+use super::parse::{Names, decimal_ns, tokens};
+use super::{Rows, csv};
+use baseload_core::types::{Entry, Status};
+
+const COLUMNS: [&str; 8] = [
+    "Timestamp",
+    "Model",
+    "Request tokens",
+    "Response tokens",
+    "Total tokens",
+    "Log Type",
+    "Session ID",
+    "Elapsed time",
+];
+
+/// Reads rows by the names in the header.
+#[derive(Default)]
+pub(super) struct BurstGpt {
+    header: csv::Header,
+    fields: Vec<String>,
+    sessions: Names,
+    failed: u64,
+    elapsed: bool,
+}
+
+impl Rows for BurstGpt {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+        csv::split(line, &mut self.fields)?;
+        if !self.header.is_read() {
+            self.header.read(&self.fields, &COLUMNS, 6)?;
+            return Ok(false);
+        }
+        self.header.fits(self.fields.len())?;
+        let field = |k: usize| self.header.of(&self.fields, k);
+        entry.at_ns = decimal_ns(field(0))
+            .ok_or_else(|| format!("Timestamp is `{}`; it must be seconds from 0, such as 45 or 45.5", field(0)))?;
+        let model = field(1);
+        if !matches!(model, "ChatGPT" | "GPT-4") {
+            return Err(format!("Model is `{model}`; only ChatGPT and GPT-4 are known"));
+        }
+        entry.prompt_tokens = tokens(field(2), COLUMNS[2])?;
+        entry.output_tokens = tokens(field(3), COLUMNS[3])?;
+        let total = tokens(field(4), COLUMNS[4])?;
+        let sum = u64::from(entry.prompt_tokens) + u64::from(entry.output_tokens);
+        if u64::from(total) != sum {
+            return Err(format!("Total tokens is {total} but request and response add up to {sum}; they must agree"));
+        }
+        let kind = field(5);
+        if !matches!(kind, "Conversation log" | "API log") {
+            return Err(format!("Log Type is `{kind}`; only `Conversation log` and `API log` are known"));
+        }
+        self.elapsed |= !field(7).is_empty();
+        if !field(6).is_empty() {
+            entry.session = self.sessions.number(self.header.of(&self.fields, 6));
+        }
+        if entry.output_tokens == 0 {
+            entry.measured.status = Status::Failed;
+            self.failed += 1;
+        }
+        Ok(true)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let failed = (self.failed > 0)
+            .then(|| format!("{} responses of 0 tokens are failed requests; they are kept, as failed", self.failed));
+        let elapsed = self.elapsed.then(|| "Elapsed time is not read: its unit is not documented".to_string());
+        failed.into_iter().chain(elapsed).collect()
+    }
+}

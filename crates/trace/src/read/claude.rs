@@ -1,0 +1,212 @@
+//! Claude Code sessions (callanjfox/kv-cache-tester, derived; Apache-2.0): a line a session.
+//!
+//! `hash_ids_rle` are runs `[first id, count]` of full blocks that mean nothing outside their line; a run becomes tokens
+//! `first * block_size ..` of one content named after the session. A subagent's ids share its parent's numbering (they
+//! continue it), its times start at its own `t`; it is a session of its own. Sessions have no absolute start.
+//! Read from claude_code_sessions.jsonl.gz (559 sessions), 2026-11.
+use super::parse::{count, json, seconds_ns};
+use super::sessions::{Order, Sessions};
+use baseload_core::types::{Clock, ContentId, Entry, Measured, Run};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Session {
+    id: String,
+    block_size: u32,
+    hash_id_scope: String,
+    requests: Vec<Item>,
+    #[serde(rename = "models")]
+    _models: Option<IgnoredAny>,
+    #[serde(rename = "tool_tokens")]
+    _tool_tokens: Option<IgnoredAny>,
+    #[serde(rename = "system_tokens")]
+    _system_tokens: Option<IgnoredAny>,
+    #[serde(rename = "totals")]
+    _totals: Option<IgnoredAny>,
+    #[serde(rename = "dup_group")]
+    _dup_group: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Item {
+    #[serde(rename = "n")]
+    Plain(Call),
+    #[serde(rename = "s")]
+    Streamed(Call),
+    #[serde(rename = "subagent")]
+    Subagent(Subagent),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    t: f64,
+    #[serde(rename = "in")]
+    input: i64,
+    out: i64,
+    hash_ids_rle: Vec<(u64, u64)>,
+    api_time: Option<f64>,
+    think_time: Option<f64>,
+    ttft: Option<f64>,
+    #[serde(rename = "model")]
+    _model: Option<IgnoredAny>,
+    #[serde(rename = "input_types")]
+    _input_types: Option<IgnoredAny>,
+    #[serde(rename = "output_types")]
+    _output_types: Option<IgnoredAny>,
+    #[serde(rename = "stop")]
+    _stop: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subagent {
+    t: f64,
+    requests: Vec<Item>,
+    #[serde(rename = "agent_id")]
+    _agent_id: Option<IgnoredAny>,
+    #[serde(rename = "subagent_type")]
+    _subagent_type: Option<IgnoredAny>,
+    #[serde(rename = "status")]
+    _status: Option<IgnoredAny>,
+    #[serde(rename = "models")]
+    _models: Option<IgnoredAny>,
+    #[serde(rename = "tool_tokens")]
+    _tool_tokens: Option<IgnoredAny>,
+    #[serde(rename = "system_tokens")]
+    _system_tokens: Option<IgnoredAny>,
+    #[serde(rename = "duration_ms")]
+    _duration_ms: Option<IgnoredAny>,
+    #[serde(rename = "total_tokens")]
+    _total_tokens: Option<IgnoredAny>,
+    #[serde(rename = "tool_use_count")]
+    _tool_use_count: Option<IgnoredAny>,
+}
+
+/// Reads one session a line.
+#[derive(Default)]
+pub(super) struct Claude {
+    sessions: u64,
+    subagents: u64,
+}
+
+/// Nested subagents that are followed.
+const DEEPEST: u32 = 8;
+
+impl Claude {
+    /// Makes entries of a session's requests. `start_s`: of the session, on its line's clock; `depth`: 0 for the line itself.
+    fn walk(
+        &mut self,
+        items: &[Item],
+        (start_s, depth): (f64, u32),
+        (content, block): (u64, u32),
+        out: &mut Vec<Entry>,
+    ) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err(format!("subagents are nested deeper than {DEEPEST}; that must be a fault of the file"));
+        }
+        let session = self.sessions;
+        self.sessions += 1;
+        let mut last = 0.0;
+        let mut first = true;
+        for (n, item) in items.iter().enumerate() {
+            let at = |e: String| format!("request {n} of session {session}: {e}");
+            let t = match item {
+                Item::Plain(c) | Item::Streamed(c) => c.t,
+                Item::Subagent(s) => s.t,
+            };
+            if t < last {
+                return Err(at(format!("t is {t} after {last}; a session's requests must be in order")));
+            }
+            last = t;
+            match item {
+                Item::Plain(call) | Item::Streamed(call) => {
+                    let mut entry = call.entry(start_s, content, block).map_err(at)?;
+                    entry.session = session;
+                    entry.think_ns = entry.think_ns.filter(|_| !first);
+                    first = false;
+                    out.push(entry);
+                }
+                Item::Subagent(agent) => {
+                    self.subagents += 1;
+                    self.walk(&agent.requests, (start_s + agent.t, depth + 1), (content, block), out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Call {
+    fn entry(&self, start_s: f64, content: u64, block: u32) -> Result<Entry, String> {
+        let mut entry = Entry::blank();
+        entry.at_ns = seconds_ns(start_s + self.t, "t")?;
+        entry.prompt_tokens = count(self.input, "in")?;
+        entry.output_tokens = count(self.out, "out")?;
+        entry.think_ns = self.think_time.map(|t| seconds_ns(t, "think_time")).transpose()?.map(|t| t as u64);
+        entry.measured = Measured {
+            ttft_ns: self.ttft.map(|t| seconds_ns(t, "ttft")).transpose()?.map(|t| t as u64),
+            e2e_ns: self.api_time.map(|t| seconds_ns(t, "api_time")).transpose()?.map(|t| t as u64),
+            ..Measured::default()
+        };
+        let blocks: u64 = self.hash_ids_rle.iter().fold(0, |n, r| n.saturating_add(r.1));
+        let right = u64::from(entry.prompt_tokens / block);
+        if blocks != right {
+            return Err(format!(
+                "hash_ids_rle has {blocks} blocks for {} tokens; it must have {right}, one for each {block} full",
+                entry.prompt_tokens
+            ));
+        }
+        for &(first, blocks) in &self.hash_ids_rle {
+            let end = first.checked_add(blocks).and_then(|e| e.checked_mul(u64::from(block)));
+            if blocks == 0 || end.is_none_or(|e| e > u64::from(u32::MAX)) {
+                return Err(format!("the run [{first}, {blocks}] is empty or past 2^32 tokens; it must be neither"));
+            }
+            let block = u64::from(block);
+            let (start, len) = ((first * block) as u32, (blocks * block) as u32);
+            match entry.content.last_mut() {
+                Some(run) if run.start + run.len == start => run.len += len,
+                _ => entry.content.push(Run { id: ContentId::Named(content), start, len }),
+            }
+        }
+        Ok(entry)
+    }
+}
+
+impl Sessions for Claude {
+    fn item(&mut self, line: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
+        let line: Session = json(line, "a session: id, block_size, hash_id_scope, requests")?;
+        if line.hash_id_scope != "local" {
+            return Err(format!("hash_id_scope is `{}`; only `local` is known", line.hash_id_scope));
+        }
+        if !(1..=1 << 20).contains(&line.block_size) {
+            return Err(format!("block_size is {}; it must be tokens, at least 1", line.block_size));
+        }
+        self.walk(&line.requests, (0.0, 0), (hash(&line.id), line.block_size), out)?;
+        out.sort_by_key(|e| e.at_ns);
+        Ok(())
+    }
+    fn clock(&self) -> Clock {
+        Clock::Session
+    }
+    fn order(&self) -> Order {
+        Order::File
+    }
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec!["sessions have no absolute start: the experiment says how they arrive".to_string()];
+        if self.subagents > 0 {
+            notes.push(format!("{} subagents are sessions of their own, beside their parents", self.subagents));
+        }
+        notes
+    }
+}
+
+/// FNV-1a, finished by a 64-bit mix: the same number for the same id everywhere.
+fn hash(text: &str) -> u64 {
+    let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let mixed = (fnv ^ (fnv >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    mixed ^ (mixed >> 32)
+}

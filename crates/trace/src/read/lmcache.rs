@@ -1,0 +1,70 @@
+//! LMCache agent traces (LMCache, derived; Apache-2.0): calls of agents, in characters and 2,048-character blocks.
+//!
+//! Tokens = ceil(characters / 4), an estimate; a block is 512 of them. Calls of a session may overlap and their ends are
+//! not known, so think times are unknown. Read from lmcache_agent_{magagent,miniswe,taubench}, 2026-11.
+use super::Rows;
+use super::parse::{Names, count, json};
+use baseload_core::types::{ContentId, Entry, Run};
+use serde::Deserialize;
+
+/// Characters of a block.
+const BLOCK_CHARS: u32 = 2_048;
+/// Characters that are taken for a token.
+pub(super) const CHARS_PER_TOKEN: u32 = 4;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    timestamp_us: i64,
+    session: String,
+    #[serde(rename = "step")]
+    _step: i64,
+    input_chars: i64,
+    output_chars: i64,
+    hash_ids: Vec<u64>,
+}
+
+/// Reads one JSON object a line.
+#[derive(Default)]
+pub(super) struct LmCache {
+    sessions: Names,
+    /// Calls that record no prompt.
+    promptless: u64,
+}
+
+impl Rows for LmCache {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+        let line: Line =
+            json(line, "timestamp_us, session, step, input_chars, output_chars, hash_ids and nothing else")?;
+        let prompt = count(line.input_chars, "input_chars")?;
+        let output = count(line.output_chars, "output_chars")?;
+        let blocks = (prompt / BLOCK_CHARS) as usize;
+        if line.hash_ids.len() != blocks {
+            return Err(format!(
+                "{} hash_ids for {prompt} characters; it must be {blocks}, one for each {BLOCK_CHARS} full",
+                line.hash_ids.len()
+            ));
+        }
+        let at_ns = line.timestamp_us.checked_mul(1_000).filter(|&at| at >= 0);
+        entry.at_ns = at_ns
+            .ok_or_else(|| format!("timestamp_us is {}; it must be microseconds since 1970", line.timestamp_us))?;
+        self.promptless += u64::from(prompt == 0);
+        entry.prompt_tokens = prompt.div_ceil(CHARS_PER_TOKEN).max(1);
+        entry.output_tokens = output.div_ceil(CHARS_PER_TOKEN);
+        entry.session = self.sessions.number(&line.session);
+        let len = BLOCK_CHARS / CHARS_PER_TOKEN;
+        entry.content.extend(line.hash_ids.iter().map(|&id| Run { id: ContentId::Named(id), start: 0, len }));
+        Ok(true)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec!["tokens are an estimate: characters / 4, rounded up".to_string()];
+        if self.promptless > 0 {
+            notes.push(format!(
+                "{} calls record a prompt of 0 characters; they are kept with 1 prompt token",
+                self.promptless
+            ));
+        }
+        notes
+    }
+}

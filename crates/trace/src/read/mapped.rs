@@ -1,0 +1,200 @@
+//! Any CSV or JSON lines through a column map (`types::ColumnMap`): columns that it does not name are passed over.
+use super::own_csv::status;
+use super::parse::{Names, scaled, tokens};
+use super::{Rows, csv};
+use baseload_core::types::timestamp::timestamp;
+use baseload_core::types::{Classes, Clock, ColumnMap, Entry, TimeColumn, TimeUnit};
+use serde_json::Value;
+
+/// Reads rows by the map's names.
+pub(super) struct Mapped {
+    map: ColumnMap,
+    map_name: String,
+    classes: Classes,
+    json: bool,
+    /// Names in the CSV's header.
+    header: Vec<String>,
+    fields: Vec<String>,
+    tenants: Names,
+    sessions: Names,
+    unzoned: bool,
+}
+
+/// A row's fields by name; empty where absent or null.
+struct Row<'a> {
+    header: &'a [String],
+    fields: &'a [String],
+    json: Option<serde_json::Map<String, Value>>,
+}
+
+impl Row<'_> {
+    fn of(&self, column: &str) -> Result<String, String> {
+        match &self.json {
+            None => {
+                let place = self.header.iter().position(|h| h == column);
+                Ok(place.and_then(|p| self.fields.get(p)).cloned().unwrap_or_default())
+            }
+            Some(object) => match object.get(column) {
+                None | Some(Value::Null) => Ok(String::new()),
+                Some(Value::String(text)) => Ok(text.trim().to_string()),
+                Some(Value::Number(n)) => Ok(n.to_string()),
+                Some(Value::Bool(b)) => Ok(b.to_string()),
+                Some(_) => Err(format!("{column} is a list or object; it must be a value")),
+            },
+        }
+    }
+    fn optional(&self, column: Option<&String>) -> Result<Option<String>, String> {
+        let text = column.map(|c| self.of(c)).transpose()?;
+        Ok(text.filter(|t| !t.is_empty()))
+    }
+}
+
+impl Mapped {
+    /// `map_name` is the map's file, for messages.
+    pub(super) fn new(map: &ColumnMap, map_name: &str, classes: &Classes, json: bool) -> Mapped {
+        Mapped {
+            map: map.clone(),
+            map_name: map_name.into(),
+            classes: classes.clone(),
+            json,
+            header: Vec::new(),
+            fields: Vec::new(),
+            tenants: Names::default(),
+            sessions: Names::default(),
+            unzoned: false,
+        }
+    }
+
+    fn missing(&self, has: impl Fn(&str) -> bool, there: &str) -> Result<(), String> {
+        match self.map.columns().into_iter().find(|(_, column)| !has(column)) {
+            Some((key, column)) => Err(format!(
+                "column `{column}`, which {} names for {key}, is not there; it has {there}: name one of them or leave \
+                 {key} out",
+                self.map_name
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn fill(&mut self, row: &Row, entry: &mut Entry) -> Result<(), String> {
+        let number = |column: &Option<String>| match column {
+            Some(column) => tokens(&row.of(column)?, column).map(Some),
+            None => Ok(None),
+        };
+        let optional = |column: &Option<String>| {
+            let text = row.optional(column.as_ref())?;
+            text.map(|t| tokens(&t, column.as_deref().unwrap_or(""))).transpose()
+        };
+        let duration = |time: &Option<TimeColumn>| -> Result<Option<u64>, String> {
+            let Some(time) = time else { return Ok(None) };
+            let text = row.of(&time.column)?;
+            if text.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some(ns(&text, time)? as u64))
+        };
+        let map = &self.map;
+        if let Some(time) = &map.arrival {
+            let text = row.of(&time.column)?;
+            entry.at_ns = if time.unit == TimeUnit::Iso8601 {
+                let (at, zoned) = timestamp(text.as_bytes(), true).ok_or_else(|| {
+                    format!("{} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z", time.column)
+                })?;
+                self.unzoned |= !zoned;
+                at
+            } else {
+                ns(&text, time)?
+            };
+        }
+        let prompt = number(&map.prompt_tokens)?;
+        entry.prompt_tokens = prompt.or(number(&map.prompt_chars)?.map(|chars| map.tokens_of(chars))).unwrap_or(0);
+        entry.output_tokens = number(&map.output_tokens)?.or(map.answer_tokens).unwrap_or(0);
+        if let Some(name) = row.optional(map.tenant.as_ref())? {
+            entry.tenant =
+                u32::try_from(self.tenants.number(&name) + 1).map_err(|_| "over 2^32 tenants; no more fit")?;
+        }
+        if let Some(name) = row.optional(map.session.as_ref())? {
+            entry.session = self.sessions.number(&name);
+        }
+        if let Some(name) = row.optional(map.class.as_ref())? {
+            entry.class = self.classes.number(&name)?;
+        }
+        if let Some(text) = row.optional(map.priority.as_ref())? {
+            entry.priority = text.parse().map_err(|_| format!("priority is `{text}`; it must be a whole number"))?;
+        }
+        if let Some(text) = row.optional(map.status.as_ref())? {
+            entry.measured.status = status(&text)?;
+        }
+        entry.max_output_tokens = optional(&map.max_output_tokens)?.unwrap_or(0);
+        entry.measured.cached_tokens = optional(&map.cached_tokens)?;
+        entry.measured.images = optional(&map.images)?.unwrap_or(0);
+        entry.think_ns = duration(&map.think)?;
+        entry.measured.ttft_ns = duration(&map.ttft)?;
+        entry.measured.e2e_ns = duration(&map.e2e)?;
+        Ok(())
+    }
+}
+
+/// Nanoseconds of a number of `time`'s unit.
+fn ns(text: &str, time: &TimeColumn) -> Result<i64, String> {
+    // JSON may write large or small numbers with an exponent.
+    let exact = scaled(text, time.unit.digits());
+    let rough = || {
+        let value: f64 = text.parse().ok()?;
+        let scale = [1.0, 1.0, 1.0, 1e3, 1.0, 1.0, 1e6, 1.0, 1.0, 1e9][time.unit.digits()];
+        let ns = value * scale;
+        (text.contains(['e', 'E']) && (0.0..9e18).contains(&ns)).then(|| ns.round() as i64)
+    };
+    exact.or_else(rough).ok_or_else(|| {
+        let unit = ["ns", "", "", "us", "", "", "ms", "", "", "s"][time.unit.digits()];
+        format!("{} is `{text}`; it must be a number of {unit}, at least 0", time.column)
+    })
+}
+
+impl Rows for Mapped {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+        if self.json {
+            let object: serde_json::Map<String, Value> = super::parse::json(line, "one object a line")?;
+            let there: Vec<&str> = object.keys().map(String::as_str).collect();
+            // Keys that only some lines have are optional ones.
+            let m = &self.map;
+            let needed = [m.prompt_tokens.as_ref(), m.prompt_chars.as_ref(), m.output_tokens.as_ref()];
+            let arrival = self.map.arrival.as_ref().map(|t| &t.column);
+            if needed.into_iter().flatten().chain(arrival).any(|c| !object.contains_key(c.as_str())) {
+                self.missing(|c| object.contains_key(c), &there.join(", "))?;
+            }
+            let row = Row { header: &[], fields: &[], json: Some(object) };
+            return self.fill(&row, entry).map(|()| true);
+        }
+        let mut fields = std::mem::take(&mut self.fields);
+        csv::split(line, &mut fields)?;
+        if self.header.is_empty() {
+            self.missing(|c| fields.iter().any(|f| f == c), &fields.join(", "))?;
+            self.header = fields;
+            return Ok(false);
+        }
+        if fields.len() != self.header.len() {
+            return Err(format!("the line is torn: {} fields; the header has {}", fields.len(), self.header.len()));
+        }
+        let header = std::mem::take(&mut self.header);
+        let filled = self.fill(&Row { header: &header, fields: &fields, json: None }, entry);
+        (self.header, self.fields) = (header, fields);
+        filled.map(|()| true)
+    }
+
+    fn quoted(&self) -> bool {
+        !self.json
+    }
+
+    fn clock(&self) -> Clock {
+        if self.map.arrival.is_some() { Clock::Common } else { Clock::None }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let tenants = self.tenants.len();
+        let tenants =
+            (tenants > 0).then(|| format!("{tenants} tenants are numbered from 1 in order of first appearance"));
+        let unzoned = self.unzoned.then(|| "times without a zone are taken as UTC".to_string());
+        tenants.into_iter().chain(unzoned).chain(self.map.notes()).collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! Open-loop replay: entries become requests that leave when the trace says, whatever becomes of them.
+//!
+//! Must hold: arrivals never go back; a request's index is its entry's id; nothing is held but the next request.
+use super::SourceOptions;
+use baseload_core::types::{Clock, Content, ContentId, Entries, Entry, Outcome, Request, Run, SimTime, Source};
+
+/// Entries as a source.
+pub struct Replay {
+    entries: Box<dyn Entries>,
+    options: SourceOptions,
+    /// Reused, so that an entry without content allocates nothing.
+    entry: Entry,
+    origin_ns: Option<i64>,
+    last_ns: u64,
+    made: u64,
+    pending: Option<Request>,
+    dry: bool,
+    failed: Option<String>,
+}
+
+impl Replay {
+    /// Replays `entries`.
+    ///
+    /// # Errors
+    /// When the options are impossible, or the trace does not say when its requests arrive.
+    pub fn new(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Replay, String> {
+        options.check()?;
+        let origin_ns = match entries.clock() {
+            Clock::Common => None,
+            Clock::Zero => Some(0),
+            Clock::Session | Clock::None => return Err(NO_ARRIVALS.into()),
+        };
+        Ok(Replay {
+            entries,
+            options: options.clone(),
+            entry: Entry::blank(),
+            origin_ns,
+            last_ns: 0,
+            made: 0,
+            pending: None,
+            dry: false,
+            failed: None,
+        })
+    }
+
+    fn draw(&mut self) -> Result<Option<Request>, String> {
+        if self.options.limit.is_some_and(|limit| self.made >= limit) || !self.entries.next(&mut self.entry)? {
+            return Ok(None);
+        }
+        let entry = &mut self.entry;
+        let origin = *self.origin_ns.get_or_insert(entry.at_ns);
+        let since = i128::from(entry.at_ns) - i128::from(origin);
+        if since < i128::from(self.last_ns) {
+            let back = (i128::from(self.last_ns) - since) as f64 / 1e9;
+            return Err(format!(
+                "{}: time goes back by {back} s from the request before; requests must be in order of arrival",
+                self.entries.place()
+            ));
+        }
+        self.last_ns = since as u64;
+        self.made += 1;
+        Ok(Some(request(entry, SimTime(self.options.scaled(self.last_ns)), &self.options)))
+    }
+}
+
+/// Why entries without arrivals are refused.
+pub const NO_ARRIVALS: &str =
+    "the trace does not say when its requests arrive; give it arrivals_per_s or arrivals, or users that take turns";
+
+/// The request that an entry becomes when it leaves at `arrival`.
+pub(super) fn request(entry: &mut Entry, arrival: SimTime, options: &SourceOptions) -> Request {
+    let output_tokens = entry.output_tokens.max(1);
+    let max_output_tokens = match entry.max_output_tokens {
+        0 => options.default_max_output_tokens.max(output_tokens),
+        said => said,
+    };
+    Request {
+        index: entry.id,
+        arrival,
+        tenant: entry.tenant,
+        session: entry.session,
+        class: entry.class,
+        prompt_tokens: entry.prompt_tokens,
+        output_tokens,
+        max_output_tokens,
+        priority: entry.priority,
+        content: whole(entry),
+    }
+}
+
+/// The whole prompt: what the entry names, and what is left private.
+fn whole(entry: &mut Entry) -> Content {
+    if entry.content.is_empty() {
+        return Content::private(entry.id, entry.prompt_tokens);
+    }
+    let named: u32 = entry.content.iter().map(|r| r.len).sum();
+    let left = entry.prompt_tokens.checked_sub(named).expect("content-fits: readers refuse content over the prompt");
+    if left > 0 {
+        // A session's later turn names these tokens from 0, so they count from the start of the private part.
+        entry.content.push(Run { id: ContentId::Private(entry.id), start: 0, len: left });
+    }
+    Content::from(entry.content.as_slice())
+}
+
+impl Source for Replay {
+    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if self.pending.is_none() && !self.dry {
+            match self.draw() {
+                Ok(next) => {
+                    self.dry = next.is_none();
+                    self.pending = next;
+                }
+                Err(error) => {
+                    self.failed = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self.pending.as_ref().map(|r| r.arrival))
+    }
+    fn next(&mut self) -> Request {
+        self.pending.take().expect("source-peeked: next is called only after peek said there is a request")
+    }
+    fn finished(&mut self, _session: u64, _at: SimTime, _outcome: Outcome) {}
+    fn total(&self) -> Option<u64> {
+        match (self.entries.total(), self.options.limit) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, _) => a,
+        }
+    }
+    fn notes(&self) -> Vec<String> {
+        self.entries.notes()
+    }
+}

@@ -1,0 +1,107 @@
+//! Writes traces as text: our own schema, and published formats as far as they can say it.
+//!
+//! Must hold: what an entry has and the format has no place for is counted and said; what would be wrong in the format
+//! is an error.
+mod own;
+mod published;
+mod source;
+
+pub use source::write_csv;
+
+use super::Format;
+use baseload_core::types::{Clock, Entry};
+use std::collections::BTreeMap;
+
+/// Turns entries into lines of one format.
+trait Lines: Send {
+    /// The header, if the format has one.
+    fn header(&self) -> Option<String> {
+        None
+    }
+    /// Appends the entry's line without its end. `Err`: `what is wrong; what would be right`.
+    fn line(&mut self, entry: &Entry, classes: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String>;
+}
+
+/// What had no place, by what it is, with how many requests had it.
+#[derive(Debug, Default)]
+struct Lost(BTreeMap<&'static str, u64>);
+
+impl Lost {
+    fn note(&mut self, any: bool, what: &'static str) {
+        if any {
+            *self.0.entry(what).or_default() += 1;
+        }
+    }
+}
+
+/// Writes one trace as text, entry by entry.
+pub struct TextWriter {
+    format: Format,
+    lines: Box<dyn Lines>,
+    lost: Lost,
+    row: u64,
+    line: String,
+}
+
+impl TextWriter {
+    /// Formats that it can write.
+    pub const FORMATS: [Format; 6] =
+        [Format::OwnCsv, Format::OwnJsonl, Format::Azure, Format::BurstGpt, Format::Mooncake, Format::Bailian];
+
+    /// A writer of `format`, of entries whose times are of `clock`.
+    ///
+    /// # Errors
+    /// A format that cannot be written, or cannot say such times.
+    pub fn new(format: Format, clock: Clock) -> Result<TextWriter, String> {
+        let timed = matches!(clock, Clock::Common | Clock::Zero);
+        let lines: Box<dyn Lines> = match format {
+            Format::OwnCsv => Box::new(own::Csv { clock }),
+            Format::OwnJsonl => Box::new(own::Jsonl { clock }),
+            _ if !timed && TextWriter::FORMATS.contains(&format) => {
+                return Err(format!(
+                    "{} must say when requests arrive, and this trace does not; write baseload-csv, -jsonl or -parquet",
+                    format.name()
+                ));
+            }
+            Format::Azure => Box::new(published::Azure),
+            Format::BurstGpt => Box::new(published::BurstGpt::default()),
+            Format::Mooncake => Box::new(published::Mooncake::default()),
+            Format::Bailian => Box::new(published::Bailian::default()),
+            other => {
+                let known = TextWriter::FORMATS.map(Format::name).join(", ");
+                return Err(format!("{} cannot be written; what can is {known}, baseload-parquet", other.name()));
+            }
+        };
+        Ok(TextWriter { format, lines, lost: Lost::default(), row: 0, line: String::new() })
+    }
+
+    /// Writes an entry; the first one after the header. `classes` are the names that its class is an index of.
+    ///
+    /// # Errors
+    /// What the format cannot say; that `out` cannot be written.
+    pub fn write(&mut self, entry: &Entry, classes: &[String], out: &mut dyn std::io::Write) -> Result<(), String> {
+        let failed = |e: std::io::Error| format!("the trace cannot be written: {e}");
+        self.line.clear();
+        if self.row == 0
+            && let Some(header) = self.lines.header()
+        {
+            self.line.push_str(&header);
+            self.line.push('\n');
+        }
+        if !matches!(self.format, Format::OwnCsv | Format::OwnJsonl) {
+            self.lost.note(entry.id != self.row, "number (id); requests are numbered anew");
+        }
+        self.row += 1;
+        self.lines.line(entry, classes, &mut self.lost, &mut self.line)?;
+        self.line.push('\n');
+        out.write_all(self.line.as_bytes()).map_err(failed)
+    }
+
+    /// What was lost so far, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let say = |(what, count): (&&str, &u64)| {
+            format!("{} has no place for a request's {what} ({count} had one)", self.format.name())
+        };
+        self.lost.0.iter().map(say).collect()
+    }
+}
