@@ -6,7 +6,7 @@ use baseload_core::catalog::{Catalog, Gpu, MeasuredEngine, Model};
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
 use baseload_core::latency::WeightDtype;
 use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, gib};
-use baseload_core::types::Fault;
+use baseload_core::types::{Fault, Segment};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit
@@ -86,6 +86,8 @@ pub(super) struct Account<'a> {
     pub context: u32,
     /// Sequences at once, where somebody asked.
     pub concurrency: Option<u64>,
+    /// What people should know of the simulated engine.
+    pub warnings: &'a [String],
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
@@ -106,7 +108,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return Err("--concurrency 0: it must be at least 1".to_owned().into());
     }
     let options = &replica.plan_options;
-    let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency };
+    let account =
+        Account { model, gpu, options, plan, context, concurrency: args.concurrency, warnings: &replica.warnings };
     match args.format {
         Format::Json => printer::json(&document(&account))?,
         Format::Table => printer::out(&memory_text::terminal(&account)),
@@ -148,9 +151,14 @@ fn spec(args: &Args, model: &Model, gpu: &Gpu) -> Result<ReplicaSpec, String> {
 
 /// A refusal in the words of this command's options; what would be right is its help.
 fn refusal(fault: Fault) -> Exit {
-    let hint = fault.hint.clone();
-    let diagnostic = miette::MietteDiagnostic::new(Fault { hint: None, ..fault }.to_string());
-    Exit::Mistake(miette::Report::new(match hint {
+    let flag = match fault.key.segments() {
+        [Segment::Name(key)] if key == "tensor_parallel" => "--tp: ".to_owned(),
+        [Segment::Name(key)] => format!("--{}: ", key.replace('_', "-")),
+        [] => String::new(),
+        _ => format!("{}: ", fault.key),
+    };
+    let diagnostic = miette::MietteDiagnostic::new(format!("{flag}{}", fault.what));
+    Exit::Mistake(miette::Report::new(match fault.hint {
         Some(hint) => diagnostic.with_help(hint),
         None => diagnostic,
     }))
@@ -198,6 +206,7 @@ fn document(a: &Account<'_>) -> serde_json::Value {
         "sequences": p.sequences_of(a.context),
         "preemption_starts_at": p.preempts_at(a.context),
         "weights_only_sequences": p.weights_only_kv_tokens / u64::from(a.context),
+        "warnings": a.warnings,
         "assumptions": memory::assumptions(a.model, a.gpu, o),
     });
     if let Some(n) = a.concurrency {

@@ -23,6 +23,9 @@ pub(super) fn terminal(a: &Account<'_>) -> String {
     for line in findings(a) {
         out.push_str(&wrapped(&line, WIDTH, 2));
     }
+    for line in a.warnings {
+        out.push_str(&wrapped(&format!("In `baseload run`, {line}."), WIDTH, 2));
+    }
     out.push('\n');
     for line in assumptions(a.model, a.gpu, a.options) {
         out.push_str(&wrapped(&format!("Assumed: {line}."), WIDTH, 2));
@@ -40,6 +43,9 @@ pub(super) fn markdown(a: &Account<'_>) -> String {
     out.push_str(&format!("| total | {:.2} | 100.0 |\n\n", gib(total)));
     for line in findings(a) {
         out.push_str(&format!("- {line}\n"));
+    }
+    for line in a.warnings {
+        out.push_str(&format!("- In `baseload run`, {line}.\n"));
     }
     for line in assumptions(a.model, a.gpu, a.options) {
         out.push_str(&format!("- Assumed: {line}.\n"));

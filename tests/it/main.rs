@@ -24,6 +24,7 @@ mod policies;
 mod prices;
 mod program;
 mod quality;
+mod replicas;
 #[cfg(feature = "frames")]
 mod summaries;
 #[cfg(feature = "frames")]
