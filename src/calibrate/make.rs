@@ -2,6 +2,7 @@
 //!
 //! A part that is held back is a whole run where there are several; of a single one its last fifth. Two runs of requests
 //! seldom tell all coefficients alone, so of these the last fifth of each is held back.
+use super::COLUMNS;
 use super::fit::{FROM_REQUESTS, FROM_STEPS, Observed, Wanted, from_requests, from_steps};
 use super::hash;
 use super::kinds::engine_steps::{self, EngineRun};
@@ -11,7 +12,7 @@ use super::replica::MeasuredReplica;
 use super::score::{Group, errors};
 use super::trial::play;
 use super::validate::{Input, Kind};
-use super::{COLUMNS, machine};
+use super::machine;
 use baseload_core::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::latency::Fitted;
@@ -229,19 +230,19 @@ fn requests_profile(
 
 /// The GPU as the catalogue names it, or as the recipe does.
 fn gpu_of(catalog: &Catalog, r: &Recipe) -> String {
-    machine::gpu(catalog, &r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone())
+    catalog.gpu(&r.gpu).map_or_else(|_| r.gpu.clone(), |g| g.id.clone())
 }
 
 /// The model as the catalogue names it, or as the files do.
 fn model_of(catalog: &Catalog, model: &str) -> String {
-    machine::model(catalog, model).map_or_else(|| model.to_owned(), |m| m.id.clone())
+    catalog.model(model).map_or_else(|_| model.to_owned(), |m| m.id.clone())
 }
 
 /// The replica that requests were sent to; its step time is what is fitted.
 fn replica(catalog: &Catalog, r: &Recipe, model: &str, engine: MeasuredEngine) -> Result<Arc<ReplicaType>, String> {
     let replica = MeasuredReplica {
         tensor_parallel: r.tensor_parallel.unwrap_or(1),
-        weights: machine::weights_dtype(r.dtype.as_deref().unwrap_or_default()).unwrap_or_default(),
+        weights: r.dtype.as_deref().and_then(machine::weights_dtype),
         ..MeasuredReplica::of(model_of(catalog, model), gpu_of(catalog, r), engine)
     };
     replica.resolve(catalog, StepTimeSource::Coefficients(StepCoefficients::default(), 1.0))

@@ -41,7 +41,6 @@ pub use frontend::{FrontendFit, fit_frontend};
 pub use kernel_source::Kernels;
 #[cfg(feature = "frames")]
 pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
-pub use machine::{checkpoint_dtype, gpu, model, weights_dtype};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
 pub use order::Order;

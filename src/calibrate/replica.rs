@@ -25,8 +25,8 @@ pub struct MeasuredReplica {
     pub tensor_parallel: u32,
     /// Whether routed experts are spread whole over the GPUs.
     pub expert_parallel: bool,
-    /// How weights are stored.
-    pub weights: WeightDtype,
+    /// How weights are stored; as the model's name or row says where nobody says it.
+    pub weights: Option<WeightDtype>,
     /// Share of a GPU's memory that the engine may use.
     pub utilization: f64,
     /// Its engine.
@@ -34,14 +34,14 @@ pub struct MeasuredReplica {
 }
 
 impl MeasuredReplica {
-    /// `model` on one `gpu` with 16-bit weights and today's defaults.
+    /// `model` on one `gpu` with today's defaults.
     pub fn of(model: impl Into<String>, gpu: impl Into<String>, engine: MeasuredEngine) -> MeasuredReplica {
         MeasuredReplica {
             model: model.into(),
             gpu: gpu.into(),
             tensor_parallel: 1,
             expert_parallel: false,
-            weights: WeightDtype::Bf16,
+            weights: None,
             utilization: UTILIZATION,
             engine,
         }
@@ -51,7 +51,7 @@ impl MeasuredReplica {
     pub fn profiled(profile: &Profile, engine: MeasuredEngine) -> MeasuredReplica {
         MeasuredReplica {
             tensor_parallel: profile.tensor_parallel,
-            weights: super::machine::weights_dtype(&profile.dtype).unwrap_or_default(),
+            weights: super::machine::weights_dtype(&profile.dtype),
             ..MeasuredReplica::of(&profile.model, &profile.gpu, engine)
         }
     }

@@ -1,4 +1,5 @@
 //! `baseload breakeven`: from which volume on owning pays.
+use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
 use crate::experiment::folder::ResultFolder;
@@ -54,6 +55,8 @@ pub struct Args {
     /// Set a key of the experiment, typed like TOML; repeatable
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -110,7 +113,11 @@ fn check(args: &Args) -> Result<(), String> {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     check(args)?;
-    let exp = experiment::resolve(experiment::load(&args.experiment, &args.sets)?, &args.experiment)?;
+    let exp = experiment::resolve_with(
+        experiment::load(&args.experiment, &args.sets)?,
+        &args.experiment,
+        &args.catalog.files,
+    )?;
     let named = [args.api.as_deref(), args.own.as_deref(), args.hybrid.as_deref()];
     let lines = breakeven::choose(&exp, &named)?.iter().flatten().count() as u64;
     let stop = super::stop::on_ctrl_c()?;

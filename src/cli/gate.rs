@@ -1,8 +1,10 @@
 //! `baseload gate`: did a policy get worse?
+use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment;
-use crate::experiment::gate::{Tolerance, gate};
+use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
+use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
 /// Compare a result with a baseline by an experiment's [gate]; exit 1 when something got worse
@@ -19,19 +21,27 @@ pub struct Args {
     /// Experiment file with the [gate]; the candidate's own manifest.json unless given
     #[arg(long)]
     experiment: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
 }
 
 /// What the gate needs of a manifest.
 #[derive(serde::Deserialize)]
 struct Manifest {
-    experiment: experiment::file::ExperimentFile,
+    experiment: Gated,
+}
+
+/// What it needs of the experiment there.
+#[derive(serde::Deserialize)]
+struct Gated {
+    gate: IndexMap<String, GateRule>,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let baseline = read(&args.baseline)?;
     let candidate = read(&args.candidate.join("summary.json"))?;
     let rules = match &args.experiment {
-        Some(path) => experiment::resolve(experiment::load(path, &[])?, path)?.gate,
+        Some(path) => experiment::resolve_with(experiment::load(path, &[])?, path, &args.catalog.files)?.gate,
         None => {
             let path = args.candidate.join("manifest.json");
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -1,4 +1,6 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
+use super::facts::CatalogArgs;
+use super::fault::Mistake;
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, memory_text, printer};
 use crate::calibrate::MeasuredReplica;
@@ -25,8 +27,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     tp: u32,
     /// How the layers' weights are stored; embeddings, head, norms and routers stay BF16
-    #[arg(long, value_enum, default_value = "bf16")]
-    weights_dtype: Weights,
+    ///
+    /// As the model's name or row says, else bf16, unless given.
+    #[arg(long, value_enum)]
+    weights_dtype: Option<Weights>,
     /// How keys and values are cached
     #[arg(long, value_enum, default_value = "bf16")]
     kv_dtype: Kv,
@@ -56,12 +60,14 @@ pub struct Args {
     /// Compare with the KV caches that real engines reported
     #[arg(long, conflicts_with_all = ["model", "gpu"])]
     check: bool,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
 
-/// Names of the formats of [`WeightDtype`] that may be asked for.
+/// Names of [`WeightsDtype`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Weights {
     Bf16,
@@ -86,18 +92,18 @@ pub(super) struct Account<'a> {
     pub context: u32,
     /// Sequences at once, where somebody asked.
     pub concurrency: Option<u64>,
-    /// What people should know of the simulated engine.
-    pub warnings: &'a [String],
+    /// What people should know of the replica that `baseload run` makes of the same words.
+    pub notes: &'a [String],
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    let catalog = &args.catalog.read()?.catalog;
     if args.check {
-        return check(args.format);
+        return check(catalog, args.format);
     }
-    let catalog = Catalog::embedded();
     let model = catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| format!("--model: {e}"))?;
     let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| format!("--gpu: {e}"))?;
-    let replica = spec(args, model, gpu)?.resolve(catalog).map_err(refusal)?;
+    let replica = spec(catalog, args)?.resolve(catalog).map_err(refusal)?;
     let Some(plan) = &replica.plan else { return Err("memory is known of GPUs of the catalogue".to_owned().into()) };
     let longest = plan.max_model_len;
     let context = args.context.unwrap_or(longest.min(8_192));
@@ -107,9 +113,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.concurrency == Some(0) {
         return Err("--concurrency 0: it must be at least 1".to_owned().into());
     }
-    let options = &replica.plan_options;
-    let account =
-        Account { model, gpu, options, plan, context, concurrency: args.concurrency, warnings: &replica.warnings };
+    let (options, notes) = (&replica.plan_options, &replica.warnings);
+    let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency, notes };
     match args.format {
         Format::Json => printer::json(&document(&account))?,
         Format::Table => printer::out(&memory_text::terminal(&account)),
@@ -119,23 +124,22 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// The words of the options.
-fn spec(args: &Args, model: &Model, gpu: &Gpu) -> Result<ReplicaSpec, String> {
+fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, String> {
     let said = engine_settings::parse(&args.engine)?
         .with("block_size", args.block_size)
         .with("max_num_seqs", args.max_num_seqs)
         .with("max_num_batched_tokens", args.max_num_batched_tokens);
-    let weights = match args.weights_dtype {
-        Weights::Bf16 => WeightDtype::Bf16,
-        Weights::Fp8 => WeightDtype::Fp8,
-        Weights::Int4 => WeightDtype::Int4,
-    };
     let measured = MeasuredReplica {
         tensor_parallel: args.tp,
-        weights,
+        weights: args.weights_dtype.map(|said| match said {
+            Weights::Bf16 => WeightDtype::Bf16,
+            Weights::Fp8 => WeightDtype::Fp8,
+            Weights::Int4 => WeightDtype::Int4,
+        }),
         utilization: args.utilization,
-        ..MeasuredReplica::of(&model.id, &gpu.id, said)
+        ..MeasuredReplica::of(args.model.as_deref().unwrap_or_default(), args.gpu.as_deref().unwrap_or_default(), said)
     };
-    let spec = measured.spec(Catalog::embedded(), StepTimeSource::Analytic).map_err(String::from)?;
+    let spec = measured.spec(catalog, StepTimeSource::Analytic).map_err(String::from)?;
     let longest = args.max_model_len.or(measured.engine.max_model_len);
     let max_model_len = longest.map_or(LongestSequence::OfModel, LongestSequence::Tokens);
     let kv = match args.kv_dtype {
@@ -157,11 +161,8 @@ fn refusal(fault: Fault) -> Exit {
         [] => String::new(),
         _ => format!("{}: ", fault.key),
     };
-    let diagnostic = miette::MietteDiagnostic::new(format!("{flag}{}", fault.what));
-    Exit::Mistake(miette::Report::new(match fault.hint {
-        Some(hint) => diagnostic.with_help(hint),
-        None => diagnostic,
-    }))
+    let message = format!("{flag}{}", fault.what);
+    Exit::Mistake(Box::new(Mistake { message, excerpt: None, help: fault.hint }))
 }
 
 /// The parts of a GPU's memory in the order in which they are stacked: key, name, bytes.
@@ -206,7 +207,7 @@ fn document(a: &Account<'_>) -> serde_json::Value {
         "sequences": p.sequences_of(a.context),
         "preemption_starts_at": p.preempts_at(a.context),
         "weights_only_sequences": p.weights_only_kv_tokens / u64::from(a.context),
-        "warnings": a.warnings,
+        "notes": a.notes,
         "assumptions": memory::assumptions(a.model, a.gpu, o),
     });
     if let Some(n) = a.concurrency {
@@ -222,8 +223,7 @@ fn document(a: &Account<'_>) -> serde_json::Value {
 }
 
 /// Plans against what engines reported.
-fn check(format: Format) -> Result<(), Exit> {
-    let catalog = Catalog::embedded();
+fn check(catalog: &Catalog, format: Format) -> Result<(), Exit> {
     let head = ["model", "GPUs", "share", "planned", "reported", "off %"];
     let title = "Tokens of KV, null block included: planned, and as real engines reported them.\n\
                  share: of memory that the engine was given; ? where the source does not say";

@@ -23,8 +23,8 @@ pub(super) fn terminal(a: &Account<'_>) -> String {
     for line in findings(a) {
         out.push_str(&wrapped(&line, WIDTH, 2));
     }
-    for line in a.warnings {
-        out.push_str(&wrapped(&format!("In `baseload run`, {line}."), WIDTH, 2));
+    for line in a.notes {
+        out.push_str(&wrapped(&format!("In `baseload run`: {line}."), WIDTH, 2));
     }
     out.push('\n');
     for line in assumptions(a.model, a.gpu, a.options) {
@@ -44,8 +44,8 @@ pub(super) fn markdown(a: &Account<'_>) -> String {
     for line in findings(a) {
         out.push_str(&format!("- {line}\n"));
     }
-    for line in a.warnings {
-        out.push_str(&format!("- In `baseload run`, {line}.\n"));
+    for line in a.notes {
+        out.push_str(&format!("- In `baseload run`: {line}.\n"));
     }
     for line in assumptions(a.model, a.gpu, a.options) {
         out.push_str(&format!("- Assumed: {line}.\n"));

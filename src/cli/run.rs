@@ -1,5 +1,6 @@
 //! `baseload run`: the main job.
 use super::artefacts::Clock;
+use super::facts::CatalogArgs;
 use super::perf::{Meter, PerfFile};
 use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
 use crate::experiment::folder::ResultFolder;
@@ -51,8 +52,10 @@ pub struct Args {
     /// where there are [outages]
     #[arg(long)]
     timeline: bool,
-    /// Prices of your own, as `[[api_price]]` rows like the catalog's: a model's rows stand in place of all of its list's
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    catalog: CatalogArgs,
+    /// The same as --catalog
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     prices: Option<PathBuf>,
     /// Print the result only
     #[arg(long)]
@@ -90,8 +93,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
         sets.push(format!("seed={seed}"));
     }
-    let prices = args.prices.as_ref().map(|p| experiment::read_prices(p)).transpose()?;
-    let exp = experiment::resolve_with(experiment::load(path, &sets)?, path, prices.as_ref())?;
+    let own: Vec<PathBuf> = args.catalog.files.iter().chain(&args.prices).cloned().collect();
+    let exp = experiment::resolve_with(experiment::load(path, &sets)?, path, &own)?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
     }
@@ -119,7 +122,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             }
             if !args.quiet {
                 printer::out(&report::warnings(&summary, old_facts(&exp, &clock.today()).as_slice()));
-                printer::out(&what_next(&exp, path, args.prices.as_deref(), &target));
+                printer::out(&what_next(&exp, path, &own, &target));
             }
         }
     }
@@ -137,15 +140,15 @@ fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> S
 }
 
 /// Where the result lies, and a next command: the same with half the TTFT objective.
-fn what_next(exp: &Experiment, path: &Path, prices: Option<&Path>, target: &Path) -> String {
+fn what_next(exp: &Experiment, path: &Path, own: &[PathBuf], target: &Path) -> String {
     let half = match exp.slo[0].map(|t| t.0 / 2_000_000) {
         None => "2s".into(),
         Some(ms) if ms % 1000 == 0 => format!("{}s", ms / 1000),
         Some(ms) => format!("{}ms", ms.max(1)),
     };
-    let prices = prices.map_or_else(String::new, |p| format!(" --prices {}", p.display()));
+    let own: String = own.iter().map(|p| format!(" --catalog {}", p.display())).collect();
     format!(
-        "\nResults: {}\nReport:  {}\nNext:    baseload run {}{prices} --set slo.ttft={half}",
+        "\nResults: {}\nReport:  {}\nNext:    baseload run {}{own} --set slo.ttft={half}",
         target.display(),
         target.join("report.html").display(),
         path.display()

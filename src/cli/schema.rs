@@ -1,6 +1,6 @@
 //! `baseload schema`: the JSON Schema of the experiment file.
 use super::{Exit, printer};
-use crate::experiment::file::ExperimentFile;
+use crate::experiment::format::ExperimentFile;
 
 /// Print the JSON Schema of the experiment file
 #[derive(Debug, clap::Args)]

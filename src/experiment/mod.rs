@@ -1,41 +1,28 @@
 //! An experiment: the TOML file, its resolution against the catalog, the parallel run, the summary, the gate.
 //!
-//! May import everything below `report`. Three stages, each default stated once: text (`file`), resolved
-//! (`resolve`), run (`run`).
+//! May import everything below `report`. Stages, each in its folder and each default stated once: what people write
+//! (`format`), the values that it means (`resolve`), the files that it names (`inputs`), the simulations (`run`), what came
+//! out (`verdict`).
 //! Must keep true: a result folder is whole or absent; the same inputs give the same bytes for any number of jobs.
-//! Read first: `file.rs`.
+//! Read first: `format/mod.rs`.
 pub mod breakeven;
-mod collect;
-pub mod file;
-pub mod folder;
-pub mod gate;
-mod load;
-pub mod manifest;
-mod oracle;
-mod origin;
-mod own_prices;
-pub mod published;
+pub mod format;
+mod inputs;
 mod resolve;
 mod run;
-mod servegen;
-mod source;
-pub mod summary;
-mod timeline;
-mod whole_file;
+mod verdict;
 
-pub use load::load;
-pub use oracle::Oracle;
-pub use origin::{FileError, Origin, ReadFile};
-pub use own_prices::read_prices;
-pub use published::DATA_VARIABLE;
+pub use format::{FileError, Origin, Place, ReadFile, load};
+pub use inputs::published::DATA_VARIABLE;
+pub use inputs::{
+    OwnFacts, TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_catalog, transformed,
+};
 pub use resolve::{
-    Experiment, Hourly, KernelInput, OwnPrices, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
+    Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
     resolve_among, resolve_with,
 };
-pub use run::{Perf, RunError, RunOptions, Watch, run, trace_of};
-pub use servegen::open_servegen;
-pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, transformed};
-pub use whole_file::{WholeFile, write_whole};
+pub use run::{Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole};
+pub use verdict::{gate, summary};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

@@ -8,6 +8,7 @@ use baseload::engine::{
 };
 use baseload::experiment::{Experiment, load, resolve_among};
 use baseload::fleet::{ReplicaSpec, ReplicaType, StepTimeSource};
+use baseload::latency::WeightDtype;
 use baseload::memory::StepLimits;
 use baseload::types::{BatchShape, Fault, PrefillChunk, SimTime};
 use schemars::JsonSchema;
@@ -20,7 +21,7 @@ fn experiment(text: &str, engines: &Engines) -> Result<Experiment, String> {
     let path = dir.path().join("e.toml");
     std::fs::write(&path, format!("name = \"t\"\n{text}\n[policy.own.round_robin]\n")).unwrap();
     let file = load(&path, &[]).map_err(|e| e.to_string())?;
-    resolve_among(file, &path, None, engines).map_err(|e| e.to_string())
+    resolve_among(file, &path, &[], engines).map_err(|e| e.to_string())
 }
 
 /// A pool of each engine.
@@ -85,10 +86,11 @@ fn run_and_validate_build_the_same_replica_of_the_same_words() {
 #[test]
 fn a_model_with_groups_of_layers_has_the_blocks_of_an_engine_without_them_on_both_roads() {
     let pool = "[pool.own]\nmodel = \"gpt-oss-120b\"\ngpu = \"h100-sxm\"\ntensor_parallel = 4\n\
-                rent = { usd_per_gpu_hour = 1.0 }";
+                weights_dtype = \"bf16\"\nrent = { usd_per_gpu_hour = 1.0 }";
     let run = experiment(pool, &Engines::embedded()).unwrap();
     let measured = MeasuredReplica {
         tensor_parallel: 4,
+        weights: Some(WeightDtype::Bf16),
         ..MeasuredReplica::of("gpt-oss-120b", "h100-sxm", MeasuredEngine::default())
     };
     let validate = measured.resolve(Catalog::embedded(), StepTimeSource::Analytic).unwrap();

@@ -43,7 +43,7 @@ pub use spec::{
 };
 pub use stats::{
     ArrivalStats, BLOCK_TOKENS, Counts, CurvePoint, Dispersion, EXACT_BLOCKS, PrefixCurve, Quantiles, RateSeries,
-    SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats, unlimited_hit_share,
+    SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats,
 };
 pub use transform::Transform;
 pub use write::{TextWriter, write_csv};

@@ -110,15 +110,15 @@ fn median_gap(gaps: &[GapRun]) -> f64 {
 }
 
 fn predict(catalog: &Catalog, p: &Point, source: &StepTimeSource) -> Result<(f64, f64, Arc<ReplicaType>), String> {
-    let model = machine::model(catalog, &p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
-    let gpu = machine::gpu(catalog, &p.gpu).ok_or_else(|| format!("{} is not in the catalogue", p.gpu))?;
-    let weights = machine::checkpoint_dtype(&p.model, &p.precision)
+    let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
+    let gpu = machine::gpu(catalog, &p.gpu)?;
+    let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
     let engine = MeasuredEngine::default();
     let replica = MeasuredReplica {
         tensor_parallel: p.gpus,
         expert_parallel: p.expert_parallel,
-        weights,
+        weights: Some(weights),
         utilization: UTILIZATION_UP_TO_2025,
         ..MeasuredReplica::of(
             &model.id,

@@ -1,7 +1,7 @@
 //! Which policies are the lines of a break-even: all-API, all-self-hosted, hybrid.
 //!
 //! May import: the resolved experiment. Must keep true: a policy is at most one line; two lines at least.
-use super::super::origin::FileError;
+use super::super::format::FileError;
 use super::super::resolve::{Experiment, ResolvedPolicy};
 use baseload_core::catalog::unknown;
 use serde::Serialize;

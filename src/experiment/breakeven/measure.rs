@@ -2,17 +2,16 @@
 //!
 //! May import: economics, sim, trace, the resolved experiment. Must keep true: the month is that of the window at x1, at
 //! every volume; the same volume, policy and replicas give the same numbers.
-use super::super::collect::Collector;
+use super::super::inputs::TraceOrigin;
 use super::super::resolve::{Experiment, ResolvedPolicy};
-use super::super::run::{RunError, trace_of};
-use super::super::source::TraceOrigin;
-use super::super::summary::PolicySummary;
+use super::super::run::{Collector, RunError, trace_of};
+use super::super::verdict::summary::PolicySummary;
 use baseload_core::economics::{FleetRates, MONTH, OwnWork};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, simulate};
 use baseload_core::types::{
-    AttemptRecord, BackendKind, BatchShape, GapRun, Outcome, PrefillChunk, RecordSink, RequestRecord, SeriesRow,
-    SimTime, StepTime, TokenPrice,
+    AttemptRecord, BatchShape, GapRun, Outcome, Place, PrefillChunk, RecordSink, RequestRecord, SeriesRow, SimTime,
+    StepTime, TokenPrice,
 };
 use baseload_trace::transform::{Slice, Volume};
 use baseload_trace::{ClosedPlay, Play, SourceOptions, Transform};
@@ -260,7 +259,7 @@ impl RecordSink for Tally {
         if record.outcome == Outcome::Completed {
             let output = u64::from(record.output_tokens);
             self.tokens[0] += output;
-            if matches!(record.backend, Some(BackendKind::Pool(_))) {
+            if matches!(record.backend, Some(Place::Pool(_))) {
                 self.tokens[1] += output;
                 self.tokens[2] += u64::from(record.prompt_tokens.saturating_sub(record.cached_tokens));
             }

@@ -2,7 +2,7 @@
 //!
 //! May import: the summary, economics. Must keep true: deterministic; field names are the format (`FORMAT` counts up when one
 //! changes its meaning); the parts of a gap add up to the own line.
-use super::super::summary::{PoolUse, SloSummary};
+use super::super::verdict::summary::{PoolUse, SloSummary};
 use super::cross::Crossing;
 use super::lines::Kind;
 use super::size::Fit;

@@ -1,13 +1,14 @@
 //! The gateway around a policy, resolved: names of places looked up, rules checked.
-use super::super::file::{
+use super::super::format::{
     AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
 };
 use super::*;
 use baseload_core::gateway::{
     Admission, Backoff, Breaker, Budget, Cascade, Causes, Cooldown, Detector, Fallbacks, Hedge, Impatience, Jitter,
-    Queue, Retry, RetryAfter, Spot,
+    Queue, Retry, RetryAfter,
 };
+use baseload_core::types::{EndpointId, Place, PlaceId, PoolId};
 use indexmap::IndexMap;
 
 /// What the gateway of a policy does, resolved.
@@ -31,26 +32,31 @@ pub(super) struct Places<'a> {
 
 impl Places<'_> {
     /// A place among all of the experiment.
-    fn anywhere(&self, key: &str, name: &str) -> Result<Spot, String> {
-        let pool = self.pools.iter().position(|p| p.name == name);
-        let endpoint = || self.endpoints.iter().position(|e| e.name == name).map(|e| self.pools.len() + e);
-        pool.or_else(endpoint).map(|i| Spot(i as u16)).ok_or_else(|| {
+    fn anywhere(&self, key: &str, name: &str) -> Result<Place, String> {
+        let pool = self.pools.iter().position(|p| p.name == name).map(|p| PoolId::nth(p).into());
+        let endpoint = || self.endpoints.iter().position(|e| e.name == name).map(|e| EndpointId::nth(e).into());
+        pool.or_else(endpoint).ok_or_else(|| {
             let names =
                 self.pools.iter().map(|p| p.name.as_str()).chain(self.endpoints.iter().map(|e| e.name.as_str()));
             format!("{key}: {}", unknown("pool or endpoint", name, names, "[pool.NAME] or [endpoint.NAME]"))
         })
     }
     /// The same place among those that the policy has, if it has it.
-    fn of_policy(&self, spot: Spot) -> Option<Spot> {
-        let i = usize::from(spot.0);
-        match i.checked_sub(self.pools.len()) {
-            None => self.kept.iter().any(|(pool, replicas)| *pool == i && *replicas > 0).then_some(spot),
-            Some(e) => self.bought.iter().position(|b| *b == e).map(|at| Spot((self.pools.len() + at) as u16)),
+    fn of_policy(&self, place: Place) -> Option<Place> {
+        match place {
+            Place::Pool(p) => {
+                self.kept.iter().any(|(pool, replicas)| *pool == p.index() && *replicas > 0).then_some(place)
+            }
+            Place::Endpoint(e) => self.bought.iter().position(|b| *b == e.index()).map(|e| EndpointId::nth(e).into()),
+            Place::Replica(_) => None,
         }
     }
-    fn name(&self, spot: Spot) -> &str {
-        let i = usize::from(spot.0);
-        self.pools.get(i).map_or_else(|| self.endpoints[i - self.pools.len()].name.as_str(), |p| p.name.as_str())
+    fn name(&self, place: Place) -> &str {
+        match place {
+            Place::Pool(p) => &self.pools[p.index()].name,
+            Place::Endpoint(e) => &self.endpoints[e.index()].name,
+            Place::Replica(_) => "",
+        }
     }
 }
 
@@ -78,7 +84,7 @@ impl Resolver<'_> {
         p: &PolicySection,
         places: &Places<'_>,
     ) -> Result<ResolvedGateway, String> {
-        let (key, g) = match &p.gateway {
+        let (key, g) = match &p.own.gateway {
             Some(own) => (format!("policy.{name}.gateway"), own),
             None => ("gateway".to_string(), &self.file.gateway),
         };
@@ -88,9 +94,9 @@ impl Resolver<'_> {
         let mut concurrency = Vec::new();
         for (place, most) in g.concurrency.iter().flatten() {
             let key = at(&format!("concurrency.{place}"));
-            let spot = places.anywhere(&key, place)?;
+            let place = places.anywhere(&key, place)?;
             let most = at_least_one(&key, *most)?;
-            concurrency.extend(places.of_policy(spot).map(|spot| (spot, most)));
+            concurrency.extend(places.of_policy(place).map(|place| (place, most)));
         }
         let resilience = Resilience {
             timeout: longer(&at("timeout"), &g.timeout)?,
@@ -111,7 +117,12 @@ impl Resolver<'_> {
                 .transpose()?,
             concurrency,
             impatience: g.impatience.as_ref().map(|i| impatience(&at("impatience"), i)).transpose()?,
-            cascade: p.cascade.as_ref().map(|c| cascade(&format!("policy.{name}.cascade"), c, places)).transpose()?,
+            cascade: p
+                .own
+                .cascade
+                .as_ref()
+                .map(|c| cascade(&format!("policy.{name}.cascade"), c, places))
+                .transpose()?,
         };
         Ok(ResolvedGateway {
             resilience,
@@ -205,7 +216,7 @@ fn retry_after(key: &str, a: &RetryAfterSection) -> Result<RetryAfter, String> {
 
 fn fallbacks(key: &str, f: &FallbackSection, places: &Places<'_>) -> Result<Fallbacks, String> {
     let read = |kind: &str, chains: &IndexMap<String, Vec<String>>| {
-        let mut out: Vec<(Spot, Vec<Spot>)> = Vec::new();
+        let mut out: Vec<(Place, Vec<Place>)> = Vec::new();
         for (of, to) in chains {
             let key = format!("{key}.{kind}.{of}");
             if to.is_empty() {
@@ -231,9 +242,9 @@ fn fallbacks(key: &str, f: &FallbackSection, places: &Places<'_>) -> Result<Fall
             names.join(" -> ")
         ));
     }
-    let kept = |chains: Vec<(Spot, Vec<Spot>)>| {
-        let chain = |(of, to): (Spot, Vec<Spot>)| {
-            let to: Vec<Spot> = to.into_iter().filter_map(|s| places.of_policy(s)).collect();
+    let kept = |chains: Vec<(Place, Vec<Place>)>| {
+        let chain = |(of, to): (Place, Vec<Place>)| {
+            let to: Vec<Place> = to.into_iter().filter_map(|s| places.of_policy(s)).collect();
             places.of_policy(of).filter(|_| !to.is_empty()).map(|of| (of, to))
         };
         chains.into_iter().filter_map(chain).collect()

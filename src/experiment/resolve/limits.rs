@@ -1,5 +1,5 @@
 //! Limits of accounts and provisioned units, resolved.
-use super::super::file::{LimitsSection, OutputCountingName, ProvisionedSection};
+use super::super::format::{LimitsSection, OutputCountingName, ProvisionedSection};
 use super::*;
 use baseload_core::api::{Acceleration, Counting, Day, OutputCounting, Rules, Utilization};
 use baseload_core::catalog::RateLimit;
@@ -41,8 +41,11 @@ impl Resolver<'_> {
             }
             None => None,
         };
-        let preset = l.preset.map_or(tier.map_or(provider, |row| &row.provider), |preset| preset.name());
-        let mut rules = Rules::of_provider(preset);
+        let row = match &l.preset {
+            Some(name) => Some(self.catalog.limit_rules_named(name).map_err(|e| format!("{}: {e}", at("preset")))?),
+            None => self.catalog.limit_rules(tier.map_or(provider, |row| &row.provider)),
+        };
+        let mut rules = row.map_or(Rules::PLAIN, |row| Rules::of(row, model));
         match l.output_counting {
             Some(OutputCountingName::Actual) => rules.output = OutputCounting::Actual,
             Some(OutputCountingName::MaxTokens) => rules.output = OutputCounting::MaxTokens,
@@ -58,13 +61,9 @@ impl Resolver<'_> {
             rules.requests_over = Some(over);
         }
         if let Counting::BurnDown(times) = &mut rules.both {
-            // Claude 4 and its like: `claude-sonnet-4-6`, `claude-opus-4`.
-            let of_class_4 = model.contains("claude") && (model.contains("-4-") || model.ends_with("-4"));
             *times = match l.burn_down {
                 Some(0) => return Err(format!("{} is 0; it must be at least 1", at("burn_down"))),
-                Some(own) => own,
-                None if of_class_4 => 5,
-                None => 1,
+                own => own.unwrap_or(*times),
             };
         } else if l.burn_down.is_some() {
             return Err(format!("{}: only Bedrock's rules have one; give preset = \"bedrock\"", at("burn_down")));
@@ -144,8 +143,10 @@ impl Resolver<'_> {
             self.dated.push((format!("provisioned units of {model}"), row.date.clone()));
             if units < row.min_units || !(units - row.min_units).is_multiple_of(row.unit_step) {
                 self.warnings.push(format!(
-                    "{key}.units is {units}; Azure sells {model} from {} in steps of {}",
-                    row.min_units, row.unit_step
+                    "{key}.units is {units}; {} sells {model} from {} in steps of {}",
+                    if row.sold_by.is_empty() { "its provider" } else { &row.sold_by },
+                    row.min_units,
+                    row.unit_step
                 ));
             }
         }

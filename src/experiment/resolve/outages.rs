@@ -1,5 +1,5 @@
 //! `[outages.PROVIDER]`, resolved: which endpoints meet which incidents, whose limits are squeezed when.
-use super::super::file::{OutageEntry, OutageSection};
+use super::super::format::{OutageEntry, OutageSection};
 use super::*;
 use baseload_core::api::{Drawn, Incident, Outages, Squeeze};
 

@@ -1,6 +1,6 @@
 //! Limits, accounts, provisioned units and outages as people write them.
 use super::*;
-use crate::experiment::load::load;
+use crate::experiment::load;
 use baseload_core::api::{Counting, Incident, OutputCounting, Sequence};
 
 const FILE: &str = r#"

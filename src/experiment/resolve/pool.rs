@@ -2,41 +2,47 @@
 use super::*;
 #[cfg(feature = "frames")]
 use crate::calibrate::Kernels;
-use crate::experiment::file::RentSection;
+use crate::experiment::format::RentSection;
 use baseload_core::catalog::{Profile, StepTimeFile};
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, RentSpec, ReplicaSpec, StepTimeSource};
-use baseload_core::types::Fault;
+use baseload_core::types::{Fault, Faults, key};
 
 impl Resolver<'_> {
-    pub(super) fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, String> {
-        let here = |fault: Fault| String::from(fault.under(name).under("pool"));
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut spec = replica_of(p, self.engines).map_err(here)?;
-        let mut kernels = None;
-        spec.step_time = match (&p.profile, &p.kernels) {
-            (Some(_), Some(_)) => {
-                let what = "profile is given too; a pool has one step time";
-                return Err(here(Fault::at("kernels", what)));
-            }
-            (Some(named), None) => profile_of(named, folder).map_err(|e| here(Fault::at("profile", e)))?,
-            (None, Some(path)) => {
-                let read = kernels_of(&folder.join(path)).map_err(|e| here(Fault::at("kernels", e)))?;
-                let read = kernels.insert(read);
-                read.source()
-            }
-            (None, None) => StepTimeSource::Analytic,
-        };
-        let replica = spec.resolve(self.catalog).map_err(here)?;
+    pub(super) fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, Faults> {
+        let (spec, kernels) = self.words(p).map_err(|fault| fault.under(key!["pool", name]))?;
+        let made = spec.resolve(self.catalog).and_then(|replica| {
+            let files = kernels.map(|k| k.files(self.catalog, &spec, &replica)).transpose();
+            Ok((replica, files.map_err(|e| Fault::at("kernels", e))?.unwrap_or_default()))
+        });
+        let (replica, kernel_files) = made.map_err(|fault| fault.under(key!["pool", name]))?;
         self.warnings.extend(replica.warnings.iter().map(|w| format!("pool {name}: {w}")));
         self.dated.extend(replica.rent.iter().filter_map(|rent| rent.read.clone()));
-        let files = kernels.map(|k| k.files(self.catalog, &spec)).transpose();
         Ok(ResolvedPool {
             name: name.into(),
             replicas: p.replicas,
-            kernel_files: files.map_err(|e| here(Fault::at("kernels", e)))?.unwrap_or_default(),
+            kernel_files,
             replica: Arc::new(replica),
             answers: None,
         })
+    }
+
+    /// The words of a pool's replicas, and the kernel tables that their step time is interpolated in.
+    fn words(&self, p: &PoolSection) -> Result<(ReplicaSpec, Option<ReadKernels>), Fault> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let mut spec = replica_of(p, self.engines)?;
+        let mut kernels = None;
+        spec.step_time = match (&p.profile, &p.kernels) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::at("kernels", "profile is given too; a pool has one step time"));
+            }
+            (Some(named), None) => profile_of(named, folder).map_err(|e| Fault::at("profile", e))?,
+            (None, Some(path)) => {
+                let read = kernels_of(&folder.join(path)).map_err(|e| Fault::at("kernels", e))?;
+                kernels.insert(read).source()
+            }
+            (None, None) => StepTimeSource::Analytic,
+        };
+        Ok((spec, kernels))
     }
 }
 
@@ -45,7 +51,7 @@ fn replica_of(p: &PoolSection, engines: &Engines) -> Result<ReplicaSpec, Fault> 
     let engine = engines.chosen(&p.engine.0).map_err(|fault| fault.under("engine"))?;
     Ok(ReplicaSpec {
         tensor_parallel: p.tensor_parallel,
-        formats: Formats { weights: p.weights_dtype.into(), kv: p.kv_dtype },
+        formats: Formats { weights: p.weights_dtype.map(Into::into), kv: p.kv_dtype },
         memory: MemoryOptions {
             utilization: p.utilization,
             max_model_len: p.max_model_len.map_or(LongestSequence::OfModel, LongestSequence::Tokens),
@@ -91,10 +97,10 @@ impl ReadKernels {
         StepTimeSource::Kernels(self.kernels.clone())
     }
 
-    /// The files that the step time of `spec` rests on, named from the path.
-    fn files(&self, catalog: &Catalog, spec: &ReplicaSpec) -> Result<Vec<KernelInput>, String> {
+    /// The files that the step time of a replica rests on, named from the path.
+    fn files(&self, catalog: &Catalog, spec: &ReplicaSpec, replica: &ReplicaType) -> Result<Vec<KernelInput>, String> {
         let gpu = catalog.gpu(&spec.gpu).map_err(|e| e.to_string())?;
-        let chosen = self.kernels.chosen(catalog, gpu, spec.formats.weights, spec.formats.kv)?;
+        let chosen = self.kernels.chosen(catalog, gpu, replica.weights, spec.formats.kv)?;
         let mut files: Vec<KernelInput> = Vec::new();
         for taken in &chosen.taken {
             let file = &self.kernels.times().files[taken.file];
@@ -128,7 +134,7 @@ impl ReadKernels {
     fn source(&self) -> StepTimeSource {
         match *self {}
     }
-    fn files(&self, _catalog: &Catalog, _spec: &ReplicaSpec) -> Result<Vec<KernelInput>, String> {
+    fn files(&self, _: &Catalog, _: &ReplicaSpec, _: &ReplicaType) -> Result<Vec<KernelInput>, String> {
         match *self {}
     }
 }

@@ -39,7 +39,7 @@ impl Resolver<'_> {
         }
         let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|m| {
             let date = if self.file.date.is_some() { "change date, or give" } else { "give date, or" };
-            format!("{key}: {m}; {date} prices of that day with --prices")
+            format!("{key}: {m}; {date} prices of that day with --catalog")
         })?;
         let (row, read) = (row.clone(), row.date.clone());
         if !known {
@@ -123,7 +123,7 @@ impl Resolver<'_> {
             if e.tier != Tier::Standard {
                 let tier = e.tier.name();
                 return Err(format!(
-                    "endpoint.{name}.price: your own price is that of the tier standard; for the tier {tier} give rows with --prices"
+                    "endpoint.{name}.price: your own price is that of the tier standard; for the tier {tier} give rows with --catalog"
                 ));
             }
             return super::quality::own_price(&format!("endpoint.{name}"), own);

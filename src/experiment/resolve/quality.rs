@@ -1,6 +1,6 @@
 //! How good answers are, resolved: the table read, each pool and endpoint given its outcomes, aliases their drift.
-use super::super::file::{AnswersSection, DriftSection, OwnPriceSection};
-use super::super::{open_text, published};
+use super::super::format::{AnswersSection, DriftSection, OwnPriceSection};
+use super::super::inputs::{open_text, published};
 use super::*;
 use baseload_core::gateway::{Answers, Drift, Outcomes};
 use baseload_core::types::TokenPrice;

@@ -17,7 +17,7 @@ pub use registry::{
     DefaultsOf, Demand, EngineChoice, EngineLimits, EngineRow, EngineSection, Engines, KvCapacity, Machine,
     ResolvedEngine,
 };
-pub use replica::{EngineMode, Outbox, Replica, ReplicaCounts};
+pub use replica::{EngineMode, Replica, ReplicaCounts};
 pub use scheduler::{Scheduler, Stride};
 pub use static_batch::{StaticConfig, StaticScheduler};
 pub use vllm::{QueuePolicy, VllmConfig, VllmScheduler};

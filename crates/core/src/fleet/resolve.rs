@@ -5,16 +5,21 @@ use super::spec::{LongestSequence, RentSpec, ReplicaSpec};
 use super::step_time;
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::engine::{Demand, KvCapacity, Machine, ResolvedEngine};
-use crate::latency::{AnalyticOptions, GraphSizes};
-use crate::memory::{self, DoesNotFit, MemoryError, MemoryPlan, PlanOptions, gib};
-use crate::types::{BackendFacts, Capability, Fault, Usd};
+use crate::latency::{AnalyticOptions, GraphSizes, WeightDtype};
+use crate::memory::{self, DoesNotFit, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use crate::types::{BackendFacts, Capability, Fault, Usd, check};
 use std::sync::Arc;
 
 /// KV blocks of a machine whose memory nobody knows, at most: as many as a cluster's host memory holds.
 const MOST_BLOCKS: u32 = 1 << 30;
 
-/// A model and a GPU of the catalogue.
-type Known<'a> = (&'a Model, &'a Gpu);
+/// A model and a GPU of the catalogue, and how the weights are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub model: &'a Model,
+    pub gpu: &'a Gpu,
+    pub weights: WeightDtype,
+}
 
 /// An engine with its blocks on a machine.
 struct Placed {
@@ -44,65 +49,106 @@ impl ReplicaSpec {
     /// At the key of the experiment's pool that says it: a name that the catalogue has not, a value that makes no sense, a
     /// model that does not fit (the hint says what would), a step time of something else.
     pub fn resolve(&self, catalog: &Catalog) -> Result<ReplicaType, Fault> {
-        if self.tensor_parallel == 0 {
-            return Err(Fault::at("tensor_parallel", "it is 0").hint("it must be at least 1"));
-        }
-        let on = self.known(catalog)?;
+        check::at_least_1("tensor_parallel", self.tensor_parallel)?;
+        let (on, taken_for) = self.known(catalog)?;
         let rent = self.rent.as_ref().map(|rent| self.hourly(catalog, rent)).transpose()?;
-        let mut placed = self.placed(on).map_err(|refusal| match refusal {
-            Refusal::Fault(fault) => fault,
-            Refusal::DoesNotFit(short) => {
-                let fault = Fault::new(short.to_string());
-                on.map_or(fault.clone(), |(_, gpu)| fault.hint(self.what_would_fit(catalog, gpu)))
+        let placed = self.placed(on).map_err(|refusal| match (refusal, on) {
+            (Refusal::Fault(fault), _) => fault,
+            (Refusal::DoesNotFit(short), None) => Fault::new(short.to_string()),
+            (Refusal::DoesNotFit(short), Some(known)) => {
+                Fault::new(short.to_string()).hint(self.what_would_fit(catalog, known))
             }
         })?;
-        let demand = placed.engine.demand();
-        let options = self.analytic_options(&demand, on);
-        let (step_time, note) = step_time::resolve(self, catalog, on, options)?;
-        placed.warnings.extend(note);
-        let capability = on.map_or(Capability::Small, |(model, _)| model.capability());
         let Placed { engine, options, plan, kv, warnings } = placed;
+        let analytic = self.analytic_options(&engine.demand(), on);
+        let (step_time, borrowed) = step_time::resolve(self, catalog, on, analytic)?;
         Ok(ReplicaType {
-            title: self.title(),
+            title: self.title(on),
             gpus: self.tensor_parallel,
+            weights: self.weights(on),
             plan,
             plan_options: options,
             kv,
             limits: engine.limits(&kv),
-            facts: BackendFacts { internal: true, capability, max_context_tokens: kv.max_model_len, deferred: false },
+            facts: BackendFacts {
+                internal: true,
+                capability: on.map_or(Capability::Small, |known| known.model.capability()),
+                max_context_tokens: kv.max_model_len,
+                deferred: false,
+            },
             step_time,
             rent,
             engine: (engine.name, engine.section.clone()),
-            warnings,
+            warnings: taken_for.into_iter().chain(warnings).chain(borrowed).collect(),
             build: Arc::new(move |mode| engine.build(&kv, mode)),
         })
     }
 
-    /// Its rows of the catalogue; `None` for a machine that the catalogue has not and of which all that matters is said.
-    fn known<'a>(&self, catalog: &'a Catalog) -> Result<Option<Known<'a>>, Fault> {
-        match (catalog.model(&self.model), catalog.gpu(&self.gpu)) {
-            (Ok(model), Ok(gpu)) => Ok(Some((model, gpu))),
+    /// Its rows of the catalogue, and what the names were taken for; no rows for a machine that the catalogue has not and of
+    /// which all that matters is said.
+    fn known<'a>(&self, catalog: &'a Catalog) -> Result<(Option<Known<'a>>, Vec<String>), Fault> {
+        let (named, gpu) = match (catalog.model_named(&self.model), catalog.gpu(&self.gpu)) {
+            (Ok(named), Ok(gpu)) => (named, gpu),
             (model, gpu) => {
-                let (key, e) =
-                    model.err().map(|e| ("model", e)).or(gpu.err().map(|e| ("gpu", e))).expect("one of them");
-                let fault = Fault::at(key, e.to_string());
-                if !self.step_time.speaks_for_itself() {
-                    return Err(fault);
-                }
-                if self.memory.num_blocks.is_none() || !matches!(self.memory.max_model_len, LongestSequence::Tokens(_))
-                {
-                    return Err(fault.hint("give num_blocks and max_model_len, which the catalogue would say"));
-                }
-                Ok(None)
+                let of_gpu = gpu.err().map(|e| Fault::at("gpu", e.to_string()));
+                let fault = model.err().map(|e| Fault::at("model", e.to_string())).or(of_gpu);
+                let all_said =
+                    self.memory.num_blocks.is_some() && matches!(self.memory.max_model_len, LongestSequence::Tokens(_));
+                return match fault {
+                    Some(fault) if !self.step_time.speaks_for_itself() => Err(fault),
+                    Some(fault) if !all_said => {
+                        Err(fault.hint("give num_blocks and max_model_len, which the catalogue would say"))
+                    }
+                    _ => Ok((None, Vec::new())),
+                };
             }
+        };
+        let mut taken_for = Vec::from_iter(named.note(&self.model));
+        let weights = match (self.formats.weights, named.weights) {
+            (Some(said), _) => said,
+            (None, None) => WeightDtype::Bf16,
+            (None, Some(format)) => {
+                if named.own_name {
+                    taken_for.push(format!("weights are in {format}, as the row of {} says", named.row.id));
+                }
+                WeightDtype::parse(format).ok_or_else(|| {
+                    let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
+                    Fault::at("model", format!("`{}` has weights in {format}, which is not modelled", self.model))
+                        .hint(format!("give weights_dtype, one of {known}"))
+                })?
+            }
+        };
+        if gpu.id != self.gpu {
+            taken_for.push(format!("GPU `{}` is taken for {}", self.gpu, gpu.id));
         }
+        Ok((Some(Known { model: named.row, gpu, weights }), taken_for))
+    }
+
+    /// How its weights are stored.
+    fn weights(&self, on: Option<Known<'_>>) -> WeightDtype {
+        on.map_or(self.formats.weights.unwrap_or_default(), |known| known.weights)
+    }
+
+    /// What it is, for people; formats where they are not the default.
+    fn title(&self, on: Option<Known<'_>>) -> String {
+        let (model, gpu) = on.map_or((&self.model, &self.gpu), |known| (&known.model.id, &known.gpu.id));
+        let mut title = format!("{model} on {} x {gpu}", self.tensor_parallel);
+        let (weights, kv) = (WeightsDtype::from(self.weights(on)), self.formats.kv);
+        if weights != WeightsDtype::default() {
+            title.push_str(&format!(", {} weights", weights.name()));
+        }
+        if kv != KvDtype::default() {
+            title.push_str(&format!(", {} KV cache", kv.name()));
+        }
+        title
     }
 
     fn hourly(&self, catalog: &Catalog, rent: &RentSpec) -> Result<HourlyRent, Fault> {
         let hourly = match rent {
             RentSpec::Own(usd) => HourlyRent { usd_per_gpu_hour: *usd, read: None },
             RentSpec::Of { provider, kind } => {
-                let row = catalog.rent(&self.gpu, provider, kind).map_err(|e| Fault::at("rent", e.to_string()))?;
+                let gpu = catalog.gpu(&self.gpu).map_or_else(|_| self.gpu.clone(), |gpu| gpu.id.clone());
+                let row = catalog.rent(&gpu, provider, kind).map_err(|e| Fault::at("rent", e.to_string()))?;
                 let read = (format!("rent of {} from {provider}", self.gpu), row.date.clone());
                 HourlyRent { usd_per_gpu_hour: row.usd_per_gpu_hour, read: Some(read) }
             }
@@ -114,14 +160,14 @@ impl ReplicaSpec {
     }
 
     fn analytic_options(&self, demand: &Demand, on: Option<Known<'_>>) -> AnalyticOptions {
-        let (limits, blackwell) = (demand.limits, on.is_some_and(|(_, gpu)| gpu.is_datacenter_blackwell()));
+        let (limits, blackwell) = (demand.limits, on.is_some_and(|known| known.gpu.is_datacenter_blackwell()));
         let graph_sizes = if demand.graphs {
             GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, blackwell)
         } else {
             GraphSizes::default()
         };
         AnalyticOptions {
-            weights: self.formats.weights,
+            weights: self.weights(on),
             kv_dtype_bytes: self.formats.kv.bytes(),
             expert_parallel: self.expert_parallel,
             async_scheduling: demand.concurrent_batches > 1,
@@ -132,13 +178,13 @@ impl ReplicaSpec {
 
     fn placed(&self, on: Option<Known<'_>>) -> Result<Placed, Refusal> {
         match (on, self.memory.max_model_len) {
-            (Some(known), LongestSequence::Fitting) => match self.planned(known, known.0.max_context) {
+            (Some(known), LongestSequence::Fitting) => match self.planned(known, known.model.max_context) {
                 Err(Refusal::DoesNotFit(short)) if short.longest.is_some() => {
                     self.planned(known, short.longest.unwrap_or_default())
                 }
                 other => other,
             },
-            (Some(known), LongestSequence::OfModel) => self.planned(known, known.0.max_context),
+            (Some(known), LongestSequence::OfModel) => self.planned(known, known.model.max_context),
             (Some(known), LongestSequence::Tokens(longest)) => self.planned(known, longest),
             (None, LongestSequence::Tokens(longest)) => Ok(self.unplanned(longest)?),
             (None, _) => Err(Fault::at("max_model_len", "only the catalogue knows a model's context").into()),
@@ -146,11 +192,14 @@ impl ReplicaSpec {
     }
 
     /// The engine's settings on a machine, and the options of its memory account.
-    fn demanded(&self, gpu: Option<&Gpu>, longest: u32) -> Result<(ResolvedEngine, PlanOptions, Vec<String>), Fault> {
-        if longest == 0 {
-            return Err(Fault::at("max_model_len", "it is 0").hint("it must be at least 1"));
-        }
-        let (engine, warnings) = self.engine.resolve(&Machine { gpu, max_model_len: longest })?;
+    fn demanded(
+        &self,
+        on: Option<Known<'_>>,
+        longest: u32,
+    ) -> Result<(ResolvedEngine, PlanOptions, Vec<String>), Fault> {
+        check::at_least_1("max_model_len", longest)?;
+        let machine = Machine { gpu: on.map(|known| known.gpu), max_model_len: longest };
+        let (engine, warnings) = self.engine.resolve(&machine)?;
         let demand = engine.demand();
         let options = PlanOptions {
             tensor_parallel: self.tensor_parallel,
@@ -161,14 +210,15 @@ impl ReplicaSpec {
             max_model_len: Some(longest),
             concurrent_batches: demand.concurrent_batches,
             graphs: demand.graph_memory,
-            weights_dtype: self.formats.weights.stored_as(),
+            weights_dtype: self.weights(on).into(),
             kv_dtype: self.formats.kv,
         };
         Ok((engine, options, warnings))
     }
 
-    fn planned(&self, (model, gpu): Known<'_>, longest: u32) -> Result<Placed, Refusal> {
-        let (engine, options, mut warnings) = self.demanded(Some(gpu), longest)?;
+    fn planned(&self, known: Known<'_>, longest: u32) -> Result<Placed, Refusal> {
+        let Known { model, gpu, .. } = known;
+        let (engine, options, mut warnings) = self.demanded(Some(known), longest)?;
         let plan = match self.memory.num_blocks {
             Some(blocks) => {
                 let account = memory::account(model, gpu, &options)?;
@@ -206,15 +256,12 @@ impl ReplicaSpec {
         Ok(Placed { engine, options, plan: None, kv, warnings })
     }
 
-    /// What would fit instead of this on `gpu`, as the end of a sentence: other numbers of it, and the cheapest to rent.
-    fn what_would_fit(&self, catalog: &Catalog, gpu: &Gpu) -> String {
-        memory::advice(catalog, gpu, &|gpu, tensor_parallel| self.fits_on(catalog, gpu, tensor_parallel))
-    }
-
-    /// Whether the same words on another number of another GPU have a place.
-    fn fits_on(&self, catalog: &Catalog, gpu: &Gpu, tensor_parallel: u32) -> bool {
-        let there = ReplicaSpec { gpu: gpu.id.clone(), tensor_parallel, ..self.clone() };
-        catalog.model(&self.model).is_ok_and(|model| there.placed(Some((model, gpu))).is_ok())
+    /// What would fit instead, as the end of a sentence: other numbers of the GPU, and the cheapest to rent.
+    fn what_would_fit(&self, catalog: &Catalog, known: Known<'_>) -> String {
+        memory::advice(catalog, known.gpu, &|gpu, tensor_parallel| {
+            let there = ReplicaSpec { gpu: gpu.id.clone(), tensor_parallel, ..self.clone() };
+            there.placed(Some(Known { gpu, ..known })).is_ok()
+        })
     }
 }
 

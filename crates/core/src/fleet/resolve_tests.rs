@@ -37,7 +37,10 @@ fn blocks_that_are_given_are_taken_and_said_where_the_account_finds_fewer() {
     assert!(few.warnings[0].starts_with("sequences end at 15984 tokens, not 32768"), "{:?}", few.warnings);
     assert_eq!(refused(&of(1)), "num_blocks: it is 1, and one is the null block; it must be at least 2");
     let most = refused(&of(u32::MAX));
-    assert!(most.starts_with("num_blocks: 4294967295 blocks of 16 tokens take more than the 22."), "{most}");
+    assert!(
+        most.starts_with("num_blocks: 4294967295 blocks of 16 tokens take more than the 21.96 GiB of a GPU"),
+        "{most}"
+    );
     let bound: u32 = most.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(of(bound).resolve(Catalog::embedded()).is_ok() && of(bound + 1).resolve(Catalog::embedded()).is_err());
 }
@@ -47,7 +50,7 @@ fn what_windows_would_save_is_said_with_its_factor() {
     let gemma = spec("gemma-3-27b", "h100-sxm");
     let short = |longest| {
         let memory = MemoryOptions { max_model_len: LongestSequence::Tokens(longest), ..gemma.memory };
-        let weights = crate::latency::WeightDtype::Fp8;
+        let weights = Some(crate::latency::WeightDtype::Fp8);
         let spec = ReplicaSpec { memory, formats: Formats { weights, ..gemma.formats }, ..gemma.clone() };
         spec.resolve(Catalog::embedded()).unwrap()
     };
@@ -58,7 +61,7 @@ fn what_windows_would_save_is_said_with_its_factor() {
     let [warning] = held.warnings.as_slice() else { panic!("{:?}", held.warnings) };
     assert!(warning.contains("windows too") && warning.ends_with("times as many"), "{warning}");
     let times = plan.kv_tokens as f64 / held.kv.tokens() as f64;
-    assert!(warning.contains(&format!("{times:.1} times")) && times > 3.0, "{warning}");
+    assert!(warning.contains(&format!("{times:.1} times")) && times > 1.5, "{warning}");
     let ends = short(131_072);
     assert!(ends.warnings[0].starts_with("sequences end at ") && ends.kv.max_model_len < 131_072);
     assert_eq!(spec("llama-3.1-8b", "h100-sxm").resolve(Catalog::embedded()).unwrap().warnings, Vec::<String>::new());
@@ -73,7 +76,7 @@ fn what_does_not_fit_says_what_would_by_the_same_road() {
     assert!(four.resolve(Catalog::embedded()).is_ok(), "what is named fits");
     assert!(e.contains("the cheapest of the catalogue that would fit is "), "{e}");
     let none = refused(&spec("llama-3.1-405b", "l4"));
-    assert!(!none.contains("l4 with tensor_parallel"), "no number of L4s: {none}");
+    assert!(!none.contains("; l4 with tensor_parallel"), "no number of L4s: {none}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::types::Usd;
 /// Number formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Formats {
-    /// Of weights.
-    pub weights: WeightDtype,
+    /// Of weights; as the model's name or row says, else 16 bits, where nobody says it.
+    pub weights: Option<WeightDtype>,
     /// Of cached keys and values.
     pub kv: KvDtype,
 }
@@ -61,9 +61,9 @@ pub enum RentSpec {
 /// A replica in words.
 #[derive(Debug, Clone)]
 pub struct ReplicaSpec {
-    /// Id of the model in the catalogue. With step times of a profile it may be a model that the catalogue has not.
+    /// The model, by any name that the catalogue knows. With step times of a profile it may be a model that the catalogue has not.
     pub model: String,
-    /// Id of the GPU in the catalogue. With step times of a profile it may be a machine that the catalogue has not.
+    /// The GPU, by any name that the catalogue knows. With step times of a profile it may be a machine that the catalogue has not.
     pub gpu: String,
     /// GPUs that share each layer.
     pub tensor_parallel: u32,
@@ -95,18 +95,5 @@ impl ReplicaSpec {
             step_time: StepTimeSource::default(),
             rent: None,
         }
-    }
-
-    /// What it is, for people; formats where they are not the default.
-    pub fn title(&self) -> String {
-        let mut title = format!("{} on {} x {}", self.model, self.tensor_parallel, self.gpu);
-        let usual = Formats::default();
-        if self.formats.weights != usual.weights {
-            title.push_str(&format!(", {} weights", self.formats.weights.name()));
-        }
-        if self.formats.kv != usual.kv {
-            title.push_str(&format!(", {} KV cache", self.formats.kv.name()));
-        }
-        title
     }
 }

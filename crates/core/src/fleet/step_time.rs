@@ -2,8 +2,9 @@
 //!
 //! Must keep true: a source speaks only for its own model, GPU and number format; what it cannot speak for is refused by a
 //! reason, never taken from the catalogue instead.
-use super::{Formats, ReplicaSpec};
-use crate::catalog::{Catalog, Gpu, Model, Profile, StepCoefficients, StepTimeFile, StepTimeRow};
+use super::ReplicaSpec;
+use super::resolve::Known;
+use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile, StepTimeRow};
 use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, KernelTables, Table, WeightDtype};
 use crate::memory::KvDtype;
 use crate::types::{Fault, StepTime};
@@ -64,10 +65,10 @@ impl StepTimeSource {
 pub(super) fn resolve(
     spec: &ReplicaSpec,
     catalog: &Catalog,
-    on: Option<(&Model, &Gpu)>,
+    on: Option<Known<'_>>,
     mut options: AnalyticOptions,
 ) -> Result<(Arc<dyn StepTime>, Option<String>), Fault> {
-    let analytic = |options: &AnalyticOptions, (model, gpu): (&Model, &Gpu)| {
+    let analytic = |options: &AnalyticOptions, Known { model, gpu, .. }: Known<'_>| {
         let made = Analytic::new(catalog, model, gpu, spec.tensor_parallel, options);
         made.map_err(|e| Fault::at("tensor_parallel", e.to_string()))
     };
@@ -76,19 +77,19 @@ pub(super) fn resolve(
     match &spec.step_time {
         StepTimeSource::Analytic => Ok((Arc::new(analytic(&options, known()?)?), None)),
         StepTimeSource::Rows(rows) => {
-            let curves = curves_of(catalog, &rows.0, &rows.1, known()?.1, options.weights);
+            let curves = curves_of(catalog, &rows.0, &rows.1, known()?.gpu, options.weights);
             let (curves, note) = curves.map_err(|e| Fault::at("profile", e))?;
             options.curves = Some(curves);
             Ok((Arc::new(analytic(&options, known()?)?), note))
         }
         StepTimeSource::Profile(profile) => {
-            of_this(profile, spec)?;
+            of_this(profile, spec, on)?;
             Ok((Arc::new(Fitted::new(&profile.step, 1.0)), None))
         }
         StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
         StepTimeSource::Kernels(kernels) => {
-            let ((model, gpu), Formats { weights, kv }) = (known()?, spec.formats);
-            let tables = kernels.tables(catalog, gpu, weights, kv).map_err(|e| Fault::at("kernels", e))?;
+            let Known { model, gpu, weights, .. } = known()?;
+            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::at("kernels", e))?;
             let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
             Ok((Arc::new(table.map_err(|e| Fault::at("kernels", e.to_string()))?), None))
         }
@@ -96,13 +97,12 @@ pub(super) fn resolve(
 }
 
 /// Refuses a profile of something else.
-fn of_this(profile: &Profile, spec: &ReplicaSpec) -> Result<(), Fault> {
-    let same =
-        (&profile.model, &profile.gpu, profile.tensor_parallel) == (&spec.model, &spec.gpu, spec.tensor_parallel);
-    if same {
+fn of_this(profile: &Profile, spec: &ReplicaSpec, on: Option<Known<'_>>) -> Result<(), Fault> {
+    let (model, gpu) = on.map_or((&spec.model, &spec.gpu), |known| (&known.model.id, &known.gpu.id));
+    if (&profile.model, &profile.gpu, profile.tensor_parallel) == (model, gpu, spec.tensor_parallel) {
         return Ok(());
     }
-    let (of, this) = (profile.of_what(), format!("{} on {} x {}", spec.model, spec.tensor_parallel, spec.gpu));
+    let (of, this) = (profile.of_what(), format!("{model} on {} x {gpu}", spec.tensor_parallel));
     let what = format!("profile {} is of {of}; the pool is {this}", profile.name);
     Err(Fault::at("profile", what).hint("give a profile for that"))
 }

@@ -1,8 +1,7 @@
 //! Hybrids and conditions, by hand.
-use super::presets::Expand;
-use super::testing::{Bench, ask, endpoint, prompt, qualities};
+use super::testing::{Bench, ask, endpoint, prompt, qualities, to_endpoint, to_replica};
 use super::*;
-use crate::types::{AttemptId, SimTime};
+use crate::types::{AttemptId, EndpointId, Faults, Place, ReplicaId, SimTime};
 
 fn known() -> Known {
     Known {
@@ -17,17 +16,17 @@ fn known() -> Known {
 fn policy(parts: &Parts) -> Policy {
     Policy::new(parts.assemble(&known()).unwrap_or_else(|e| panic!("{e}")).pipeline)
 }
-fn of(text: &str) -> Result<Assembled, String> {
+fn of(text: &str) -> Result<Assembled, Faults> {
     let parts: Parts = toml::from_str(text).unwrap_or_else(|e| panic!("{e}"));
     parts.assemble(&known())
 }
 fn fleet() -> Bench {
     let mut bench = Bench::of(2);
-    bench.pools = vec![0, 1];
+    bench.pools = [0, 1].into_iter().collect();
     bench
 }
-const CHEAP: Decision = Decision::Endpoint(0);
-const FRONTIER: Decision = Decision::Endpoint(1);
+const CHEAP: Decision = to_endpoint(0);
+const FRONTIER: Decision = to_endpoint(1);
 
 #[test]
 fn a_baseload_split_sends_a_steady_rate_to_own_replicas() {
@@ -40,9 +39,9 @@ fn a_baseload_split_sends_a_steady_rate_to_own_replicas() {
         ask(&mut p, &bench, &bought, ms, &prompt(&[(1, 9)]))
     };
     let burst: Vec<Decision> = (0..4).map(|_| at(1)).collect();
-    assert_eq!(burst, [Decision::Replica(0), Decision::Replica(0), Decision::Replica(0), CHEAP]);
-    assert_eq!([at(500), at(501), at(502)], [CHEAP, Decision::Replica(0), CHEAP], "half a second fills one");
-    let own = (0..1_000).filter(|i| matches!(at(10_000 + i * 10), Decision::Replica(_))).count();
+    assert_eq!(burst, [to_replica(0), to_replica(0), to_replica(0), CHEAP]);
+    assert_eq!([at(500), at(501), at(502)], [CHEAP, to_replica(0), CHEAP], "half a second fills one");
+    let own = (0..1_000).filter(|i| matches!(at(10_000 + i * 10), Decision::Send(Place::Replica(_)))).count();
     assert_eq!(own, 3 + 19, "ten seconds at two a second, and the burst that was full");
 }
 
@@ -77,14 +76,14 @@ fn a_budget_is_spent_at_the_pace_of_the_day_and_what_is_under_way_counts() {
         ask(p, &bench, &bought, 0, &prompt(&[(1, 9)])) == CHEAP
     };
     let sent = |p: &mut Policy, id: u64, hours_tenth: u64| {
-        let (at, to) = (SimTime::from_secs(hours_tenth * 360), Target::Endpoint(0));
+        let (at, to) = (SimTime::from_secs(hours_tenth * 360), Place::Endpoint(EndpointId(0)));
         let attempt = AttemptId(id);
         p.learn(&Feedback::Sent { attempt, at, to, prompt_tokens: 9, expected_cost_pico: USD });
     };
     assert!(!buys(&mut p, 9) && buys(&mut p, 10), "a dollar an hour");
     sent(&mut p, 1, 10);
     assert!(!buys(&mut p, 19) && buys(&mut p, 20), "one is under way");
-    let (at, to) = (SimTime::from_secs(2), Target::Endpoint(0));
+    let (at, to) = (SimTime::from_secs(2), Place::Endpoint(EndpointId(0)));
     p.learn(&Feedback::Ended {
         attempt: AttemptId(1),
         at,
@@ -131,10 +130,10 @@ fn rules_are_asked_in_order_and_skip_places_without_a_candidate() {
     let mut p = Policy::new(made.unwrap().pipeline);
     let both = [endpoint(0, 1, 1), endpoint(1, 1, 9)];
     assert_eq!(ask(&mut p, &fleet(), &both, 0, &prompt(&[(1, 101)])), FRONTIER);
-    assert_eq!(ask(&mut p, &fleet(), &both[..1], 0, &prompt(&[(1, 101)])), Decision::Replica(1), "not allowed there");
-    assert_eq!(ask(&mut p, &fleet(), &both, 0, &prompt(&[(1, 100)])), Decision::Replica(1));
+    assert_eq!(ask(&mut p, &fleet(), &both[..1], 0, &prompt(&[(1, 101)])), to_replica(1), "not allowed there");
+    assert_eq!(ask(&mut p, &fleet(), &both, 0, &prompt(&[(1, 100)])), to_replica(1));
     let mut without = fleet();
-    without.own = vec![0];
+    without.own = vec![ReplicaId(0)];
     assert_eq!(ask(&mut p, &without, &both, 0, &prompt(&[(1, 100)])), Decision::Reject);
 }
 
@@ -148,23 +147,23 @@ fn a_deferral_names_one_instant_and_then_is_over() {
     let night = "rules = [{ to = \"defer\", until = \"22h\" }]";
     let at_22 = Decision::Defer(SimTime::from_secs(22 * 3_600));
     assert_eq!([at(night, 10, 10), at(night, 10, 3_600)], [at_22, at_22]);
-    assert_eq!(at(night, 10, 22 * 3_600), Decision::Replica(0), "it was asked again");
+    assert_eq!(at(night, 10, 22 * 3_600), to_replica(0), "it was asked again");
     assert_eq!(at(night, 22 * 3_600, 22 * 3_600), Decision::Defer(SimTime::from_secs(46 * 3_600)));
     let wait = "rules = [{ to = \"defer\", wait = \"5s\" }]";
-    assert_eq!([at(wait, 7, 7), at(wait, 7, 12)], [Decision::Defer(SimTime::from_secs(12)), Decision::Replica(0)]);
+    assert_eq!([at(wait, 7, 7), at(wait, 7, 12)], [Decision::Defer(SimTime::from_secs(12)), to_replica(0)]);
 }
 
 #[test]
 fn litellm_leaves_out_endpoints_at_their_limits_and_takes_the_least_used() {
-    let mut p = policy(&parts_of("litellm_usage_v2"));
+    let mut p = policy(&Presets::embedded().get("litellm_usage_v2").unwrap().parts().unwrap());
     let limited = [EndpointView { requests_per_minute: Some(3), ..endpoint(0, 1, 1) }, endpoint(1, 1, 1)];
     let mut none = fleet();
     none.own.clear();
     let mut picks = Vec::new();
     for i in 0..4 {
         let decision = ask(&mut p, &none, &limited, i, &prompt(&[(1, 9)]));
-        let Decision::Endpoint(e) = decision else { panic!("{decision:?}") };
-        let (attempt, to, at) = (AttemptId(i), Target::Endpoint(e), none.now);
+        let Decision::Send(to @ Place::Endpoint(EndpointId(e))) = decision else { panic!("{decision:?}") };
+        let (attempt, at) = (AttemptId(i), none.now);
         p.learn(&Feedback::Sent { attempt, at, to, prompt_tokens: 9, expected_cost_pico: 0 });
         // The second endpoint used more tokens so far.
         let output_tokens = 10 + 1_000 * e;
@@ -179,8 +178,8 @@ fn litellm_leaves_out_endpoints_at_their_limits_and_takes_the_least_used() {
 fn what_cannot_be_is_refused_by_key() {
     for (text, fault) in [
         ("scorers = { queue = 0, kv_use = 0.0 }", "scorers: the weights add up to 0; at least one must be above 0"),
-        ("scorers = { queu = 1 }", "scorers: unknown scorer `queu`; did you mean `queue`?"),
-        ("scorers = { queue = -1 }", "scorers.queue is -1; it must be a number from 0"),
+        ("scorers = { queu = 1 }", "scorers.queu: unknown scorer `queu`; did you mean `queue`?"),
+        ("scorers = { queue = -1 }", "scorers.queue: it is -1; it must be a number from 0"),
         ("picker = \"power_of_two\"", "picker: this picker takes scored candidates; give scorers"),
         (
             "scorers = { queue = 1 }\npicker = \"random\"",
@@ -188,53 +187,59 @@ fn what_cannot_be_is_refused_by_key() {
         ),
         (
             "scorers = { prefix = 1 }\npicker = { min_cost = {} }",
-            "scorers.prefix: `prefix` is a score, and the picker min_cost takes costs: use max, or another scorer",
+            "scorers.prefix: `prefix` is a score, and the picker min_cost takes costs; use max, or another scorer",
         ),
-        ("rules = [{ to = \"frontie\" }]", "rules[0].to: unknown place `frontie`; did you mean `frontier`?"),
+        (
+            "rules = [{ to = \"frontie\" }]",
+            "rules[0].to: unknown place of this policy `frontie`; did you mean `frontier`?",
+        ),
         (
             "rules = [{ when = \"true\" }]",
-            "rules[0].to is missing: own, any, bought, cheapest, fastest, reject, defer, or the name of a pool or an endpoint",
+            "rules[0].to: it is missing; give own, any, bought, cheapest, fastest, reject, defer, or the name of a pool or an endpoint",
         ),
         (
             "rules = [{ when = \"request.promt_tokens > 1\", to = \"own\" }]",
-            "rules[0].when[0..20]: unknown field of request `promt_tokens`; did you mean `prompt_tokens`?",
+            "rules[0].when: unknown field of request `promt_tokens`; did you mean `prompt_tokens`?",
         ),
         (
             "scorers = { queue = 1 }\nrules = [{ to = \"any\" }]",
             "scorers: `queue` is observed of own replicas only, and the rule also chooses among endpoints",
         ),
-        ("rules = [{ to = \"defer\" }]", "rules[0].to is \"defer\"; give either until or wait"),
+        ("rules = [{ to = \"defer\" }]", "rules[0].to: it is \"defer\"; give either until or wait"),
         (
             "rules = [{ to = \"own\", within = \"2s\" }]",
-            "rules[0].within goes with to = \"cheapest\", not with \"own\"",
+            "rules[0].within: it goes with to = \"cheapest\", not with \"own\"",
         ),
         (
             "rules = [{ overflow = {}, to = \"cheapest\" }]",
-            "rules[0].overflow has no threshold: give waiting_per_replica, kv_use or predicted_ttft",
+            "rules[0].overflow: it has no threshold; give waiting_per_replica, kv_use or predicted_ttft",
         ),
         (
             "rules = [{ need = { threshold = 0.5, strong_share = 0.5 }, to = \"frontier\" }]",
-            "rules[0].need: give either threshold or strong_share",
+            "rules[0].need: both threshold and strong_share are given; give one",
         ),
         (
             "rules = [{ to = \"cheapest\", scorers = { price = 1 } }]",
             "rules[0].scorers: to = \"cheapest\" leaves nothing to score; leave them out",
         ),
-        ("weights = { chta = 1 }", "weights: unknown pool or endpoint of this policy `chta`; did you mean `chat`?"),
+        (
+            "weights = { chta = 1 }",
+            "weights.chta: unknown pool or endpoint of this policy `chta`; did you mean `chat`?",
+        ),
     ] {
-        assert_eq!(of(text).map(|_| ()), Err(fault.to_string()), "{text}");
+        assert_eq!(of(text).expect_err(text).to_string(), fault, "{text}");
     }
     let none = Known { replicas: vec![0, 0], ..known() };
-    let refused = |text: &str| toml::from_str::<Parts>(text).unwrap().assemble(&none).unwrap_err();
+    let refused = |text: &str| toml::from_str::<Parts>(text).unwrap().assemble(&none).unwrap_err().to_string();
     assert_eq!(
         refused("scorers = { kv_use = 1 }"),
         "scorers: `kv_use` is observed of own replicas only, and this policy keeps none"
     );
     assert_eq!(
         refused("rules = [{ to = \"big\" }]"),
-        "rules[0].to: this policy keeps no replica of pool `big`; no request may use it"
+        "rules[0].to: this policy keeps no replica of pool `big`; keep one, or send nothing there"
     );
-    let warned = |text| of(text).unwrap().warnings;
+    let warned = |text| of(text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
         warned("rules = [{ when = \"1 > 2\", to = \"own\" }]"),
         ["rules[0].when: it is never true; the rule never holds"]
@@ -270,16 +275,26 @@ fn the_oracle_buys_what_only_the_strong_model_can_and_a_predictor_comes_near_it(
 }
 
 #[test]
+fn what_is_wrong_in_one_part_hides_nothing_in_another() {
+    let text = "scorers = { queu = 1, kv_use = -1 }\nprefix = { blocks = 0 }\n\
+        rules = [{ prefix_hit = 2, saturation = { waiting = 0, kv_use = 0 }, to = \"chta\" }]";
+    let keys: Vec<String> = of(text).unwrap_err().iter().map(|fault| fault.key.to_string()).collect();
+    let rule = ["to", "prefix_hit", "saturation.waiting", "saturation.kv_use"].map(|k| format!("rules[0].{k}"));
+    let [to, hit, waiting, kv_use] = &rule;
+    assert_eq!(keys, ["scorers.queu", "scorers.kv_use", to, hit, waiting, kv_use, "prefix.blocks"]);
+}
+
+#[test]
 fn wrong_predictors_are_refused() {
     for (need, to, says) in [
-        ("{ predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "rules[0].need.strong_share is missing"),
+        ("{ predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "rules[0].need.strong_share: it is missing"),
         (
             "{ strong_share = 0.5, predictor = { auc = 0.4, weak = \"chat\" } }",
             "frontier",
-            "rules[0].need.predictor.auc is 0.4",
+            "rules[0].need.predictor.auc: it is 0.4",
         ),
         ("{ strong_share = 0.5, predictor = { auc = 1.0, weak = \"chat\" } }", "frontier", "oracle_quality is that"),
-        ("{ strong_share = 1.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "strong_share is 1.5"),
+        ("{ strong_share = 1.5, predictor = { auc = 0.7, weak = \"chat\" } }", "frontier", "strong_share: it is 1.5"),
         (
             "{ threshold = 0.5, predictor = { auc = 0.7, weak = \"chat\" } }",
             "frontier",
@@ -293,7 +308,7 @@ fn wrong_predictors_are_refused() {
         (
             "{ strong_share = 0.5, predictor = { auc = 0.7 } }",
             "frontier",
-            "predictor.weak is missing: this policy has 3",
+            "predictor.weak: it is missing, and this policy has 3",
         ),
         ("{ strong_share = 0.5, predictor = { auc = 0.7, weak = \"chad\" } }", "frontier", "did you mean `chat`"),
         (
@@ -305,11 +320,11 @@ fn wrong_predictors_are_refused() {
         (
             "{ oracle = { weak = \"chat\" } }",
             "cheapest",
-            "rules[0].to is \"cheapest\"; it must be the pool or endpoint",
+            "rules[0].to: it is \"cheapest\"; it must be the pool or endpoint",
         ),
         ("{ oracle = { weak = \"chat\" }, strong_share = 0.5 }", "frontier", "strong_share: oracle is given too"),
     ] {
-        let error = of(&format!("rules = [{{ need = {need}, to = \"{to}\" }}]")).unwrap_err();
+        let error = of(&format!("rules = [{{ need = {need}, to = \"{to}\" }}]")).unwrap_err().to_string();
         assert!(error.contains(says), "{need}: {error}");
     }
 }

@@ -3,29 +3,30 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A policy's parts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A policy's parts, as keys of `[policy.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parts {
-    /// The first rule that holds and whose place has a candidate decides.
+    /// The first rule that holds and whose place has a candidate decides; what none takes goes to an own replica by scorers
+    /// and picker, where one is ready, and else to the cheapest endpoint. None unless given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleSection>,
-    /// Weights of scorers.
+    /// Weights of scorers, by the names that `baseload policies fields` lists; a preset's, or `outstanding`, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scorers: Option<IndexMap<String, f64>>,
-    /// Who is taken of scored candidates.
+    /// Who is taken of scored candidates; `max`, or a preset's, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picker: Option<PickerSection>,
-    /// How prefixes are remembered.
+    /// How sent prefixes are remembered, where a part reads them; as llm-d does unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<PrefixSection>,
-    /// Constants of the scorer `kv_cost`.
+    /// Constants of the scorer `kv_cost`; Dynamo's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_cost: Option<KvCostSection>,
-    /// Static weights of the scorer `weight`.
+    /// Weights of pools (of each replica) and endpoints for the scorer `weight`; 1 each unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<IndexMap<String, f64>>,
-    /// How old engine signals are.
+    /// How old engine signals are for this policy; a preset's, or that of `[gateway]`, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape: Option<ScrapeSection>,
 }

@@ -1,13 +1,15 @@
 //! Durations as people write them: a number and a unit.
-use super::SimTime;
+use super::{Fault, SimTime};
 
 /// Parses `250ns`, `10us`, `250ms`, `2s`, `1.5s`, `90m`, `2h` or `1d`: a decimal number and a unit, at most 584 years.
 /// Exact: what is finer than a nanosecond is refused.
 ///
 /// # Errors
 /// Says what is wrong with the text and what would be right.
-pub fn parse_duration(text: &str) -> Result<SimTime, String> {
-    let wrong = |why: &str| format!("`{text}` is not a duration: {why}; write a number and a unit, such as \"250ms\"");
+pub fn parse_duration(text: &str) -> Result<SimTime, Fault> {
+    let wrong = |why: &str| {
+        Fault::new(format!("`{text}` is not a duration: {why}")).hint("write a number and a unit, such as \"250ms\"")
+    };
     let text_trimmed = text.trim();
     let split = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_trimmed.len());
     let (number, unit) = text_trimmed.split_at(split);

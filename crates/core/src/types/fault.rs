@@ -2,6 +2,7 @@
 //!
 //! Must keep true: a key is a list of segments from the place where it is known to the place where it is shown; it is
 //! made to a text only by `Display`, and nobody cuts a text into keys.
+use super::nearest;
 use std::fmt;
 use std::ops::Range;
 
@@ -135,6 +136,22 @@ impl Fault {
         Fault::at(KeyPath::default(), what)
     }
 
+    /// `name` at `key` is no known KIND: the nearest of `known`, or all of them.
+    pub fn unknown<'a>(
+        key: impl Into<KeyPath>,
+        kind: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Fault {
+        let known: Vec<&str> = known.into_iter().collect();
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "there is none".into(),
+            None => format!("there are {}", known.join(", ")),
+        };
+        Fault::at(key, format!("unknown {kind} `{name}`")).hint(hint)
+    }
+
     /// Only these bytes of the value's text are wrong.
     #[must_use]
     pub fn within(self, bytes: Range<usize>) -> Fault {
@@ -179,6 +196,16 @@ impl Faults {
     /// The value of `result`, or nothing and its faults kept: how a stage goes on behind a fault.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Faults>>) -> Option<T> {
         result.map_err(|faults| self.0.extend(faults.into().0)).ok()
+    }
+
+    /// The value of `result`, or `stand_in` and its faults kept. What is made of stand-ins ends in [`Faults::finish`].
+    pub fn or<T>(&mut self, stand_in: T, result: Result<T, impl Into<Faults>>) -> T {
+        self.take(result).unwrap_or(stand_in)
+    }
+
+    /// [`Faults::or`] with the default of the type.
+    pub fn or_default<T: Default>(&mut self, result: Result<T, impl Into<Faults>>) -> T {
+        self.take(result).unwrap_or_default()
     }
 
     /// `value` if nothing is wrong.
@@ -320,7 +347,22 @@ impl fmt::Display for TraceFault {
 
 impl std::error::Error for TraceFault {}
 
-// Rooms move to faults one by one; those that still say what is wrong in words take them by `?`.
+// Rooms move to faults one by one; those that still say what is wrong in words take and give them by `?`.
+impl From<String> for Fault {
+    fn from(what: String) -> Fault {
+        Fault::new(what)
+    }
+}
+impl From<String> for Faults {
+    fn from(what: String) -> Faults {
+        Fault::new(what).into()
+    }
+}
+impl From<String> for TraceFault {
+    fn from(what: String) -> TraceFault {
+        TraceFault::new(what)
+    }
+}
 impl From<Fault> for String {
     fn from(fault: Fault) -> String {
         fault.to_string()
@@ -350,6 +392,10 @@ mod tests {
         let when = Fault::new("no such field").within(3..8).under("when").under(2).under("rules");
         assert_eq!((when.to_string().as_str(), when.within), ("rules[2].when: no such field", Some(3..8)));
         assert_eq!(Fault::new("empty").to_string(), "empty");
+        let unknown = |known: &[&'static str]| Fault::unknown("to", "place", "chta", known.iter().copied()).to_string();
+        assert_eq!(unknown(&["chat", "big"]), "to: unknown place `chta`; did you mean `chat`?");
+        assert_eq!(unknown(&["x", "big"]), "to: unknown place `chta`; there are x, big");
+        assert_eq!(unknown(&[]), "to: unknown place `chta`; there is none");
         assert_eq!(key![].to_string(), "");
         assert_eq!(key!["a", String::from("b c"), 0, "d"].then("").to_string(), "a.\"b c\"[0].d.\"\"");
     }

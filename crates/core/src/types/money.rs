@@ -1,4 +1,5 @@
 //! Exact money: `i128` pico-dollars. A token price is a whole number of pico-dollars.
+use super::Fault;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
@@ -14,7 +15,7 @@ impl Usd {
     pub const ZERO: Usd = Usd(0);
 
     /// Parses decimal text such as `6.88`; refuses what is finer than a pico-dollar.
-    pub fn parse(text: &str) -> Result<Usd, String> {
+    pub fn parse(text: &str) -> Result<Usd, Fault> {
         let (sign, digits) = match text.trim().strip_prefix('-') {
             Some(rest) => (-1, rest),
             None => (1, text.trim()),
@@ -22,19 +23,19 @@ impl Usd {
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let fraction = fraction.trim_end_matches('0');
         if fraction.len() > 12 {
-            return Err(format!("`{text}` is finer than a pico-dollar (12 decimals)"));
+            return Err(Fault::new(format!("`{text}` is finer than a pico-dollar (12 decimals)")));
         }
         let all = format!("{}{:0<12}", if whole.is_empty() { "0" } else { whole }, fraction);
         if !all.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!("`{text}` is not a decimal amount of US dollars"));
+            return Err(Fault::new(format!("`{text}` is not a decimal amount of US dollars")));
         }
-        all.parse::<i128>().map(|v| Usd(sign * v)).map_err(|e| format!("`{text}`: {e}"))
+        all.parse::<i128>().map(|v| Usd(sign * v)).map_err(|e| Fault::new(format!("`{text}`: {e}")))
     }
 
     /// Exact value of a TOML or JSON number through its shortest decimal form.
-    pub fn from_number(value: f64) -> Result<Usd, String> {
+    pub fn from_number(value: f64) -> Result<Usd, Fault> {
         if !value.is_finite() {
-            return Err(format!("{value} is not an amount of money"));
+            return Err(Fault::new(format!("{value} is not an amount of money")));
         }
         Usd::parse(&format!("{value}"))
     }
@@ -78,15 +79,17 @@ pub struct TokenPrice(pub i128);
 
 impl TokenPrice {
     /// From US dollars a million tokens; refuses what is no whole number of pico-dollars a token.
-    pub fn per_million(usd: f64) -> Result<TokenPrice, String> {
+    pub fn per_million(usd: f64) -> Result<TokenPrice, Fault> {
         if usd > 1e6 {
-            return Err(format!(
+            return Err(Fault::new(format!(
                 "{usd} US$ a million tokens is over a dollar a token; prices are US$ a million tokens"
-            ));
+            )));
         }
         let total = Usd::from_number(usd)?.0;
         if total < 0 || total % 1_000_000 != 0 {
-            return Err(format!("{usd} US$ a million tokens is negative or finer than a pico-dollar a token"));
+            return Err(Fault::new(format!(
+                "{usd} US$ a million tokens is negative or finer than a pico-dollar a token"
+            )));
         }
         Ok(TokenPrice(total / 1_000_000))
     }

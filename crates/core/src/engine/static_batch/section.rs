@@ -3,7 +3,7 @@ use super::{StaticConfig, StaticScheduler};
 use crate::engine::registry::{Demand, EngineLimits, EngineRow, EngineSection, KvCapacity, Machine};
 use crate::engine::{EngineMode, Scheduler};
 use crate::memory::{BLOCK_SIZE, StepLimits};
-use crate::types::{Fault, SimTime, parse_duration};
+use crate::types::{Fault, SimTime, check};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +42,9 @@ impl Default for StaticSection {
 
 impl EngineSection for StaticSection {
     fn resolve(&mut self, _on: &Machine<'_>) -> Result<Vec<String>, Fault> {
-        for (key, value) in [("block_size", self.block_size), ("max_batch", self.max_batch)] {
-            if value == 0 {
-                return Err(Fault::at(key, "it is 0").hint("it must be at least 1"));
-            }
-        }
-        self.waits = parse_duration(&self.timeout).map_err(|e| Fault::at("timeout", e))?;
+        check::at_least_1("block_size", self.block_size)?;
+        check::at_least_1("max_batch", self.max_batch)?;
+        self.waits = check::duration("timeout", &self.timeout)?;
         Ok(Vec::new())
     }
 

@@ -4,7 +4,7 @@ use crate::catalog::Gpu;
 use crate::engine::registry::{Demand, EngineLimits, EngineRow, EngineSection, KvCapacity, Machine};
 use crate::engine::{EngineMode, Scheduler};
 use crate::memory::{BLOCK_SIZE, StepLimits};
-use crate::types::Fault;
+use crate::types::{Fault, check};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -101,14 +101,10 @@ fn defaults_of(version: &str, gpu: Option<&Gpu>) -> Table {
     table
 }
 
-fn at_least_one(key: &str, value: u32) -> Result<u32, Fault> {
-    if value == 0 { Err(Fault::at(key, "it is 0").hint("it must be at least 1")) } else { Ok(value) }
-}
-
 impl VllmSection {
     /// The limits of a step, from what is given and the GPU.
     fn step_limits(&self, on: &Machine<'_>) -> Result<StepLimits, Fault> {
-        let given = |key: &str, value: Option<u32>| value.map(|n| at_least_one(key, n)).transpose();
+        let given = |key: &str, value: Option<u32>| value.map(|n| check::at_least_1(key, n)).transpose();
         let tokens = given("max_num_batched_tokens", self.max_num_batched_tokens)?;
         let seqs = given("max_num_seqs", self.max_num_seqs)?;
         let mut limits = match on.gpu {
@@ -150,11 +146,8 @@ impl VllmSection {
 impl EngineSection for VllmSection {
     fn resolve(&mut self, on: &Machine<'_>) -> Result<Vec<String>, Fault> {
         let limits = self.step_limits(on)?;
-        at_least_one("block_size", self.block_size)?;
-        if !(0.0..=1.0).contains(&self.watermark) {
-            let is = format!("it is {}", self.watermark);
-            return Err(Fault::at("watermark", is).hint("it must lie between 0 and 1"));
-        }
+        check::at_least_1("block_size", self.block_size)?;
+        check::share("watermark", self.watermark)?;
         let StepLimits { max_num_batched_tokens: tokens, max_num_seqs: seqs } = limits;
         (self.max_num_seqs, self.max_num_batched_tokens) = (Some(seqs), Some(tokens));
         let too_few = (tokens < seqs).then(|| {

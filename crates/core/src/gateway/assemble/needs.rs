@@ -1,103 +1,116 @@
-//! Who needs the strong model, of its parts: a drawn win rate, a predictor of stated quality, or the oracle.
-use super::{Maker, share, unknown};
+//! Who needs the strong model, of its parts: a drawn win rate, a predictor of stated quality, or the oracle. Keys of faults
+//! are counted from the rule's table.
+use super::Maker;
 use crate::gateway::need::{Need, Predictor, Sample};
-use crate::gateway::parts::NeedSection;
+use crate::gateway::parts::{NeedSection, PredictorSection};
 use crate::gateway::quality::Pair;
+use crate::types::check::{in_range, share};
+use crate::types::key;
+use crate::types::{Fault, Faults, KeyPath};
+
+/// Refuses what stands beside `what`, which does not look at it.
+fn alone(what: &str, beside: &[(&str, bool)]) -> Result<(), Faults> {
+    let given = beside.iter().filter(|(_, given)| *given);
+    let fault = |other: &str| {
+        let says = format!("{what} is given too, which does not look at it");
+        Fault::at(key!["need", other], says).hint("leave one out")
+    };
+    given.map(|(other, _)| fault(other)).collect::<Faults>().finish(())
+}
 
 impl Maker<'_> {
-    pub(super) fn need(&self, rule: &str, n: &NeedSection, to: &str) -> Result<Need, String> {
-        let key = &format!("{rule}.need");
+    pub(super) fn need(&self, n: &NeedSection, to: &str) -> Result<Need, Faults> {
         let drawn = [("win_rates", n.win_rates.is_some()), ("classes", !n.classes.is_empty())];
-        let of_threshold = [("threshold", n.threshold.is_some()), ("strong_share", n.strong_share.is_some())];
-        let with = |what: &str, refused: &[(&str, bool)]| match refused.iter().find(|(_, given)| *given) {
-            Some((other, _)) => {
-                Err(format!("{key}.{other}: {what} is given too, which does not look at it; leave one out"))
-            }
-            None => Ok(()),
-        };
+        let threshold = ("threshold", n.threshold.is_some());
         match (&n.predictor, &n.oracle) {
-            (_, Some(oracle)) => {
-                with("oracle", &[("predictor", n.predictor.is_some())])?;
-                with("oracle", &drawn)?;
-                with("oracle", &of_threshold)?;
-                Ok(Need::Oracle(self.pair((rule, &format!("{key}.oracle")), to, oracle.weak.as_deref())?))
+            (predictor, Some(oracle)) => {
+                let predictor = ("predictor", predictor.is_some());
+                let strong_share = ("strong_share", n.strong_share.is_some());
+                alone("oracle", &[predictor, drawn[0], drawn[1], threshold, strong_share])?;
+                Ok(Need::Oracle(self.pair(key!["need", "oracle"], to, oracle.weak.as_deref())?))
             }
-            (Some(p), None) => {
-                with("predictor", &drawn)?;
-                with("predictor", &of_threshold[..1])?;
-                let at = format!("{key}.predictor");
-                if !(0.5..1.0).contains(&p.auc) {
-                    return Err(format!(
-                        "{at}.auc is {}; it must lie from 0.5 (chance) to below 1 (the policy oracle_quality is that)",
-                        p.auc
-                    ));
-                }
-                let wanted =
-                    n.strong_share.ok_or_else(|| format!("{key}.strong_share is missing; a predictor needs it"))?;
-                let strong_share = share(&format!("{key}.strong_share"), wanted)?;
-                let pair = self.pair((rule, &at), to, p.weak.as_deref())?;
-                let predictor = Predictor::calibrated(p.auc, strong_share, pair.share());
-                Ok(Need::Predicted { pair, predictor })
+            (Some(predictor), None) => {
+                alone("predictor", &[drawn[0], drawn[1], threshold])?;
+                self.predicted(predictor, n.strong_share, to)
             }
-            (None, None) => self.drawn_need(key, n),
+            (None, None) => self.drawn_need(n),
         }
     }
 
-    /// The answers of the strong model, which `to` names, and of the weak one.
-    fn pair(&self, (rule, key): (&str, &str), to: &str, weak: Option<&str>) -> Result<Pair, String> {
+    fn predicted(&self, p: &PredictorSection, strong_share: Option<f64>, to: &str) -> Result<Need, Faults> {
+        let mut faults = Faults::default();
+        let right = "it must lie from 0.5 (chance) to below 1 (the policy oracle_quality is that)";
+        let auc = in_range(key!["need", "predictor", "auc"], p.auc, (0.5..1.0).contains(&p.auc), right);
+        let auc = faults.or_default(auc);
+        let at = key!["need", "strong_share"];
+        let wanted = strong_share.ok_or_else(|| Fault::at(at.clone(), "it is missing").hint("a predictor needs it"));
+        let strong_share = faults.or_default(wanted.and_then(|wanted| share(at, wanted)));
+        let pair = faults.take(self.pair(key!["need", "predictor"], to, p.weak.as_deref()));
+        let Some(pair) = pair.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let predictor = Predictor::calibrated(auc, strong_share, pair.share());
+        Ok(Need::Predicted { pair, predictor })
+    }
+
+    /// The answers of the strong model, which `to` names, and of the weak one, which `key` may name.
+    fn pair(&self, key: KeyPath, to: &str, weak: Option<&str>) -> Result<Pair, Fault> {
         let k = self.known;
         let kept = k.pools.iter().zip(&k.replicas).filter(|(_, n)| **n > 0).map(|(name, _)| name);
         let places: Vec<&str> = kept.chain(&k.endpoints).map(String::as_str).collect();
-        let answers = |at: String, name: &str| {
+        let key = key.then("weak");
+        let answers = |at: KeyPath, name: &str| {
             let found = k.quality.iter().find(|(place, _)| place == name).map(|(_, answers)| answers.clone());
-            found.ok_or_else(|| format!("{at}: it is not known how good answers of `{name}` are; give it a quality"))
+            let what = format!("it is not known how good answers of `{name}` are");
+            found.ok_or_else(|| Fault::at(at, what).hint("give it a quality"))
         };
         if !places.contains(&to) {
-            return Err(format!("{rule}.to is \"{to}\"; it must be the pool or endpoint of the strong model"));
+            let fault = Fault::at("to", format!("it is \"{to}\""));
+            return Err(fault.hint("it must be the pool or endpoint of the strong model"));
         }
         let others: Vec<&str> = places.iter().copied().filter(|place| *place != to).collect();
         let weak = match (weak, &others[..]) {
             (Some(name), _) if others.contains(&name) => name,
             (Some(name), _) => {
-                let there = others.iter().copied();
-                return Err(format!("{key}.weak: {}", unknown("other pool or endpoint of this policy", name, there)));
+                let kind = "other pool or endpoint of this policy";
+                return Err(Fault::unknown(key, kind, name, others.iter().copied()));
             }
             (None, [only]) => only,
             (None, _) => {
-                return Err(format!(
-                    "{key}.weak is missing: this policy has {} pools and endpoints beside `{to}`; name the one whose answer \
-                     it is otherwise",
-                    others.len()
-                ));
+                let beside = format!("this policy has {} pools and endpoints beside `{to}`", others.len());
+                let fault = Fault::at(key, format!("it is missing, and {beside}"));
+                return Err(fault.hint("name the one whose answer it is otherwise"));
             }
         };
-        Ok(Pair { weak: answers(format!("{key}.weak"), weak)?, strong: answers(format!("{rule}.to"), to)? })
+        Ok(Pair { weak: answers(key, weak)?, strong: answers(key!["to"], to)? })
     }
 
-    fn drawn_need(&self, key: &str, n: &NeedSection) -> Result<Need, String> {
-        let sample = |at: String, numbers: &[f64]| {
+    fn drawn_need(&self, n: &NeedSection) -> Result<Need, Faults> {
+        let mut faults = Faults::default();
+        let sample = |at: KeyPath, numbers: &[f64]| {
             if numbers.is_empty() {
-                return Err(format!("{at} is empty; give at least one number from 0 to 1"));
+                return Err(Fault::at(at, "it is empty").hint("give at least one number from 0 to 1"));
             }
-            for x in numbers {
-                share(&at, *x)?;
-            }
+            numbers.iter().enumerate().try_for_each(|(i, x)| share(at.clone().then(i), *x).map(drop))?;
             Ok(Sample::new(numbers.to_vec()))
         };
-        let win_rates = sample(format!("{key}.win_rates"), n.win_rates.as_deref().unwrap_or(&[0.0, 1.0]))?;
+        let even = [0.0, 1.0];
+        let win_rates = sample(key!["need", "win_rates"], n.win_rates.as_deref().unwrap_or(&even));
+        let win_rates = faults.or(Sample::new(even.to_vec()), win_rates);
         let mut classes = Vec::new();
         for (name, numbers) in &n.classes {
+            let at = key!["need", "classes", name];
             if !self.known.classes.contains(name) {
                 let known = self.known.classes.iter().map(String::as_str);
-                return Err(format!("{key}.classes: {}", unknown("class", name, known)));
+                faults.push(Fault::unknown(at.clone(), "class", name, known));
             }
-            classes.push((name.clone(), sample(format!("{key}.classes.{name}"), numbers)?));
+            classes.extend(faults.take(sample(at, numbers)).map(|sample| (name.clone(), sample)));
         }
         let threshold = match (n.threshold, n.strong_share) {
-            (Some(t), None) => share(&format!("{key}.threshold"), t)?,
-            (None, Some(s)) => Need::calibrated(&win_rates, share(&format!("{key}.strong_share"), s)?),
-            _ => return Err(format!("{key}: give either threshold or strong_share")),
+            (Some(t), None) => share(key!["need", "threshold"], t),
+            (None, Some(s)) => share(key!["need", "strong_share"], s).map(|s| Need::calibrated(&win_rates, s)),
+            (Some(_), Some(_)) => Err(Fault::at("need", "both threshold and strong_share are given").hint("give one")),
+            (None, None) => Err(Fault::at("need", "it says not who needs it").hint("give threshold or strong_share")),
         };
-        Ok(Need::Drawn { threshold, classes, win_rates })
+        let threshold = faults.or_default(threshold);
+        faults.finish(Need::Drawn { threshold, classes, win_rates })
     }
 }

@@ -1,20 +1,10 @@
 //! From text to a program: parsed by `cel`, checked and lowered here. What cannot be lowered is refused with its place.
 use super::eval::{Node, Program, Two, capability};
 use super::{ENDPOINT, Field, Kind, PLAIN, POOL, Scope};
-use crate::catalog::nearest;
-use crate::types::Capability;
+use crate::types::{Capability, EndpointId, Fault, KeyPath, PlaceId, PoolId};
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators};
 use cel::parser::Parser;
 use std::ops::Range;
-
-/// What is wrong, and where in the text (bytes).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Place.
-    pub at: Range<usize>,
-    /// Words.
-    pub what: String,
-}
 
 /// A condition that was understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +17,8 @@ pub struct Lowered {
 
 /// Longest text; a rule is a line, not a program.
 const LONGEST: usize = 2_000;
+/// Where fields are listed.
+const LISTED: &str = "`baseload policies fields` lists the fields";
 
 /// Understands a condition.
 ///
@@ -35,10 +27,10 @@ const LONGEST: usize = 2_000;
 pub fn compile(text: &str, scope: &Scope<'_>) -> Result<Lowered, Fault> {
     let whole = || 0..text.len();
     if text.trim().is_empty() {
-        return Err(Fault { at: whole(), what: "it is empty; leave the key out for a rule without condition".into() });
+        return Err(Fault::new("it is empty").hint("leave the key out for a rule without condition").within(whole()));
     }
     if text.len() > LONGEST {
-        return Err(Fault { at: whole(), what: format!("it is longer than {LONGEST} bytes") });
+        return Err(Fault::new(format!("it is longer than {LONGEST} bytes")).within(whole()));
     }
     let parsed = Parser::new().max_recursion_depth(48).parse_with_source_info(text);
     let (tree, info) = parsed.map_err(|e| {
@@ -48,13 +40,13 @@ pub fn compile(text: &str, scope: &Scope<'_>) -> Result<Lowered, Fault> {
         // The list of all that might have stood there helps nobody.
         let what = said.split(" expecting {").next().unwrap_or(said).replace("input '<EOF>'", "end of the text");
         let at = first.map_or(0, |e| place(text, e.pos));
-        Fault { at: at..(at + 1).min(text.len()).max(at), what: format!("no CEL: {what}") }
+        Fault::new(format!("no CEL: {what}")).within(at..(at + 1).min(text.len()).max(at))
     })?;
     let program = Program { fields: vec![], nodes: vec![], classes: scope.classes.to_vec() };
     let mut lowering = Lowering { text, info, scope, program };
     let (root, kind) = lowering.expr(&tree)?;
     if kind != Kind::Bool {
-        return Err(Fault { at: whole(), what: format!("it is of type {}; a condition is a bool", kind.name()) });
+        return Err(Fault::new(format!("it is of type {}", kind.name())).hint("a condition is a bool").within(whole()));
     }
     let constant = match lowering.program.nodes[usize::from(root)] {
         Node::Const(x) => Some(x != 0.0),
@@ -117,8 +109,8 @@ impl Lowering<'_> {
         }
         span
     }
-    fn fault<T>(&self, e: &IdedExpr, what: impl Into<String>) -> Result<T, Fault> {
-        Err(Fault { at: self.span(e), what: what.into() })
+    fn fault<T>(&self, e: &IdedExpr, fault: Fault) -> Result<T, Fault> {
+        Err(fault.within(self.span(e)))
     }
 
     fn node(&mut self, node: Node, kind: Kind) -> Made {
@@ -165,16 +157,15 @@ impl Lowering<'_> {
             Expr::Literal(LiteralValue::Double(x)) => Ok(self.node(Node::Const(*x.inner()), Kind::Double)),
             Expr::Literal(LiteralValue::String(s)) => self.fault(
                 e,
-                format!(
-                    "the text \"{}\" stands alone; texts are compared with request.class or request.needs",
-                    s.inner()
-                ),
+                Fault::new(format!("the text \"{}\" stands alone", s.inner()))
+                    .hint("texts are compared with request.class or request.needs"),
             ),
             Expr::Select(select) => self.select(e, select),
             Expr::Call(call) => self.call(e, call),
             Expr::Ident(name) => self.unknown_root(e, name),
             _ => {
-                self.fault(e, "this part of CEL is not supported; use fields, numbers, comparisons, && || ! ?: and in")
+                let fault = Fault::new("this part of CEL is not supported");
+                self.fault(e, fault.hint("use fields, numbers, comparisons, && || ! ?: and in"))
             }
         }
     }
@@ -182,18 +173,18 @@ impl Lowering<'_> {
     fn unknown_root<T>(&self, e: &IdedExpr, name: &str) -> Result<T, Fault> {
         let roots = ["request", "pool", "pools", "endpoint", "endpoints", "time"];
         if roots.contains(&name) {
-            return self
-                .fault(e, format!("`{name}` is not a value by itself; `baseload policies fields` lists its fields"));
+            let fault = Fault::new(format!("`{name}` is not a value by itself"));
+            return self.fault(e, fault.hint(LISTED));
         }
-        self.fault(e, unknown("name", name, &roots))
+        self.fault(e, unknown("name", name, roots))
     }
 
     fn select(&mut self, e: &IdedExpr, select: &SelectExpr) -> Result<Made, Fault> {
         let Some(path) = path_of(e) else {
-            return self.fault(e, "only fields are selected, such as request.prompt_tokens");
+            return self.fault(e, Fault::new("only fields are selected").hint("such as request.prompt_tokens"));
         };
         if select.test {
-            return self.fault(e, "has() is not needed: every field is always there");
+            return self.fault(e, Fault::new("has() is not needed").hint("every field is always there"));
         }
         match path[..] {
             ["request" | "time", _] => {
@@ -202,9 +193,8 @@ impl Lowering<'_> {
                     Some((_, kind, _, plain)) => Ok(self.field(Field::Plain(*plain), *kind)),
                     None => {
                         let root = path[0];
-                        let known: Vec<&str> =
-                            PLAIN.iter().filter_map(|f| f.0.strip_prefix(root)?.strip_prefix('.')).collect();
-                        self.fault(e, unknown(&format!("field of {root}"), path[1], &known))
+                        let known = PLAIN.iter().filter_map(|f| f.0.strip_prefix(root)?.strip_prefix('.'));
+                        self.fault(e, unknown(&format!("field of {root}"), path[1], known))
                     }
                 }
             }
@@ -221,31 +211,31 @@ impl Lowering<'_> {
             [root, ..] if !["request", "time", "pool", "pools", "endpoint", "endpoints"].contains(&root) => {
                 self.unknown_root(e, root)
             }
-            _ => self.fault(e, format!("unknown field `{}`; `baseload policies fields` lists them", path.join("."))),
+            _ => self.fault(e, Fault::new(format!("unknown field `{}`", path.join("."))).hint(LISTED)),
         }
     }
 
-    fn named(&self, e: &IdedExpr, kind: &str, name: &str, known: &[String]) -> Result<u32, Fault> {
+    fn named<I: PlaceId>(&self, e: &IdedExpr, kind: &str, name: &str, known: &[String]) -> Result<I, Fault> {
         match known.iter().position(|n| n == name) {
-            Some(at) => Ok(at as u32),
+            Some(at) => Ok(I::nth(at)),
             None => {
-                let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                self.fault(e, unknown(&format!("{kind} of this policy"), name, &known))
+                let known = known.iter().map(String::as_str);
+                self.fault(e, unknown(&format!("{kind} of this policy"), name, known))
             }
         }
     }
 
-    fn pool(&mut self, e: &IdedExpr, stat: &str, pool: Option<u32>) -> Result<Made, Fault> {
+    fn pool(&mut self, e: &IdedExpr, stat: &str, pool: Option<PoolId>) -> Result<Made, Fault> {
         match POOL.iter().find(|(name, ..)| *name == stat) {
             Some((_, kind, _, which)) => Ok(self.field(Field::Pool(*which, pool), *kind)),
-            None => self.fault(e, unknown("field of a pool", stat, &POOL.map(|f| f.0))),
+            None => self.fault(e, unknown("field of a pool", stat, POOL.map(|f| f.0))),
         }
     }
 
-    fn endpoint(&mut self, e: &IdedExpr, stat: &str, endpoint: Option<u32>) -> Result<Made, Fault> {
+    fn endpoint(&mut self, e: &IdedExpr, stat: &str, endpoint: Option<EndpointId>) -> Result<Made, Fault> {
         match ENDPOINT.iter().find(|(name, ..)| *name == stat) {
             Some((_, kind, _, which)) => Ok(self.field(Field::Endpoint(*which, endpoint), *kind)),
-            None => self.fault(e, unknown("field of an endpoint", stat, &ENDPOINT.map(|f| f.0))),
+            None => self.fault(e, unknown("field of an endpoint", stat, ENDPOINT.map(|f| f.0))),
         }
     }
 
@@ -255,7 +245,7 @@ impl Lowering<'_> {
             (operators::INDEX, [of, IdedExpr { expr: Expr::Literal(LiteralValue::String(_)), .. }], None)
                 if path_of(of).is_some() =>
             {
-                self.fault(e, "write pools[\"name\"].field")
+                self.fault(e, Fault::new("its field is missing").hint("write pools[\"name\"].field"))
             }
             (operators::LOGICAL_NOT, [a], None) => {
                 let a = self.of_kind(a, Kind::Bool)?;
@@ -274,8 +264,8 @@ impl Lowering<'_> {
                 let c = self.of_kind(c, Kind::Bool)?;
                 let ((made_a, kind_a), (made_b, kind_b)) = (self.expr(a)?, self.expr(b)?);
                 let Some(kind) = common(kind_a, kind_b) else {
-                    return self
-                        .fault(e, format!("its two values are of types {} and {}", kind_a.name(), kind_b.name()));
+                    let what = format!("its two values are of types {} and {}", kind_a.name(), kind_b.name());
+                    return self.fault(e, Fault::new(what));
                 };
                 Ok(self.node(Node::If(c, made_a, made_b), kind))
             }
@@ -286,7 +276,7 @@ impl Lowering<'_> {
                 let ((x, kind_x), (y, kind_y)) = (self.number(a)?, self.number(b)?);
                 let whole = kind_x == Kind::Int && kind_y == Kind::Int;
                 if two == Two::Rem && !whole {
-                    return self.fault(e, "% is of whole numbers");
+                    return self.fault(e, Fault::new("% is of whole numbers"));
                 }
                 let made = self.node(Node::Two(two, x, y), if whole { Kind::Int } else { Kind::Double });
                 Ok(if whole && two == Two::Div { self.node(Node::Trunc(made.0), Kind::Int) } else { made })
@@ -305,26 +295,26 @@ impl Lowering<'_> {
                     _ => Ok((made, Kind::Double)),
                 }
             }
-            (name, ..) => self.fault(
-                e,
-                format!(
-                    "`{}` is not supported; use fields, numbers, comparisons, && || ! ?: in min() max()",
-                    plain(name)
-                ),
-            ),
+            (name, ..) => {
+                let fault = Fault::new(format!("`{}` is not supported", plain(name)));
+                self.fault(e, fault.hint("use fields, numbers, comparisons, && || ! ?: in min() max()"))
+            }
         }
     }
 
+    fn wrong_kind<T>(&self, e: &IdedExpr, kind: Kind, wanted: &str) -> Result<T, Fault> {
+        self.fault(e, Fault::new(format!("it is of type {}", kind.name())).hint(format!("here stands a {wanted}")))
+    }
     fn of_kind(&mut self, e: &IdedExpr, wanted: Kind) -> Result<u16, Fault> {
         match self.expr(e)? {
             (made, kind) if kind == wanted => Ok(made),
-            (_, kind) => self.fault(e, format!("it is of type {}; here stands a {}", kind.name(), wanted.name())),
+            (_, kind) => self.wrong_kind(e, kind, wanted.name()),
         }
     }
     fn number(&mut self, e: &IdedExpr) -> Result<Made, Fault> {
         match self.expr(e)? {
             made @ (_, Kind::Int | Kind::Double) => Ok(made),
-            (_, kind) => self.fault(e, format!("it is of type {}; here stands a number", kind.name())),
+            (_, kind) => self.wrong_kind(e, kind, "number"),
         }
     }
 
@@ -341,15 +331,17 @@ impl Lowering<'_> {
                 let made = self.expr(b)?;
                 (self.text(a, text, made.1)?, made)
             }
-            (Some(_), Some(_)) => return self.fault(e, "two texts are compared; one side is a field"),
+            (Some(_), Some(_)) => {
+                return self.fault(e, Fault::new("two texts are compared").hint("one side is a field"));
+            }
         };
         let ordered = !matches!(two, Two::Eq | Two::Ne);
         match common(kind_x, kind_y) {
             Some(kind @ (Kind::Bool | Kind::Class)) if ordered => {
-                self.fault(e, format!("values of type {} have no order; use == or !=", kind.name()))
+                self.fault(e, Fault::new(format!("values of type {} have no order", kind.name())).hint("use == or !="))
             }
             Some(_) => Ok(self.node(Node::Two(two, x, y), Kind::Bool)),
-            None => self.fault(e, format!("{} is compared with {}", kind_x.name(), kind_y.name())),
+            None => self.fault(e, Fault::new(format!("{} is compared with {}", kind_x.name(), kind_y.name()))),
         }
     }
 
@@ -359,24 +351,27 @@ impl Lowering<'_> {
             Kind::Class => match self.scope.classes.iter().position(|c| c == text) {
                 Some(at) => at as f64,
                 None => {
-                    let known: Vec<&str> = self.scope.classes.iter().map(String::as_str).collect();
-                    return self.fault(e, unknown("class", text, &known));
+                    let known = self.scope.classes.iter().map(String::as_str);
+                    return self.fault(e, unknown("class", text, known));
                 }
             },
             Kind::Needs => match text {
                 "small" => capability(Capability::Small),
                 "mid" => capability(Capability::Mid),
                 "frontier" => capability(Capability::Frontier),
-                _ => return self.fault(e, unknown("capability", text, &["small", "mid", "frontier"])),
+                _ => return self.fault(e, unknown("capability", text, ["small", "mid", "frontier"])),
             },
-            _ => return self.fault(e, format!("a text is compared with a value of type {}", kind.name())),
+            _ => {
+                let what = format!("a text is compared with a value of type {}", kind.name());
+                return self.fault(e, Fault::new(what));
+            }
         };
         Ok(self.node(Node::Const(value), kind))
     }
 
     fn among(&mut self, a: &IdedExpr, list: &IdedExpr) -> Result<Made, Fault> {
         let Expr::List(elements) = &list.expr else {
-            return self.fault(list, "`in` takes a list, such as [\"a\", \"b\"]");
+            return self.fault(list, Fault::new("`in` takes a list").hint("such as [\"a\", \"b\"]"));
         };
         let (value, kind) = self.expr(a)?;
         let mut any = self.node(Node::Const(0.0), Kind::Bool).0;
@@ -386,7 +381,8 @@ impl Lowering<'_> {
                 None => self.expr(element)?,
             };
             if common(kind, of).is_none() {
-                return self.fault(element, format!("{} is looked for among {}", kind.name(), of.name()));
+                let what = format!("{} is looked for among {}", kind.name(), of.name());
+                return self.fault(element, Fault::new(what));
             }
             let same = self.node(Node::Two(Two::Eq, value, one), Kind::Bool).0;
             any = self.node(Node::Two(Two::Or, any, same), Kind::Bool).0;
@@ -458,9 +454,6 @@ fn plain(name: &str) -> &str {
     name.trim_matches(['_', '@'])
 }
 
-fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
-    match nearest(name, known) {
-        Some(near) => format!("unknown {kind} `{name}`; did you mean `{near}`?"),
-        None => format!("unknown {kind} `{name}`; there are {}", known.join(", ")),
-    }
+fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
+    Fault::unknown(KeyPath::default(), kind, name, known)
 }

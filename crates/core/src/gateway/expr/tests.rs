@@ -1,5 +1,6 @@
 //! Conditions by hand: values, faults with their places, texts that are no CEL.
 use super::*;
+use crate::types::Fault;
 
 fn names(n: &[&str]) -> Vec<String> {
     n.iter().map(|s| s.to_string()).collect()
@@ -75,13 +76,14 @@ fn faults_name_the_place_and_the_nearest_name() {
             "`startsWith` is not supported; use fields, numbers, comparisons, && || ! ?: in min() max()",
         ),
         ("request.tenant > 1.5 % 2.0", "1.5 % 2.0", "% is of whole numbers"),
-        ("request > 1", "request", "`request` is not a value by itself; `baseload policies fields` lists its fields"),
+        ("request > 1", "request", "`request` is not a value by itself; `baseload policies fields` lists the fields"),
     ] {
         let fault = made(text).expect_err(text);
-        assert_eq!((&text[fault.at.clone()], fault.what.as_str()), (place, what), "{text}");
+        let within = fault.within.clone().expect(text);
+        assert_eq!((&text[within], fault.to_string().as_str()), (place, what), "{text}");
     }
     let fault = made("request.tenant >").expect_err("no end");
-    assert!(fault.what.starts_with("no CEL: ") && fault.at.start >= 15, "{fault:?}");
+    assert!(fault.what.starts_with("no CEL: ") && fault.within.clone().unwrap().start >= 15, "{fault:?}");
     assert!(
         made("").is_err()
             && made(&"(".repeat(5_000)).is_err()

@@ -1,5 +1,5 @@
 //! NVIDIA Dynamo's KV router: the lowest cost in blocks.
-use super::{Expand, Preset, weights};
+use super::{Keeps, Preset, Table, weights};
 use crate::gateway::parts::{KvCostSection, MinCostSection, Parts, PickerSection, PrefixSection, TiesSection};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,9 @@ impl Default for DynamoKvSection {
     }
 }
 
-impl Expand for DynamoKvSection {
-    fn parts(&self) -> Parts {
+impl DynamoKvSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let min_cost = MinCostSection { temperature: self.temperature, ties: TiesSection::Random };
         Parts {
             scorers: weights(&[("kv_cost", 1.0)]),
@@ -57,5 +58,7 @@ pub const PRESETS: &[Preset] = &[Preset {
     source: "NVIDIA Dynamo, lib/kv-router/src/scheduling, spec/routers.md 3.4 (sources read November 2026); overlap is known from \
              what was sent, as without KV events, and shared blocks under way are counted for each request",
     sees: "its own counts and what it sent where, exact; KV events are not modelled",
-    parts: || DynamoKvSection::default().parts(),
+    keeps: Keeps::All,
+    example: "",
+    section: &Table(DynamoKvSection::parts),
 }];

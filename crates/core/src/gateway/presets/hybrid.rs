@@ -1,6 +1,6 @@
 //! Policies between own GPUs and bought tokens. What a rule does not buy goes to the own replica with the fewest requests
 //! under way; what no own replica may serve goes to the cheapest endpoint, whatever the rule.
-use super::{Expand, Preset, by, rule, weights};
+use super::{Empty, Keeps, Preset, Table, by, rule, weights};
 use crate::gateway::parts::{
     BaseloadSection, BudgetSection, DailySection, FullSection, NeedSection, OracleSection, Parts, PickerSection,
     PredictorSection, RuleSection,
@@ -43,8 +43,9 @@ fn hysteresis() -> f64 {
     0.2
 }
 
-impl Expand for OverflowSection {
-    fn parts(&self) -> Parts {
+impl OverflowSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let overflow = FullSection {
             waiting_per_replica: Some(self.waiting_per_replica),
             kv_use: Some(self.kv_use),
@@ -76,8 +77,9 @@ fn cheapest() -> String {
     "cheapest".into()
 }
 
-impl Expand for BaseloadSplitSection {
-    fn parts(&self) -> Parts {
+impl BaseloadSplitSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let baseload = BaseloadSection { requests_per_s: self.requests_per_s, burst: self.burst };
         fewest(vec![RuleSection { baseload: Some(baseload), ..rule("own") }, rule(&self.to)])
     }
@@ -106,8 +108,9 @@ fn day() -> String {
     "24h".into()
 }
 
-impl Expand for TimeOfDaySection {
-    fn parts(&self) -> Parts {
+impl TimeOfDaySection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let (from, to) = (self.from.clone(), self.until.clone());
         let daily = DailySection { from, to, day: day(), offset: self.offset.clone() };
         fewest(vec![RuleSection { daily: Some(daily), ..rule(&self.to) }])
@@ -135,8 +138,9 @@ fn one() -> f64 {
     1.0
 }
 
-impl Expand for BudgetPacedSection {
-    fn parts(&self) -> Parts {
+impl BudgetPacedSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let full = FullSection {
             waiting_per_replica: Some(self.waiting_per_replica),
             hysteresis: self.hysteresis,
@@ -174,8 +178,9 @@ fn even() -> Vec<f64> {
     vec![0.0, 1.0]
 }
 
-impl Expand for RouteLlmThresholdSection {
-    fn parts(&self) -> Parts {
+impl RouteLlmThresholdSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let need = NeedSection {
             threshold: self.threshold,
             strong_share: self.strong_share,
@@ -200,8 +205,9 @@ pub struct OracleQualitySection {
     pub weak: Option<String>,
 }
 
-impl Expand for OracleQualitySection {
-    fn parts(&self) -> Parts {
+impl OracleQualitySection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let oracle = Some(OracleSection { weak: self.weak.clone() });
         let need = NeedSection {
             threshold: None,
@@ -216,7 +222,7 @@ impl Expand for OracleQualitySection {
 }
 
 /// Own replicas while one is predicted to meet the TTFT objective, then the cheapest endpoint that does, then the fastest.
-fn slo_cheapest() -> Parts {
+fn slo_cheapest(_: &Empty) -> Parts {
     let none_ready = RuleSection { when: Some("pool.ready == 0".into()), ..rule("cheapest") };
     let own = RuleSection { predicted_ttft: Some("slo".into()), ..rule("own") };
     let in_time = RuleSection { within: Some("slo".into()), ..rule("cheapest") };
@@ -232,68 +238,60 @@ fn slo_cheapest() -> Parts {
 const OURS: &str = "this program's, for the question it asks";
 const SLO_SEES: &str = "unanswered prompt tokens over the prefill rate it measured; endpoints' p90 TTFT; prices";
 
-fn overflow() -> Parts {
-    let (waiting_per_replica, kv_use, hysteresis) = (waiting(), kv_use(), hysteresis());
-    OverflowSection { to: "frontier".into(), waiting_per_replica, kv_use, predicted_ttft: None, hysteresis }.parts()
-}
-fn time_of_day() -> Parts {
-    TimeOfDaySection { from: "8h".into(), until: "18h".into(), offset: zero(), to: cheapest() }.parts()
-}
-fn budget_paced() -> Parts {
-    let hysteresis = hysteresis();
-    BudgetPacedSection { usd_per_day: 100.0, waiting_per_replica: one(), hysteresis, to: cheapest() }.parts()
-}
-fn route_llm() -> Parts {
-    let (strong_share, win_rates, classes) = (Some(0.2), even(), IndexMap::new());
-    let to = "frontier".into();
-    RouteLlmThresholdSection { to, threshold: None, strong_share, win_rates, classes, predictor: None }.parts()
-}
-fn oracle_quality() -> Parts {
-    OracleQualitySection { to: "frontier".into(), weak: Some("chat".into()) }.parts()
-}
-
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "overflow",
         title: "buy when the own queue is long or KV is full, until well below",
         source: OURS,
         sees: "waiting requests and KV use, as old as [gateway].scrape",
-        parts: overflow,
+        keeps: Keeps::All,
+        example: "to = \"frontier\"",
+        section: &Table(OverflowSection::parts),
     },
     Preset {
         name: "baseload_split",
         title: "a steady rate to own replicas, the rest bought",
         source: OURS,
         sees: "its own counts, exact",
-        parts: || BaseloadSplitSection { requests_per_s: 2.0, burst: burst(), to: cheapest() }.parts(),
+        keeps: Keeps::All,
+        example: "requests_per_s = 2.0",
+        section: &Table(BaseloadSplitSection::parts),
     },
     Preset {
         name: "time_of_day",
         title: "buy in a part of every day",
         source: OURS,
         sees: "the clock",
-        parts: time_of_day,
+        keeps: Keeps::All,
+        example: "from = \"8h\"\nuntil = \"18h\"",
+        section: &Table(TimeOfDaySection::parts),
     },
     Preset {
         name: "slo_cheapest",
         title: "the cheapest that is predicted to meet the TTFT objective, else the fastest",
         source: OURS,
         sees: SLO_SEES,
-        parts: slo_cheapest,
+        keeps: Keeps::AllThatIsThere,
+        example: "",
+        section: &Table(slo_cheapest),
     },
     Preset {
         name: "cost_aware",
         title: "another name of slo_cheapest",
         source: OURS,
         sees: SLO_SEES,
-        parts: slo_cheapest,
+        keeps: Keeps::AllThatIsThere,
+        example: "",
+        section: &Table(slo_cheapest),
     },
     Preset {
         name: "budget_paced",
         title: "buy where the own queue is long, at the pace of a day's budget",
         source: OURS,
         sees: "what attempts of today cost or are expected to; waiting requests, as old as [gateway].scrape",
-        parts: budget_paced,
+        keeps: Keeps::All,
+        example: "usd_per_day = 100.0",
+        section: &Table(BudgetPacedSection::parts),
     },
     Preset {
         name: "route_llm_threshold",
@@ -301,13 +299,17 @@ pub const PRESETS: &[Preset] = &[
         source: "RouteLLM, routers.py and calibrate_threshold.py, spec/routers.md 3.11 (sources read November 2026); the win rate is \
                  drawn, once a request",
         sees: "the drawn win rate",
-        parts: route_llm,
+        keeps: Keeps::All,
+        example: "to = \"frontier\"\nstrong_share = 0.2",
+        section: &Table(RouteLlmThresholdSection::parts),
     },
     Preset {
         name: "oracle_quality",
         title: "what only the strong model answers above the bar goes there",
         source: OURS,
         sees: "what both models would answer, which no router can know: a bound",
-        parts: oracle_quality,
+        keeps: Keeps::All,
+        example: "to = \"frontier\"\nweak = \"chat\"",
+        section: &Table(OracleQualitySection::parts),
     },
 ];

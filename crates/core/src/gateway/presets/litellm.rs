@@ -1,5 +1,5 @@
 //! LiteLLM's router over deployments: here each own replica and each endpoint is one.
-use super::{Expand, Preset, by, rule, weights};
+use super::{Empty, Keeps, Preset, Table, by, rule, weights};
 use crate::gateway::parts::{MinCostSection, Parts, PickerSection, RuleSection, TiesSection};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -14,8 +14,9 @@ pub struct LitellmShuffleSection {
     pub weights: IndexMap<String, f64>,
 }
 
-impl Expand for LitellmShuffleSection {
-    fn parts(&self) -> Parts {
+impl LitellmShuffleSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let rules = vec![rule("any")];
         if self.weights.is_empty() {
             return Parts { rules, picker: Some(PickerSection::Random), ..Parts::default() };
@@ -30,7 +31,7 @@ const CHANCE: PickerSection = PickerSection::MinCost(MinCostSection { temperatur
 fn any_by(scorer: &str) -> Parts {
     Parts { rules: vec![rule("any")], ..by(scorer, CHANCE) }
 }
-fn usage() -> Parts {
+fn usage(_: &Empty) -> Parts {
     let within = RuleSection { within_limits: true, ..rule("any") };
     Parts { rules: vec![within], scorers: weights(&[("usage", 1.0)]), picker: Some(CHANCE), ..Parts::default() }
 }
@@ -43,21 +44,27 @@ pub const PRESETS: &[Preset] = &[
         title: "any own replica or endpoint by chance, by weight where weights are given",
         source: SOURCE,
         sees: "nothing",
-        parts: || LitellmShuffleSection::default().parts(),
+        keeps: Keeps::All,
+        example: "",
+        section: &Table(LitellmShuffleSection::parts),
     },
     Preset {
         name: "litellm_least_busy",
         title: "the own replica or endpoint with the fewest requests under way",
         source: SOURCE,
         sees: "its own counts, exact",
-        parts: || any_by("outstanding"),
+        keeps: Keeps::All,
+        example: "",
+        section: &Table::<Empty>(|_| any_by("outstanding")),
     },
     Preset {
         name: "litellm_latency",
         title: "the own replica or endpoint with the lowest mean of its last ten TTFTs",
         source: SOURCE,
         sees: "TTFTs of answers, a timeout as 1000 s; forgotten after an hour without any",
-        parts: || any_by("latency"),
+        keeps: Keeps::All,
+        example: "",
+        section: &Table::<Empty>(|_| any_by("latency")),
     },
     Preset {
         name: "litellm_usage_v2",
@@ -65,6 +72,8 @@ pub const PRESETS: &[Preset] = &[
         source: SOURCE,
         sees: "tokens and requests of the running minute, its own counts; endpoints' stated limits. Where all limits are reached \
                LiteLLM fails the request; here it goes to an own replica or the cheapest endpoint",
-        parts: usage,
+        keeps: Keeps::All,
+        example: "",
+        section: &Table(usage),
     },
 ];

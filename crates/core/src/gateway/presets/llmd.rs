@@ -1,8 +1,8 @@
 //! llm-d's endpoint picker with its default profile, and its saturation detector as legacy admission uses it.
-use super::{Preset, rule, scrape, weights};
+use super::{Empty, Keeps, Preset, Table, rule, scrape, weights};
 use crate::gateway::parts::{Parts, PickerSection, PrefixSection, RuleSection, SaturationSection};
 
-fn default_profile() -> Parts {
+fn default_profile(_: &Empty) -> Parts {
     let shed = RuleSection {
         // llm-d sheds priorities below 0; here lower is more urgent, so it is those above 0.
         when: Some("request.priority > 0".into()),
@@ -24,5 +24,7 @@ pub const PRESETS: &[Preset] = &[Preset {
     title: "queue, KV use and prefix weighted 2 : 2 : 3; sheds priorities over 0 when saturated",
     source: "llm-d router / Gateway API inference extension, pkg/epp, spec/routers.md 3.3 (sources read November 2026)",
     sees: "queue and KV use of 200 ms, the oldest that its detector trusts; what it sent where",
-    parts: default_profile,
+    keeps: Keeps::All,
+    example: "",
+    section: &Table(default_profile),
 }];

@@ -1,5 +1,5 @@
 //! SGLang's router, `cache_aware`: by prefix while the fleet is in balance, else by fewest requests.
-use super::{Expand, Preset, by, rule, weights};
+use super::{Keeps, Preset, Table, by, rule, weights};
 use crate::gateway::parts::{ImbalanceSection, Parts, PickerSection, PrefixSection, RuleSection};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,9 @@ impl Default for CacheAwareSection {
     }
 }
 
-impl Expand for CacheAwareSection {
-    fn parts(&self) -> Parts {
+impl CacheAwareSection {
+    /// What it expands to.
+    pub fn parts(&self) -> Parts {
         let imbalance = ImbalanceSection { abs: self.balance_abs_threshold, rel: self.balance_rel_threshold };
         let uneven = RuleSection { imbalance: Some(imbalance), ..rule("own") };
         let hit =
@@ -43,13 +44,17 @@ pub const PRESETS: &[Preset] = &[
         title: "by longest prefix sent, unless short or out of balance; then fewest requests",
         source: SOURCE,
         sees: "its own counts and what it sent where, exact",
-        parts: || CacheAwareSection::default().parts(),
+        keeps: Keeps::All,
+        example: "",
+        section: &Table(CacheAwareSection::parts),
     },
     Preset {
         name: "prefix_affinity",
         title: "another name of sglang_cache_aware",
         source: SOURCE,
         sees: "its own counts and what it sent where, exact",
-        parts: || CacheAwareSection::default().parts(),
+        keeps: Keeps::All,
+        example: "",
+        section: &Table(CacheAwareSection::parts),
     },
 ];

@@ -1,0 +1,358 @@
+//! One simulation's records, turned into a policy's summary as they come.
+use super::super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
+use super::super::verdict::summary::{BillRow, PolicySummary, PoolUse};
+use super::oracle::Oracle;
+use super::timeline::Timeline;
+use baseload_core::economics::{self, Bill, LineKind};
+use baseload_core::sim::SimStats;
+use baseload_core::types::{
+    AttemptRecord, EndpointId, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, RecordSink, RequestRecord,
+    SeriesRow, SimTime, Usd,
+};
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+
+/// Longest latency told apart: 12 days.
+const LONGEST_NS: u64 = 1 << 50;
+
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("histogram: bounds and digits are constants in range")
+}
+
+/// Counts, histograms and sums of one simulation; forwards records to `writer`, if there is one.
+pub struct Collector {
+    ttft: Histogram<u64>,
+    tpot: Histogram<u64>,
+    e2e: Histogram<u64>,
+    itl: Histogram<u64>,
+    counts: [u64; 5],
+    met_slo: u64,
+    /// Completed requests whose quality is known, and those above the bar.
+    judged: (u64, u64),
+    /// The highest index of a request.
+    last_index: u64,
+    /// The table of answers, if there is one.
+    quality: Option<QualityInput>,
+    prompt_tokens: u64,
+    output_tokens: u64,
+    own_tokens: u64,
+    cached_tokens: u64,
+    preemptions: u64,
+    spend: IdMap<EndpointId, Usd>,
+    causes: BTreeMap<&'static str, u64>,
+    oracle: Option<Oracle>,
+    timeline: Timeline,
+    #[cfg(feature = "frames")]
+    writer: Option<crate::frames::RecordWriter>,
+    /// First fault of the writer; the run stops at it.
+    pub fault: Option<String>,
+}
+
+impl Collector {
+    /// An empty collector for a policy with `endpoints` endpoints.
+    pub fn new(endpoints: usize) -> Collector {
+        Collector {
+            ttft: histogram(),
+            tpot: histogram(),
+            e2e: histogram(),
+            itl: histogram(),
+            counts: [0; 5],
+            met_slo: 0,
+            judged: (0, 0),
+            last_index: 0,
+            quality: None,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            own_tokens: 0,
+            cached_tokens: 0,
+            preemptions: 0,
+            spend: (0..endpoints).map(|_| Usd::ZERO).collect(),
+            causes: BTreeMap::new(),
+            oracle: None,
+            timeline: Timeline::default(),
+            #[cfg(feature = "frames")]
+            writer: None,
+            fault: None,
+        }
+    }
+    /// Also bounds what any policy could have done.
+    pub fn with_oracle(mut self, oracle: Oracle) -> Collector {
+        self.oracle = Some(oracle);
+        self
+    }
+    /// Also refuses requests that a table of answers has no row for.
+    pub fn with_quality(mut self, quality: Option<&QualityInput>) -> Collector {
+        self.quality = quality.cloned();
+        self
+    }
+    /// The fault of a request that the table of answers has no row for.
+    pub fn missing_row(&self) -> Option<String> {
+        self.quality.as_ref()?.too_short(self.last_index)
+    }
+    /// Also writes records.
+    #[cfg(feature = "frames")]
+    pub fn with_writer(mut self, writer: crate::frames::RecordWriter) -> Collector {
+        self.writer = Some(writer);
+        self
+    }
+    /// Writes what is left of the records.
+    ///
+    /// # Errors
+    /// The writer's first fault.
+    pub fn close(&mut self) -> Result<(), String> {
+        #[cfg(feature = "frames")]
+        if let Some(writer) = self.writer.take() {
+            writer.finish()?;
+        }
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    fn count(&self, outcome: Outcome) -> u64 {
+        self.counts[outcome as usize]
+    }
+
+    /// The summary of a policy whose simulation ended with `stats`.
+    ///
+    /// # Errors
+    /// A window of zero length with API spend: a month cannot be told from it.
+    pub fn summary(
+        &self,
+        exp: &Experiment,
+        policy: &ResolvedPolicy,
+        stats: &SimStats,
+    ) -> Result<PolicySummary, String> {
+        let window = stats.last_arrival.since(stats.first_arrival);
+        let window_s = window.as_secs_f64();
+        let per_s = |n: u64| if window_s > 0.0 { n as f64 / window_s } else { 0.0 };
+        let completed = self.count(Outcome::Completed);
+        let timed_out = self.count(Outcome::TimedOut);
+        let total: u64 = self.counts.iter().sum();
+        assert_eq!(total, stats.requests, "nothing-lost: outcomes and arrivals differ");
+        let bill = self.bill(exp, policy, window)?;
+        let all_tokens = self.prompt_tokens + self.output_tokens;
+        let quantile = |h: &Histogram<u64>, q: f64| (!h.is_empty()).then(|| h.value_at_quantile(q) as f64 / 1e9);
+        let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
+        let caused = |causes: &[OutcomeCause]| causes.iter().filter_map(|c| self.causes.get(c.name())).sum();
+        let drain = stats.ended.since(stats.last_arrival);
+        let haste = stats.ended_in_haste.max(stats.last_arrival).since(stats.last_arrival);
+        let kinds = [LineKind::Gpu, LineKind::Api, LineKind::People].map(|k| bill.total_of(k).as_f64());
+        let mut summary = PolicySummary {
+            name: policy.name.clone(),
+            requests: total,
+            completed,
+            rejected: self.count(Outcome::Rejected),
+            timed_out,
+            failed: self.count(Outcome::Failed) + timed_out,
+            cancelled: self.count(Outcome::Cancelled),
+            requests_per_s: per_s(completed),
+            output_tokens_per_s: per_s(self.output_tokens),
+            ttft_p50_s: quantile(&self.ttft, 0.5),
+            ttft_p90_s: quantile(&self.ttft, 0.9),
+            ttft_p99_s: quantile(&self.ttft, 0.99),
+            tpot_p50_s: quantile(&self.tpot, 0.5),
+            tpot_p99_s: quantile(&self.tpot, 0.99),
+            e2e_p50_s: quantile(&self.e2e, 0.5),
+            e2e_p99_s: quantile(&self.e2e, 0.99),
+            itl_p99_s: quantile(&self.itl, 0.99),
+            goodput_per_s: per_s(self.met_slo),
+            goodput_share: share(self.met_slo, total),
+            quality_served: (self.judged.0 > 0).then(|| share(self.judged.1, self.judged.0)),
+            self_hosted_share: share(self.own_tokens, all_tokens),
+            gpu_usd_per_month: kinds[0],
+            api_usd_per_month: kinds[1],
+            people_usd_per_month: kinds[2],
+            total_usd_per_month: bill.total().as_f64(),
+            usd_per_million_tokens: economics::usd_per_million(bill.total(), all_tokens, window).map(Usd::as_f64),
+            prompt_tokens: self.prompt_tokens,
+            output_tokens: self.output_tokens,
+            cached_prompt_share: share(self.cached_tokens, self.prompt_tokens),
+            preemptions: self.preemptions,
+            replica_failures: stats.replica_failures,
+            retries: stats.retries,
+            hedges: stats.hedges,
+            fallbacks: stats.fallbacks,
+            escalations: stats.escalations,
+            try_timeouts: stats.try_timeouts,
+            shed: caused(&[OutcomeCause::Shed]),
+            queue_timeouts: caused(&[OutcomeCause::QueueTimeout, OutcomeCause::GatewayQueueFull]),
+            circuits_opened: stats.circuits_opened,
+            drain_s: drain.as_secs_f64(),
+            // Design: waiting over 5 % of requests at the last arrival (of a handful: more than one), or drain over 10 % of the
+            // window; not of work that may wait.
+            overloaded: stats.waiting_at_end * 20 > total.max(20)
+                || u128::from(haste.0) * 10 > u128::from(window.0).max(1),
+            pools: policy
+                .pools
+                .iter()
+                .map(|(pool, replicas)| PoolUse {
+                    name: exp.pools[*pool].name.clone(),
+                    replicas: *replicas,
+                    blocks: exp.pools[*pool].replica.kv.num_blocks.into(),
+                })
+                .collect(),
+            bill: bill
+                .lines
+                .iter()
+                .map(|l| BillRow {
+                    name: l.name.clone(),
+                    kind: l.kind.name().into(),
+                    usd_per_month: l.usd_per_month.as_f64(),
+                })
+                .collect(),
+            e2e_quantiles: if self.e2e.is_empty() {
+                Vec::new()
+            } else {
+                (0..=100).map(|p| self.e2e.value_at_quantile(f64::from(p) / 100.0) as f64 / 1e9).collect()
+            },
+            outcomes: self.causes.iter().map(|(cause, n)| ((*cause).to_string(), *n)).collect(),
+            timeline: self.timeline.summary(),
+            ..PolicySummary::default()
+        };
+        if let Some(oracle) = &self.oracle {
+            let fixed = bill.total_of(LineKind::Gpu) + bill.total_of(LineKind::People) + hourly(exp, policy);
+            (summary.oracle, summary.regret) = oracle.summaries(stats, (bill.total(), fixed), &summary);
+        }
+        Ok(summary)
+    }
+
+    fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, String> {
+        let mut lines = Vec::new();
+        for (pool, replicas) in &policy.pools {
+            let pool = &exp.pools[*pool];
+            if *replicas > 0 {
+                lines.push(economics::gpu_line(
+                    format!("pool {}", pool.name),
+                    *replicas,
+                    pool.replica.gpus,
+                    pool.rent(),
+                ));
+            }
+        }
+        for (name, hourly) in hourly_of(exp, policy) {
+            let name = format!("provisioned {name}");
+            lines.push(economics::provisioned_line(name, hourly.units, hourly.per_unit));
+        }
+        for (endpoint, spend) in policy.endpoints.iter().zip(self.spend.values()) {
+            if *spend != Usd::ZERO {
+                let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
+                lines.push(economics::api_line(name, *spend, window)?);
+            }
+        }
+        if policy.pools.iter().any(|(_, replicas)| *replicas > 0) {
+            lines.push(economics::people_line(exp.people_per_year, exp.people_fte_thousandths));
+            lines.push(economics::on_call_line(exp.on_call_per_year));
+        }
+        Ok(Bill { lines })
+    }
+}
+
+/// Endpoints of a policy that are paid by the hour.
+fn hourly_of<'a>(exp: &'a Experiment, policy: &'a ResolvedPolicy) -> impl Iterator<Item = (&'a str, Hourly)> {
+    policy.endpoints.iter().map(|e| &exp.endpoints[*e]).filter_map(|e| Some((e.name.as_str(), e.hourly?)))
+}
+
+/// What they cost a month: no policy saves it.
+fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
+    hourly_of(exp, policy).map(|(name, h)| economics::provisioned_line(name, h.units, h.per_unit).usd_per_month).sum()
+}
+
+impl RecordSink for Collector {
+    fn attempt(&mut self, record: &AttemptRecord) {
+        if let Place::Endpoint(e) = record.backend {
+            self.spend[e] += record.cost;
+            self.timeline.spent(record.ended, record.cost);
+        }
+        #[cfg(feature = "frames")]
+        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
+            self.fault.get_or_insert(e);
+        }
+    }
+    fn request(&mut self, record: &RequestRecord) {
+        self.counts[record.outcome as usize] += 1;
+        self.met_slo += u64::from(record.met_slo);
+        self.preemptions += u64::from(record.preemptions);
+        self.timeline.request(record);
+        if let Some(good) = record.above_bar {
+            self.judged = (self.judged.0 + 1, self.judged.1 + u64::from(good));
+        }
+        self.last_index = self.last_index.max(record.index);
+        if let Some(oracle) = &mut self.oracle {
+            oracle.request(record);
+        }
+        if record.outcome == Outcome::Completed {
+            let tokens = u64::from(record.prompt_tokens) + u64::from(record.output_tokens);
+            self.prompt_tokens += u64::from(record.prompt_tokens);
+            self.output_tokens += u64::from(record.output_tokens);
+            self.cached_tokens += u64::from(record.cached_tokens);
+            if matches!(record.backend, Some(Place::Pool(_))) {
+                self.own_tokens += tokens;
+            }
+            let ttft = record.ttft.expect("nothing-lost: a completed request has a first token");
+            self.ttft.saturating_record(ttft.0.max(1));
+            self.e2e.saturating_record(record.e2e.0.max(1));
+            if record.output_tokens >= 2 {
+                self.tpot.saturating_record(((record.e2e - ttft).0 / u64::from(record.output_tokens - 1)).max(1));
+            }
+        } else {
+            let cause = if record.cause.name().is_empty() { record.outcome.name() } else { record.cause.name() };
+            *self.causes.entry(cause).or_default() += 1;
+        }
+        #[cfg(feature = "frames")]
+        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
+            self.fault.get_or_insert(e);
+        }
+    }
+    fn gaps(&mut self, run: &GapRun) {
+        let mut i = 0;
+        while i < run.steps {
+            let fs = run.first_fs + u128::from(i) * u128::from(run.more_fs);
+            let longest = self.itl.highest_equivalent(Femtos(fs).to_time().0.clamp(1, LONGEST_NS));
+            // Steps grow evenly, so those whose gap falls into the same bucket of the histogram follow each other.
+            let room = (u128::from(longest) + 1) * Femtos::PER_NS - 1 - fs.min(u128::from(longest) * Femtos::PER_NS);
+            let left = run.steps - i;
+            // Mostly all that are left: then the division that counts them is not worth it.
+            let steps = if room >= u128::from(left - 1) * u128::from(run.more_fs) {
+                left
+            } else {
+                (room / u128::from(run.more_fs) + 1) as u32
+            };
+            self.itl.saturating_record_n(longest, u64::from(steps) * u64::from(run.tokens));
+            i += steps;
+        }
+    }
+    fn wants_series(&self) -> bool {
+        #[cfg(feature = "frames")]
+        return self.writer.is_some();
+        #[cfg(not(feature = "frames"))]
+        return false;
+    }
+    fn series(&mut self, row: &SeriesRow) {
+        #[cfg(feature = "frames")]
+        if let Some(writer) = self.writer.as_mut() {
+            writer.series(row);
+        }
+        let _ = row;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_run_of_gaps_counts_as_its_steps_do(
+            runs in proptest::collection::vec((0u128..40_000_000_000_000, 0u64..30_000_000_000, 1u32..300, 1u32..9), 1..20),
+        ) {
+            let (mut together, mut apart) = (Collector::new(0), Collector::new(0));
+            for (first_fs, more_fs, steps, tokens) in runs {
+                together.gaps(&GapRun { first_fs, more_fs, steps, tokens });
+                for i in 0..steps {
+                    let first_fs = first_fs + u128::from(i) * u128::from(more_fs);
+                    apart.gaps(&GapRun { first_fs, more_fs: 0, steps: 1, tokens });
+                }
+            }
+            proptest::prop_assert!(together.itl == apart.itl);
+        }
+    }
+}

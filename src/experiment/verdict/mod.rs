@@ -1,0 +1,6 @@
+//! What came out: the summary, the verdict in a sentence, the gate.
+//!
+//! Read first: `summary.rs`.
+pub mod gate;
+mod rank;
+pub mod summary;

@@ -1,0 +1,179 @@
+//! The verdict in one sentence, and the numbers' text forms it shares with the reports.
+//!
+//! May import: the summary. Must keep true: never praises a policy that is not eligible; a share is rounded down.
+use super::summary::{PolicySummary, SloSummary, eligible_for_best};
+
+/// Goodput share from which a policy keeps the SLO.
+const KEEPS_SLO: f64 = 0.99;
+
+/// One honest sentence: the cheapest eligible policy that keeps the SLO (else the best goodput), what it saves
+/// against the next cheapest that does, and what that costs in tail.
+pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
+    let eligible: Vec<&PolicySummary> =
+        policies.iter().zip(eligible_for_best(policies)).filter(|(_, ok)| *ok).map(|(p, _)| p).collect();
+    let keeps_text = if slo.is_empty() { "completes 99 % of requests (no SLO is set)" } else { "keeps the SLO" };
+    let good = |p: &PolicySummary| percent(p.goodput_share);
+    let mut keep: Vec<&PolicySummary> = eligible.iter().copied().filter(|p| p.goodput_share >= KEEPS_SLO).collect();
+    let tail_s = |p: &PolicySummary| p.ttft_p99_s.unwrap_or(f64::INFINITY);
+    keep.sort_by(|a, b| a.total_usd_per_month.total_cmp(&b.total_usd_per_month).then(tail_s(a).total_cmp(&tail_s(b))));
+    if let Some((best, rest)) = keep.split_first() {
+        let cost = usd_text(best.total_usd_per_month);
+        let head = format!("`{}` is the cheapest policy that {keeps_text}, at US$ {cost} a month", best.name);
+        let cheaper = policies
+            .iter()
+            .filter(|p| p.name != best.name && p.total_usd_per_month < best.total_usd_per_month - 0.5)
+            .max_by(|a, b| a.goodput_share.total_cmp(&b.goodput_share));
+        let trade = cheaper.map(|p| {
+            format!(
+                "`{}` saves US$ {} of it but {} {} % goodput",
+                p.name,
+                usd_text(best.total_usd_per_month - p.total_usd_per_month),
+                if p.overloaded { "is overloaded with" } else { "reaches only" },
+                good(p)
+            )
+        });
+        if let Some(next) = rest.first() {
+            // A tie says little; what the next step down would cost says more.
+            if let Some(trade) = trade.filter(|_| next.total_usd_per_month - best.total_usd_per_month < 0.5) {
+                return format!("{head}; {trade}.");
+            }
+            return format!("{head}: {}{}.", saving(best, next), tail(best, next));
+        }
+        let lone = format!(
+            "`{}` is the only policy that {keeps_text} ({} % goodput), at US$ {cost} a month",
+            best.name,
+            good(best)
+        );
+        return match trade {
+            Some(trade) => format!("{lone}; {trade}."),
+            None if policies.len() > 1 => format!("{lone}, and none of the others is cheaper."),
+            None => format!("{lone}."),
+        };
+    }
+    let pool: Vec<&PolicySummary> = if eligible.is_empty() { policies.iter().collect() } else { eligible };
+    let closest = pool.into_iter().min_by(|a, b| {
+        let by_goodput = b.goodput_share.total_cmp(&a.goodput_share);
+        by_goodput.then(a.total_usd_per_month.total_cmp(&b.total_usd_per_month))
+    });
+    match closest {
+        None => "No policy was compared.".into(),
+        Some(p) => format!(
+            "No policy {keeps_text} for 99 % of requests: `{}` comes closest with {} % goodput at US$ {} a month{}.",
+            p.name,
+            good(p),
+            usd_text(p.total_usd_per_month),
+            if p.overloaded { ", and it is overloaded" } else { "" }
+        )
+        .replace("completes 99 % of requests (no SLO is set) for 99 % of requests", "completes 99 % of requests"),
+    }
+}
+
+fn saving(best: &PolicySummary, next: &PolicySummary) -> String {
+    let saved = next.total_usd_per_month - best.total_usd_per_month;
+    if saved < 0.5 {
+        return format!("as much as `{}`, the next cheapest", next.name);
+    }
+    let share = 100.0 * saved / next.total_usd_per_month;
+    let share = if share < 1.0 { "under 1".into() } else { format!("{share:.0}") };
+    format!("US$ {} ({share} %) less than `{}`, the next cheapest", usd_text(saved), next.name)
+}
+
+fn tail(best: &PolicySummary, next: &PolicySummary) -> String {
+    let (Some(a), Some(b)) = (best.ttft_p99_s, next.ttft_p99_s) else { return String::new() };
+    let (x, y) = (seconds_text(a), seconds_text(b));
+    if x == y {
+        return format!(", with the same p99 TTFT ({x})");
+    }
+    let word = if a > b { "longer" } else { "shorter" };
+    format!(", with a {word} tail (p99 TTFT {x} against {y})")
+}
+
+/// A share as per cent with one decimal, rounded down so that a missed target never reads as met.
+pub fn percent(share: f64) -> String {
+    let shown = format!("{:.1}", (share * 1000.0 + 1e-7).floor() / 10.0);
+    shown.strip_suffix(".0").filter(|whole| *whole == "100" || *whole == "0").map_or(shown.clone(), str::to_owned)
+}
+
+/// Whole dollars with thousands separators.
+pub fn usd_text(usd: f64) -> String {
+    let text = thousands(usd.abs().round() as u64);
+    if usd <= -0.5 { format!("-{text}") } else { text }
+}
+
+/// A count with thousands separators.
+pub fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Seconds with a fitting unit: `52 ms`, `1.23 s`, `123 s`.
+pub fn seconds_text(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.0095 => format!("{:.2} ms", s * 1e3),
+        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
+        s if s < 9.995 => format!("{s:.2} s"),
+        s if s < 99.95 => format!("{s:.1} s"),
+        s => format!("{s:.0} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(name: &str, completed: u64, goodput_share: f64, total: f64, ttft: f64) -> PolicySummary {
+        PolicySummary {
+            name: name.into(),
+            requests: 1000,
+            completed,
+            goodput_share,
+            total_usd_per_month: total,
+            ttft_p99_s: Some(ttft),
+            ..Default::default()
+        }
+    }
+
+    fn slo() -> SloSummary {
+        SloSummary { ttft_s: Some(2.0), ..Default::default() }
+    }
+
+    #[test]
+    fn verdict_names_the_cheapest_that_keeps_the_slo_and_the_price_in_tail() {
+        let policies = [
+            policy("own", 1000, 0.995, 12_000.0, 0.8),
+            policy("hybrid", 1000, 0.992, 9_000.0, 1.25),
+            policy("cheap", 1000, 0.80, 3_000.0, 40.0),
+            policy("lossy", 900, 0.999, 100.0, 0.1),
+        ];
+        assert_eq!(
+            verdict(&policies, &slo()),
+            "`hybrid` is the cheapest policy that keeps the SLO, at US$ 9,000 a month: US$ 3,000 (25 %) less than \
+             `own`, the next cheapest, with a longer tail (p99 TTFT 1.25 s against 800 ms)."
+        );
+        assert!(verdict(&policies[1..], &slo()).starts_with("`hybrid` is the only policy that keeps the SLO (99.2 %"));
+        assert!(verdict(&policies[1..3], &slo()).contains("`cheap` saves US$ 6,000 of it but reaches only 80.0 %"));
+        assert!(verdict(&policies[2..3], &slo()).starts_with("No policy keeps the SLO for 99 % of requests: `cheap`"));
+        assert!(
+            verdict(&policies[2..3], &SloSummary::default()).starts_with("No policy completes 99 % of requests: `")
+        );
+        assert_eq!(verdict(&[], &slo()), "No policy was compared.");
+    }
+
+    #[test]
+    fn numbers_read_well_and_a_missed_target_never_reads_as_met() {
+        assert_eq!((percent(0.98999).as_str(), percent(1.0).as_str(), percent(0.57).as_str()), ("98.9", "100", "57.0"));
+        assert_eq!(usd_text(1_234_567.5), "1,234,568");
+        assert_eq!(usd_text(-999.6), "-1,000");
+        assert_eq!(
+            [0.004, 0.0523, 1.234, 12.34, 600.0].map(seconds_text),
+            ["4.00 ms", "52 ms", "1.23 s", "12.3 s", "600 s"]
+        );
+    }
+}
