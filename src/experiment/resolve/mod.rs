@@ -3,7 +3,7 @@ use super::format::{
     BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, FileError, PolicySection, PoolSection,
     SchedulingPolicy, VllmSection,
 };
-use super::inputs::{OwnFacts, read_catalog};
+use super::inputs::{KernelInput, OwnFacts, read_catalog};
 use super::run::{EngineLimits, Oracle};
 use super::verdict::gate::{self, Tolerance};
 use crate::calibrate;
@@ -61,17 +61,6 @@ pub struct ResolvedPool {
     step_time: Arc<dyn StepTime>,
     /// Kernel tables that its step time is interpolated in.
     pub(super) kernel_files: Vec<KernelInput>,
-}
-
-/// A kernel table that a step time rests on, or a catalogue file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelInput {
-    /// Its path from where the pool's `kernels` points; of a catalogue file its name.
-    pub file: String,
-    /// Its size.
-    pub bytes: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
 }
 
 #[derive(Clone)]
