@@ -3,7 +3,7 @@
 //! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
 //! escaped; no script and no address of anything outside the file.
 use super::charts::{cdf, colour, quality_scatter, scatter};
-use super::markup::escape;
+use super::markup::{escape, prose};
 use super::span::span;
 use super::style::CSS;
 use super::table::{Policy, Table, tables};

@@ -113,6 +113,21 @@ fn bans(room: &str, code: &str, tests: usize, say: &mut dyn FnMut(usize, String)
     }
 }
 
+/// The one file that starts from the facts which the program carries; everybody else is handed a catalogue.
+const WHERE_FACTS_START: &str = "src/experiment/inputs/catalog_files.rs";
+
+/// The embedded catalogue, named where a catalogue is to be passed.
+fn embedded(code: &str, tests: usize, say: &mut dyn FnMut(usize, String)) {
+    for (at, _) in code.match_indices("Catalog::embedded()").filter(|(at, _)| line_of(code, *at) < tests) {
+        say(
+            line_of(code, at),
+            format!(
+                "facts: `Catalog::embedded()` outside {WHERE_FACTS_START}; take a `&Catalog`, which a user's files are laid over"
+            ),
+        );
+    }
+}
+
 /// Lints that are switched off: (position, lint).
 fn switched_off(code: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
@@ -172,6 +187,9 @@ fn check(architecture: &str, files: &[(String, String)]) -> Vec<String> {
         }
         let folder = &map.packages[package].folder;
         let tests = if path.ends_with("tests.rs") { 0 } else { tests_start(&code) };
+        if path != WHERE_FACTS_START {
+            embedded(&code, tests, &mut say);
+        }
         seen.entry(room.clone()).or_default().extend(edges(&map, package, &room, &code, &mut say));
         if map.packages[package].room.is_none() {
             supers(&path[folder.len()..], &room, &code, tests, &mut say);

@@ -197,7 +197,7 @@ fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &
     let mut source = origin.open(&exp.class_names(), &options).map_err(RunError::Fault)?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);
     let [mut prompt, mut output, mut context] = [0.0f64; 3];
-    while source.peek().map_err(RunError::Fault)?.is_some() {
+    while source.peek().map_err(|e| RunError::Fault(e.into()))?.is_some() {
         let request = source.next();
         let (p, o) = (f64::from(request.prompt_tokens), f64::from(request.output_tokens));
         n += 1;

@@ -84,6 +84,7 @@ fn tidy_can_fail() {
     core("sim/a.rs", "//! H.\nlet x = std::fs::read(p);\n", "2: core: `sim` names `fs::`");
     core("sim/a.rs", "//! H.\nuse std::{fs, io};\n", "2: core: `sim` names `std::fs`");
     core("sim/a.rs", "//! H.\n#[cfg(test)]\nmod tests;\nuse std::thread;\n", "4: core:");
+    core("sim/a.rs", "//! H.\nfn f() { Catalog::embedded() }\n", "2: facts: `Catalog::embedded()` outside");
     core("sim/a.rs", "//! H.\n#[allow(dead_code)]\nfn f() {}\n", "2: ban: `dead_code`");
     only_breach(
         "crates/trace/src/a.rs",
