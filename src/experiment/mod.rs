@@ -19,11 +19,9 @@ pub use inputs::{
 };
 pub use resolve::{
     Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
-    resolve_with,
+    resolve_among, resolve_with,
 };
-pub use run::{
-    EngineLimits, Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole,
-};
+pub use run::{Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole};
 pub use verdict::{gate, summary};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.

@@ -28,6 +28,8 @@ mod prefixes;
 mod prices;
 mod program;
 mod quality;
+mod replicas;
+mod stepping;
 #[cfg(feature = "frames")]
 mod summaries;
 #[cfg(feature = "frames")]

@@ -82,7 +82,7 @@ pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Resul
     if parquet || how.format == Some(Format::Parquet) {
         return open_parquet(path, how);
     }
-    baseload_trace::open_with(reader, &name, how)
+    Ok(baseload_trace::open_with(reader, &name, how)?)
 }
 
 #[cfg(feature = "frames")]
@@ -100,10 +100,10 @@ fn open_parquet(path: &Path, _: &How) -> Result<Opened, String> {
 /// The generator that a specification at `path` describes; a pool of clients that it names is read.
 fn generator(spec: &GenerateSpec, path: &Path, options: &SourceOptions) -> Result<Generator, String> {
     match &spec.servegen {
-        None => Generator::new(spec, options),
+        None => Ok(Generator::new(spec, options)?),
         Some(pool) => {
             let folder = path.parent().unwrap_or(Path::new("")).join(&pool.path);
-            Generator::of_pool(spec, &open_servegen(&folder)?, options)
+            Ok(Generator::of_pool(spec, &open_servegen(&folder)?, options)?)
         }
     }
 }
@@ -125,14 +125,14 @@ pub fn transformed(
     };
     let (seed, replicate) = (options.seed, options.replicate);
     let mut context = transform::Context { seed, replicate, classes: classes.clone(), open: &mut open };
-    transform::apply(entries, transforms, &mut context)
+    Ok(transform::apply(entries, transforms, &mut context)?)
 }
 
 /// A generator's specification.
 fn specification(path: &Path) -> Result<GenerateSpec, String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    GenerateSpec::parse(&text, &name)
+    Ok(GenerateSpec::parse(&text, &name)?)
 }
 
 impl TraceOrigin {
@@ -217,7 +217,7 @@ impl TraceOrigin {
         };
         let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, &self.folder)
             .map_err(|e| format!("trace.transform: {e}"))?;
-        baseload_trace::play(entries, options)
+        Ok(baseload_trace::play(entries, options)?)
     }
 }
 

@@ -7,7 +7,7 @@ mod timeline;
 mod whole_file;
 
 pub use collect::Collector;
-pub use oracle::{EngineLimits, Oracle};
+pub use oracle::Oracle;
 pub use whole_file::{WholeFile, write_whole};
 
 use super::format::FileError;
@@ -130,7 +130,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len())
-                .with_oracle(exp.oracle(policy, &spec))
+                .with_oracle(Oracle::new(&spec))
                 .with_quality(exp.quality.as_ref());
             #[cfg(feature = "frames")]
             if let Some(folder) = options.records {
