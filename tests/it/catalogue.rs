@@ -155,7 +155,7 @@ fn names_at_hugging_face_run_in_their_format() {
     refused(
         &[("e.toml", &bad("meta-llama/Llama-3.1-8B-Instrukt"))],
         &["run", "e.toml"],
-        &["e.toml:6: pool.p.model: unknown model `meta-llama/Llama-3.1-8B-Instrukt`; did you mean `llama-3.1-8b`?"],
+        &["e.toml:5: pool.p.model: unknown model `meta-llama/Llama-3.1-8B-Instrukt`; did you mean `llama-3.1-8b`?"],
     );
     refused(
         &[("e.toml", &bad("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w8a8"))],
@@ -169,7 +169,8 @@ fn names_at_hugging_face_run_in_their_format() {
     let ended = memory(&["--model", "qwen/qwen3-32b-fp8", "--gpu", "H100", "--format", "json"]);
     let plan: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((plan["model"].as_str(), plan["weights_dtype"].as_str()), (Some("qwen3-32b"), Some("fp8")));
-    assert!(ended.stderr.contains("warning: `qwen/qwen3-32b-fp8` is taken for qwen3-32b"), "{}", ended.stderr);
+    let notes = plan["notes"].to_string();
+    assert!(notes.contains("`qwen/qwen3-32b-fp8` is taken for qwen3-32b with weights in fp8-block"), "{notes}");
 }
 
 const CONFIG: &str = r#"{"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 2048, "intermediate_size": 6144,
