@@ -14,6 +14,7 @@ mod endpoint;
 mod gateway;
 mod load;
 mod origin;
+mod paths;
 mod policy;
 mod quality;
 mod service;
@@ -28,8 +29,9 @@ pub use gateway::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
-pub use load::{load, load_with};
-pub use origin::{FileError, Origin, ReadFile, place};
+pub use load::{Text, load};
+pub use origin::{Excerpt, FileFaults, Located, Origin, ReadFile};
+pub use paths::{NamedPath, PATHS, PathKey, Paths};
 pub use policy::{PolicyKeys, PolicySection};
 pub use service::{BatchSection, CacheName, ReasoningSection};
 
@@ -102,9 +104,6 @@ pub struct ExperimentFile {
     /// `"policy.metric" = { worse = "5%" }`: what a pull request may not make worse.
     #[serde(default)]
     pub gate: IndexMap<String, GateRule>,
-    /// The files it was read from, for messages and for the manifest's hashes.
-    #[serde(skip)]
-    pub origin: Origin,
 }
 
 /// Policies are read by `policy::read_all`.
