@@ -6,8 +6,8 @@
 //! deep as the fleet and pops come from anywhere in it.
 use baseload::random::{Xoshiro256PlusPlus, dist, stream};
 use baseload::types::{
-    AttemptRecord, BackendKind, GapRun, NO_SESSION, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow,
-    SimTime, Usd,
+    AttemptRecord, GapRun, NO_SESSION, Outcome, OutcomeCause, Place, PoolId, RecordSink, ReplicaId, RequestRecord,
+    SeriesRow, SimTime, Usd,
 };
 use hdrhistogram::Histogram;
 use std::cmp::Reverse;
@@ -70,13 +70,13 @@ impl RecordSink for Sink {
 }
 
 fn records(index: u64, now: SimTime, took: SimTime, sink: &mut impl RecordSink) {
-    let backend = BackendKind::Pool(0);
+    let backend = Place::Pool(PoolId(0));
     let first = SimTime(took.0 / 8);
     sink.attempt(black_box(&AttemptRecord {
         request: index,
         try_number: 0,
         backend,
-        replica: 0,
+        replica: Some(ReplicaId(0)),
         sent: now,
         first_token: Some(now + first),
         ended: now + took,

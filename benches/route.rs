@@ -3,7 +3,9 @@
 use baseload::gateway::{
     Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Presets, Signals,
 };
-use baseload::types::{ClassSpec, Content, ContentId, Load, RequestView, Run, SimTime};
+use baseload::types::{
+    ClassSpec, Content, ContentId, EndpointId, IdMap, Load, PoolId, ReplicaId, RequestView, Run, SimTime,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,29 +13,29 @@ use std::sync::Arc;
 const REPLICAS: u32 = 64;
 
 struct Fleet {
-    own: Vec<u32>,
-    outstanding: Vec<u32>,
+    own: Vec<ReplicaId>,
+    outstanding: IdMap<ReplicaId, u32>,
     sampled_at: SimTime,
 }
 
 impl Signals for Fleet {
-    fn outstanding(&self) -> &[u32] {
+    fn outstanding(&self) -> &IdMap<ReplicaId, u32> {
         &self.outstanding
     }
-    fn load(&self, replica: u32) -> Load {
+    fn load(&self, ReplicaId(replica): ReplicaId) -> Load {
         Load { waiting: replica % 5, running: 30 + replica % 7, kv_used_blocks: 900 + replica, kv_total_blocks: 2_000 }
     }
     fn sampled_at(&self) -> SimTime {
         self.sampled_at
     }
-    fn predicted_ttft(&self, replica: u32) -> SimTime {
+    fn predicted_ttft(&self, ReplicaId(replica): ReplicaId) -> SimTime {
         SimTime::from_millis(200 + u64::from(replica * 37 % 64))
     }
-    fn unanswered_tokens(&self, replica: u32) -> u64 {
+    fn unanswered_tokens(&self, ReplicaId(replica): ReplicaId) -> u64 {
         u64::from(replica) * 100
     }
-    fn pool_of(&self, replica: u32) -> u32 {
-        replica / 32
+    fn pool_of(&self, ReplicaId(replica): ReplicaId) -> PoolId {
+        PoolId(replica / 32)
     }
 }
 
@@ -53,12 +55,12 @@ fn bench(c: &mut Criterion, name: &str, parts: &Parts) {
     let pipeline = parts.assemble(&known()).unwrap_or_else(|e| panic!("{name}: {e}")).pipeline;
     let mut policy = Policy::new(pipeline);
     let mut fleet = Fleet {
-        own: (0..REPLICAS).collect(),
+        own: (0..REPLICAS).map(ReplicaId).collect(),
         outstanding: (0..REPLICAS).map(|r| 20 + r * 13 % 29).collect(),
         sampled_at: SimTime(0),
     };
     let endpoint = |endpoint| EndpointView {
-        endpoint,
+        endpoint: EndpointId(endpoint),
         ttft_p90: SimTime::from_millis(600),
         expected_cost_pico: 3_000_000_000,
         requests_per_minute: None,

@@ -3,13 +3,11 @@
 //!
 //!     cargo run --no-default-features --example custom_policy
 use baseload::engine::{Engine, EngineMode, VllmConfig};
-use baseload::gateway::{
-    BackendFacts, Decide, Decision, Draws, Feedback, GatewayView, Needs, Resilience, Routing, Target,
-};
+use baseload::gateway::{BackendFacts, Decide, Decision, Draws, Feedback, GatewayView, Needs, Resilience, Routing};
 use baseload::sim::{PoolSpec, WorldSpec, simulate};
 use baseload::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, ContentId, DecodeLaw, Femtos, GapRun, NO_SESSION,
-    Outcome, Request, RequestRecord, Run, SeriesRow, SimTime, Source, StepTime,
+    Outcome, Place, PlaceMap, ReplicaId, Request, RequestRecord, Run, SeriesRow, SimTime, Source, StepTime,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 /// The policy. Its state is keyed by ids, and what it sees is a `GatewayView`: no output length, no backend.
 #[derive(Default)]
 struct TenantHome {
-    home: BTreeMap<u32, u32>,
+    home: BTreeMap<u32, ReplicaId>,
     answers: u64,
 }
 
@@ -34,22 +32,22 @@ impl Decide for TenantHome {
             return view.without_own();
         }
         let outstanding = view.signals.outstanding();
-        let least = view.own.iter().map(|&r| outstanding[r as usize]).min().unwrap_or(0);
+        let least = view.own.iter().map(|&r| outstanding[r]).min().unwrap_or(0);
         if let Some(&home) = self.home.get(&view.request.tenant)
             && view.own.contains(&home)
-            && outstanding[home as usize] <= least + 4
+            && outstanding[home] <= least + 4
         {
-            return Decision::Replica(home);
+            return Decision::Send(home.into());
         }
         // A new home by chance among the least busy: a draw keyed by the request, never a generator of its own.
-        let idle: Vec<u32> = view.own.iter().copied().filter(|&r| outstanding[r as usize] == least).collect();
+        let idle: Vec<ReplicaId> = view.own.iter().copied().filter(|&r| outstanding[r] == least).collect();
         let home = idle[draws.below(idle.len())];
         self.home.insert(view.request.tenant, home);
-        Decision::Replica(home)
+        Decision::Send(home.into())
     }
 
     fn learn(&mut self, feedback: &Feedback) {
-        if let Feedback::Ended { to: Target::Replica(_), completed: true, .. } = feedback {
+        if let Feedback::Ended { to: Place::Replica(_), completed: true, .. } = feedback {
             self.answers += 1;
         }
     }
@@ -152,7 +150,7 @@ fn run(routing: Routing) -> Results {
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
-        answers: Vec::new(),
+        answers: PlaceMap::default(),
     };
     let mut results = Results::default();
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));

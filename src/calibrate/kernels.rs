@@ -8,7 +8,6 @@
 //! rows were made this way): products in BF16 reach 0.86 of the compute share that short runs at full clock show, as on
 //! H100 (0.72 in engine runs, 0.84 in kernels); and the fixed part of an all-reduce is borrowed, because in an engine
 //! ranks wait for each other (10.4 us on H100, 5 us in kernels).
-use super::machine;
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
 use baseload_core::latency::{
@@ -230,7 +229,7 @@ pub fn choose_kernels(
 ) -> Result<ChosenKernels, String> {
     let family = |id: &str| id.split('-').next().unwrap_or_default().to_owned();
     for file in &times.files {
-        if let Some(of) = machine::gpu(catalog, &file.device).filter(|of| family(&of.id) != family(&gpu.id)) {
+        if let Some(of) = catalog.gpu_in(&file.device).filter(|of| family(&of.id) != family(&gpu.id)) {
             return Err(format!(
                 "{}: it was measured on {} ({}), and this is {}: give tables of that",
                 file.path.display(),

@@ -1,56 +1,15 @@
-//! Which model, GPU and engine a measurement is of: names of data sets to rows of the catalogue, and the analytic step
-//! time where no profile is for it.
+//! Which engine and which number formats a measurement is of. Names of models and GPUs are matched by the catalogue.
 use baseload_core::catalog::{Catalog, Gpu, Model};
 use baseload_core::engine::VllmConfig;
 use baseload_core::latency::WeightDtype;
 use baseload_core::memory::{self, PlanOptions, WeightsDtype};
 
-/// Ends of names at Hugging Face that do not change a model's shape.
-const ENDS: [&str; 10] = ["-hf", "-instruct", "-it", "-fp8", "-2507", "-thinking", "-chat", "-v0.1", "-v0.3", "-base"];
-/// Names of data sets for models of the catalogue; Qwen2-7B has the shape of Qwen2.5-7B,
-/// Llama 1 of Llama 2, Llama 3 of 3.1.
-const SAME: [(&str, &str); 4] = [
-    ("llama2-70b", "llama-2-70b"),
-    ("llama-7b", "llama-2-7b"),
-    ("meta-llama-3-70b", "llama-3.1-70b"),
-    ("qwen2-7b", "qwen2.5-7b"),
-];
-
-fn short(name: &str) -> String {
-    let mut name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
-    loop {
-        match ENDS.iter().find_map(|end| name.strip_suffix(end)) {
-            Some(rest) => name = rest.to_owned(),
-            None => return name,
-        }
-    }
-}
-
-/// The catalogue's model of that name: its id, its name at Hugging Face, or that without what does not change its
-/// shape (`-Instruct`, `-FP8`, ...).
-pub fn model<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Model> {
-    let all = &catalog.models;
-    let wanted = short(name);
-    let wanted = SAME.iter().find(|(n, _)| *n == wanted).map_or(wanted.as_str(), |(_, id)| id);
-    all.iter()
-        .find(|m| m.id == name || m.hf_id == name)
-        .or_else(|| all.iter().find(|m| short(&m.hf_id) == wanted || m.id == wanted))
-}
-
-/// The catalogue's GPU of a name such as `H100`, `h100_sxm`, `Nvidia A100 GPU`, `a100-80gb`: the first word that a GPU's
-/// id starts with; the first such row, SXM before PCIe, 80 GB before 40.
-pub fn gpu<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Gpu> {
-    let all = &catalog.gpus;
-    let lower = name.to_lowercase().replace('_', "-");
-    if let Some(exact) = all.iter().find(|g| g.id == lower) {
-        return Some(exact);
-    }
-    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| w.len() > 1).collect();
-    let family = |g: &&Gpu| g.id.split('-').next().is_some_and(|f| words.contains(&f));
-    let mut found: Vec<&Gpu> = all.iter().filter(family).collect();
-    // Data sets write "A100" for the 80 GB card unless they say 40.
-    found.sort_by_key(|g| (g.id.contains("-40-") != words.iter().any(|w| w.starts_with("40")), !g.id.contains("sxm")));
-    found.first().copied()
+/// The GPU that data speak of.
+///
+/// # Errors
+/// None of the catalogue, with the nearest.
+pub fn gpu<'a>(catalog: &'a Catalog, said: &str) -> Result<&'a Gpu, String> {
+    catalog.gpu_in(said).map_or_else(|| catalog.gpu(said).map_err(|e| e.to_string()), Ok)
 }
 
 /// How weights of a named type are stored, for their size and for their products; `None` for a type that is not known.
@@ -65,11 +24,12 @@ pub fn weights_dtype(name: &str) -> Option<(WeightsDtype, WeightDtype)> {
     })
 }
 
-/// How a checkpoint's weights are stored, where its name says more than the type: Qwen's FP8 checkpoints have scales for
-/// blocks of 128 x 128 (`weight_block_size` in their config.json), Meta's for channels.
-pub fn checkpoint_dtype(model: &str, name: &str) -> Option<(WeightsDtype, WeightDtype)> {
+/// How a checkpoint's weights are stored: of what type by the data, and with scales for blocks where the model's name tells
+/// that (Qwen's FP8 checkpoints).
+pub fn checkpoint_dtype(catalog: &Catalog, model: &str, name: &str) -> Option<(WeightsDtype, WeightDtype)> {
     let (size, products) = weights_dtype(name)?;
-    let blocks = products == WeightDtype::Fp8 && model.starts_with("Qwen/") && model.ends_with("-FP8");
+    let told = catalog.model_named(model).ok().and_then(|m| m.weights);
+    let blocks = products == WeightDtype::Fp8 && told == Some(WeightDtype::Fp8Block.name());
     Some((size, if blocks { WeightDtype::Fp8Block } else { products }))
 }
 
@@ -147,36 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_data_sets_are_understood() {
+    fn types_and_versions_are_understood() {
         let c = Catalog::embedded();
-        for (name, id) in [
-            ("meta-llama/Llama-3.1-70B", "llama-3.1-70b"),
-            ("Qwen/Qwen3-30B-A3B-Thinking-2507", "qwen3-30b-a3b"),
-            ("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", "qwen3-235b-a22b"),
-            ("mistralai/Mistral-7B-v0.1", "mistral-7b-v0.3"),
-            ("meta-llama/Meta-Llama-3-8B", "llama-3-8b"),
-            ("llama2-70b", "llama-2-70b"),
-            ("Qwen/Qwen2-7B", "qwen2.5-7b"),
-            ("openai/gpt-oss-120b", "gpt-oss-120b"),
-        ] {
-            assert_eq!(model(c, name).map(|m| m.id.as_str()), Some(id), "{name}");
-        }
-        assert!(model(c, "codellama/CodeLlama-34b-Instruct-hf").is_none());
-        for (name, id) in [
-            ("h100_sxm", "h100-sxm"),
-            ("H100", "h100-sxm"),
-            ("Nvidia A100 GPU", "a100-80-sxm"),
-            ("a100-80gb", "a100-80-sxm"),
-            ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm"),
-            ("L40S", "l40s"),
-        ] {
-            assert_eq!(gpu(c, name).map(|g| g.id.as_str()), Some(id), "{name}");
-        }
-        assert!(gpu(c, "TPU v5").is_none());
-        let fp8 = |model: &str| checkpoint_dtype(model, "fp8").map(|d| d.1);
+        let fp8 = |model: &str| checkpoint_dtype(c, model, "fp8").map(|d| d.1);
         assert_eq!(fp8("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8"), Some(WeightDtype::Fp8Block));
         assert_eq!(fp8("meta-llama/Llama-3.1-405B-Instruct-FP8"), Some(WeightDtype::Fp8));
-        assert_eq!(checkpoint_dtype("Qwen/Qwen3-32B", ""), Some(BF16));
+        assert_eq!(checkpoint_dtype(c, "Qwen/Qwen3-32B", ""), Some(BF16));
         for (version, yes) in
             [("0.11.2", false), ("v0.13.0", false), ("0.14.0", true), ("1.0", true), ("", true), ("0.12.0rc1", false)]
         {

@@ -2,6 +2,7 @@
 //!
 //! A part that is held back is a whole run where there are several; of a single one its last fifth. Two runs of requests
 //! seldom tell all coefficients alone, so of these the last fifth of each is held back.
+use super::COLUMNS;
 use super::fit::{FROM_REQUESTS, FROM_STEPS, Observed, Wanted, from_requests, from_steps};
 use super::hash;
 use super::kinds::engine_steps::{self, EngineRun};
@@ -10,7 +11,6 @@ use super::kinds::{bench_serve, config, llmservingsim, vllm_requests};
 use super::score::{Group, errors};
 use super::trial::play;
 use super::validate::{Input, Kind, sync_unless_gpu};
-use super::{COLUMNS, machine};
 use baseload_core::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
 use baseload_core::latency::Fitted;
 use std::sync::Arc;
@@ -242,8 +242,8 @@ fn profile(
         name: r.name.clone(),
         date: r.date.clone(),
         source,
-        gpu: machine::gpu(catalog, &r.gpu).map_or_else(|| r.gpu.clone(), |g| g.id.clone()),
-        model: machine::model(catalog, model).map_or_else(|| model.to_owned(), |m| m.id.clone()),
+        gpu: catalog.gpu(&r.gpu).map_or_else(|_| r.gpu.clone(), |g| g.id.clone()),
+        model: catalog.model(model).map_or_else(|_| model.to_owned(), |m| m.id.clone()),
         dtype: r.dtype.clone().unwrap_or_else(|| dtype.to_owned()),
         tensor_parallel: r.tensor_parallel.unwrap_or(1),
         engine,

@@ -37,7 +37,7 @@ pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 pub use frontend::{FrontendFit, fit_frontend};
 #[cfg(feature = "frames")]
 pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
-pub use machine::{StepOptions, engine_for, gpu, model};
+pub use machine::{StepOptions, engine_for};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
 pub use order::Order;

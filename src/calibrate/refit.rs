@@ -9,12 +9,12 @@
 //! Method: damped least squares of the logarithm of predicted over measured, outliers weighted down (soft L1 from 5 %
 //! on), derivatives by differences of 3 %. Must keep true: nothing of the rows that are scored reaches the fit; the same
 //! rows give the same numbers whatever the number of threads.
+use super::hash;
 use super::kinds::inferencex::{Point, score};
 use super::kinds::requests::RequestRun;
 use super::score::{Group, Scores};
 use super::supply::Supply;
 use super::validate::{Kind, Options, served_by};
-use super::{hash, machine};
 use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ const ROUNDS: usize = 12;
 pub enum Split {
     /// Groups, in so many parts by hash of their names.
     Folds(u32),
-    /// The rows of a model, by any name that `calibrate::model` knows.
+    /// The rows of a model, by any name that the catalogue knows.
     Model(String),
     /// Each model in turn.
     EachModel,
@@ -94,7 +94,7 @@ pub fn cross_validate(
     for run in runs {
         // Said before any fit: a run without a model or on another GPU.
         let (.., by) = served_by(catalog, Kind::VllmRequests, run, &Options::default())?;
-        if machine::gpu(catalog, &run.name).is_some_and(|g| g.id != gpu) {
+        if catalog.gpu_in(&run.name).is_some_and(|g| g.id != gpu) {
             return Err(format!("{}: {by}, and the rows are of {gpu}: leave it out", run.name));
         }
     }
@@ -118,8 +118,7 @@ pub fn cross_validate(
 }
 
 fn one_gpu(catalog: &Catalog, points: &[Point]) -> Result<String, String> {
-    let mut ids: Vec<&str> =
-        points.iter().filter_map(|p| machine::gpu(catalog, p.gpu())).map(|g| g.id.as_str()).collect();
+    let mut ids: Vec<&str> = points.iter().filter_map(|p| catalog.gpu_in(p.gpu())).map(|g| g.id.as_str()).collect();
     ids.dedup();
     match ids.as_slice() {
         [] => Err("no row is of a GPU of the catalogue".into()),
@@ -141,7 +140,7 @@ fn by_group(catalog: &Catalog, points: &[Point]) -> (Vec<Rows>, Vec<String>) {
             Some(group) => group.points.push(p.clone()),
             None => {
                 let named = name.rsplit_once(" tp").map_or(name.as_str(), |(model, _)| model);
-                let model = machine::model(catalog, named).map_or_else(|| named.to_owned(), |m| m.id.clone());
+                let model = catalog.model(named).map_or_else(|_| named.to_owned(), |m| m.id.clone());
                 groups.push(Rows { name: name.clone(), model, points: vec![p.clone()] });
             }
         }
@@ -176,7 +175,7 @@ fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>,
             (0..n).map(part).filter(|(_, is_out)| groups.iter().any(is_out)).collect()
         }
         Split::Model(name) => {
-            let id = machine::model(catalog, name).map_or(name.as_str(), |m| m.id.as_str());
+            let id = catalog.model(name).map_or(name.as_str(), |m| m.id.as_str());
             if !models.iter().any(|m| m == id) {
                 return Err(format!("--leave-out {name}: no row is of it; there are rows of {}", models.join(", ")));
             }

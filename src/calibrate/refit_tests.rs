@@ -71,7 +71,7 @@ fn what_cannot_be_split_or_fitted_is_refused() {
     let mixed = row(2, "h100_sxm") + &row(4, "a100_sxm");
     assert!(says(&mixed, Split::Folds(2)).starts_with("rows are of several GPUs, h100-sxm and a100-80-sxm"));
     let unknown = few.replace("Qwen/Qwen3-32B", "no/such");
-    assert!(says(&unknown, Split::Folds(2)).contains("no/such is not in the catalogue"));
+    assert!(says(&unknown, Split::Folds(2)).contains("unknown model `no/such`"));
 }
 
 #[test]

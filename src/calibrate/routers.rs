@@ -4,6 +4,7 @@
 use baseload_core::gateway::{
     Decide, Decision, Draws, GatewayView, MakePolicy, Needs, Picker, Pipeline, Routing, Scoring,
 };
+use baseload_core::types::ReplicaId;
 use std::sync::Arc;
 
 /// More outstanding than the least by more than this, and `prefix-load` leaves the group's replica.
@@ -66,7 +67,7 @@ impl Decide for Recorded {
         Needs::default()
     }
     fn decide(&mut self, view: &GatewayView<'_>, _draws: &mut Draws) -> Decision {
-        Decision::Replica(self.0[view.request.index as usize])
+        Decision::Send(ReplicaId(self.0[view.request.index as usize]).into())
     }
 }
 
@@ -81,10 +82,10 @@ impl Decide for ByGroup {
     }
     fn decide(&mut self, view: &GatewayView<'_>, _draws: &mut Draws) -> Decision {
         let home = view.own[(self.groups[view.request.index as usize] % view.own.len() as u64) as usize];
-        let outstanding = |r: u32| view.signals.outstanding()[r as usize];
+        let outstanding = |r: ReplicaId| view.signals.outstanding()[r];
         let least = view.own.iter().copied().min_by_key(|&r| (outstanding(r), r)).unwrap_or(home);
         let above = outstanding(home) - outstanding(least);
-        Decision::Replica(if above > self.most_above { least } else { home })
+        Decision::Send(if above > self.most_above { least } else { home }.into())
     }
 }
 

@@ -8,7 +8,7 @@ use baseload_core::latency::Features;
 use baseload_core::sim::{PoolSpec, SimStats, WorldSpec, simulate};
 use baseload_core::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
-    RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
+    PlaceMap, RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -202,7 +202,7 @@ pub(super) fn simulate_fleet(
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
-        answers: Vec::new(),
+        answers: PlaceMap::default(),
     };
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     simulate(&spec, source, sink, &progress, &stop).map_err(|e| e.to_string())
@@ -311,7 +311,7 @@ struct Results {
 
 impl RecordSink for Results {
     fn attempt(&mut self, record: &AttemptRecord) {
-        self.replicas[record.request as usize] = record.replica;
+        self.replicas[record.request as usize] = record.replica.map_or(u32::MAX, |r| r.0);
         self.cached[record.request as usize] = record.cached_tokens;
     }
     fn request(&mut self, r: &RequestRecord) {

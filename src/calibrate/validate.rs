@@ -122,7 +122,7 @@ pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) 
 fn borrowed(catalog: &Catalog, supply: &Supply) -> Vec<String> {
     let Supply::Rows(rows) = supply else { return Vec::new() };
     let of = |row: &baseload_core::catalog::StepTimeRow| {
-        let gpu = machine::gpu(catalog, &row.gpu)?;
+        let gpu = catalog.gpu(&row.gpu).ok()?;
         curves(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
     };
     let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
@@ -166,12 +166,12 @@ fn predicted(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> 
         ),
         Kind::StaticBatch => static_batch::score(
             catalog,
-            &all(catalog, inputs, o, |i| static_batch::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &all(catalog, inputs, o, |i| static_batch::read(catalog, i.text, &i.name), |p| (&p.hash, p.gpu()))?,
             &o.supply,
         ),
         Kind::VllmStages => vllm_stages::score(
             catalog,
-            &all(catalog, inputs, o, |i| vllm_stages::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
+            &all(catalog, inputs, o, |i| vllm_stages::read(catalog, i.text, &i.name), |p| (&p.hash, p.gpu()))?,
             &o.supply,
         ),
     })
@@ -189,8 +189,7 @@ fn all<T>(
     for input in inputs {
         let name = input.name.clone();
         let read = read(input)?;
-        let own =
-            |r: &&T| o.analytic.as_ref().is_some_and(|a| machine::gpu(catalog, facts(r).1).is_none_or(|g| g.id != *a));
+        let own = |r: &&T| o.analytic.as_ref().is_some_and(|a| catalog.gpu_in(facts(r).1).is_none_or(|g| g.id != *a));
         if let (Some(gpu), Some(other)) = (&o.analytic, read.iter().find(own)) {
             return Err(format!(
                 "profile {gpu} is of that GPU; {name} has rows of {}: leave --profile out",
@@ -325,12 +324,10 @@ pub(super) fn served_by(
 ) -> Result<(VllmConfig, Lags, Arc<dyn StepTime>, String), String> {
     let settings = run.engine.overlaid(&o.engine);
     let named = |p: &Profile| {
-        let same = |a: &str, b: &str| {
-            a == b
-                || matches!((machine::model(catalog, a), machine::model(catalog, b)), (Some(x), Some(y)) if x.id == y.id)
-        };
+        let same =
+            |a: &str, b: &str| a == b || matches!((catalog.model(a), catalog.model(b)), (Ok(x), Ok(y)) if x.id == y.id);
         let model = o.model.as_deref().unwrap_or(&run.model);
-        let machine = o.gpu.as_deref().map(|g| machine::gpu(catalog, g).map_or(g, |x| x.id.as_str()));
+        let machine = o.gpu.as_deref().map(|g| catalog.gpu_in(g).map_or(g, |x| x.id.as_str()));
         (model.is_empty() || same(&p.model, model)) && machine.is_none_or(|g| g == p.gpu)
     };
     let profile = match &o.profile {
@@ -344,7 +341,7 @@ pub(super) fn served_by(
         None if o.analytic.is_none()
             && o.supply.what().is_none()
             && !run.model.is_empty()
-            && machine::model(catalog, &run.model).is_none() =>
+            && catalog.model(&run.model).is_err() =>
         {
             Profile::embedded().iter().find(|p| named(p))
         }
@@ -359,14 +356,11 @@ pub(super) fn served_by(
     if name.is_empty() {
         return Err(format!("{}: the file does not say its model: give --model, or --profile", run.name));
     }
-    let model = machine::model(catalog, name).ok_or_else(|| {
-        format!(
-            "{}: model {name} is not in the catalogue and no profile is of it: give --model, or --profile",
-            run.name
-        )
-    })?;
+    let model = catalog
+        .model(name)
+        .map_err(|e| format!("{}: {e}; no profile is of it either: give --model, or --profile", run.name))?;
     let said = o.analytic.as_deref().or(o.gpu.as_deref()).unwrap_or(&run.name);
-    let gpu = machine::gpu(catalog, said).ok_or_else(|| {
+    let gpu = catalog.gpu_in(said).ok_or_else(|| {
         format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
     })?;
     let tp = run.tensor_parallel.unwrap_or(1);
@@ -391,7 +385,7 @@ pub(super) fn served_by(
 /// with the CPU's token budget.
 pub(super) fn sync_unless_gpu(catalog: &Catalog, gpu: &str) -> VllmConfig {
     let base = VllmConfig { num_blocks: 1 << 20, max_model_len: 1 << 20, ..VllmConfig::default() };
-    match machine::gpu(catalog, gpu) {
+    match catalog.gpu_in(gpu) {
         Some(_) => base,
         None => VllmConfig { async_scheduling: false, max_num_batched_tokens: 2_048, ..base },
     }

@@ -1,8 +1,9 @@
 //! `baseload breakeven`: from which volume on owning pays.
+use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
 use crate::experiment::folder::ResultFolder;
-use crate::experiment::{self, Experiment, RunError};
+use crate::experiment::{self, Experiment, Settings};
 use crate::report;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub struct Args {
     /// Set a key of the experiment, typed like TOML; repeatable
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Print the result only
     #[arg(long)]
     quiet: bool,
@@ -110,7 +113,8 @@ fn check(args: &Args) -> Result<(), String> {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     check(args)?;
-    let exp = experiment::resolve(experiment::load(&args.experiment, &args.sets)?, &args.experiment)?;
+    let settings = Settings { sets: args.sets.clone(), catalogs: args.catalog.files.clone(), ..Settings::default() };
+    let exp = Experiment::load_with(&args.experiment, &settings)?;
     let named = [args.api.as_deref(), args.own.as_deref(), args.hybrid.as_deref()];
     let lines = breakeven::choose(&exp, &named)?.iter().flatten().count() as u64;
     let stop = super::stop::on_ctrl_c()?;
@@ -174,10 +178,7 @@ fn simulate(
         breakeven::run(exp, &options)
     });
     bar.finish_and_clear();
-    result.map_err(|e| match e {
-        RunError::Interrupted => Exit::Interrupted,
-        RunError::Fault(message) => message.into(),
-    })
+    Ok(result?)
 }
 
 /// Points of the grid; the crossings come when it is full.

@@ -1,5 +1,6 @@
 //! `baseload calibrate`: measurements to a profile.
 use super::artefacts::Clock;
+use super::facts::CatalogArgs;
 use super::sheet::Sheet;
 use super::{Exit, calibrate_api, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
@@ -104,6 +105,8 @@ pub struct StepArgs {
     /// A coefficient to leave at zero; repeatable
     #[arg(long, value_name = "COEFFICIENT")]
     without: Vec<String>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
@@ -115,8 +118,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 fn steps(args: &StepArgs) -> Result<(), Exit> {
+    let catalog = &args.catalog.read()?.catalog;
     let kind = match args.kind {
-        From::Measured(Kind::Inferencex) => return frontend(args),
+        From::Measured(Kind::Inferencex) => return frontend(catalog, args),
         From::Measured(Kind::Api) => {
             return Err("--kind api: calls of APIs have a subcommand of their own: baseload calibrate api FILE --out PROFILE.toml".to_owned().into());
         }
@@ -134,7 +138,7 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
             if let Some((option, _)) = other.iter().find(|o| o.1) {
                 return Err(format!("{option}: kernel tables are of a GPU and a number format, not of a model or an engine; leave it out").into());
             }
-            return calibrate_kernels::run(&args.files, &args.gpu, args.dtype.as_deref(), &args.out);
+            return calibrate_kernels::run(catalog, &args.files, &args.gpu, args.dtype.as_deref(), &args.out);
         }
     };
     let stem = args.out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -151,8 +155,7 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
         with: args.with.clone(),
         without: args.without.clone(),
     };
-    let Fit { profile, notes } =
-        calibrate::calibrate(Catalog::embedded(), kind, measured::open(&args.files)?, &recipe)?;
+    let Fit { profile, notes } = calibrate::calibrate(catalog, kind, measured::open(&args.files)?, &recipe)?;
     let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
     write_whole(&args.out, &text)?;
 
@@ -184,8 +187,8 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
 }
 
 /// Rows of closed loops are of many models: what is fitted to them is what lies before the engine.
-fn frontend(args: &StepArgs) -> Result<(), Exit> {
-    let fit = calibrate::fit_frontend(Catalog::embedded(), measured::open(&args.files)?, &Clock::start().today())?;
+fn frontend(catalog: &Catalog, args: &StepArgs) -> Result<(), Exit> {
+    let fit = calibrate::fit_frontend(catalog, measured::open(&args.files)?, &Clock::start().today())?;
     let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
     for (name, e) in &fit.held_out {
         let percent = |v: f64| format!("{:.1} %", v * 100.0);

@@ -1,5 +1,6 @@
 //! `baseload calibrate api`: measured API calls to a profile of latency.
 use super::artefacts::Clock;
+use super::facts::CatalogArgs;
 use super::sheet::Sheet;
 use super::validate_api::of_model;
 use super::{Exit, measured, printer};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// From a CSV of calls (model, in_tokens, out_tokens, api_time_s; where known prefix_seen_tokens, ttft_s, dup_group) or from
 /// results of ray-project/llmperf (JSON), each also gzipped, to a profile of one model at one provider. The profile says how
 /// good its quantiles are on folds that it has not seen; an experiment takes it as [endpoint.NAME] latency = "FILE.toml".
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  baseload calibrate api calls.csv.gz --model claude-opus-4-5 --measured 2026-11 --out mine.toml"
 )]
@@ -39,6 +40,8 @@ pub struct Args {
     /// Where the calls are from, in words; the names of the files where absent
     #[arg(long, value_name = "TEXT")]
     pub source: Option<String>,
+    #[command(flatten)]
+    pub catalog: CatalogArgs,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
@@ -47,9 +50,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let right = "a date such as 2026-11-23, 2026-11, 2026 or 2026-03..2026-11";
         return Err(format!("--measured is `{}`; it must be {right}", args.measured).into());
     }
-    let calls = one_model(args)?;
+    let catalog = &args.catalog.read()?.catalog;
+    let calls = one_model(catalog, args)?;
     let model = args.model.clone().unwrap_or_else(|| undated(&calls.model).to_owned());
-    let provider = provider(args.provider.as_deref().or(calls.provider.as_deref()), &model)?;
+    let provider = provider(catalog, args.provider.as_deref().or(calls.provider.as_deref()), &model)?;
     let recipe = ApiRecipe {
         name: args.name.clone(),
         provider,
@@ -67,8 +71,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Ok(())
 }
 
-fn one_model(args: &Args) -> Result<ApiCalls, String> {
-    let all = read_api_calls(measured::open(&args.files)?)?;
+fn one_model(catalog: &Catalog, args: &Args) -> Result<ApiCalls, String> {
+    let all = read_api_calls(catalog, measured::open(&args.files)?)?;
     // Files of llmperf do not name their model; of the others --model picks one.
     let all = match &args.model {
         Some(_) if all.len() == 1 && all[0].provider.is_some() => all,
@@ -84,12 +88,12 @@ fn one_model(args: &Args) -> Result<ApiCalls, String> {
 }
 
 /// The provider that is given, or whose models in the catalogue all begin as this one does.
-fn provider(given: Option<&str>, model: &str) -> Result<String, String> {
+fn provider(catalog: &Catalog, given: Option<&str>, model: &str) -> Result<String, String> {
     if let Some(provider) = given {
         return Ok(provider.to_owned());
     }
     let family = |m: &str| m.split('-').next().unwrap_or_default().to_owned();
-    let prices = &Catalog::embedded().api_prices;
+    let prices = &catalog.api_prices;
     let mut sellers: Vec<&str> =
         prices.iter().filter(|p| family(&p.model) == family(model)).map(|p| p.provider.as_str()).collect();
     sellers.dedup();

@@ -10,8 +10,7 @@ use baseload_core::latency::WeightDtype;
 use std::path::{Path, PathBuf};
 
 /// Fits, writes the file, prints numbers and errors.
-pub fn run(files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Result<(), Exit> {
-    let catalog = Catalog::embedded();
+pub fn run(catalog: &Catalog, files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Result<(), Exit> {
     let known = || WeightDtype::ALL.map(WeightDtype::name).join(", ");
     let gpu = match gpu {
         "cpu" => return Err("kernel tables are of a GPU: give --gpu, such as --gpu h100-sxm".to_owned().into()),

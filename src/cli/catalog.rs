@@ -1,23 +1,31 @@
 //! `baseload catalog`: the facts, with source and date.
+use super::facts::CatalogArgs;
 use super::sheet::Sheet;
-use super::{Exit, Format, printer};
+use super::{Exit, Format, catalog_model, printer};
 use baseload_core::api::{Call, ProfileLaw};
 use baseload_core::catalog::{ApiProfile, Catalog, Tier};
 use baseload_core::types::{Capability, SimTime, TokenPrice};
+use std::path::PathBuf;
 
-/// Print the facts this program carries, with source and date
+/// Print the facts this program carries, with source and date, or make a row of your own
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  baseload catalog gpus\n  baseload catalog apis --format json")]
+#[command(
+    after_help = "Examples:\n  baseload catalog gpus\n  baseload catalog apis --format json\n  baseload catalog model \
+config.json --name my-70b > ours.toml\n\ndocs/catalogue.md says how to add your own model, GPU or API."
+)]
 pub struct Args {
-    /// Which facts
-    what: What,
+    #[command(subcommand)]
+    what: Command,
     /// Form of the output
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, value_enum, default_value = "table", global = true)]
     format: Format,
+    /// Facts of your own, laid over the catalog's; repeatable
+    #[arg(long, value_name = "FILE", global = true)]
+    catalog: Vec<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum What {
+#[derive(Debug, clap::Subcommand)]
+enum Command {
     /// Data sheets
     Gpus,
     /// Architectures
@@ -30,21 +38,41 @@ enum What {
     Rents,
     /// People, power, space
     People,
+    Model(catalog_model::Args),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Gpus,
+    Models,
+    Apis,
+    Latency,
+    Rents,
+    People,
 }
 
 /// Columns of an API's name, beyond which it is broken.
 const NAME: usize = 29;
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let c = Catalog::embedded();
+    let what = match &args.what {
+        Command::Gpus => What::Gpus,
+        Command::Models => What::Models,
+        Command::Apis => What::Apis,
+        Command::Latency => What::Latency,
+        Command::Rents => What::Rents,
+        Command::People => What::People,
+        Command::Model(model) => return catalog_model::run(model),
+    };
+    let c = &CatalogArgs { files: args.catalog.clone() }.read()?.catalog;
     if args.format == Format::Json {
-        match args.what {
+        match what {
             What::Gpus => printer::json(&c.gpus)?,
             What::Models => printer::json(&c.models)?,
             What::Apis => printer::json(&serde_json::json!({
                 "prices": c.api_prices, "latencies": c.api_latencies, "prompt_caches": c.prompt_caches,
                 "capabilities": c.api_capabilities, "rate_limits": c.rate_limits,
-                "incidents": c.incidents, "provisioned": c.provisioned,
+                "limit_rules": c.limit_rules, "incidents": c.incidents, "provisioned": c.provisioned,
             }))?,
             What::Latency => printer::json(&ApiProfile::embedded())?,
             What::Rents => printer::json(&c.rents)?,
@@ -53,7 +81,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return Ok(());
     }
     let show = if args.format == Format::Markdown { Sheet::markdown } else { Sheet::text };
-    let texts: Vec<String> = sheets(c, args.what).iter().map(show).collect();
+    let texts: Vec<String> = sheets(c, what).iter().map(show).collect();
     printer::out(&texts.join("\n"));
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
+use super::facts::CatalogArgs;
+use super::fault::Mistake;
 use super::sheet::Sheet;
 use super::{Exit, Format, memory_text, printer};
 use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::latency::WeightDtype;
 use baseload_core::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use serde_json::json;
 
@@ -21,8 +24,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     tp: u32,
     /// How the layers' weights are stored; embeddings, head, norms and routers stay BF16
-    #[arg(long, value_enum, default_value = "bf16")]
-    weights_dtype: Weights,
+    ///
+    /// As the model's name or row says, else bf16, unless given.
+    #[arg(long, value_enum)]
+    weights_dtype: Option<Weights>,
     /// How keys and values are cached
     #[arg(long, value_enum, default_value = "bf16")]
     kv_dtype: Kv,
@@ -50,6 +55,8 @@ pub struct Args {
     /// Compare with the KV caches that real engines reported
     #[arg(long, conflicts_with_all = ["model", "gpu"])]
     check: bool,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -83,11 +90,11 @@ pub(super) struct Account<'a> {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    let catalog = &args.catalog.read()?.catalog;
     if args.check {
-        return check(args.format);
+        return check(catalog, args.format);
     }
-    let catalog = Catalog::embedded();
-    let model = catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| format!("--model: {e}"))?;
+    let (model, weights_dtype) = model_of(catalog, args)?;
     let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| format!("--gpu: {e}"))?;
     let options = PlanOptions {
         tensor_parallel: args.tp,
@@ -96,11 +103,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         max_num_batched_tokens: args.max_num_batched_tokens,
         max_num_seqs: args.max_num_seqs,
         max_model_len: args.max_model_len,
-        weights_dtype: match args.weights_dtype {
-            Weights::Bf16 => WeightsDtype::Bf16,
-            Weights::Fp8 => WeightsDtype::Fp8,
-            Weights::Int4 => WeightsDtype::Int4,
-        },
+        weights_dtype,
         kv_dtype: match args.kv_dtype {
             Kv::Bf16 => KvDtype::Bf16,
             Kv::Fp8 => KvDtype::Fp8,
@@ -125,12 +128,30 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Ok(())
 }
 
+/// The model, and how its weights are stored: as the option says, else as its name or its row.
+fn model_of<'a>(catalog: &'a Catalog, args: &Args) -> Result<(&'a Model, WeightsDtype), Exit> {
+    let name = args.model.as_deref().unwrap_or_default();
+    let named = catalog.model_named(name).map_err(|e| format!("--model: {e}"))?;
+    if let Some(note) = named.note(name) {
+        printer::error(&format!("warning: {note}"));
+    }
+    let weights = match (args.weights_dtype, named.weights) {
+        (Some(Weights::Bf16), _) | (None, None) => WeightsDtype::Bf16,
+        (Some(Weights::Fp8), _) => WeightsDtype::Fp8,
+        (Some(Weights::Int4), _) => WeightsDtype::Int4,
+        (None, Some(format)) => WeightDtype::parse(format).map(WeightsDtype::from).ok_or_else(|| {
+            format!("--model: weights in {format} are not modelled; give --weights-dtype bf16, fp8 or int4")
+        })?,
+    };
+    Ok((named.row, weights))
+}
+
 /// A refusal in the words of this command's options; what would fit is its help.
 fn refusal(error: MemoryError) -> Exit {
     match error {
         MemoryError::DoesNotFit(short) => {
-            let diagnostic = miette::MietteDiagnostic::new(short.complaint()).with_help(short.advice.clone());
-            Exit::Mistake(miette::Report::new(diagnostic))
+            let mistake = Mistake { message: short.complaint(), excerpt: None, help: Some(short.advice.clone()) };
+            Exit::Mistake(Box::new(mistake))
         }
         MemoryError::Options(text) => text.into(),
     }
@@ -193,8 +214,7 @@ fn document(a: &Account<'_>) -> serde_json::Value {
 }
 
 /// Plans against what engines reported.
-fn check(format: Format) -> Result<(), Exit> {
-    let catalog = Catalog::embedded();
+fn check(catalog: &Catalog, format: Format) -> Result<(), Exit> {
     let head = ["model", "GPUs", "share", "planned", "reported", "off %"];
     let title = "Tokens of KV, null block included: planned, and as real engines reported them.\n\
                  share: of memory that the engine was given; ? where the source does not say";

@@ -9,9 +9,13 @@ mod calibrate;
 mod calibrate_api;
 mod calibrate_kernels;
 mod catalog;
+mod catalog_model;
+mod columns;
 mod conformance;
 mod dry_run;
 mod engine_settings;
+mod facts;
+mod fault;
 mod figures;
 mod gate;
 mod list;
@@ -21,6 +25,9 @@ mod memory_text;
 mod perf;
 mod policies;
 mod printer;
+mod query;
+#[cfg(feature = "sql")]
+mod query_answer;
 mod run;
 mod schema;
 mod sheet;
@@ -29,10 +36,11 @@ mod trace;
 mod validate;
 mod validate_api;
 
+use crate::experiment::{Excerpt, FileFaults, Located, RunError};
+use crate::frames;
+use baseload_core::types::{Fault, Faults, TraceFault};
 use clap::{Parser, Subcommand, ValueEnum};
-use miette::MietteHandlerOpts;
 use std::process::ExitCode;
-use textwrap::{WordSeparator, WordSplitter};
 
 /// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
 #[derive(Debug, Parser)]
@@ -52,6 +60,7 @@ enum Command {
     Trace(trace::Args),
     Catalog(catalog::Args),
     Policies(policies::Args),
+    Query(query::Args),
     Memory(memory::Args),
     Schema(schema::Args),
     Conformance(conformance::Args),
@@ -76,36 +85,60 @@ enum Exit {
     /// The gate found something worse, a schedule differs from its recording, or a target is missed; it has been printed.
     Worse,
     /// A user's mistake, with its words.
-    Mistake(miette::Report),
+    Mistake(Box<fault::Mistake>),
     /// Ctrl-C.
     Interrupted,
 }
 
 impl From<String> for Exit {
     fn from(message: String) -> Exit {
-        Exit::Mistake(miette::Report::msg(message))
+        Exit::Mistake(Box::new(fault::Mistake::plain(message)))
     }
 }
 
-impl From<crate::experiment::FileError> for Exit {
-    fn from(error: crate::experiment::FileError) -> Exit {
-        Exit::Mistake(miette::Report::new(error))
+impl From<Fault> for Exit {
+    fn from(fault: Fault) -> Exit {
+        fault.to_string().into()
     }
 }
 
-/// Messages of at most 80 columns that break at spaces only, so that paths and names can be copied.
-fn plain_words() {
-    let words = (WordSeparator::AsciiSpace, WordSplitter::NoHyphenation);
-    let options = move || {
-        MietteHandlerOpts::new().width(80).break_words(false).word_separator(words.0).word_splitter(words.1.clone())
-    };
-    // Only a second hook in one process fails, and the first one stands.
-    let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
+impl From<Faults> for Exit {
+    fn from(faults: Faults) -> Exit {
+        faults.to_string().into()
+    }
+}
+
+impl From<TraceFault> for Exit {
+    fn from(fault: TraceFault) -> Exit {
+        fault.to_string().into()
+    }
+}
+
+impl From<FileFaults> for Exit {
+    /// One fault is shown in its file; of several each has a line.
+    fn from(faults: FileFaults) -> Exit {
+        let [Located { fault, excerpt: Some(excerpt), .. }] = faults.all() else { return faults.to_string().into() };
+        let shown = Located { fault: Fault { hint: None, ..fault.clone() }, ..faults.all()[0].clone() };
+        let Excerpt { file, at } = excerpt.clone();
+        let excerpt = fault::Excerpt { name: file.path.display().to_string(), text: file.text, span: at };
+        let help = fault.hint.clone();
+        Exit::Mistake(Box::new(fault::Mistake { message: shown.to_string(), excerpt: Some(excerpt), help }))
+    }
+}
+
+impl From<RunError> for Exit {
+    fn from(error: RunError) -> Exit {
+        match error {
+            RunError::Interrupted => Exit::Interrupted,
+            RunError::Experiment(faults) => faults.into(),
+            error => error.to_string().into(),
+        }
+    }
 }
 
 /// Parses the arguments, runs the command, maps its end to the exit status.
 pub fn main() -> ExitCode {
-    plain_words();
+    frames::quiet_readers();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Breakeven(args) => breakeven::run(&args),
@@ -114,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Policies(args) => policies::run(&args),
+        Command::Query(args) => query::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Conformance(args) => conformance::run(&args),
@@ -123,8 +157,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Exit::Worse) => ExitCode::from(1),
-        Err(Exit::Mistake(report)) => {
-            printer::error(&format!("{report:?}"));
+        Err(Exit::Mistake(mistake)) => {
+            printer::error(&mistake.shown());
             ExitCode::from(2)
         }
         Err(Exit::Interrupted) => {

@@ -1,11 +1,12 @@
 //! `baseload run`: the main job.
 use super::artefacts::Clock;
+use super::facts::CatalogArgs;
 use super::perf::{Meter, PerfFile};
 use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::{Summary, thousands};
-use crate::experiment::{self, Experiment, RunError, RunOptions};
+use crate::experiment::{self, Experiment, RunOptions, Settings, Traffic};
 use crate::report;
 use baseload_core::catalog;
 use baseload_core::engine::EngineMode;
@@ -51,8 +52,10 @@ pub struct Args {
     /// where there are [outages]
     #[arg(long)]
     timeline: bool,
-    /// Prices of your own, as `[[api_price]]` rows like the catalog's: a model's rows stand in place of all of its list's
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    catalog: CatalogArgs,
+    /// The same as --catalog
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     prices: Option<PathBuf>,
     /// Print the result only
     #[arg(long)]
@@ -90,8 +93,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
         sets.push(format!("seed={seed}"));
     }
-    let prices = args.prices.as_ref().map(|p| experiment::read_prices(p)).transpose()?;
-    let exp = experiment::resolve_with(experiment::load(path, &sets)?, path, prices.as_ref())?;
+    let own: Vec<PathBuf> = args.catalog.files.iter().chain(&args.prices).cloned().collect();
+    let settings = Settings { sets, catalogs: own.clone(), ..Settings::default() };
+    let exp = Experiment::load_with(path, &settings)?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
     }
@@ -99,14 +103,14 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let stop = super::stop::on_ctrl_c()?;
     let clock = Clock::start();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let per_policy = requests_of(&exp, args.quiet, &stop)?;
+    let traffic = Traffic::of(&exp, &stop)?;
     if !args.quiet && args.format == Format::Table {
-        printer::out(&what_will_happen(&exp, per_policy, jobs));
+        printer::out(&what_will_happen(&exp, traffic.total(), jobs));
     }
     let manifest = Manifest::of(&exp)?;
-    let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.file.name));
+    let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.name));
     let folder = ResultFolder::create(&target)?;
-    let (summary, perf) = simulate(&exp, args, jobs, per_policy, folder.path(), &stop)?;
+    let (summary, perf) = simulate(&exp, &traffic, args, jobs, folder.path(), &stop)?;
     artefacts::write(&folder, &manifest, &summary, &perf, &clock)?;
     let target = folder.finish()?;
     match args.format {
@@ -114,12 +118,12 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Markdown => printer::out(&report::markdown(&summary)),
         Format::Table => {
             printer::out(&report::terminal(&summary));
-            if args.timeline || !exp.file.outages.is_empty() {
+            if args.timeline || exp.has_outages() {
                 printer::out(&report::timeline(&summary));
             }
             if !args.quiet {
                 printer::out(&report::warnings(&summary, old_facts(&exp, &clock.today()).as_slice()));
-                printer::out(&what_next(&exp, path, args.prices.as_deref(), &target));
+                printer::out(&what_next(&exp, path, &own, &target));
             }
         }
     }
@@ -137,51 +141,31 @@ fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> S
 }
 
 /// Where the result lies, and a next command: the same with half the TTFT objective.
-fn what_next(exp: &Experiment, path: &Path, prices: Option<&Path>, target: &Path) -> String {
+fn what_next(exp: &Experiment, path: &Path, own: &[PathBuf], target: &Path) -> String {
     let half = match exp.slo[0].map(|t| t.0 / 2_000_000) {
         None => "2s".into(),
         Some(ms) if ms % 1000 == 0 => format!("{}s", ms / 1000),
         Some(ms) => format!("{}ms", ms.max(1)),
     };
-    let prices = prices.map_or_else(String::new, |p| format!(" --prices {}", p.display()));
+    let own: String = own.iter().map(|p| format!(" --catalog {}", p.display())).collect();
     format!(
-        "\nResults: {}\nReport:  {}\nNext:    baseload run {}{prices} --set slo.ttft={half}",
+        "\nResults: {}\nReport:  {}\nNext:    baseload run {}{own} --set slo.ttft={half}",
         target.display(),
         target.join("report.html").display(),
         path.display()
     )
 }
 
-/// How many requests a policy will see. Where the source cannot say, it is read once for the people who watch; `quiet`
-/// runs do without.
-fn requests_of(exp: &Experiment, quiet: bool, stop: &AtomicBool) -> Result<Option<u64>, Exit> {
-    let (origin, options) = experiment::trace_of(exp)?;
-    let mut source = origin.open(&exp.class_names(), &options)?;
-    let mut count = source.total();
-    if count.is_none() && !quiet {
-        let mut n = 0;
-        while source.peek()?.is_some() {
-            source.next();
-            n += 1;
-            if stop.load(Ordering::Relaxed) {
-                return Err(Exit::Interrupted);
-            }
-        }
-        count = Some(n);
-    }
-    Ok(count)
-}
-
 fn simulate(
     exp: &Experiment,
+    traffic: &Traffic,
     args: &Args,
     jobs: usize,
-    per_policy: Option<u64>,
     folder: &Path,
     stop: &AtomicBool,
 ) -> Result<(Summary, PerfFile), Exit> {
     let progress = AtomicU64::new(0);
-    let bar = bar(args.quiet, per_policy.map(|n| n * exp.policies.len() as u64));
+    let bar = bar(args.quiet, traffic.total().map(|n| n * exp.policies.len() as u64));
     let meter = Meter::start();
     let options = RunOptions {
         jobs,
@@ -200,15 +184,12 @@ fn simulate(
             }
         });
         let _end = AtEnd { done: &done, ticker: ticker.thread() };
-        let result = experiment::run(exp, &options);
+        let result = experiment::run(exp, traffic, &options);
         meter.stop();
         result
     });
     bar.finish_and_clear();
-    let (summary, counts) = result.map_err(|e| match e {
-        RunError::Interrupted => Exit::Interrupted,
-        RunError::Fault(message) => message.into(),
-    })?;
+    let (summary, counts) = result?;
     Ok((summary, meter.finish(counts, jobs)))
 }
 

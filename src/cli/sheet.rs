@@ -2,8 +2,8 @@
 //!
 //! Must keep true: text is at most [`WIDTH`] columns wide for what the catalogue holds (a test says so); Markdown has
 //! real pipes, and no cell can break it.
+use super::columns;
 use crate::report;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// Columns that text needs at most.
 pub const WIDTH: usize = 100;
@@ -73,14 +73,11 @@ impl Sheet {
         if !self.title.is_empty() {
             out.push_str(&format!("{}\n", self.title));
         }
-        let wide = render(&head, &rows, self.words, Form::Text, 2);
+        let left = self.left(&head);
+        let wide = columns::aligned(&head, &rows, &left, 2);
         let width = if self.longest_word == usize::MAX { WIDTH } else { NARROW };
-        let fits = wide.lines().all(|line| line.trim_end().chars().count() <= width);
-        let table = if fits { wide } else { render(&head, &rows, self.words, Form::Text, 1) };
-        for line in table.lines() {
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
+        let fits = wide.lines().all(|line| line.chars().count() <= width);
+        out.push_str(&if fits { wide } else { columns::aligned(&head, &rows, &left, 1) });
         for (i, source) in sources.iter().enumerate() {
             let number = format!("{:>3} ", i + 1);
             out.push_str(&report::wrapped(&format!("{number}{source}"), width, number.len()));
@@ -103,7 +100,14 @@ impl Sheet {
             })
             .collect();
         let title = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", self.title) };
-        format!("{title}{}\n", render(&head, &rows, self.words, Form::Markdown, 1))
+        format!("{title}{}", columns::markdown(&head, &rows, self.left(&head)))
+    }
+
+    /// Whether a column of this head is one of words.
+    fn left(&self, head: &[&str]) -> impl Fn(usize) -> bool {
+        let left: Vec<bool> =
+            head.iter().enumerate().map(|(i, name)| i < self.words || *name == "date" || *name == "source").collect();
+        move |column| left[column]
     }
 }
 
@@ -122,27 +126,6 @@ fn broken(cell: &str, most: usize) -> String {
         line += part.chars().count();
     }
     out
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Text,
-    Markdown,
-}
-
-fn render(head: &[&str], rows: &[Vec<String>], words: usize, form: Form, gap: u16) -> String {
-    let mut table = Table::new();
-    let style = if form == Form::Text { presets::NOTHING } else { presets::ASCII_MARKDOWN };
-    table.load_style(style).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
-    table.add_rows(rows.iter().cloned());
-    for (i, column) in table.column_iter_mut().enumerate() {
-        let is_word = i < words || head[i] == "date" || head[i] == "source";
-        column.set_cell_alignment(if is_word { CellAlignment::Left } else { CellAlignment::Right });
-        if form == Form::Text {
-            column.set_padding((0, gap));
-        }
-    }
-    table.to_string()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! `baseload validate`: predictions against measurements.
+use super::facts::CatalogArgs;
 use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, figures, measured, printer, validate_api};
 use crate::calibrate::kinds::requests::RequestRun;
@@ -69,17 +70,19 @@ pub struct Args {
     /// A setting of the engine that the files do not say, such as max_num_seqs=128; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     engine: Vec<String>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
+    let catalog = &args.catalog.read()?.catalog;
     if args.kind == Kind::Api {
-        return validate_api::run(&calls(args)?);
+        return validate_api::run(&calls(catalog, args)?);
     }
     let targets = args.require.as_deref().map(targets).transpose()?;
-    let catalog = Catalog::embedded();
     let analytic = args.profile.clone().filter(|name| catalog.gpu(name).is_ok());
     let (mut named, mut supply) = (None, Supply::Catalogue);
     if !args.kernels.is_empty() {
@@ -123,7 +126,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// What scores calls of APIs takes; options of engines are refused.
-fn calls(args: &Args) -> Result<validate_api::Calls<'_>, String> {
+fn calls<'a>(catalog: &'a Catalog, args: &'a Args) -> Result<validate_api::Calls<'a>, String> {
     for (flag, given) in [
         ("--kernels", !args.kernels.is_empty()),
         ("--folds", args.folds.is_some()),
@@ -142,6 +145,7 @@ fn calls(args: &Args) -> Result<validate_api::Calls<'_>, String> {
         }
     }
     Ok(validate_api::Calls {
+        catalog,
         files: &args.files,
         profile: args.profile.as_deref(),
         model: args.model.as_deref(),

@@ -3,11 +3,13 @@ use super::sheet::Sheet;
 use super::{Exit, Format, measured, printer};
 use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
 use crate::report::{WIDTH, wrapped};
-use baseload_core::catalog::{ApiProfile, AtQuantiles, undated};
+use baseload_core::catalog::{ApiProfile, AtQuantiles, Catalog, undated};
 use std::path::{Path, PathBuf};
 
 /// What is asked for.
 pub struct Calls<'a> {
+    /// The facts.
+    pub catalog: &'a Catalog,
     /// Files of calls.
     pub files: &'a [PathBuf],
     /// A profile to score as it is.
@@ -21,7 +23,7 @@ pub struct Calls<'a> {
 }
 
 pub fn run(asked: &Calls<'_>) -> Result<(), Exit> {
-    let all = of_model(read_api_calls(measured::open(asked.files)?)?, asked.model)?;
+    let all = of_model(read_api_calls(asked.catalog, measured::open(asked.files)?)?, asked.model)?;
     let profile = asked.profile.map(profile).transpose()?;
     if let Some(p) = &profile
         && !asked.seen

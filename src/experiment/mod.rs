@@ -12,17 +12,17 @@ mod resolve;
 mod run;
 mod verdict;
 
-pub use format::{FileError, Origin, ReadFile, load};
+pub use format::{Excerpt, FileFaults, Located, ReadFile, Text, load};
 pub use inputs::published::DATA_VARIABLE;
 pub use inputs::{
-    TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_prices, transformed,
+    OwnFacts, TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_catalog, transformed,
 };
 pub use resolve::{
-    Experiment, Hourly, KernelInput, OwnPrices, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
-    resolve_with,
+    Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, Settings, TraceSpec,
+    resolve,
 };
 pub use run::{
-    EngineLimits, Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole,
+    EngineLimits, Oracle, Perf, RunError, RunOptions, Traffic, Watch, WholeFile, folder, manifest, run, write_whole,
 };
 pub use verdict::{gate, summary};
 

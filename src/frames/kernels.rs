@@ -4,10 +4,11 @@
 //! as whole numbers, formats as text. Imports nothing of the crate. Must keep true: what a file holds is told by its
 //! `op_name`, not by its path; a fault names the file, the column and the row; nothing is dropped here but rows that
 //! are of another operation, and those are counted.
-use polars::prelude::*;
+use super::column_read::ReadColumn;
+use super::table_read::TableFile;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What a file measures.
@@ -206,11 +207,10 @@ fn read(path: &Path, all: &mut KernelTimes, variants: &mut BTreeMap<Vec<String>,
     std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes)).map_err(|e| format!("{name}: {e}"))?;
     let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     let size = bytes.len() as u64;
-    let frame = ParquetReader::new(Cursor::new(bytes))
-        .finish()
-        .map_err(|e| format!("{name}: it does not read as Parquet: {e}"))?;
-    let table = Frame { name: &name, frame };
-    if table.frame.height() == 0 {
+    let file = TableFile::open(path).map_err(|e| format!("{name}: it does not read as Parquet: {e}"))?;
+    let rows = file.groups().iter().sum();
+    let table = Table { name: &name, file, rows };
+    if rows == 0 {
         return Err(format!("{name}: no rows; a kernel table has one row a measurement"));
     }
     let ops = table.text("op_name")?;
@@ -233,7 +233,7 @@ fn read(path: &Path, all: &mut KernelTimes, variants: &mut BTreeMap<Vec<String>,
             other.map_or("", String::as_str)
         }));
     };
-    let (file, rows) = (all.files.len(), table.frame.height());
+    let file = all.files.len();
     let one = |column: &str| -> Result<String, String> {
         let values = table.text(column)?;
         match values.iter().find(|v| **v != values[0]) {
@@ -265,28 +265,25 @@ fn read(path: &Path, all: &mut KernelTimes, variants: &mut BTreeMap<Vec<String>,
     Ok(())
 }
 
-struct Frame<'a> {
+struct Table<'a> {
     name: &'a str,
-    frame: DataFrame,
+    file: TableFile,
+    rows: usize,
 }
 
-impl Frame<'_> {
+impl Table<'_> {
     fn has(&self, column: &str) -> bool {
-        self.frame.get_column_names().iter().any(|c| c.as_str() == column)
+        self.file.names().contains(&column)
     }
 
-    fn column(&self, column: &str, kind: &str, dtype: &DataType) -> Result<Column, String> {
-        if !self.has(column) {
-            let have: Vec<&str> = self.frame.get_column_names().iter().map(|c| c.as_str()).collect();
-            return Err(format!("{}: column `{column}` is missing; the file has {}", self.name, have.join(", ")));
-        }
-        let found = self.frame.column(column).map_err(|e| format!("{}: {e}", self.name))?;
-        let fits = match dtype {
-            DataType::String => found.dtype().is_string() || found.dtype().is_categorical(),
-            _ => found.dtype().is_primitive_numeric(),
-        };
-        let cast = found.cast(dtype).ok().filter(|_| fits);
-        cast.ok_or_else(|| format!("{}: column {column} holds {}; it must hold {kind}", self.name, found.dtype()))
+    fn column(&self, column: &str) -> Result<ReadColumn, String> {
+        self.file.whole_column(column).map_err(|e| format!("{}: {e}", self.name))
+    }
+
+    fn numbers(&self, column: &str, kind: &str) -> Result<Vec<Option<f64>>, String> {
+        let found = self.column(column)?;
+        let wrong = || format!("{}: column {column} holds {}; it must hold {kind}", self.name, found.holds());
+        found.numbers().map_err(|_| wrong())
     }
 
     fn fault(&self, i: usize, column: &str, value: &str, right: &str) -> String {
@@ -294,19 +291,19 @@ impl Frame<'_> {
     }
 
     fn text(&self, column: &str) -> Result<Vec<String>, String> {
-        let found = self.column(column, "text", &DataType::String)?;
-        let texts = found.str().map_err(|e| format!("{}: {e}", self.name))?;
-        let text =
-            |(i, t): (usize, Option<&str>)| t.map(str::to_owned).ok_or_else(|| self.fault(i, column, "empty", "text"));
-        texts.iter().enumerate().map(text).collect()
+        let found = self.column(column)?;
+        if !found.is_text() {
+            return Err(format!("{}: column {column} holds {}; it must hold text", self.name, found.holds()));
+        }
+        let texts = found.texts().map_err(|wrong| format!("{}: row {}: {}", self.name, wrong.row + 1, wrong.what))?;
+        let text = |(i, t): (usize, Option<String>)| t.ok_or_else(|| self.fault(i, column, "empty", "text"));
+        texts.into_iter().enumerate().map(text).collect()
     }
 
     /// A text column of a part; all-reduces of an engine and of NCCL name theirs differently.
     fn variant(&self, part: KernelPart, column: &str) -> Result<Vec<String>, String> {
         match (part, column) {
-            (KernelPart::AllReduce, "backend") if !self.has("backend") => {
-                Ok(vec!["nccl".to_owned(); self.frame.height()])
-            }
+            (KernelPart::AllReduce, "backend") if !self.has("backend") => Ok(vec!["nccl".to_owned(); self.rows]),
             (KernelPart::AllReduce, "dtype") if self.has("nccl_dtype") => self.text("nccl_dtype"),
             (KernelPart::AllReduce, "dtype") => self.text("allreduce_dtype"),
             _ => self.text(column),
@@ -315,51 +312,49 @@ impl Frame<'_> {
 
     fn whole(&self, column: &str, or: Option<u64>) -> Result<Vec<u64>, String> {
         if let Some(value) = or.filter(|_| !self.has(column)) {
-            return Ok(vec![value; self.frame.height()]);
+            return Ok(vec![value; self.rows]);
         }
-        let found = self.column(column, "whole numbers", &DataType::Float64)?;
-        let values = found.f64().map_err(|e| format!("{}: {e}", self.name))?;
+        let values = self.numbers(column, "whole numbers")?;
         // Whole numbers up to 2^32 are exact in f64, and no size of a kernel is larger.
         let whole = |(i, v): (usize, Option<f64>)| match v {
             Some(v) if v >= 0.0 && v == v.floor() && v <= f64::from(u32::MAX) => Ok(v as u64),
             Some(v) => Err(self.fault(i, column, &v.to_string(), "a whole number from 0 to 4294967295")),
             None => Err(self.fault(i, column, "empty", "a whole number")),
         };
-        values.iter().enumerate().map(whole).collect()
+        values.into_iter().enumerate().map(whole).collect()
     }
 
     fn times(&self) -> Result<Vec<f64>, String> {
-        let found = self.column("latency", "milliseconds", &DataType::Float64)?;
-        let values = found.f64().map_err(|e| format!("{}: {e}", self.name))?;
+        let values = self.numbers("latency", "milliseconds")?;
         let time = |(i, v): (usize, Option<f64>)| match v {
             Some(v) if v.is_finite() && v > 0.0 => Ok(v),
             Some(v) => Err(self.fault(i, "latency", &v.to_string(), "a time above 0, in milliseconds")),
             None => Err(self.fault(i, "latency", "empty", "a time above 0, in milliseconds")),
         };
-        values.iter().enumerate().map(time).collect()
+        values.into_iter().enumerate().map(time).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frames::{Column, write_table};
 
     /// A table of `gemm` rows with the columns of the real ones, changed by `edit`.
     fn gemm(path: &Path, edit: impl Fn(&mut Vec<Column>)) {
-        let words = |v: &str| vec![v.to_owned(); 3];
+        let words = |v: &'static str| vec![v; 3];
         let mut columns = vec![
-            Column::new("version".into(), words("0.24.0")),
-            Column::new("device".into(), words("NVIDIA H100 80GB HBM3")),
-            Column::new("op_name".into(), words("gemm")),
-            Column::new("gemm_dtype".into(), ["bfloat16", "fp8", "bfloat16"]),
-            Column::new("m".into(), [1i64, 2, 4]),
-            Column::new("n".into(), [512i64, 512, 1_024]),
-            Column::new("k".into(), [4_096i64; 3]),
-            Column::new("latency".into(), [0.01, 0.02, 0.03]),
+            Column::new("version", words("0.24.0")),
+            Column::new("device", words("NVIDIA H100 80GB HBM3")),
+            Column::new("op_name", words("gemm")),
+            Column::new("gemm_dtype", vec!["bfloat16", "fp8", "bfloat16"]),
+            Column::new("m", vec![1i64, 2, 4]),
+            Column::new("n", vec![512i64, 512, 1_024]),
+            Column::new("k", vec![4_096i64; 3]),
+            Column::new("latency", vec![0.01, 0.02, 0.03]),
         ];
         edit(&mut columns);
-        let mut frame = super::super::frame(columns).unwrap();
-        ParquetWriter::new(std::fs::File::create(path).unwrap()).finish(&mut frame).unwrap();
+        write_table(path, columns).unwrap();
     }
 
     #[test]
@@ -387,7 +382,7 @@ mod tests {
             assert!(e.starts_with(&path.display().to_string()), "{e}");
             e[path.display().to_string().len()..].to_owned()
         };
-        let latency = |v: [Option<f64>; 3]| move |c: &mut Vec<Column>| c[7] = Column::new("latency".into(), v);
+        let latency = |v: [Option<f64>; 3]| move |c: &mut Vec<Column>| c[7] = Column::new("latency", v.to_vec());
         let wrong = "; it must be a time above 0, in milliseconds";
         assert_eq!(says(&latency([Some(1.0), Some(f64::NAN), None])), format!(": row 2: latency is NaN{wrong}"));
         assert_eq!(says(&latency([Some(1.0), Some(1.0), Some(-3.0)])), format!(": row 3: latency is -3{wrong}"));
@@ -398,17 +393,17 @@ mod tests {
             e.starts_with(": column `n` is missing; the file has version, device, op_name, gemm_dtype, m, k"),
             "{e}"
         );
-        let e = says(&|c| c[4] = Column::new("m".into(), ["1", "2", "3"]));
-        assert_eq!(e, ": column m holds str; it must hold whole numbers");
-        let e = says(&|c| c[4] = Column::new("m".into(), [1i64, -2, 3]));
+        let e = says(&|c| c[4] = Column::new("m", vec!["1", "2", "3"]));
+        assert_eq!(e, ": column m holds text; it must hold whole numbers");
+        let e = says(&|c| c[4] = Column::new("m", vec![1i64, -2, 3]));
         assert_eq!(e, ": row 2: m is -2; it must be a whole number from 0 to 4294967295");
-        let e = says(&|c| c[2] = Column::new("op_name".into(), ["gemm", "gemm", "moe"]));
+        let e = says(&|c| c[2] = Column::new("op_name", vec!["gemm", "gemm", "moe"]));
         assert_eq!(e, ": column op_name has several kernels (gemm, moe); one kernel a file");
-        let e = says(&|c| c[2] = Column::new("op_name".into(), ["conv"; 3]));
+        let e = says(&|c| c[2] = Column::new("op_name", vec!["conv"; 3]));
         assert!(e.starts_with(": row 1: op_name is `conv`; known are gemm, "), "{e}");
-        let e = says(&|c| c[1] = Column::new("device".into(), ["a", "b", "a"]));
+        let e = says(&|c| c[1] = Column::new("device", vec!["a", "b", "a"]));
         assert_eq!(e, ": column device has several values, `a` and `b`; one a file");
-        let e = says(&|c| c.iter_mut().for_each(|x| *x = x.head(Some(0))));
+        let e = says(&|c| *c = vec![Column::new("op_name", Vec::<&str>::new())]);
         assert_eq!(e, ": no rows; a kernel table has one row a measurement");
         std::fs::write(&path, "m,n,k\n").unwrap();
         let e = read_kernels(std::slice::from_ref(&path)).unwrap_err();

@@ -1,9 +1,9 @@
 //! Traces as Parquet, written row group by row group: our own schema, `traces/README.md`.
 //!
 //! Must keep true: row groups of [`ROWS_PER_GROUP`]; the same entries give the same bytes; what is written is what is read.
-use super::{ROWS_PER_GROUP, Table, frame};
-use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Status};
-use polars::prelude::*;
+use super::ROWS_PER_GROUP;
+use super::table_write::{Column, TableWriter};
+use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status};
 use std::path::Path;
 
 /// Which columns are written.
@@ -98,7 +98,7 @@ pub struct TraceWriter {
     clock: Clock,
     width: Width,
     present: Present,
-    table: Option<Table>,
+    table: Option<TableWriter>,
     rows: Vec<Entry>,
     written: u64,
 }
@@ -130,13 +130,16 @@ impl TraceWriter {
     }
 
     fn flush(&mut self, classes: &[String]) -> Result<(), String> {
-        let frame = self.frame(classes)?;
-        if self.table.is_none() {
-            self.table = Some(Table::create(&self.path, &frame.head(Some(0)))?);
-        }
+        let columns = self.columns(classes);
+        let mut table = match self.table.take() {
+            Some(table) => table,
+            None => TableWriter::create(&self.path, &columns)?,
+        };
+        table.write(columns)?;
+        self.table = Some(table);
         self.written += self.rows.len() as u64;
         self.rows.clear();
-        self.table.as_mut().map_or(Ok(()), |t| t.write(&frame))
+        Ok(())
     }
 
     /// Writes what is left and the footer. Returns the rows written.
@@ -154,13 +157,13 @@ impl TraceWriter {
         }
     }
 
-    fn frame(&self, classes: &[String]) -> Result<DataFrame, String> {
+    fn columns(&self, classes: &[String]) -> Vec<Column> {
         let (rows, p) = (&self.rows, self.present);
         let mut columns: Vec<Column> = Vec::new();
         macro_rules! column {
             ($there:expr, $name:literal, $r:ident => $value:expr) => {
                 if $there {
-                    columns.push(Column::new($name.into(), rows.iter().map(|$r| $value).collect::<Vec<_>>()));
+                    columns.push(Column::new($name, rows.iter().map(|$r| $value).collect::<Vec<_>>()));
                 }
             };
         }
@@ -183,38 +186,22 @@ impl TraceWriter {
         column!(p.images, "images", r => r.measured.images);
         if p.content {
             let kind = |id| match id {
-                ContentId::Named(_) => 0u32,
+                ContentId::Named(_) => 0,
                 ContentId::Output(_) => 1,
                 ContentId::Private(_) => 2,
             };
             let number = |id| match id {
                 ContentId::Named(n) | ContentId::Output(n) | ContentId::Private(n) => n,
             };
-            let runs = rows.iter().map(|r| r.content.len()).sum();
-            let mut short = |name: &str, of: &dyn Fn(&baseload_core::types::Run) -> u32| {
-                let (name, item) = (name.into(), DataType::UInt32);
-                let mut list = ListPrimitiveChunkedBuilder::<UInt32Type>::new(name, rows.len(), runs, item);
-                let mut buffer = Vec::new();
-                for row in rows {
-                    buffer.clear();
-                    buffer.extend(row.content.iter().map(of));
-                    list.append_slice(&buffer);
-                }
-                columns.push(list.finish().into_column());
+            let short = |name, of: &dyn Fn(&Run) -> u32| {
+                Column::lists(name, rows.iter().map(|r| r.content.iter().map(of).collect()))
             };
-            short("content_kind", &|r| kind(r.id));
-            short("content_start", &|r| r.start);
-            short("content_len", &|r| r.len);
-            let mut list =
-                ListPrimitiveChunkedBuilder::<UInt64Type>::new("content_id".into(), rows.len(), runs, DataType::UInt64);
-            let mut buffer = Vec::new();
-            for row in rows {
-                buffer.clear();
-                buffer.extend(row.content.iter().map(|r| number(r.id)));
-                list.append_slice(&buffer);
-            }
-            columns.push(list.finish().into_column());
+            columns.push(short("content_kind", &|r| kind(r.id)));
+            columns.push(short("content_start", &|r| r.start));
+            columns.push(short("content_len", &|r| r.len));
+            let ids = rows.iter().map(|r| r.content.iter().map(|r| number(r.id)).collect());
+            columns.push(Column::lists("content_id", ids));
         }
-        frame(columns)
+        columns
     }
 }

@@ -1,7 +1,7 @@
 //! Kernel tables as people use them: fitted to a profile, interpolated in an experiment and in `validate`, refused where
 //! they are of something else; and the published tables against the measurements they must meet.
 use crate::program::{Ended, command, data, end_of, root};
-use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, ParquetWriter, Series};
+use baseload::frames::{Column, write_table};
 use std::path::{Path, PathBuf};
 
 const H100: &str = "NVIDIA H100 80GB HBM3";
@@ -9,12 +9,11 @@ const H100: &str = "NVIDIA H100 80GB HBM3";
 /// Writes a table: the same text in every row, sizes by row, and ms.
 fn write(path: &Path, texts: &[(&str, &str)], sizes: &[(&str, Vec<i64>)], ms: &[f64]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let word = |(name, text): &(&str, &str)| Series::new((*name).into(), vec![*text; ms.len()]).into_column();
+    let word = |(name, text): &(&str, &str)| Column::new(name, vec![*text; ms.len()]);
     let mut columns: Vec<Column> = texts.iter().map(word).collect();
-    columns.extend(sizes.iter().map(|(name, v)| Series::new((*name).into(), v.as_slice()).into_column()));
-    columns.push(Series::new("latency".into(), ms).into_column());
-    let mut frame = DataFrame::new(ms.len(), columns).unwrap();
-    ParquetWriter::new(std::fs::File::create(path).unwrap()).finish(&mut frame).unwrap();
+    columns.extend(sizes.iter().map(|(name, v)| Column::new(name, v.clone())));
+    columns.push(Column::new("latency", ms.to_vec()));
+    write_table(path, columns).unwrap();
 }
 
 /// All combinations of sizes, the last one fastest.

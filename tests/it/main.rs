@@ -21,6 +21,8 @@ mod outages;
 mod perf;
 #[cfg(feature = "frames")]
 mod policies;
+#[cfg(feature = "frames")]
+mod prefixes;
 mod prices;
 mod program;
 mod quality;

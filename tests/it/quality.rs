@@ -141,7 +141,6 @@ fn wrong_qualities_name_file_line_and_key() {
 #[cfg(feature = "frames")]
 #[test]
 fn records_hold_each_outcome() {
-    use polars::prelude::{ParquetReader, SerReader};
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in [("e.toml", TWO), ("t.csv", TRACE), ("q.csv", TABLE)] {
         std::fs::write(dir.path().join(name), text).unwrap();
@@ -152,11 +151,11 @@ fn records_hold_each_outcome() {
         ("oracle", [true, true, false, true], ["weak", "strong", "weak", "weak"]),
     ] {
         let path = dir.path().join(format!("result/requests/policy={policy}/replicate=0/part.parquet"));
-        let frame = ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap();
-        let index: Vec<u64> = frame.column("index").unwrap().u64().unwrap().iter().flatten().collect();
-        let said: Vec<Option<bool>> = frame.column("above_bar").unwrap().bool().unwrap().iter().collect();
-        let by: Vec<String> =
-            frame.column("backend").unwrap().str().unwrap().iter().flatten().map(String::from).collect();
+        let table = baseload::frames::TableFile::open(&path).unwrap();
+        let column = |name: &str| table.whole_column(name).unwrap();
+        let index: Vec<u64> = column("index").whole().unwrap().into_iter().flatten().collect();
+        let said: Vec<Option<bool>> = column("above_bar").flags().unwrap();
+        let by: Vec<String> = column("backend").texts().unwrap().into_iter().flatten().collect();
         assert_eq!((index.len(), said.len(), by.len()), (4, 4, 4));
         for ((i, said), by) in index.into_iter().zip(said).zip(by) {
             assert_eq!((said, by.as_str()), (Some(above[i as usize]), backends[i as usize]), "{policy} {i}");

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// What the packages in `crates/` must not name: a word, or a word that starts a path (`fs::`).
 const BANNED: [&str; 4] = ["Instant", "SystemTime", "fs::", "thread::"];
 /// Crates that no package in `crates/` may depend on: files, terminals, threads and frames are the root's.
-const ROOTS_CRATES: [&str; 8] = ["clap", "comfy-table", "ctrlc", "indicatif", "miette", "polars", "rayon", "ureq"];
+const ROOTS_CRATES: [&str; 8] =
+    ["clap", "ctrlc", "indicatif", "polars", "polars-arrow", "polars-parquet", "rayon", "ureq"];
 /// Where a lint may be switched off, and which: (file, lint).
 const EXCEPTIONS: [(&str, &str); 4] = [
     ("src/calibrate/make.rs", "clippy::too_many_arguments"),

@@ -1,11 +1,11 @@
 //! What two traces are compared by, in one pass each.
 //!
-//! The prefix-hit ratio is that of an infinite cache that holds every prompt sent before and nothing else (no answers), token by
-//! token: the share of all prompt tokens that lie in a beginning that some earlier prompt had, too.
+//! The prefix-hit ratio is that of `trace info`'s cache without limit: the share of all prompt tokens that a cache in blocks of
+//! [`BLOCK_TOKENS`] serves which holds every prompt sent before and nothing else (no answers).
 //! Must hold: memory grows with distinct lengths, distinct runs of text and sessions only.
-use super::stats::{Counts, Quantiles};
+use super::stats::{BLOCK_TOKENS, Counts, Quantiles};
 use super::trie::{Hit, Prefixes};
-use baseload_core::types::{Clock, Entries, Entry, NO_SESSION};
+use baseload_core::types::{Clock, Entries, Entry, NO_SESSION, served_prefix};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Adds the next entry; returns what earlier prompts have of its prompt.
+    /// Adds the next entry; returns what earlier prompts have of its prompt, token by token.
     pub fn add(&mut self, entry: &Entry) -> Hit {
         if self.requests == 0 {
             self.first_ns = entry.at_ns;
@@ -75,7 +75,7 @@ impl Gather {
         self.prompt_total += u128::from(entry.prompt_tokens);
         self.named |= !entry.content.is_empty();
         let hit = self.seen.insert(entry);
-        self.hit += u64::from(hit.tokens);
+        self.hit += u64::from(served_prefix(hit.tokens, entry.prompt_tokens, BLOCK_TOKENS));
         if entry.session != NO_SESSION {
             let (turns, last) = self.sessions.entry(entry.session).or_insert((0, entry.at_ns));
             if *turns > 0 {
@@ -274,7 +274,7 @@ mod tests {
         ];
         assert_eq!(hits.map(|h| (h.tokens, h.back)), [(0, 0), (60, 1), (50, 1), (80, 3)]);
         let f = gather.figures(Clock::Common).unwrap();
-        assert_eq!((f.rate_per_s, f.hit_ratio), (Some(0.75), Some(190.0 / 360.0)));
+        assert_eq!((f.rate_per_s, f.hit_ratio), (Some(0.75), Some((48.0 + 48.0 + 80.0) / 360.0)));
         // Gaps 1, 0, 3: mean 4/3, variance (1 + 0 + 9) / 3 - 16/9 = 14/9.
         assert!((f.gap_cv.unwrap() - libm::sqrt(14.0 / 9.0) / (4.0 / 3.0)).abs() < 1e-12);
         assert_eq!(gather.figures(Clock::Session).unwrap().rate_per_s, None);

@@ -15,6 +15,7 @@ pub mod read;
 mod replay;
 mod retime;
 mod sessions;
+mod shared;
 mod sort;
 mod spec;
 mod stats;
@@ -36,6 +37,7 @@ pub use read::{
 pub use replay::{NO_ARRIVALS, Replay};
 pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
+pub use shared::{SharedReplay, SharedTrace};
 pub use sort::{Held, Sorted, collect};
 pub use spec::{
     Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Pool, Prefixes, Process, Ramp,
@@ -43,12 +45,12 @@ pub use spec::{
 };
 pub use stats::{
     ArrivalStats, BLOCK_TOKENS, Counts, CurvePoint, Dispersion, EXACT_BLOCKS, PrefixCurve, Quantiles, RateSeries,
-    SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats, unlimited_hit_share,
+    SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats,
 };
 pub use transform::Transform;
 pub use write::{TextWriter, write_csv};
 
-use baseload_core::types::{Entries, Source};
+use baseload_core::types::{Entries, Fault, Source, check};
 
 /// How the requests of a trace leave.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -101,14 +103,9 @@ impl SourceOptions {
     ///
     /// # Errors
     /// Names the option.
-    pub fn check(&self) -> Result<(), String> {
-        if !(self.rate_scale.is_finite() && self.rate_scale > 0.0) {
-            return Err(format!("rate_scale is {}; it must be a number above 0", self.rate_scale));
-        }
-        if self.limit == Some(0) {
-            return Err("limit is 0; it must be at least 1 request".into());
-        }
-        Ok(())
+    pub fn check(&self) -> Result<(), Fault> {
+        check::above_0("rate_scale", self.rate_scale)?;
+        self.limit.map_or(Ok(()), |limit| check::at_least_1("limit", limit).map(drop))
     }
 
     /// `ns` nanoseconds of the trace's time in the simulation's.

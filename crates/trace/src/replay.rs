@@ -2,7 +2,7 @@
 //!
 //! Must hold: arrivals never go back; a request's index is its entry's id; nothing is held but the next request.
 use super::SourceOptions;
-use baseload_core::types::{Clock, Content, ContentId, Entries, Entry, Outcome, Request, Run, SimTime, Source};
+use baseload_core::types::{Clock, Content, Entries, Entry, Outcome, Request, SimTime, Source};
 
 /// Entries as a source.
 pub struct Replay {
@@ -88,18 +88,16 @@ pub(super) fn request(entry: &mut Entry, arrival: SimTime, options: &SourceOptio
     }
 }
 
-/// The whole prompt: what the entry names, and what is left private.
+/// The whole prompt: what the entry names, and its private text.
 fn whole(entry: &mut Entry) -> Content {
     if entry.content.is_empty() {
         return Content::private(entry.id, entry.prompt_tokens);
     }
-    let named: u32 = entry.content.iter().map(|r| r.len).sum();
-    let left = entry.prompt_tokens.checked_sub(named).expect("content-fits: readers refuse content over the prompt");
-    if left > 0 {
-        // A session's later turn names these tokens from 0, so they count from the start of the private part.
-        entry.content.push(Run { id: ContentId::Private(entry.id), start: 0, len: left });
-    }
-    Content::from(entry.content.as_slice())
+    entry.content.extend(entry.private_text());
+    let content = Content::from(entry.content.as_slice());
+    let said = u64::from(entry.prompt_tokens);
+    assert!(content.tokens() == said, "content-fits: readers refuse content over the prompt");
+    content
 }
 
 impl Source for Replay {

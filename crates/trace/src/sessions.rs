@@ -179,14 +179,9 @@ impl Closed {
             content.extend(skip(&raw, have));
             entry.content = content;
         }
-        let mut sent = entry.content.clone();
-        let have: u32 = sent.iter().map(|r| r.len).sum();
-        if have < entry.prompt_tokens {
-            sent.push(Run { id: ContentId::Private(entry.id), start: 0, len: entry.prompt_tokens - have });
-        }
         lane.said = Some(Said {
             raw,
-            sent,
+            sent: entry.prompt().collect(),
             id: entry.id,
             prompt_tokens: entry.prompt_tokens,
             output_tokens: entry.output_tokens.max(1),

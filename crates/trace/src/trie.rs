@@ -31,20 +31,13 @@ pub struct Hit {
 }
 
 impl Prefixes {
-    /// Adds a prompt's named content; returns how many of its leading tokens some earlier prompt began with. Text that is
-    /// private to its request is nobody's beginning until it is named (`ContentId::Private` of another's run): it is added
-    /// where it follows named text, so that a later turn that repeats it finds it.
+    /// Adds a prompt, its private text included, which a later one may name; returns how many of its leading tokens some
+    /// earlier prompt began with.
     pub fn insert(&mut self, entry: &Entry) -> Hit {
         let (mut node, mut hit, mut whole) = (0, Hit::default(), true);
         self.prompts += 1;
         let now = self.prompts;
-        let named: u32 = entry.content.iter().map(|r| r.len).sum();
-        let tail = baseload_core::types::Run {
-            id: ContentId::Private(entry.id),
-            start: 0,
-            len: entry.prompt_tokens.saturating_sub(named),
-        };
-        for run in entry.content.iter().copied().chain((tail.len > 0).then_some(tail)) {
+        for run in entry.prompt() {
             let (mut start, mut left) = (run.start, run.len);
             while left > 0 {
                 match self.edges.get_mut(&(node, run.id, start)) {

@@ -8,7 +8,7 @@ use super::super::hash;
 use super::super::table::{Row, Table};
 use super::super::validate::Input;
 use baseload_core::api::Call;
-use baseload_core::catalog::ApiOutcomes;
+use baseload_core::catalog::{ApiOutcomes, Catalog};
 use baseload_core::types::SimTime;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -83,12 +83,12 @@ impl ApiCalls {
 ///
 /// # Errors
 /// With file and line, and column or key.
-pub fn read_api_calls(inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
+pub fn read_api_calls(catalog: &Catalog, inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
     let mut all: Vec<ApiCalls> = Vec::new();
     // The file that holds the calls of each model, provider and hash.
     let mut seen: BTreeMap<(String, Option<String>, String), String> = BTreeMap::new();
     for input in inputs {
-        for found in read_api_file(input.text, &input.name)? {
+        for found in read_api_file(catalog, input.text, &input.name)? {
             let key = (found.model.clone(), found.provider.clone(), found.hash());
             // Files without a call are alike, and no harm.
             if !found.calls.is_empty()
@@ -111,10 +111,10 @@ pub fn read_api_calls(inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
 ///
 /// # Errors
 /// As [`read_api_calls`].
-pub fn read_api_file(mut text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
+pub fn read_api_file(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
     let begins = text.fill_buf().map_err(|e| format!("{name}: {e}"))?;
     let json = begins.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b == b'[');
-    if json { llmperf(text, name).map(|calls| vec![calls]) } else { table(text, name) }
+    if json { llmperf(catalog, text, name).map(|calls| vec![calls]) } else { table(text, name) }
 }
 
 const NEEDED: [&str; 4] = ["model", "in_tokens", "out_tokens", "api_time_s"];
@@ -196,7 +196,7 @@ struct LlmPerf {
 /// llmperf's own code for answers of fewer tokens than were asked for.
 const SHORT: i64 = -100;
 
-fn llmperf(mut text: impl Read, name: &str) -> Result<ApiCalls, String> {
+fn llmperf(catalog: &Catalog, mut text: impl Read, name: &str) -> Result<ApiCalls, String> {
     let mut whole = String::new();
     text.read_to_string(&mut whole).map_err(|e| format!("{name}: {e}"))?;
     let rows: Vec<LlmPerf> = serde_json::from_str(&whole).map_err(|e| {
@@ -212,7 +212,8 @@ fn llmperf(mut text: impl Read, name: &str) -> Result<ApiCalls, String> {
         None => (None, stem),
     };
     let number = size.strip_suffix(['b', 'B']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    let model = if number { format!("llama-2-{}-chat", size.to_ascii_lowercase()) } else { size.to_owned() };
+    let of_size = catalog.data_set("api").and_then(|d| d.model_of_size.as_deref()).unwrap_or("SIZE");
+    let model = if number { of_size.replace("SIZE", &size.to_ascii_lowercase()) } else { size.to_owned() };
     let mut out = ApiCalls { model, provider, files: vec![name.to_owned()], ..ApiCalls::default() };
     let mut outcomes = ApiOutcomes { calls: rows.len() as u64, ..ApiOutcomes::default() };
     for (i, r) in rows.iter().enumerate() {

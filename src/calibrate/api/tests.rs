@@ -1,7 +1,7 @@
 //! Calls drawn from known laws: coefficients and quantiles come back, and what cannot be told is said.
 use super::*;
 use baseload_core::api::{Call, Latency, Luck, ProfileLaw, Streams};
-use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiTime};
+use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiTime, Catalog};
 use baseload_core::random;
 use baseload_core::types::SimTime;
 use std::fmt::Write;
@@ -173,7 +173,7 @@ fn a_given_profile_is_scored_as_it_is_and_of_its_model_only() {
 const HEAD: &str = "trace,model,in_tokens,prefix_seen_tokens,out_tokens,ttft_s,api_time_s,dup_group\n";
 
 fn read(text: &str) -> Result<Vec<ApiCalls>, String> {
-    read_api_file(text.as_bytes(), "c.csv")
+    read_api_file(Catalog::embedded(), text.as_bytes(), "c.csv")
 }
 
 #[test]
@@ -209,12 +209,13 @@ fn results_of_llmperf_are_read_with_their_errors() {
         write!(text, "{{\"error_code\":{code},\"ttft_s\":0,\"end_to_end_latency_s\":0}},").unwrap();
     }
     let text = format!("{}]", text.trim_end_matches(','));
-    let all = read_api_file(text.as_bytes(), "llmperf/groq_70b.json").unwrap();
+    let all = read_api_file(Catalog::embedded(), text.as_bytes(), "llmperf/groq_70b.json").unwrap();
     assert_eq!((all[0].model.as_str(), all[0].provider.as_deref()), ("llama-2-70b-chat", Some("groq")));
     let o = all[0].outcomes.unwrap();
     assert_eq!((all[0].calls.len(), o.calls, o.rate_limited, o.short, o.failed), (30, 34, 2, 1, 1));
     assert!((o.error_rate() - 1.0 / 32.0).abs() < 1e-12, "refusals are no failures of those that were let in");
-    let e = read_api_file("[{\"error_code\":null,\"ttft_s\":\"x\"}]".as_bytes(), "a.json").unwrap_err();
+    let e = read_api_file(Catalog::embedded(), "[{\"error_code\":null,\"ttft_s\":\"x\"}]".as_bytes(), "a.json")
+        .unwrap_err();
     assert!(e.starts_with("a.json:1: invalid type"), "{e}");
     let p = api_profile(&all[0], &recipe()).unwrap();
     assert!(

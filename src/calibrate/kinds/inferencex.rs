@@ -140,9 +140,9 @@ pub struct Predicted {
 /// # Errors
 /// A model, GPU or precision that is not known; the simulation's.
 pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, String> {
-    let model = machine::model(catalog, &p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
-    let gpu = machine::gpu(catalog, &p.system).ok_or_else(|| format!("{} is not in the catalogue", p.system))?;
-    let weights = machine::checkpoint_dtype(&p.model, &p.precision)
+    let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
+    let gpu = machine::gpu(catalog, &p.system)?;
+    let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
     let trial = trial(p, machine::engine_for(catalog, model, gpu, p.tensor_parallel, weights, 0.9)?, lags);
     let options = StepOptions {
@@ -220,7 +220,7 @@ mod tests {
         let s = score(Catalog::embedded(), &points, &Supply::Catalogue);
         assert_eq!((s.groups[0].n, s.apart[0].1), (1, "KV-saturated"));
         assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
-        assert!(s.notes.iter().any(|n| n.contains("no/such is not in the catalogue")), "{:?}", s.notes);
+        assert!(s.notes.iter().any(|n| n.contains("unknown model `no/such`")), "{:?}", s.notes);
         assert!(s.notes.iter().any(|n| n.starts_with("1 rows of other engines")), "{:?}", s.notes);
         let e = read(ROWS.replace(",100,20", ",-1,20").as_bytes(), "i").unwrap_err();
         assert!(e.starts_with("i:2: silicon_ttft_ms is `-1`"), "{e}");

@@ -108,9 +108,9 @@ fn median_gap(gaps: &[GapRun]) -> f64 {
 }
 
 fn predict(catalog: &Catalog, p: &Point, supply: &Supply) -> Result<(f64, f64), String> {
-    let model = machine::model(catalog, &p.model).ok_or_else(|| format!("{} is not in the catalogue", p.model))?;
-    let gpu = machine::gpu(catalog, &p.gpu).ok_or_else(|| format!("{} is not in the catalogue", p.gpu))?;
-    let weights = machine::checkpoint_dtype(&p.model, &p.precision)
+    let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
+    let gpu = machine::gpu(catalog, &p.gpu)?;
+    let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
     let engine = VllmConfig {
         max_num_seqs: p.max_num_seqs,

@@ -127,11 +127,9 @@ fn fleet(
     supply: &Supply,
 ) -> Result<(Vec<Served>, Lags, String), String> {
     let f = &setup.fleet;
-    let model = machine::model(catalog, &f.model)
-        .ok_or_else(|| format!("fleet.model `{}` is not in the catalogue; see `baseload catalog models`", f.model))?;
-    let gpu = machine::gpu(catalog, &f.gpu)
-        .ok_or_else(|| format!("fleet.gpu `{}` is not in the catalogue; see `baseload catalog gpus`", f.gpu))?;
-    let weights = machine::checkpoint_dtype(&model.hf_id, &f.weights)
+    let model = catalog.model(&f.model).map_err(|e| format!("fleet.model: {e}"))?;
+    let gpu = catalog.gpu(&f.gpu).map_err(|e| format!("fleet.gpu: {e}"))?;
+    let weights = machine::checkpoint_dtype(catalog, &model.hf_id, &f.weights)
         .ok_or_else(|| format!("fleet.weights `{}` is not known; it may be bf16, fp8, fp4 or int4", f.weights))?;
     let base = machine::engine_for(catalog, model, gpu, f.gpus_per_pod, weights, 0.9)?;
     let said = MeasuredEngine {

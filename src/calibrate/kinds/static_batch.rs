@@ -14,7 +14,7 @@ use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use baseload_core::catalog::Catalog;
+use baseload_core::catalog::{Catalog, DataSetRow};
 use baseload_core::engine::VllmConfig;
 use baseload_core::types::SimTime;
 use std::io::BufRead;
@@ -49,13 +49,13 @@ impl MeasuredBatch {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, String> {
+pub fn read(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, String> {
     let head = text.fill_buf().map_err(|e| format!("{name}: {e}"))?;
     let first = String::from_utf8_lossy(head.split(|b| *b == b'\n').next().unwrap_or(&[])).into_owned();
     if first.contains("Hardware") {
         let needed =
             ["Hardware", "Num of Hardware", "Framework", "Model", "Input Output Length", "Batch Size", "Latency"];
-        Table::read(text, name, &needed)?.rows().map(|r| argonne(&r)).collect()
+        Table::read(text, name, &needed)?.rows().map(|r| argonne(&r, catalog.data_set("static-batch"))).collect()
     } else {
         let needed = [
             "model",
@@ -72,10 +72,10 @@ pub fn read(mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, St
     }
 }
 
-fn argonne(r: &Row<'_>) -> Result<MeasuredBatch, String> {
+fn argonne(r: &Row<'_>, set: Option<&DataSetRow>) -> Result<MeasuredBatch, String> {
     let (model, hardware, gpus) = (r.text("Model"), r.text("Hardware"), r.count("Num of Hardware")?);
     let length = r.count("Input Output Length")?;
-    let card = if hardware.contains("A100") { "a100-40-sxm" } else { hardware };
+    let card = set.map_or(hardware, |d| d.gpu_of(hardware));
     Ok(MeasuredBatch {
         group: format!("{hardware} x{gpus} {} {model}", r.text("Framework")),
         model: model.into(),
@@ -111,8 +111,8 @@ fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
 }
 
 fn predict(catalog: &Catalog, b: &MeasuredBatch, supply: &Supply) -> Result<(f64, f64, f64, f64), String> {
-    let model = machine::model(catalog, &b.model).ok_or_else(|| format!("{} is not in the catalogue", b.model))?;
-    let gpu = machine::gpu(catalog, &b.hardware).ok_or_else(|| format!("{} is not in the catalogue", b.hardware))?;
+    let model = catalog.model(&b.model).map_err(|e| e.to_string())?;
+    let gpu = machine::gpu(catalog, &b.hardware)?;
     let block_size = VllmConfig::default().block_size;
     let longest = b.prompt + b.output;
     let engine = VllmConfig {
@@ -174,16 +174,16 @@ mod tests {
             Nvidia A100 GPU,1,vLLM,meta-llama/Llama-2-7b-hf,128,16,1.5,1\n";
         let splitwise = "model,hardware,prompt_size,batch_size,token_size,peak_power,average_power,prompt_time,token_time,e2e_time,tensor_parallel\n\
             llama2-70b,a100-80gb,512,2,16,1,1,196.0,54.0,7168.0,4\n";
-        let a = read(argonne.as_bytes(), "a").unwrap();
-        let s = read(splitwise.as_bytes(), "s").unwrap();
+        let a = read(Catalog::embedded(), argonne.as_bytes(), "a").unwrap();
+        let s = read(Catalog::embedded(), splitwise.as_bytes(), "s").unwrap();
         assert_eq!((a[0].e2e_s, s[0].e2e_s, s[0].ttft_s), (1.5, 7.168, Some(0.196)));
         let wrong = MeasuredBatch { e2e_s: 0.1, ..a[0].clone() };
         let scores = score(Catalog::embedded(), &[a, s, vec![wrong]].concat(), &Supply::Catalogue);
         assert_eq!((scores.groups.len(), scores.apart.len()), (2, 1), "{:?}", scores.notes);
         assert!(scores.groups.iter().flat_map(|g| &g.pairs).all(|p| p.predicted > 0.0 && p.predicted < 20.0));
-        let e = read("model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err();
+        let e = read(Catalog::embedded(), "model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err();
         assert!(e.contains("column `tensor_parallel` is missing"), "{e}");
-        let e = read(splitwise.replace("7168.0", "nan").as_bytes(), "s").unwrap_err();
+        let e = read(Catalog::embedded(), splitwise.replace("7168.0", "nan").as_bytes(), "s").unwrap_err();
         assert!(e.starts_with("s:2: e2e_time is `nan`"), "{e}");
     }
 }

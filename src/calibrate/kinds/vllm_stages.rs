@@ -57,6 +57,7 @@ pub struct Stage {
     /// Whether stages ran before it.
     warm: bool,
     measured_s: Vec<f64>,
+    gpu: String,
     /// Hash of the row.
     pub hash: String,
 }
@@ -69,9 +70,9 @@ fn number_of(text: &str, key: &str) -> u32 {
 }
 
 impl Stage {
-    /// The GPU, as the data name it.
+    /// The GPU, by the catalogue's row of this data set.
     pub fn gpu(&self) -> &str {
-        "h100-sxm"
+        &self.gpu
     }
 }
 
@@ -79,7 +80,9 @@ impl Stage {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Stage>, String> {
+pub fn read(catalog: &Catalog, text: impl BufRead, name: &str) -> Result<Vec<Stage>, String> {
+    let known = catalog.data_set("vllm-stages").and_then(|d| d.gpu.as_deref());
+    let gpu = known.ok_or("the catalogue does not say which GPU vllm-stages ran on: give a [[data_set]] row of it")?;
     let mut needed = vec![
         "exp",
         "model",
@@ -119,6 +122,7 @@ pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Stage>, String> {
             users: number_of(sp, "num_users_per_system_prompt"),
             warm: r.text("stage").parse::<u32>().is_ok_and(|stage| stage > 0),
             measured_s: measured,
+            gpu: gpu.into(),
             hash: hash::of(&r.whole()),
         })
     };
@@ -153,8 +157,8 @@ fn trial(s: &Stage, engine: VllmConfig, lags: Lags) -> (Trial, usize) {
 }
 
 fn predict(catalog: &Catalog, s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), String> {
-    let model = machine::model(catalog, &s.model).ok_or_else(|| format!("{} is not in the catalogue", s.model))?;
-    let gpu = machine::gpu(catalog, "h100-sxm").ok_or("h100-sxm is not in the catalogue")?;
+    let model = catalog.model(&s.model).map_err(|e| e.to_string())?;
+    let gpu = catalog.gpu(&s.gpu).map_err(|e| e.to_string())?;
     let engine = VllmConfig {
         max_num_seqs: s.max_num_seqs,
         max_num_batched_tokens: s.max_num_batched_tokens,
@@ -215,7 +219,7 @@ mod tests {
             )
         };
         let text = format!("{head}{}{}{}", row(0, sp), row(1, sp), row(0, "{}"));
-        let stages = read(text.as_bytes(), "s").unwrap();
+        let stages = read(Catalog::embedded(), text.as_bytes(), "s").unwrap();
         let seen: Vec<_> = stages.iter().map(|s| (s.prompt, s.output, s.systems, s.users, s.warm)).collect();
         assert_eq!(seen, [(592, 30, 3, 2, false), (592, 30, 3, 2, true), (592, 20, 0, 0, false)]);
         let (cold, before) = trial(&stages[0], VllmConfig::default(), Lags::default());
@@ -226,7 +230,9 @@ mod tests {
         assert_eq!((warm.requests.len(), before), (46, 6));
         assert!(trial(&stages[2], VllmConfig::default(), Lags::default()).0.requests[0].content.is_none());
         assert_eq!(score(Catalog::embedded(), &stages, &Supply::Catalogue).groups[1].pairs.len(), METRICS.len());
-        let e = read(format!("{}{}", head.replace("ttft_p90_ms", "p90"), row(0, sp)).as_bytes(), "s").unwrap_err();
+        let e =
+            read(Catalog::embedded(), format!("{}{}", head.replace("ttft_p90_ms", "p90"), row(0, sp)).as_bytes(), "s")
+                .unwrap_err();
         assert!(e.contains("column `ttft_p90_ms` is missing"), "{e}");
     }
 }

@@ -54,7 +54,7 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
     file.finish()?;
     printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name()));
     for note in notes {
-        printer::out(&textwrap::fill(&format!("note: {note}"), textwrap::Options::new(80).subsequent_indent("  ")));
+        printer::out(&crate::report::wrapped(&format!("note: {note}"), 80, 2));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use baseload_core::types::{Clock, ContentId, Entries, Entry, IdSet, NO_SESSION, Status};
+use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Status};
 use baseload_trace::{Classes, Format, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         thousands(failed)
     ));
     for note in untried(format).into_iter().chain(entries.notes()) {
-        printer::out(&textwrap::fill(&format!("note: {note}"), textwrap::Options::new(80).subsequent_indent("  ")));
+        printer::out(&crate::report::wrapped(&format!("note: {note}"), 80, 2));
     }
     for fault in &faults {
         printer::out(&format!("fault: {fault}"));
@@ -146,7 +146,7 @@ impl Checks {
             }
         }
         for run in &entry.content {
-            if let ContentId::Output(id) | ContentId::Private(id) = run.id
+            if let Some(id) = run.id.brought_by()
                 && !self.ids.is_full()
                 && !self.ids.contains(id)
             {

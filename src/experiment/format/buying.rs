@@ -11,9 +11,10 @@ pub struct LimitsSection {
     /// `provider/tier/models` where a tier has several); none unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// By whose rules calls are counted; the tier's or the endpoint's provider's, where known, unless given.
+    /// By whose rules calls are counted, by the provider's name in the catalog (`plain`, `openai`, `anthropic`, `gemini`,
+    /// `cerebras`, `bedrock`, or one of your own); the tier's or the endpoint's provider's, where known, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub preset: Option<LimitsPreset>,
+    pub preset: Option<String>,
     /// Requests; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
@@ -61,40 +62,6 @@ pub struct LimitsSection {
     /// answered and billed. No cap unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spend_cap_usd: Option<f64>,
-}
-
-/// By whose rules calls are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LimitsPreset {
-    /// No provider's: refused calls count, cache reads do not, output counts when it is there; a call of more tokens than the
-    /// limit waits for a full bucket.
-    Plain,
-    /// The larger of prompt and `max_tokens` counts when a call is sent, and is never corrected; so do refused calls and
-    /// cached tokens; slow_down above a million input tokens a minute.
-    Openai,
-    /// Cache reads are exempt, output counts when it is there or by `max_tokens` (`output_counting`).
-    Anthropic,
-    /// Requests a day begin anew at midnight.
-    Gemini,
-    /// Prompt and `max_tokens` count when a call is sent.
-    Cerebras,
-    /// Prompt and `max_tokens` are reserved, then settled with the burn-down.
-    Bedrock,
-}
-
-impl LimitsPreset {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            LimitsPreset::Plain => "plain",
-            LimitsPreset::Openai => "openai",
-            LimitsPreset::Anthropic => "anthropic",
-            LimitsPreset::Gemini => "gemini",
-            LimitsPreset::Cerebras => "cerebras",
-            LimitsPreset::Bedrock => "bedrock",
-        }
-    }
 }
 
 /// How output tokens are counted.

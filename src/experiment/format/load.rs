@@ -94,8 +94,8 @@ fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::
         }
     })?;
     let read = ReadFile { path: path.to_path_buf(), text };
-    let mut own: toml::Table =
-        toml::from_str(&read.text).map_err(|e: toml::de::Error| read.fault(e.span().unwrap_or(0..0), e.message()))?;
+    let mut own: toml::Table = toml::from_str(&read.text)
+        .map_err(|e: toml::de::Error| read.fault(e.span().unwrap_or(0..0), Fault::new(e.message())))?;
     origin.files.push(read);
     let base = match own.remove("extends") {
         None => return Ok(own),
@@ -226,7 +226,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         let pool = "model = \"m\"\ngpu = \"g\"\nrent = {}";
         let text = format!(
-            "name = \"base\"\n[trace]\npath = \"t.csv\"\ngenerate = \"g.toml\"\narrivals = \"a.toml\"\n\
+            "name = \"base\"\ncatalog.files = [\"o.toml\"]\n[trace]\npath = \"t.csv\"\ngenerate = \"g.toml\"\narrivals = \"a.toml\"\n\
              columns = \"c.toml\"\ntransform = [{{ superpose = {{ with = \"s.csv\" }} }}]\n[quality]\ntable = \"q.csv\"\n\
              [pool.a]\n{pool}\nprofile = \"p.toml\"\nkernels = \"k\"\n[pool.b]\n{pool}\nprofile = \"cpu-vllm-0.32\"\n\
              [endpoint.a]\ncatalog = \"c\"\nlatency = \"l.toml\"\n[endpoint.b]\ncatalog = \"c\"\nlatency = \"p/m\"\n"

@@ -20,8 +20,8 @@ mod quality;
 mod service;
 
 pub use buying::{
-    AccelerationSection, ErrorsSection, LimitsPreset, LimitsSection, OutageEntry, OutageSection, OutputCountingName,
-    PartialSection, ProvisionedSection,
+    AccelerationSection, ErrorsSection, LimitsSection, OutageEntry, OutageSection, OutputCountingName, PartialSection,
+    ProvisionedSection,
 };
 pub use endpoint::EndpointSection;
 pub use gateway::{
@@ -83,7 +83,8 @@ pub struct ExperimentFile {
     /// Timeouts, retries, scrapes.
     #[serde(default)]
     pub gateway: GatewaySection,
-    /// The policies to compare; each keeps its own fleet. They are read by the registry of presets, not by serde.
+    /// The policies to compare; each keeps its own fleet.
+    // The registry of presets reads them (`policy::read_all`), not serde.
     #[serde(default, deserialize_with = "elsewhere")]
     pub policy: IndexMap<String, PolicySection>,
     /// Failures of replicas; off unless given.
@@ -95,6 +96,9 @@ pub struct ExperimentFile {
     /// Measured answers; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QualitySection>,
+    /// Files of your own facts, laid over the catalog's.
+    #[serde(default, skip_serializing_if = "CatalogSection::is_empty")]
+    pub catalog: CatalogSection,
     /// Silent changes of models that are not pinned; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSection>,
@@ -109,6 +113,21 @@ pub struct ExperimentFile {
 /// Policies are read by `policy::read_all`.
 fn elsewhere<'de, D: Deserializer<'de>>(table: D) -> Result<IndexMap<String, PolicySection>, D::Error> {
     IndexMap::<String, IgnoredAny>::deserialize(table).map(|_| IndexMap::new())
+}
+
+/// Facts of your own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CatalogSection {
+    /// Catalog files, relative to this file: models, GPUs, APIs, rents, people (docs/catalogue.md). An overlay's list stands
+    /// in place of its base's. None unless given.
+    pub files: Vec<String>,
+}
+
+impl CatalogSection {
+    fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
 }
 
 /// Exactly one of `source`, `path`, `generate`, or `users` alone.
@@ -255,10 +274,10 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
-    /// How the layers' weights are stored: `bf16` (default), `fp8` or `int4`. Embeddings, output head, norms and routers
-    /// stay BF16.
-    #[serde(default)]
-    pub weights_dtype: WeightsDtype,
+    /// How the layers' weights are stored: `bf16`, `fp8` or `int4`; as the model's name or row says, else `bf16`, unless
+    /// given. Embeddings, output head, norms and routers stay BF16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_dtype: Option<WeightsDtype>,
     /// How keys and values are cached: `bf16` (default) or `fp8`.
     #[serde(default)]
     pub kv_dtype: KvDtype,

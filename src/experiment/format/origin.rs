@@ -19,11 +19,10 @@ pub struct ReadFile {
 }
 
 impl ReadFile {
-    /// The fault at these bytes of it, in words alone.
-    pub fn fault(&self, at: Range<usize>, what: &str) -> FileFaults {
+    /// A fault at these bytes of it.
+    pub fn fault(&self, at: Range<usize>, fault: Fault) -> FileFaults {
         let place = format!("{}:{}", self.path.display(), line_of(&self.text, at.start));
-        let excerpt = Some(Excerpt { file: self.clone(), at });
-        FileFaults(vec![Located { place, fault: Fault::new(what), excerpt }])
+        FileFaults(vec![Located { place, fault, excerpt: Some(Excerpt { file: self.clone(), at }) }])
     }
 }
 
@@ -65,6 +64,13 @@ impl FileFaults {
     /// A fault in words alone, of no place in a file.
     pub fn plain(what: impl Into<String>) -> FileFaults {
         FileFaults(vec![Located { place: String::new(), fault: Fault::new(what), excerpt: None }])
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(mut self, more: FileFaults) -> FileFaults {
+        self.0.extend(more.0);
+        self
     }
 
     /// The faults.

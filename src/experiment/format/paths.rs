@@ -26,6 +26,7 @@ const fn profile(role: &'static str, key: &'static [&'static str]) -> PathKey {
 
 /// All of them.
 pub const PATHS: &[PathKey] = &[
+    always("catalog", &["catalog", "files", "*"]),
     always("trace", &["trace", "path"]),
     always("columns", &["trace", "columns"]),
     always("generator", &["trace", "generate"]),

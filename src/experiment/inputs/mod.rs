@@ -1,13 +1,13 @@
 //! What an experiment reads beside its own file: traces, tables, prices; found, opened and hashed.
 //!
 //! Read first: `source.rs`.
+mod catalog_files;
 mod hash;
-mod own_prices;
 pub mod published;
 mod servegen;
 mod source;
 
+pub use catalog_files::{OwnFacts, read_catalog};
 pub use hash::{hash, hex};
-pub use own_prices::read_prices;
 pub use servegen::open_servegen;
-pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, play_of, transformed};
+pub use source::{TraceOrigin, find, open_text, open_trace, open_trace_with, transformed};

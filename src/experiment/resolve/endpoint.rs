@@ -18,13 +18,15 @@ impl Resolver<'_> {
         let price = faults.or_default(price).unwrap_or_default();
         let law = row.as_ref().map(|row| self.law(name, e, row)).transpose();
         let law = faults.or_default(law);
-        let limits = e.limits.as_ref().map_or(Ok(Limits::NONE), |l| {
-            self.limits(l, &e.catalog).map_err(|faults| faults.under("limits"))
-        });
+        let limits = e
+            .limits
+            .as_ref()
+            .map_or(Ok(Limits::NONE), |l| self.limits(l, &e.catalog).map_err(|faults| faults.under("limits")));
         let limits = faults.or(Limits::NONE, limits);
-        let bought = e.provisioned.as_ref().map(|p| {
-            self.provisioned(name, p, &e.catalog).map_err(|faults| faults.under("provisioned"))
-        });
+        let bought = e
+            .provisioned
+            .as_ref()
+            .map(|p| self.provisioned(name, p, &e.catalog).map_err(|faults| faults.under("provisioned")));
         let bought = faults.or_default(bought.transpose());
         if e.provisioned.is_some() {
             faults.extend(paid_twice(e, &limits));
@@ -173,7 +175,8 @@ impl Resolver<'_> {
             self.warnings.push(format!("endpoint.{name}.latency_offset changes nothing: {what}"));
         }
         if age_days(&profile.measured, "9999").is_none() {
-            self.warnings.push(format!("endpoint.{name}: profile {} does not say when its calls were made", profile.name));
+            self.warnings
+                .push(format!("endpoint.{name}: profile {} does not say when its calls were made", profile.name));
         }
         self.dated.push((format!("latency profile {}", profile.name), profile.measured.clone()));
         let law = ProfileLaw::new(&profile, offset);
@@ -189,5 +192,7 @@ fn paid_twice(e: &EndpointSection, limits: &Limits) -> Vec<Fault> {
         (key!["limits", "spend_cap_usd"], limits.spend_cap.is_some()),
     ];
     let given = given.into_iter().filter(|(_, given)| *given);
-    given.map(|(key, _)| Fault::at(key, "provisioned units cost nothing a token").hint("leave one of them out")).collect()
+    given
+        .map(|(key, _)| Fault::at(key, "provisioned units cost nothing a token").hint("leave one of them out"))
+        .collect()
 }

@@ -22,8 +22,11 @@ impl Resolver<'_> {
             Some(name) => faults.take(self.tier(name)),
             None => None,
         };
-        let preset = l.preset.map_or(tier.as_ref().map_or(provider, |row| &row.provider), |preset| preset.name());
-        let rules = faults.or(Rules::PLAIN, rules(l, preset, model));
+        let row = match &l.preset {
+            Some(name) => faults.take(self.catalog.limit_rules_named(name).map_err(|e| of_catalog("preset", e))),
+            None => self.catalog.limit_rules(tier.as_ref().map_or(provider, |row| &row.provider)),
+        };
+        let rules = faults.or(Rules::PLAIN, rules(l, row.map_or(Rules::PLAIN, |row| Rules::of(row, model))));
         let tier = tier.as_ref();
         let mut limit = |key: &str, own: Option<u64>, of_tier: fn(&RateLimit) -> Option<u64>| match own {
             Some(0) => {
@@ -146,10 +149,9 @@ fn money(key: &str, usd: f64) -> Result<Usd, Fault> {
     above_0(key, usd).and_then(|usd| Usd::from_number(usd).map_err(|fault| fault.under(key)))
 }
 
-/// By which rules calls of a model are counted: a preset's, and what differs from them.
-fn rules(l: &LimitsSection, preset: &str, model: &str) -> Result<Rules, Faults> {
+/// By which rules calls are counted: a provider's, and what differs from them.
+fn rules(l: &LimitsSection, mut rules: Rules) -> Result<Rules, Faults> {
     let mut faults = Faults::default();
-    let mut rules = Rules::of_provider(preset);
     match l.output_counting {
         Some(OutputCountingName::Actual) => rules.output = OutputCounting::Actual,
         Some(OutputCountingName::MaxTokens) => rules.output = OutputCounting::MaxTokens,
@@ -165,13 +167,9 @@ fn rules(l: &LimitsSection, preset: &str, model: &str) -> Result<Rules, Faults> 
         rules.requests_over = faults.take(over);
     }
     if let Counting::BurnDown(times) = &mut rules.both {
-        // Claude 4 and its like: `claude-sonnet-4-6`, `claude-opus-4`.
-        let of_class_4 = model.contains("claude") && (model.contains("-4-") || model.ends_with("-4"));
-        *times = match l.burn_down {
-            Some(own) => faults.or_default(at_least_1("burn_down", own)),
-            None if of_class_4 => 5,
-            None => 1,
-        };
+        if let Some(own) = l.burn_down {
+            *times = faults.or_default(at_least_1("burn_down", own));
+        }
     } else if l.burn_down.is_some() {
         faults.push(Fault::at("burn_down", "only Bedrock's rules have one").hint("give preset = \"bedrock\""));
     }

@@ -9,8 +9,7 @@ impl Resolver<'_> {
         let file = self.file;
         let mut faults = Faults::default();
         let catalog_of = |e: &EndpointSection| e.catalog.split_once('/').map(|(p, m)| (p.to_string(), m.to_string()));
-        let bought: Vec<(String, String)> =
-            file.endpoint.values().map(|e| catalog_of(e).unwrap_or_default()).collect();
+        let bought: Vec<(String, String)> = file.endpoint.values().map(|e| catalog_of(e).unwrap_or_default()).collect();
         for (provider, section) in &file.outages {
             let at = key!["outages", provider];
             if !bought.iter().any(|(of, _)| of == provider) {

@@ -5,14 +5,18 @@ impl Resolver<'_> {
     pub(super) fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, String> {
         let key = |k: &str| format!("pool.{name}.{k}");
         let catalog = self.catalog;
-        let model = catalog.model(&p.model).map_err(|e| format!("{}: {e}", key("model")))?;
-        let gpu = catalog.gpu(&p.gpu).map_err(|e| format!("{}: {e}", key("gpu")))?;
+        let named = catalog.model_named(&p.model).map_err(|e| format!("{}: {e}", key("model")))?;
+        let (model, gpu) = (named.row, catalog.gpu(&p.gpu).map_err(|e| format!("{}: {e}", key("gpu")))?);
+        let weights = self.weights(name, p, &named)?;
+        if gpu.id != p.gpu {
+            self.warnings.push(format!("pool {name}: GPU `{}` is taken for {}", p.gpu, gpu.id));
+        }
         at_least_one(&key("tensor_parallel"), p.tensor_parallel)?;
         share(&key("utilization"), p.utilization)?;
         let rent = match (&p.rent.usd_per_gpu_hour, &p.rent.provider, &p.rent.kind) {
             (Some(usd), None, None) => Usd::from_number(*usd).map_err(|e| format!("{}: {e}", key("rent")))?,
             (None, Some(provider), Some(kind)) => {
-                let row = catalog.rent(&p.gpu, provider, kind).map_err(|e| format!("{}: {e}", key("rent")))?;
+                let row = catalog.rent(&gpu.id, provider, kind).map_err(|e| format!("{}: {e}", key("rent")))?;
                 self.dated.push((format!("rent of {} from {provider}", p.gpu), row.date.clone()));
                 row.usd_per_gpu_hour
             }
@@ -66,7 +70,7 @@ impl Resolver<'_> {
             max_num_seqs: Some(limits.max_num_seqs),
             max_model_len: Some(max_model_len),
             concurrent_batches: if fixed.is_none() && v.async_scheduling { 2 } else { 1 },
-            weights_dtype: p.weights_dtype,
+            weights_dtype: weights.into(),
             kv_dtype: p.kv_dtype,
         };
         let mut plan = memory::plan(catalog, model, gpu, &options).map_err(|e| format!("pool.{name}: {e}"))?;
@@ -123,7 +127,7 @@ impl Resolver<'_> {
         };
         let async_scheduling = fixed.is_none() && v.async_scheduling;
         let options = AnalyticOptions {
-            weights: p.weights_dtype.into(),
+            weights,
             kv_dtype_bytes: p.kv_dtype.bytes(),
             async_scheduling,
             graph_sizes,
@@ -131,7 +135,7 @@ impl Resolver<'_> {
         };
         let analytic = Analytic::new(catalog, model, gpu, p.tensor_parallel, &options)
             .map_err(|e| format!("{}: {e}", key("tensor_parallel")))?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let folder = self.folder;
         let mut kernel_files = Vec::new();
         let step_time: Arc<dyn StepTime> = match (&p.profile, &p.kernels) {
             (Some(_), Some(_)) => {
@@ -156,7 +160,8 @@ impl Resolver<'_> {
             tensor_parallel: p.tensor_parallel,
             replicas: p.replicas,
             rent,
-            title: title(p),
+            title: title(p, (model, gpu), weights.into()),
+            weights_dtype: weights.into(),
             facts: BackendFacts {
                 internal: true,
                 capability: model.capability(),
@@ -168,6 +173,28 @@ impl Resolver<'_> {
             answers: None,
             plan,
             engine,
+        })
+    }
+}
+
+impl Resolver<'_> {
+    /// How a pool's weights are stored: as it says, else as the model's name or row says, else in 16 bits.
+    fn weights(&mut self, name: &str, p: &PoolSection, named: &NamedModel<'_>) -> Result<WeightDtype, String> {
+        self.warnings.extend(named.note(&p.model).map(|note| format!("pool {name}: {note}")));
+        if let Some(said) = p.weights_dtype {
+            return Ok(said.into());
+        }
+        let Some(format) = named.weights else { return Ok(WeightDtype::Bf16) };
+        if named.own_name {
+            self.warnings.push(format!("pool {name}: weights are in {format}, as the row of {} says", named.row.id));
+        }
+        WeightDtype::parse(format).ok_or_else(|| {
+            let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
+            format!(
+                "pool.{name}.model: `{}` has weights in {format}, which is not modelled; give pool.{name}.weights_dtype, \
+                 one of {known}",
+                p.model
+            )
         })
     }
 }
@@ -196,8 +223,8 @@ fn step_time_of(
         }
         None => Profile::named(named).map_err(|e| e.to_string())?.clone(),
     };
-    if (&profile.model, &profile.gpu, profile.tensor_parallel) != (&p.model, &p.gpu, p.tensor_parallel) {
-        let (of, pool) = (profile.of_what(), format!("{} on {} x {}", p.model, p.tensor_parallel, p.gpu));
+    if (&profile.model, &profile.gpu, profile.tensor_parallel) != (&model.id, &gpu.id, p.tensor_parallel) {
+        let (of, pool) = (profile.of_what(), format!("{} on {} x {}", model.id, p.tensor_parallel, gpu.id));
         return Err(format!("profile {} is of {of}; the pool is {pool}: give a profile for that", profile.name));
     }
     Ok((Arc::new(Fitted::new(&profile.step, 1.0)), None))

@@ -21,7 +21,7 @@ impl Resolver<'_> {
         let mut faults = Faults::default();
         for (name, e) in &self.file.endpoint {
             // A name that is unknown is the endpoint's fault.
-            let Ok(rows) = self.prices.api_rows(&e.catalog) else { continue };
+            let Ok(rows) = self.catalog.api_rows(&e.catalog) else { continue };
             if rows.len() > 1 {
                 let what = format!("{} has prices of several days", e.catalog);
                 faults.push(Fault::at(key!["endpoint", name, "catalog"], what).hint("give date = \"YYYY-MM-DD\""));
@@ -33,14 +33,14 @@ impl Resolver<'_> {
 
     /// The row that holds on `date`, with what a reader should know of it.
     pub(super) fn price_row(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ApiPrice, Fault> {
-        let listed = self.prices.api(&e.catalog).map_err(|e| of_catalog("catalog", e))?;
+        let listed = self.catalog.api(&e.catalog).map_err(|e| of_catalog("catalog", e))?;
         if e.price.is_some() || e.provisioned.is_some() {
             // Of the row only what the model can do counts.
             return Ok(listed.clone());
         }
-        let (row, known) = self.prices.price_on(&e.catalog, date).map_err(|m| {
+        let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|m| {
             let date = if self.file.date.is_some() { "change date, or give" } else { "give date, or" };
-            Fault::at("catalog", m.to_string()).hint(format!("{date} prices of that day with --prices"))
+            Fault::at("catalog", m.to_string()).hint(format!("{date} prices of that day with --catalog"))
         })?;
         let (row, read) = (row.clone(), row.date.clone());
         if !known {
@@ -124,13 +124,12 @@ impl Resolver<'_> {
         if let Some(own) = &e.price {
             if e.tier != Tier::Standard {
                 let what = "your own price is that of the tier standard";
-                let hint = format!("for the tier {} give rows with --prices", e.tier.name());
+                let hint = format!("for the tier {} give rows with --catalog", e.tier.name());
                 return Err(Fault::at("price", what).hint(hint).into());
             }
             return super::quality::own_price(own).map_err(|faults| faults.under("price"));
         }
-        let Priced { price, derived } =
-            Price::of(row, e.tier, write).map_err(|m| Fault::at("tier", m.to_string()))?;
+        let Priced { price, derived } = Price::of(row, e.tier, write).map_err(|m| Fault::at("tier", m.to_string()))?;
         if !derived.is_empty() {
             self.warnings.push(format!(
                 "endpoint {name} ({}, tier {}): no list says what {} cost; assumed in proportion to input",
@@ -187,8 +186,9 @@ impl Resolver<'_> {
             ));
         }
         if self.file.class.values().all(|c| c.tolerates.is_none()) {
-            self.warnings
-                .push(format!("endpoint {name} (tier batch) serves nobody: no class says how long it tolerates to wait"));
+            self.warnings.push(format!(
+                "endpoint {name} (tier batch) serves nobody: no class says how long it tolerates to wait"
+            ));
         }
         let mut faults = Faults::default();
         let p50 = duration(key!["batch", "turnaround_p50"], &b.turnaround_p50).and_then(|p50| {

@@ -1,6 +1,7 @@
 //! How good answers are, resolved: the table read, each pool and endpoint given its outcomes, aliases their drift.
 use super::super::format::{AnswersSection, DriftSection, OwnPriceSection};
 use super::super::inputs::{open_text, published};
+use super::policy::Offers;
 use super::*;
 use baseload_core::gateway::{Answers, Drift, Outcomes};
 use baseload_core::types::TokenPrice;
@@ -22,8 +23,7 @@ impl QualityInput {
     pub fn too_short(&self, last: u64) -> Option<Fault> {
         let rows = self.rows.filter(|rows| last >= *rows)?;
         let what = format!("the table has {rows} rows and the trace a request {last}, counted from 0");
-        let hint =
-            format!("give trace.limit = {rows}, or quality.repeat = true to begin with the first row again");
+        let hint = format!("give trace.limit = {rows}, or quality.repeat = true to begin with the first row again");
         Some(Fault::at(key!["quality", self.key], what).hint(hint))
     }
 }
@@ -36,6 +36,14 @@ type Columns = Vec<(String, Arc<[bool]>)>;
 pub(super) struct AllAnswers {
     pub pools: Vec<Option<Arc<Answers>>>,
     pub endpoints: Vec<Option<Arc<Answers>>>,
+}
+
+impl AllAnswers {
+    /// Those that are given, by the name of the pool or endpoint.
+    pub(super) fn by_name(&self, offers: &Offers<'_>) -> Vec<(String, Arc<Answers>)> {
+        let answers = self.pools.iter().chain(&self.endpoints);
+        offers.places().zip(answers).filter_map(|(name, a)| Some((name.to_string(), a.clone()?))).collect()
+    }
 }
 
 /// An endpoint's own price. Keys of faults are counted from `price`.
@@ -51,10 +59,10 @@ pub(super) fn own_price(own: &OwnPriceSection) -> Result<Price, Faults> {
 }
 
 impl Resolver<'_> {
-    /// How good answers are, and the table of those that were measured.
-    pub(super) fn quality(&mut self) -> Result<(Option<QualityInput>, AllAnswers), Faults> {
+    /// How good answers are, and the table of those that were measured. There are answers wherever some are asked for, in spite
+    /// of faults, so that nobody is told that they are not given.
+    pub(super) fn quality(&mut self, faults: &mut Faults) -> (Option<QualityInput>, AllAnswers) {
         let f = self.file;
-        let mut faults = Faults::default();
         let drift = faults.or_default(f.drift.as_ref().map(drift).transpose());
         let of_pools = f.pool.iter().map(|(n, p)| (key!["pool", n, "quality"], p.quality.as_ref()));
         let of_endpoints = f.endpoint.iter().map(|(n, e)| (key!["endpoint", n, "quality"], e.quality.as_ref()));
@@ -69,7 +77,6 @@ impl Resolver<'_> {
             }
         }
         let table = faults.or_default(self.table(&asked));
-        // What is wrong was said; whoever reads answers of what is wrong sees some.
         let (input, columns) = table.map_or_else(Default::default, |(input, columns)| (Some(input), columns));
         let repeat = f.quality.as_ref().is_some_and(|q| q.repeat);
         let answers = |model: &str, section: &AnswersSection| {
@@ -110,7 +117,7 @@ impl Resolver<'_> {
             )),
             _ => {}
         }
-        faults.finish((input, AllAnswers { pools, endpoints }))
+        (input, AllAnswers { pools, endpoints })
     }
 
     /// Reads the columns that are asked for, with the key that asks for each.
@@ -152,18 +159,6 @@ impl Resolver<'_> {
         let rows = read.first().map(|c| c.len() as u64).filter(|_| !section.repeat);
         let columns = names.into_iter().zip(read).map(|(name, rows)| (name, rows.into())).collect();
         faults.finish(Some((QualityInput { path, key, rows }, columns)))
-    }
-
-    /// Warns of a policy that may send to places whose quality is not given, beside some where it is.
-    pub(super) fn unknown_quality(&mut self, policy: &str, places: &[(&str, bool)]) {
-        let without: Vec<&str> = places.iter().filter(|(_, known)| !known).map(|(name, _)| *name).collect();
-        if without.is_empty() || without.len() == places.len() {
-            return;
-        }
-        self.warnings.push(format!(
-            "policy {policy}: the quality of {} is not given; quality_served counts the answers of the others only",
-            without.join(" and ")
-        ));
     }
 }
 

@@ -6,8 +6,8 @@ use super::timeline::Timeline;
 use baseload_core::economics::{self, Bill, LineKind};
 use baseload_core::sim::SimStats;
 use baseload_core::types::{
-    AttemptRecord, BackendKind, Femtos, GapRun, Outcome, OutcomeCause, RecordSink, RequestRecord, SeriesRow, SimTime,
-    Usd,
+    AttemptRecord, EndpointId, Fault, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, RecordSink, RequestRecord,
+    SeriesRow, SimTime, TraceFault, Usd,
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -38,14 +38,14 @@ pub struct Collector {
     own_tokens: u64,
     cached_tokens: u64,
     preemptions: u64,
-    spend: Vec<Usd>,
+    spend: IdMap<EndpointId, Usd>,
     causes: BTreeMap<&'static str, u64>,
     oracle: Option<Oracle>,
     timeline: Timeline,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
     /// First fault of the writer; the run stops at it.
-    pub fault: Option<String>,
+    pub fault: Option<TraceFault>,
 }
 
 impl Collector {
@@ -66,7 +66,7 @@ impl Collector {
             own_tokens: 0,
             cached_tokens: 0,
             preemptions: 0,
-            spend: vec![Usd::ZERO; endpoints],
+            spend: (0..endpoints).map(|_| Usd::ZERO).collect(),
             causes: BTreeMap::new(),
             oracle: None,
             timeline: Timeline::default(),
@@ -86,7 +86,7 @@ impl Collector {
         self
     }
     /// The fault of a request that the table of answers has no row for.
-    pub fn missing_row(&self) -> Option<String> {
+    pub fn missing_row(&self) -> Option<Fault> {
         self.quality.as_ref()?.too_short(self.last_index)
     }
     /// Also writes records.
@@ -99,7 +99,7 @@ impl Collector {
     ///
     /// # Errors
     /// The writer's first fault.
-    pub fn close(&mut self) -> Result<(), String> {
+    pub fn close(&mut self) -> Result<(), TraceFault> {
         #[cfg(feature = "frames")]
         if let Some(writer) = self.writer.take() {
             writer.finish()?;
@@ -115,12 +115,7 @@ impl Collector {
     ///
     /// # Errors
     /// A window of zero length with API spend: a month cannot be told from it.
-    pub fn summary(
-        &self,
-        exp: &Experiment,
-        policy: &ResolvedPolicy,
-        stats: &SimStats,
-    ) -> Result<PolicySummary, String> {
+    pub fn summary(&self, exp: &Experiment, policy: &ResolvedPolicy, stats: &SimStats) -> Result<PolicySummary, Fault> {
         let window = stats.last_arrival.since(stats.first_arrival);
         let window_s = window.as_secs_f64();
         let per_s = |n: u64| if window_s > 0.0 { n as f64 / window_s } else { 0.0 };
@@ -215,7 +210,7 @@ impl Collector {
         Ok(summary)
     }
 
-    fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, String> {
+    fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, Fault> {
         let mut lines = Vec::new();
         for (pool, replicas) in &policy.pools {
             let pool = &exp.pools[*pool];
@@ -232,7 +227,7 @@ impl Collector {
             let name = format!("provisioned {name}");
             lines.push(economics::provisioned_line(name, hourly.units, hourly.per_unit));
         }
-        for (endpoint, spend) in policy.endpoints.iter().zip(&self.spend) {
+        for (endpoint, spend) in policy.endpoints.iter().zip(self.spend.values()) {
             if *spend != Usd::ZERO {
                 let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
                 lines.push(economics::api_line(name, *spend, window)?);
@@ -258,13 +253,13 @@ fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
 
 impl RecordSink for Collector {
     fn attempt(&mut self, record: &AttemptRecord) {
-        if let BackendKind::Endpoint(e) = record.backend {
-            self.spend[e as usize] += record.cost;
+        if let Place::Endpoint(e) = record.backend {
+            self.spend[e] += record.cost;
             self.timeline.spent(record.ended, record.cost);
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
-            self.fault.get_or_insert(e);
+            self.fault.get_or_insert(e.into());
         }
     }
     fn request(&mut self, record: &RequestRecord) {
@@ -284,7 +279,7 @@ impl RecordSink for Collector {
             self.prompt_tokens += u64::from(record.prompt_tokens);
             self.output_tokens += u64::from(record.output_tokens);
             self.cached_tokens += u64::from(record.cached_tokens);
-            if matches!(record.backend, Some(BackendKind::Pool(_))) {
+            if matches!(record.backend, Some(Place::Pool(_))) {
                 self.own_tokens += tokens;
             }
             let ttft = record.ttft.expect("nothing-lost: a completed request has a first token");
@@ -299,7 +294,7 @@ impl RecordSink for Collector {
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
-            self.fault.get_or_insert(e);
+            self.fault.get_or_insert(e.into());
         }
     }
     fn gaps(&mut self, run: &GapRun) {

@@ -22,6 +22,7 @@ use baseload_core::gateway::{BackendFacts, allowed};
 use baseload_core::sim::{SimStats, WorldSpec};
 use baseload_core::types::{
     BatchShape, ClassSpec, Content, Femtos, Outcome, PrefillChunk, RequestRecord, RequestView, SimTime, StepTime, Usd,
+    served_prefix,
 };
 use hdrhistogram::Histogram;
 use smallvec::SmallVec;
@@ -181,7 +182,7 @@ impl OwnPool {
     /// Most prompt tokens that its prefix cache can have.
     fn cached(&self, r: &RequestRecord) -> u32 {
         let block = self.limits.cached_block.unwrap_or(u32::MAX);
-        r.shareable_tokens.min(r.prompt_tokens.saturating_sub(1)) / block * block
+        served_prefix(r.shareable_tokens, r.prompt_tokens, block)
     }
 
     /// Least TTFT and E2E of a request that has a replica for itself, in whole nanoseconds, rounded down.

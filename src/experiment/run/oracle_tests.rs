@@ -3,12 +3,12 @@ use super::super::Collector;
 use super::*;
 use baseload_core::api::{CacheKind, CacheRule, Latency, Limits, LogNormal, Price, Reasoning, Service, Turnaround};
 use baseload_core::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, VllmConfig};
-use baseload_core::gateway::{Picker, Pipeline, Place, Resilience, Routing, Rule, Scorer, Scoring};
+use baseload_core::gateway::{Destination, Picker, Pipeline, Resilience, Routing, Rule, Scorer, Scoring};
 use baseload_core::latency::Constant;
 use baseload_core::sim::{PoolSpec, simulate};
 use baseload_core::types::{
-    AttemptRecord, BackendKind, Capability, ContentId, GapRun, NO_SESSION, Privacy, RecordSink, Request, Run,
-    SeriesRow, Source, TokenPrice,
+    AttemptRecord, Capability, ContentId, EndpointId, GapRun, NO_SESSION, Place, PlaceMap, PoolId, Privacy, RecordSink,
+    Request, Run, SeriesRow, Source, TokenPrice,
 };
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -39,7 +39,7 @@ struct Watched {
 
 impl RecordSink for Watched {
     fn attempt(&mut self, record: &AttemptRecord) {
-        if matches!(record.backend, BackendKind::Endpoint(_)) {
+        if matches!(record.backend, Place::Endpoint(_)) {
             self.spend += record.cost;
         }
     }
@@ -93,16 +93,17 @@ impl Setup {
             (class("default", Privacy::Any, Capability::Small), 500_000),
         ];
         let places = [
-            Place::Any,
-            Place::Own,
-            Place::Bought,
-            Place::Cheapest(SimTime::NEVER),
-            Place::Fastest,
-            Place::Pool(0),
-            Place::Endpoint(0),
+            Destination::Any,
+            Destination::Own,
+            Destination::Bought,
+            Destination::Cheapest(SimTime::NEVER),
+            Destination::Fastest,
+            Destination::Pool(PoolId(0)),
+            Destination::Endpoint(EndpointId(0)),
         ];
         let to = places[self.place % places.len()];
-        let to = if matches!(to, Place::Endpoint(_)) && self.endpoints.is_empty() { Place::Own } else { to };
+        let to =
+            if matches!(to, Destination::Endpoint(_)) && self.endpoints.is_empty() { Destination::Own } else { to };
         let picker = if self.place.is_multiple_of(2) { Picker::RoundRobin } else { Picker::default() };
         let scoring = Scoring { scorers: vec![(Scorer::Outstanding, 1.0)], picker };
         let rules = vec![Rule { when: vec![], to, scoring: Some(scoring), within_limits: false }];
@@ -162,7 +163,7 @@ impl Setup {
             failures: None,
             slo: self.slo,
             sample_every: SimTime::from_secs(1),
-            answers: Vec::new(),
+            answers: PlaceMap::default(),
         };
         (spec, limits.collect())
     }

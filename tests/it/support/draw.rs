@@ -1,5 +1,6 @@
 //! A whole experiment from one seed: trace, pools with hardly any memory, endpoints with tight limits, policies,
 //! failures. Valid by construction; what a drawn experiment is about is that nothing in it is comfortable.
+use super::draw_shared::{self, Said};
 use super::seeds::Luck;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -237,14 +238,18 @@ impl Draw<'_> {
     fn trace(&mut self, classes: &[String], bought: bool) {
         line!(self, "[trace]");
         self.long = bought && self.luck.percent(40);
-        let kind = self.luck.range(0, 9);
+        let kind = self.luck.range(0, 13);
         let requests = self.luck.range(20, 300);
         match kind {
             0..=1 => self.csv(requests, classes),
-            2..=5 => self.jsonl(requests, classes),
-            6 => self.azure(requests),
-            7 => self.mooncake(requests),
-            8 => self.generator(requests),
+            2..=6 => self.jsonl(requests, classes),
+            7 => self.azure(requests),
+            8 => self.mooncake(requests),
+            9 => self.generator(requests),
+            10..=12 => {
+                let text = draw_shared::generator(&mut self.luck, requests, self.longest);
+                self.file("generator.toml", text, "generate");
+            }
             _ => return self.users(requests, bought),
         }
         line!(self, "rate_scale = {}", self.luck.pick(&["1.0", "1.0", "0.5", "3.7"]));
@@ -331,6 +336,7 @@ impl Draw<'_> {
 
     fn jsonl(&mut self, requests: u64, classes: &[String]) {
         let mut text = String::new();
+        let mut said = self.luck.percent(50).then(Said::default);
         for at in self.arrivals(requests) {
             let (prompt, output) = (self.prompt(), self.output());
             let _ = write!(
@@ -338,7 +344,10 @@ impl Draw<'_> {
                 "{{\"arrival_s\":{},\"prompt_tokens\":{prompt},\"output_tokens\":{output}",
                 at as f64 / 1e9
             );
-            if self.luck.percent(85) {
+            if let Some(said) = &mut said {
+                let content = said.content(&mut self.luck, prompt, output);
+                let _ = write!(text, ",\"content\":{content}");
+            } else if self.luck.percent(85) {
                 let content = self.content(prompt);
                 let _ = write!(text, ",\"content\":{content}");
             }

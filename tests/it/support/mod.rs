@@ -2,5 +2,6 @@
 pub mod auditor;
 pub mod draw;
 mod draw_gateway;
+pub mod draw_shared;
 pub mod modes;
 pub mod seeds;

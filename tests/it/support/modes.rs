@@ -2,7 +2,7 @@
 //!
 //! An optimisation is merged once it is a row of [`MODES`]. A difference is named: file, row and column, or key.
 use assert_cmd::Command;
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use baseload::frames::{Column, TableFile, write_table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -12,24 +12,22 @@ use std::time::Duration;
 pub struct Mode {
     pub label: &'static str,
     args: &'static [&'static str],
-    polars_threads: &'static str,
     /// Whether Parquet files are written; without them `summary.json` and `report.html` are compared.
     records: bool,
 }
 
-const fn mode(label: &'static str, args: &'static [&'static str], polars_threads: &'static str) -> Mode {
-    Mode { label, args, polars_threads, records: true }
+const fn mode(label: &'static str, args: &'static [&'static str]) -> Mode {
+    Mode { label, args, records: true }
 }
 
 /// The first one is what the others are compared with.
 const MODES: &[Mode] = &[
-    mode("jobs 1", &["--jobs", "1"], "1"),
-    mode("jobs 2", &["--jobs", "2"], "1"),
-    mode("polars threads 4", &["--jobs", "2"], "4"),
-    Mode { label: "no records", args: &["--jobs", "2", "--no-records"], polars_threads: "1", records: false },
-    mode("no strides", &["--jobs", "2", "--no-strides"], "1"),
-    mode("reference pool", &["--jobs", "2", "--kv-pool", "reference"], "1"),
-    mode("no strides, reference pool", &["--jobs", "2", "--no-strides", "--kv-pool", "reference"], "1"),
+    mode("jobs 1", &["--jobs", "1"]),
+    mode("jobs 2", &["--jobs", "2"]),
+    Mode { label: "no records", args: &["--jobs", "2", "--no-records"], records: false },
+    mode("no strides", &["--jobs", "2", "--no-strides"]),
+    mode("reference pool", &["--jobs", "2", "--kv-pool", "reference"]),
+    mode("no strides, reference pool", &["--jobs", "2", "--no-strides", "--kv-pool", "reference"]),
 ];
 
 /// Files that say how a run went, not what it found.
@@ -47,7 +45,7 @@ pub fn binary() -> Command {
 /// What the program said, or that it ran longer than `at_most`.
 pub fn run(mode: &Mode, experiment: &Path, more: &[&str], out: &Path, at_most: Duration) -> Result<(), String> {
     let mut command = binary();
-    command.env("POLARS_MAX_THREADS", mode.polars_threads).arg("run").arg(experiment).arg("--quiet").arg("--out");
+    command.arg("run").arg(experiment).arg("--quiet").arg("--out");
     let output = command.arg(out).args(mode.args).args(more).timeout(at_most).output();
     let output = output.map_err(|e| format!("mode `{}`: {e}", mode.label))?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
@@ -146,22 +144,27 @@ fn bytes(a: &[u8], b: &[u8]) -> String {
 }
 
 fn rows(a: &Path, b: &Path) -> Option<String> {
-    let read = |p: &Path| -> Option<DataFrame> { ParquetReader::new(std::fs::File::open(p).ok()?).finish().ok() };
-    let (a, b) = (read(a)?, read(b)?);
-    if a.get_column_names() != b.get_column_names() {
-        return Some(format!("columns {:?} and {:?}", a.get_column_names(), b.get_column_names()));
+    /// Names of the columns and their values as texts.
+    type Texts = (Vec<String>, Vec<Vec<Option<String>>>);
+    let read = |path: &Path| -> Option<Texts> {
+        let file = TableFile::open(path).ok()?;
+        let names: Vec<String> = file.names().into_iter().map(String::from).collect();
+        let texts = names.iter().map(|n| file.whole_column(n).ok()?.texts().ok()).collect::<Option<_>>()?;
+        Some((names, texts))
+    };
+    let ((names, a), (others, b)) = (read(a)?, read(b)?);
+    if names != others {
+        return Some(format!("columns {names:?} and {others:?}"));
     }
-    for row in 0..a.height().min(b.height()) {
-        for (x, y) in a.columns().iter().zip(b.columns()) {
-            let (u, v) = (x.get(row).ok()?, y.get(row).ok()?);
-            if u != v {
-                let key = a.columns()[0].get(row).ok()?;
-                let key_name = a.columns()[0].name();
-                return Some(format!("row {row} ({key_name} {key}), column {}: {u} and {v}", x.name()));
-            }
+    let shown = |v: &Option<String>| v.clone().unwrap_or_else(|| "null".into());
+    let (rows, more) = (a.first()?.len(), b.first()?.len());
+    for row in 0..rows.min(more) {
+        if let Some(at) = (0..names.len()).find(|at| a[*at][row] != b[*at][row]) {
+            let (key, u, v) = (shown(&a[0][row]), shown(&a[at][row]), shown(&b[at][row]));
+            return Some(format!("row {row} ({} {key}), column {}: {u} and {v}", names[0], names[at]));
         }
     }
-    (a.height() != b.height()).then(|| format!("{} and {} rows, equal as far as both go", a.height(), b.height()))
+    (rows != more).then(|| format!("{rows} and {more} rows, equal as far as both go"))
 }
 
 fn json(a: &[u8], b: &[u8]) -> Option<String> {
@@ -181,15 +184,12 @@ fn json(a: &[u8], b: &[u8]) -> Option<String> {
 
 #[test]
 fn a_difference_is_named_by_row_and_column_or_by_key() {
-    use polars::prelude::{Column, ParquetWriter};
     let dir = tempfile::tempdir().unwrap();
     let write = |folder: &str, tokens: [u32; 3], requests: u32| {
         let at = dir.path().join(folder);
         std::fs::create_dir_all(at.join("requests")).unwrap();
-        let index = Column::new("index".into(), [7u64, 8, 9]);
-        let mut frame = DataFrame::new(3, vec![index, Column::new("tokens".into(), tokens)]).unwrap();
-        let file = std::fs::File::create(at.join("requests/part.parquet")).unwrap();
-        ParquetWriter::new(file).finish(&mut frame).unwrap();
+        let columns = vec![Column::new("index", vec![7u64, 8, 9]), Column::new("tokens", tokens.to_vec())];
+        write_table(&at.join("requests/part.parquet"), columns).unwrap();
         std::fs::write(at.join("perf.json"), folder).unwrap();
         let text = format!("{{\"policies\": [{{\"name\": \"a\", \"requests\": {requests}}}]}}");
         std::fs::write(at.join("summary.json"), text).unwrap();

@@ -1,13 +1,16 @@
-//! The endpoint as a backend: `submit`, `cancel`, `next_event`, `advance`.
+//! The endpoint as a backend: what is in flight there, and how each call goes.
 //!
-//! The whole life of an attempt is known when it is sent. What it may ask of its account (rate limits that other
-//! endpoints may share) is a parameter, for the world owns accounts.
-use super::flights::Flights;
+//! The whole life of an attempt is known when it is sent. Its account (rate limits that other endpoints may share) is not
+//! its own, so whoever keeps accounts lends it one for each call: [`Metered`].
 use super::{
     CacheRule, CacheUse, Call, Fate, Latency, Limiter, Limits, Luck, Outages, Pace, Price, PromptCache, Reserved,
     Service, ServiceStreams, Squeeze, Streams, Usage, Used, Weather,
 };
-use crate::types::{AttemptId, Capability, Effect, FailureCause, Job, SimTime, Usd};
+use crate::types::{
+    AttemptId, Backend, Cancelled, Capability, Effect, FailureCause, Femtos, GapRun, Job, Load, Outbox, SimTime, Stop,
+    Usd,
+};
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -100,7 +103,9 @@ pub struct Endpoint {
     service: ServiceStreams,
     cache: Option<PromptCache>,
     weather: Option<Weather>,
-    flights: Flights<Flight>,
+    flights: FxHashMap<AttemptId, Flight>,
+    /// Whether it is stopped: it takes no jobs.
+    stopped: bool,
     pending: BinaryHeap<Reverse<(SimTime, u64, Due)>>,
     sequence: u64,
     spend: Usd,
@@ -124,7 +129,8 @@ impl Endpoint {
             spec,
             seed,
             replicate,
-            flights: Flights::new(),
+            flights: FxHashMap::default(),
+            stopped: false,
             pending: BinaryHeap::new(),
             sequence: 0,
             spend: Usd::ZERO,
@@ -142,30 +148,33 @@ impl Endpoint {
     pub fn spend(&self) -> Usd {
         self.spend
     }
-    /// When something happens next.
+    /// When something happens next; `NEVER` while nothing is in flight.
     pub fn next_event(&self) -> SimTime {
         self.pending.peek().map_or(SimTime::NEVER, |Reverse((at, _, _))| *at)
     }
 
-    /// Takes a job at `now`: a refusal is answered at once, anything else later.
-    pub fn submit(&mut self, job: &Job, now: SimTime, account: &mut Limiter, outbox: &mut Vec<Effect>) {
-        let failed = |cause| Effect::Failed { attempt: job.attempt, at: now, cause, emitted: 0 };
+    /// Lets a job in, if it is not too long and its account and tier have room.
+    fn admit(&self, job: &Job, luck: Luck, now: SimTime, account: &mut Limiter) -> Result<Reserved, FailureCause> {
         if u64::from(job.prompt_tokens) + u64::from(job.output_tokens) > u64::from(self.spec.max_input_tokens) {
-            outbox.push(failed(FailureCause::TooLong));
-            return;
+            return Err(FailureCause::TooLong);
         }
+        if self.spec.service.refuses(&self.service, luck) {
+            // The tier has no room: a 429 without a Retry-After (spec/apis.md 4.3), which takes nothing of the account.
+            return Err(FailureCause::RateLimited { retry_after: SimTime::ZERO });
+        }
+        account.admit(job, now)
+    }
+
+    /// Takes a job at `now`: a refusal is answered at once, anything else later.
+    fn submit(&mut self, job: &Job, now: SimTime, account: &mut Limiter, out: &mut Outbox) {
+        assert!(!self.stopped, "started: an endpoint that is stopped takes no jobs");
         let Job { request, try_number, .. } = *job;
         let luck = Luck { seed: self.seed, replicate: self.replicate, request, try_number };
         let service = self.spec.service;
-        if service.refuses(&self.service, luck) {
-            // The tier has no room: a 429 without a Retry-After (spec/apis.md 4.3), which takes nothing of the account.
-            outbox.push(failed(FailureCause::RateLimited { retry_after: SimTime::ZERO }));
-            return;
-        }
-        let reserved = match account.admit(job, now) {
+        let reserved = match self.admit(job, luck, now, account) {
             Ok(reserved) => reserved,
             Err(cause) => {
-                outbox.push(failed(cause));
+                out.effects.push(Effect::Failed { attempt: job.attempt, at: now, cause, emitted: 0 });
                 return;
             }
         };
@@ -174,12 +183,12 @@ impl Endpoint {
         if let Some(cause) = fails.filter(|_| batch.is_some()) {
             // It is the sending of the job that fails, and that is known at once.
             self.push(now + SimTime(1), Due::Failed(job.attempt, cause));
-            self.flights.insert(job.attempt, Flight::failing(reserved));
+            self.fly(job.attempt, Flight::failing(reserved));
             return;
         }
         if let Some((_, window)) = batch.filter(|(takes, window)| takes > window) {
             self.push(now + window, Due::Failed(job.attempt, FailureCause::Expired));
-            self.flights.insert(job.attempt, Flight::failing(reserved));
+            self.fly(job.attempt, Flight::failing(reserved));
             return;
         }
         let cache = match &mut self.cache {
@@ -199,16 +208,21 @@ impl Endpoint {
         let begun_at = now + pace.first;
         if let Some(cause) = fails {
             self.push(begun_at, Due::Failed(job.attempt, cause));
-            self.flights.insert(job.attempt, Flight::failing(reserved));
+            self.fly(job.attempt, Flight::failing(reserved));
             return;
         }
         account.started(job, cache, now);
         let after = |tokens: u32| SimTime(pace.gap.0.saturating_mul(u64::from(tokens)));
         let (first_at, done_at) = (begun_at + after(hidden), begun_at + after(output - 1));
         let (attempt, prompt, output) = (job.attempt, job.prompt_tokens, job.output_tokens);
-        self.flights.insert(attempt, Flight { prompt, cache, reserved, hidden, output, begun_at, first_at, done_at });
+        self.fly(attempt, Flight { prompt, cache, reserved, hidden, output, begun_at, first_at, done_at });
         self.push(first_at, Due::First(attempt));
         self.push(done_at, Due::Done(attempt));
+    }
+
+    fn fly(&mut self, attempt: AttemptId, flight: Flight) {
+        let before = self.flights.insert(attempt, flight);
+        assert!(before.is_none(), "attempt-unique: {attempt:?} is here already");
     }
 
     /// Whether a call fails, and else by how much it is slower. What its provider's incidents do comes after its own luck,
@@ -233,29 +247,33 @@ impl Endpoint {
         self.pending.push(Reverse((at, self.sequence, due)));
     }
 
-    /// Emits everything due at or before `now`. `Done` carries what the attempt is billed through [`Endpoint::spend`];
-    /// the bill of one attempt is returned beside its effect.
-    pub fn advance(&mut self, now: SimTime, account: &mut Limiter, outbox: &mut Vec<(Effect, Usd)>) {
+    /// Emits everything due at or before `now`. An answer streams its shown tokens evenly.
+    fn advance(&mut self, now: SimTime, account: &mut Limiter, out: &mut Outbox) {
         while let Some(Reverse((at, _, due))) = self.pending.peek().copied() {
             if at > now {
                 break;
             }
             self.pending.pop();
             match due {
-                Due::First(attempt) if self.flights.holds(attempt) => {
-                    outbox.push((Effect::FirstToken { attempt, at }, Usd::ZERO));
+                Due::First(attempt) if self.flights.contains_key(&attempt) => {
+                    out.effects.push(Effect::FirstToken { attempt, at });
                 }
                 Due::First(_) => {} // hung up on meanwhile, as whatever is not found below
                 Due::Failed(attempt, cause) => {
-                    let Some(flight) = self.flights.remove(attempt) else { continue };
+                    let Some(flight) = self.flights.remove(&attempt) else { continue };
                     account.failed(flight.reserved, at);
-                    outbox.push((Effect::Failed { attempt, at, cause, emitted: 0 }, Usd::ZERO));
+                    out.effects.push(Effect::Failed { attempt, at, cause, emitted: 0 });
                 }
                 Due::Done(attempt) => {
-                    let Some(flight) = self.flights.remove(attempt) else { continue };
+                    let Some(flight) = self.flights.remove(&attempt) else { continue };
                     let cost = self.settle(&flight, flight.hidden + flight.output, at, account);
-                    let effect = Effect::Done { attempt, at, cached_tokens: flight.cache.read, preemptions: 0 };
-                    outbox.push((effect, cost));
+                    if flight.output >= 2 {
+                        let gap_ns = at.since(flight.first_at).0 / u64::from(flight.output - 1);
+                        let first_fs = u128::from(gap_ns) * Femtos::PER_NS;
+                        out.gaps.push(GapRun { first_fs, more_fs: 0, steps: 1, tokens: flight.output - 1 });
+                    }
+                    let (cached_tokens, preemptions) = (flight.cache.read, 0);
+                    out.effects.push(Effect::Done { attempt, at, cached_tokens, preemptions, cost });
                 }
             }
         }
@@ -276,17 +294,66 @@ impl Endpoint {
         cost
     }
 
-    /// The gateway hangs up: what was generated until `now` is billed; of a batch, which answers at once, nothing. Returns
-    /// (tokens that were shown, cached, bill).
-    pub fn cancel(&mut self, attempt: AttemptId, now: SimTime, account: &mut Limiter) -> (u32, u32, Usd) {
-        let Some(flight) = self.flights.remove(attempt) else { return (0, 0, Usd::ZERO) };
+    /// The gateway hangs up: what was generated until `now` is billed; of a batch, which answers at once, nothing. Tokens
+    /// count as output as far as they were shown.
+    fn cancel(&mut self, attempt: AttemptId, now: SimTime, account: &mut Limiter) -> Option<Cancelled> {
+        let flight = self.flights.remove(&attempt)?;
         if flight.first_at == SimTime::NEVER || (self.spec.deferred() && now < flight.done_at) {
             account.failed(flight.reserved, now);
-            return (0, 0, Usd::ZERO);
+            return Some(Cancelled::default());
         }
         let generated = flight.generated(now);
         let cost = self.settle(&flight, generated, now, account);
-        (generated.saturating_sub(flight.hidden), flight.cache.read, cost)
+        let output_tokens = generated.saturating_sub(flight.hidden);
+        Some(Cancelled { output_tokens, cached_tokens: flight.cache.read, cost })
+    }
+
+    /// Hangs up on everybody, in the order of their attempts; nothing is billed.
+    fn kill(&mut self, now: SimTime, account: &mut Limiter, out: &mut Outbox) {
+        let mut all: Vec<(AttemptId, Flight)> = self.flights.drain().collect();
+        all.sort_unstable_by_key(|(attempt, _)| *attempt);
+        for (attempt, flight) in all {
+            account.failed(flight.reserved, now);
+            let emitted = flight.generated(now).saturating_sub(flight.hidden);
+            out.effects.push(Effect::Failed { attempt, at: now, cause: FailureCause::ServerError, emitted });
+        }
+        self.pending.clear();
+    }
+}
+
+/// An endpoint and the account that it draws on, lent for a call.
+#[derive(Debug)]
+pub struct Metered<'a> {
+    /// The endpoint.
+    pub endpoint: &'a mut Endpoint,
+    /// Its account, which other endpoints may draw on, too.
+    pub account: &'a mut Limiter,
+}
+
+impl Backend for Metered<'_> {
+    fn submit(&mut self, job: Job, now: SimTime, out: &mut Outbox) {
+        self.endpoint.submit(&job, now, self.account, out);
+    }
+    fn cancel(&mut self, attempt: AttemptId, now: SimTime, _out: &mut Outbox) -> Option<Cancelled> {
+        self.endpoint.cancel(attempt, now, self.account)
+    }
+    fn next_event(&self) -> SimTime {
+        self.endpoint.next_event()
+    }
+    fn advance(&mut self, now: SimTime, out: &mut Outbox) {
+        self.endpoint.advance(now, self.account, out);
+    }
+    fn observe(&self, _before: SimTime) -> Load {
+        Load { running: self.endpoint.in_flight(), ..Load::default() }
+    }
+    fn start(&mut self, _now: SimTime) {
+        self.endpoint.stopped = false;
+    }
+    fn stop(&mut self, now: SimTime, how: Stop, out: &mut Outbox) {
+        self.endpoint.stopped = true;
+        if how == Stop::Kill {
+            self.endpoint.kill(now, self.account, out);
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! Must keep true: an attempt gets exactly one end; its life is drawn from (seed, stream, request, try) alone.
 //! Read first: `endpoint.rs`.
 mod endpoint;
-mod flights;
 mod incidents;
 mod latency;
 mod limits;
@@ -12,7 +11,7 @@ mod price;
 mod prompt_cache;
 mod service;
 
-pub use endpoint::{Endpoint, EndpointSpec};
+pub use endpoint::{Endpoint, EndpointSpec, Metered};
 pub use incidents::{Drawn, Fate, Incident, Outages, Sequence, WARM_UP, Weather};
 pub use latency::{Call, Latency, Least, LogNormal, Luck, Pace, ProfileLaw, Streams};
 pub use limits::{

@@ -5,7 +5,7 @@
 //!
 //! Must keep true: what is read was written no longer than the time to live before (`reads-were-written`); nothing expired
 //! is kept; a call allocates nothing once the tables have grown.
-use crate::types::{Content, ContentId, Run, SimTime};
+use crate::types::{Content, ContentId, Run, SimTime, joined};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -94,18 +94,6 @@ pub struct PromptCache {
     free: Vec<u32>,
     oldest: u32,
     newest: u32,
-}
-
-/// The runs of a prompt, joined where one goes on in the next: equal prompts have equal runs however theirs were cut.
-fn joined(runs: &[Run]) -> impl Iterator<Item = Run> {
-    let mut rest = runs.iter().filter(|r| r.len > 0).copied().peekable();
-    std::iter::from_fn(move || {
-        let mut run = rest.next()?;
-        while let Some(next) = rest.next_if(|n| n.id == run.id && run.start.checked_add(run.len) == Some(n.start)) {
-            run.len += next.len;
-        }
-        Some(run)
-    })
 }
 
 impl PromptCache {

@@ -5,13 +5,8 @@
 use crate::types::{Capability, TokenPrice};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// When the embedded price list was read (LiteLLM 1.109.1 wheel).
-pub(super) const PRICES_READ: &str = "2026-11-23";
-/// Where the embedded price list is from.
-pub(super) const PRICES_SOURCE: &str = "litellm 1.109.1 wheel (PyPI)";
-
 /// List prices of an API model. Tables and serialised rows hold US dollars a million tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiPrice {
     /// Who sells it.
@@ -22,59 +17,77 @@ pub struct ApiPrice {
     pub litellm_key: Option<String>,
     /// Prompt tokens.
     #[serde(with = "price")]
+    #[schemars(with = "f64")]
     pub input: TokenPrice,
     /// Output tokens.
     #[serde(with = "price")]
+    #[schemars(with = "f64")]
     pub output: TokenPrice,
     /// Prompt tokens read from the provider's cache.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub cached_input: Option<TokenPrice>,
     /// Prompt tokens written to the cache for 5 minutes.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub cache_write_5m: Option<TokenPrice>,
     /// Prompt tokens written to the cache for an hour.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub cache_write_1h: Option<TokenPrice>,
     /// Output tokens that the model thinks with and does not show; as output where it is not given.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub reasoning_output: Option<TokenPrice>,
     /// Prompt tokens, asynchronous batch tier.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub batch_input: Option<TokenPrice>,
     /// Output tokens, asynchronous batch tier.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub batch_output: Option<TokenPrice>,
     /// Cached prompt tokens, asynchronous batch tier; derived where it is not given.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub batch_cached_input: Option<TokenPrice>,
     /// Prompt tokens, slower best-effort tier.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub flex_input: Option<TokenPrice>,
     /// Output tokens, slower best-effort tier.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub flex_output: Option<TokenPrice>,
     /// Cached prompt tokens, slower best-effort tier; derived where it is not given.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub flex_cached_input: Option<TokenPrice>,
     /// Prompt tokens, faster tier.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub priority_input: Option<TokenPrice>,
     /// Output tokens, faster tier.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub priority_output: Option<TokenPrice>,
     /// Cached prompt tokens, faster tier; derived where it is not given.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub priority_cached_input: Option<TokenPrice>,
     /// Prompt tokens above which the `long_*` prices apply to the whole request.
     pub long_context_threshold_tokens: Option<u64>,
     /// Prompt tokens of a long request.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub long_input: Option<TokenPrice>,
     /// Output tokens of a long request.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub long_output: Option<TokenPrice>,
     /// Cached prompt tokens of a long request.
     #[serde(default, with = "price_opt")]
+    #[schemars(with = "Option<f64>")]
     pub long_cached_input: Option<TokenPrice>,
     /// Longest prompt, tokens.
     pub max_input_tokens: u64,
@@ -90,6 +103,7 @@ pub struct ApiPrice {
     pub valid_until: Option<String>,
     /// `USD`, which is the only one.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub currency: Currency,
     /// When the price was read.
     #[serde(default)]
@@ -100,7 +114,7 @@ pub struct ApiPrice {
 }
 
 /// What prices are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, schemars::JsonSchema)]
 pub enum Currency {
     /// US dollars.
     #[default]
@@ -175,7 +189,7 @@ impl ApiPrice {
 }
 
 /// How a provider caches prompts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromptCacheRow {
     /// Whose.
@@ -201,13 +215,15 @@ pub struct PromptCacheRow {
     #[serde(default)]
     pub assumed: Vec<String>,
     /// When.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }
 
 /// Latency and reliability of an API model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiLatency {
     /// Who sells it.
@@ -223,17 +239,20 @@ pub struct ApiLatency {
     /// Share of requests that fail, 0 to 1.
     pub error_rate: f64,
     /// Whether the medians too are assumptions.
+    #[serde(default)]
     pub unverified: bool,
     /// When.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
     /// Which numbers are assumptions.
     pub note: Option<String>,
 }
 
 /// How capable an API model is, in our judgement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiCapability {
     /// Who sells it.
@@ -245,7 +264,7 @@ pub struct ApiCapability {
 }
 
 /// A published rate limit, as an example.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Whose.
@@ -269,8 +288,10 @@ pub struct RateLimit {
     /// Remarks.
     pub notes: Option<String>,
     /// When.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }
 

@@ -9,7 +9,7 @@ const Z90: f64 = 1.281_551_565_544_600_4;
 const PARTIAL_WEIGHT: f64 = 0.3;
 
 /// Incidents of a service, as its status page tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncidentRow {
     /// The service.
@@ -31,8 +31,10 @@ pub struct IncidentRow {
     /// 90th percentile.
     pub duration_p90_min: f64,
     /// Until when it was observed.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }
 
@@ -61,12 +63,134 @@ impl IncidentRow {
     }
 }
 
+/// By which rules a provider counts an account's limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRules {
+    /// Whose, as prices name the provider; also the name of a preset.
+    pub provider: String,
+    /// Other names of the provider.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// How output counts against its own limit.
+    #[serde(default)]
+    pub output: OutputRule,
+    /// How a call counts against limits that input and output share.
+    #[serde(default)]
+    pub both: SharedRule,
+    /// What an output token counts in the end where `both` is `burn-down`, unless the model is one of `burn_down_of`.
+    #[serde(default = "one")]
+    pub burn_down: u32,
+    /// Models that count otherwise.
+    #[serde(default)]
+    pub burn_down_of: Vec<BurnDownOf>,
+    /// Whether tokens read from the prompt cache count as input.
+    pub cache_reads_count: bool,
+    /// Whether refused calls count as requests.
+    pub refused_count: bool,
+    /// Whether a call of more tokens than the limit waits for a full bucket; it is refused whenever it comes otherwise.
+    pub oversized_wait: bool,
+    /// Whether requests a day begin anew at midnight; they refill all the time otherwise.
+    #[serde(default)]
+    pub day_begins_at_midnight: bool,
+    /// How fast input may grow; as fast as it likes unless given.
+    #[serde(default)]
+    pub acceleration: Option<AccelerationRule>,
+    /// When it was read.
+    #[serde(default)]
+    pub date: String,
+    /// Where.
+    #[serde(default)]
+    pub source: String,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// How output tokens count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputRule {
+    /// When they are there.
+    #[default]
+    Actual,
+    /// By `max_tokens` when a call is sent; what was not used comes back.
+    MaxTokens,
+}
+
+/// How a call counts against limits that input and output share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SharedRule {
+    /// The prompt when the call is sent, its output when it is there.
+    #[default]
+    Actual,
+    /// The larger of prompt and `max_tokens`, never corrected.
+    Larger,
+    /// Prompt and `max_tokens`, never corrected.
+    Sum,
+    /// Prompt and `max_tokens` are reserved, then settled with the burn-down.
+    BurnDown,
+}
+
+/// What an output token of some models counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BurnDownOf {
+    /// Words that the model's name must have, all of them.
+    pub words: Vec<String>,
+    /// Input tokens that an output token counts.
+    pub times: u32,
+}
+
+/// How fast input tokens may grow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccelerationRule {
+    /// Times the busiest minute of those that are looked back.
+    pub times: f64,
+    /// Minutes that are looked back.
+    pub over_minutes: u32,
+    /// Input tokens a minute that are always let in.
+    pub above_tokens_per_minute: u64,
+}
+
+impl LimitRules {
+    /// What an output token of `model` counts.
+    pub fn burn_down(&self, model: &str) -> u32 {
+        let lower = model.to_lowercase();
+        let has = |word: &String| lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| w == word);
+        self.burn_down_of.iter().find(|of| of.words.iter().all(has)).map_or(self.burn_down, |of| of.times)
+    }
+
+    /// Keys that make no sense, and why.
+    pub(super) fn nonsense(&self) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        if self.burn_down == 0 {
+            wrong.push(("burn_down", "is 0; it must be at least 1".to_owned()));
+        }
+        if self.burn_down_of.iter().any(|of| of.times == 0 || of.words.is_empty()) {
+            wrong.push(("burn_down_of", "needs words and times from 1 in each".to_owned()));
+        }
+        if let Some(a) = &self.acceleration
+            && !(a.times > 0.0 && a.times < 1e6 && (1..=1_440).contains(&a.over_minutes))
+        {
+            wrong.push(("acceleration", "needs times above 0 and over_minutes from 1 to 1440".to_owned()));
+        }
+        wrong
+    }
+}
+
 /// What a provisioned unit of a model serves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvisionedRow {
     /// The model.
     pub model: String,
+    /// Who sells the units.
+    #[serde(default)]
+    pub sold_by: String,
     /// Input tokens a minute of one unit.
     pub input_tpm_per_unit: u64,
     /// What an output token counts, input tokens.
@@ -76,7 +200,9 @@ pub struct ProvisionedRow {
     /// By how many they grow.
     pub unit_step: u32,
     /// When it was read.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }

@@ -6,7 +6,7 @@ use super::Frontend;
 use serde::{Deserialize, Serialize};
 
 /// A frontend, with how its numbers came about.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FrontendRow {
     /// Kinds of measurements, as `baseload validate --kind` names them, that were taken behind it.
@@ -19,16 +19,22 @@ pub struct FrontendRow {
     #[serde(default)]
     pub token_s: f64,
     /// How the numbers came about.
+    #[serde(default)]
     pub fitted: String,
     /// Median absolute error where it was held out, a share.
+    #[serde(default)]
     pub error: f64,
     /// What `error` is of.
+    #[serde(default)]
     pub error_of: String,
     /// Hash over the rows of the fit.
+    #[serde(default)]
     pub data_sha256: String,
     /// When it was fitted.
+    #[serde(default)]
     pub date: String,
     /// Where the measurements are from.
+    #[serde(default)]
     pub source: String,
 }
 

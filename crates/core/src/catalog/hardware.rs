@@ -5,22 +5,33 @@ use crate::types::Usd;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A GPU's datasheet peaks. Bandwidths in 10^9 bytes/s, compute in 10^12 operations/s, dense.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// Name in experiments, such as `h100-sxm`.
     pub id: String,
-    /// The vendor's name.
+    /// The vendor's name; the id unless given.
+    #[serde(default)]
     pub name: String,
+    /// Other names that it answers to.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// A GPU of the catalogue whose peaks, links and step times are this one's too, unless it says its own.
+    #[serde(default)]
+    pub like: Option<String>,
     /// `nvidia` or `amd`.
+    #[serde(default)]
     pub vendor: String,
     /// The number in the vendor's name, neither GB nor GiB; engines do not size by it.
+    #[serde(default)]
     pub mem_gb: f64,
     /// Memory that the runtime reports, GiB: what engines size by.
     pub memory_total_gib: f64,
     /// Where `memory_total_gib` is from.
+    #[serde(default)]
     pub memory_total_source: String,
     /// Kind of memory.
+    #[serde(default)]
     pub mem_type: String,
     /// Peak memory bandwidth, 10^9 bytes/s.
     pub mem_bw_gbps: f64,
@@ -33,33 +44,54 @@ pub struct Gpu {
     /// Peak dense INT8, TOP/s, where published.
     pub int8_tops_dense: Option<f64>,
     /// Link between GPUs of one domain; `PCIe` where there is no better one.
+    #[serde(default)]
     pub scale_up_tech: String,
     /// Its bandwidth in one direction for each GPU, 10^9 bytes/s.
     pub scale_up_gbps_unidirectional: f64,
     /// GPUs it joins; 1 where there is only PCIe.
     pub scale_up_domain_gpus: u32,
     /// PCIe generation.
+    #[serde(default)]
     pub pcie_gen: u32,
     /// PCIe bandwidth in one direction, 10^9 bytes/s.
+    #[serde(default)]
     pub pcie_gbps_unidirectional: f64,
     /// Board power, W.
+    #[serde(default)]
     pub tdp_w: f64,
+    /// NVIDIA's compute capability, such as `9.0`, where the vendor has one.
+    #[serde(default)]
+    pub compute_capability: Option<String>,
+    /// Whether vLLM takes its smaller default limits of a step for it, whatever its memory.
+    #[serde(default)]
+    pub small_step_limits: bool,
     /// Power with the server's and cooling's share, kW a GPU.
     pub all_in_kw_per_gpu: Option<f64>,
     /// Remarks.
     pub note: Option<String>,
     /// When the row was read.
-    #[serde(default = "sheets_read")]
+    #[serde(default)]
     pub date: String,
     /// Where the row is from; code is named with the commit or release that was read.
+    #[serde(default)]
     pub source: String,
 }
 
-fn sheets_read() -> String {
-    super::SHEETS_READ.to_owned()
-}
-
 impl Gpu {
+    /// Fills in what can be told from the rest.
+    pub(super) fn fill(&mut self) {
+        if self.name.is_empty() {
+            self.name.clone_from(&self.id);
+        }
+        if self.scale_up_tech.is_empty() {
+            let tech = if self.scale_up_domain_gpus > 1 { "link" } else { "PCIe" };
+            tech.clone_into(&mut self.scale_up_tech);
+        }
+        if self.memory_total_source.is_empty() {
+            self.memory_total_source.clone_from(&self.source);
+        }
+    }
+
     /// Memory that the runtime reports, bytes.
     pub fn memory_total_bytes(&self) -> u64 {
         (self.memory_total_gib * (1u64 << 30) as f64).round() as u64
@@ -73,12 +105,12 @@ impl Gpu {
     /// Whether it is a data-centre Blackwell (compute capability 10.x: B200, B300 and their Grace kin, not the
     /// workstation and desktop cards), for which vLLM captures larger CUDA graphs.
     pub fn is_datacenter_blackwell(&self) -> bool {
-        ["b200", "gb200", "b300", "gb300"].iter().any(|family| self.id.split('-').next() == Some(family))
+        self.compute_capability.as_ref().is_some_and(|c| c.starts_with("10."))
     }
 }
 
 /// An observed rent of a GPU.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rent {
     /// Id of the GPU.
@@ -89,17 +121,23 @@ pub struct Rent {
     pub kind: String,
     /// US dollars for one GPU for one hour.
     #[serde(serialize_with = "usd_out", deserialize_with = "usd_in")]
+    #[schemars(with = "f64")]
     pub usd_per_gpu_hour: Usd,
+    /// Whether it names a range of prices, not somebody who asks one.
+    #[serde(default)]
+    pub is_range: bool,
     /// What was read, such as the instance's price.
     pub basis: Option<String>,
     /// When.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }
 
 /// A KV cache that a real engine reported at its start, with the conditions that are known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MeasuredPool {
     /// Id of the model.
@@ -125,30 +163,36 @@ pub struct MeasuredPool {
     /// Remarks.
     pub note: Option<String>,
     /// When it was read.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }
 
 /// A cost of people, power or space, as a range.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpsCost {
     /// Name.
     pub key: String,
-    /// Low end, in `unit`.
+    /// Low end, in `unit`; the typical one unless given.
+    #[serde(default)]
     pub low: f64,
     /// Typical, in `unit`.
     pub typical: f64,
-    /// High end, in `unit`.
+    /// High end, in `unit`; the typical one unless given.
+    #[serde(default)]
     pub high: f64,
     /// Unit of the three, such as `USD/year`.
     pub unit: String,
     /// Remarks.
     pub notes: Option<String>,
     /// When.
+    #[serde(default)]
     pub date: String,
     /// Where.
+    #[serde(default)]
     pub source: String,
 }
 

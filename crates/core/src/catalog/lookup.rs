@@ -1,9 +1,11 @@
-//! The catalogue as a whole: loading, overriding, looking up.
+//! The catalogue as a whole: loading and looking up.
 //!
-//! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order.
+//! Imports only `types`. Must keep true: the embedded tables load (a test does), rows stay in file order. Names of models
+//! and GPUs are matched in `names.rs`.
+use super::row::{Row, each_table};
 use super::{
-    ApiCapability, ApiLatency, ApiPrice, FrontendRow, Gpu, IncidentRow, MeasuredPool, Model, OpsCost, PromptCacheRow,
-    ProvisionedRow, RateLimit, Rent, StepTimeRow, nearest::hint, prices,
+    ApiCapability, ApiLatency, ApiPrice, DataSetRow, FrontendRow, Gpu, IncidentRow, LimitRules, MeasuredPool, Model,
+    NameWords, OpsCost, PromptCacheRow, ProvisionedRow, RateLimit, Rent, StepTimeRow, nearest::hint,
 };
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,9 @@ pub struct Catalog {
     /// Published rate limits.
     #[serde(rename = "rate_limit")]
     pub rate_limits: Vec<RateLimit>,
+    /// By which rules providers count limits.
+    #[serde(rename = "limit_rules")]
+    pub limit_rules: Vec<LimitRules>,
     /// Incidents of hosted services.
     #[serde(rename = "incident")]
     pub incidents: Vec<IncidentRow>,
@@ -55,6 +60,12 @@ pub struct Catalog {
     /// What lay between client and engine in set-ups that were measured.
     #[serde(rename = "frontend")]
     pub frontends: Vec<FrontendRow>,
+    /// What files of measurements leave out or name in their own way.
+    #[serde(rename = "data_set")]
+    pub data_sets: Vec<DataSetRow>,
+    /// Words in names of models that do not say their shape.
+    #[serde(rename = "name_words")]
+    pub name_words: Vec<NameWords>,
 }
 
 /// What may go wrong.
@@ -70,12 +81,9 @@ pub enum CatalogError {
         /// The nearest known name and the command that lists all, as the end of the sentence.
         hint: String,
     },
-    /// A table does not read.
-    #[error("catalogue table: {0}")]
-    Table(String),
 }
 
-const EMBEDDED: [&str; 12] = [
+const EMBEDDED: [&str; 15] = [
     include_str!("data/incidents.toml"),
     include_str!("data/provisioned.toml"),
     include_str!("data/gpus.toml"),
@@ -88,6 +96,9 @@ const EMBEDDED: [&str; 12] = [
     include_str!("data/ops_costs.toml"),
     include_str!("data/rate_limits.toml"),
     include_str!("data/step_times.toml"),
+    include_str!("data/limit_rules.toml"),
+    include_str!("data/data_sets.toml"),
+    include_str!("data/names.toml"),
 ];
 
 impl Catalog {
@@ -95,62 +106,36 @@ impl Catalog {
     pub fn embedded() -> &'static Catalog {
         static ONCE: OnceLock<Catalog> = OnceLock::new();
         ONCE.get_or_init(|| {
-            EMBEDDED.iter().fold(Catalog::default(), |c, text| match c.with_overrides(text) {
-                Ok(next) => next,
+            let read = |text: &&str| match toml::from_str::<Catalog>(text) {
+                Ok(tables) => tables,
                 Err(e) => panic!("catalog-embedded: {e}"),
-            })
+            };
+            EMBEDDED.iter().map(read).fold(Catalog::default(), Catalog::and)
         })
     }
 
-    /// A copy with the rows of a TOML text put in place of those of the same name, or added. A model's prices in the text
-    /// stand in place of all that were known of it.
-    ///
-    /// # Errors
-    /// Text that does not parse, has an unknown key, a price finer than a pico-dollar, or two prices of a model that hold on
-    /// the same day.
-    pub fn with_overrides(&self, toml_text: &str) -> Result<Catalog, CatalogError> {
-        let new: Catalog = toml::from_str(toml_text).map_err(|e| CatalogError::Table(e.to_string()))?;
-        let mut all = self.clone();
-        let mut prices = new.api_prices;
-        prices::said(&mut prices, super::api::PRICES_READ, super::api::PRICES_SOURCE);
-        prices::check(&prices).map_err(|(row, what)| CatalogError::Table(format!("api_price {}: {what}", row + 1)))?;
-        prices::replace(&mut all.api_prices, prices);
-        merge(&mut all.gpus, new.gpus, |r| r.id.clone());
-        merge(&mut all.models, new.models, |r| r.id.clone());
-        merge(&mut all.api_latencies, new.api_latencies, |r| key(&r.provider, &r.model));
-        merge(&mut all.api_capabilities, new.api_capabilities, |r| key(&r.provider, &r.model));
-        merge(&mut all.prompt_caches, new.prompt_caches, |r| (r.provider.clone(), r.models.clone()));
-        merge(&mut all.rents, new.rents, |r| (r.gpu.clone(), r.provider.clone(), r.kind.clone()));
-        merge(&mut all.measured_pools, new.measured_pools, |r| {
-            (r.model.clone(), r.gpu.clone(), r.tensor_parallel, r.engine.clone(), r.utilization.to_bits())
-        });
-        merge(&mut all.ops_costs, new.ops_costs, |r| r.key.clone());
-        merge(&mut all.rate_limits, new.rate_limits, |r| (r.provider.clone(), r.tier.clone(), r.model_class.clone()));
-        merge(&mut all.incidents, new.incidents, |r| r.service.clone());
-        merge(&mut all.provisioned, new.provisioned, |r| r.model.clone());
-        merge(&mut all.step_times, new.step_times, |r| (r.gpu.clone(), r.dtype.clone()));
-        merge(&mut all.frontends, new.frontends, |r| r.kinds.clone());
-        Ok(all)
+    /// These rows and those, one table behind the other.
+    fn and(mut self, mut more: Catalog) -> Catalog {
+        macro_rules! append {
+            ($type:ty) => {
+                <$type>::rows_mut(&mut self).append(<$type>::rows_mut(&mut more));
+            };
+        }
+        each_table!(append);
+        self
     }
 
-    /// The GPU `id`.
+    /// The open-weight model that `name` means: an id, or a name at Hugging Face ([`Catalog::model_named`]).
     ///
     /// # Errors
     /// [`CatalogError::Unknown`] with the nearest name, as for every lookup here.
-    pub fn gpu(&self, id: &str) -> Result<&Gpu, CatalogError> {
-        find("GPU", "baseload catalog gpus", id, &self.gpus, |r| r.id.clone())
-    }
-    /// The open-weight model `id`.
-    ///
-    /// # Errors
-    /// As [`Catalog::gpu`].
-    pub fn model(&self, id: &str) -> Result<&Model, CatalogError> {
-        find("model", "baseload catalog models", id, &self.models, |r| r.id.clone())
+    pub fn model(&self, name: &str) -> Result<&Model, CatalogError> {
+        self.model_named(name).map(|named| named.row)
     }
     /// A price of `provider/model`, the first of those that hold at different times.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`].
+    /// As [`Catalog::model`].
     pub fn api(&self, name: &str) -> Result<&ApiPrice, CatalogError> {
         find("API", "baseload catalog apis", name, &self.api_prices, |r| key(&r.provider, &r.model))
     }
@@ -163,14 +148,14 @@ impl Catalog {
     /// Latency of `provider/model`.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`]; few APIs have a row.
+    /// As [`Catalog::model`]; few APIs have a row.
     pub fn api_latency(&self, name: &str) -> Result<&ApiLatency, CatalogError> {
         find("API latency", "baseload catalog apis", name, &self.api_latencies, |r| key(&r.provider, &r.model))
     }
     /// Capability of `provider/model`.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`].
+    /// As [`Catalog::model`].
     pub fn api_capability(&self, name: &str) -> Result<Capability, CatalogError> {
         find("API capability", "baseload catalog apis", name, &self.api_capabilities, |r| key(&r.provider, &r.model))
             .map(|r| r.capability)
@@ -178,7 +163,7 @@ impl Catalog {
     /// Rent of `gpu` from `provider` of a `kind` such as `on-demand`.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`]; the name is `gpu, provider, kind`.
+    /// As [`Catalog::model`]; the name is `gpu, provider, kind`.
     pub fn rent(&self, gpu: &str, provider: &str, kind: &str) -> Result<&Rent, CatalogError> {
         let name = format!("{gpu}, {provider}, {kind}");
         find("rent", "baseload catalog rents", &name, &self.rents, |r| format!("{}, {}, {}", r.gpu, r.provider, r.kind))
@@ -186,7 +171,7 @@ impl Catalog {
     /// The published limits `provider/tier`, or `provider/tier/models` where a tier has several.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`]; a name that is not one row's alone lists theirs.
+    /// As [`Catalog::model`]; a name that is not one row's alone lists theirs.
     pub fn rate_limit(&self, name: &str) -> Result<&RateLimit, CatalogError> {
         let whole = |r: &RateLimit| format!("{}/{}/{}", r.provider, r.tier, r.model_class);
         let mut of_tier = self.rate_limits.iter().filter(|r| format!("{}/{}", r.provider, r.tier) == name);
@@ -212,21 +197,39 @@ impl Catalog {
     /// Incidents of a service.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`].
+    /// As [`Catalog::model`].
     pub fn incidents(&self, service: &str) -> Result<&IncidentRow, CatalogError> {
         find("service", "baseload catalog apis", service, &self.incidents, |r| r.service.clone())
     }
     /// What a provisioned unit of a model serves.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`].
+    /// As [`Catalog::model`].
     pub fn provisioned(&self, model: &str) -> Result<&ProvisionedRow, CatalogError> {
         find("provisioned model", "baseload catalog apis", model, &self.provisioned, |r| r.model.clone())
     }
     /// The fitted numbers of `gpu` for weights of `dtype`: its own row, else that of the GPU it borrows from.
     pub fn step_time(&self, gpu: &str, dtype: &str) -> Option<&StepTimeRow> {
         let rows = || self.step_times.iter().filter(|r| r.dtype == dtype);
-        rows().find(|r| r.gpu == gpu).or_else(|| rows().find(|r| r.speaks_for(gpu)))
+        let of = |gpu: &str| rows().find(|r| r.gpu == gpu).or_else(|| rows().find(|r| r.speaks_for(gpu)));
+        let like = || self.gpus.iter().find(|g| g.id == gpu).and_then(|g| g.like.as_deref());
+        of(gpu).or_else(|| of(like()?))
+    }
+    /// By which rules a provider counts limits; those of `plain` where none are known.
+    pub fn limit_rules(&self, provider: &str) -> Option<&LimitRules> {
+        let of = |name: &str| self.limit_rules.iter().find(|r| r.provider == name || r.also.iter().any(|a| a == name));
+        of(provider).or_else(|| of("plain"))
+    }
+    /// The rules that are called `name`.
+    ///
+    /// # Errors
+    /// As [`Catalog::model`].
+    pub fn limit_rules_named(&self, name: &str) -> Result<&LimitRules, CatalogError> {
+        find("preset of limits", "docs/limits-and-outages.md", name, &self.limit_rules, |r| r.provider.clone())
+    }
+    /// What files of a kind of measurements leave out or name in their own way.
+    pub fn data_set(&self, kind: &str) -> Option<&DataSetRow> {
+        self.data_sets.iter().find(|r| r.kind == kind)
     }
     /// What lay before the engine where measurements of this kind were taken, if that is known.
     pub fn frontend(&self, kind: &str) -> Option<&FrontendRow> {
@@ -235,7 +238,7 @@ impl Catalog {
     /// The cost `key` of people, power or space.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`].
+    /// As [`Catalog::model`].
     pub fn ops(&self, key: &str) -> Result<&OpsCost, CatalogError> {
         find("operating cost", "baseload catalog people", key, &self.ops_costs, |r| r.key.clone())
     }
@@ -243,15 +246,6 @@ impl Catalog {
 
 fn key(provider: &str, model: &str) -> String {
     format!("{provider}/{model}")
-}
-
-fn merge<T, K: PartialEq>(into: &mut Vec<T>, from: Vec<T>, key: impl Fn(&T) -> K) {
-    for row in from {
-        match into.iter_mut().find(|old| key(old) == key(&row)) {
-            Some(old) => *old = row,
-            None => into.push(row),
-        }
-    }
 }
 
 fn find<'a, T>(
@@ -278,6 +272,25 @@ mod tests {
     fn embedded_tables_load_and_join() {
         let c = Catalog::embedded();
         assert_eq!((c.gpus.len(), c.models.len(), c.api_prices.len(), c.rents.len()), (18, 34, 40, 45));
+        macro_rules! sound {
+            ($type:ty) => {
+                for (i, row) in <$type>::rows(c).iter().enumerate() {
+                    let mut whole = row.clone();
+                    whole.complete("nowhere", c);
+                    assert!(
+                        &whole == row,
+                        "{} {}: says itself all that a user's may leave out",
+                        <$type>::TABLE,
+                        row.name()
+                    );
+                    assert_eq!(row.faults().to_string() + &row.unknown_names(c).to_string(), "", "{}", row.name());
+                    let again = <$type>::rows(c)[..i].iter().any(|r| r.name() == row.name());
+                    assert!(!again, "{} {} stands twice", <$type>::TABLE, row.name());
+                }
+                assert_eq!(<$type>::faults_together(<$type>::rows(c)), Ok(()));
+            };
+        }
+        each_table!(sound);
         assert_eq!(c.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour, Usd::parse("6.88").unwrap());
         assert_eq!(c.api("openai/gpt-4o").unwrap().input, TokenPrice(2_500_000));
         assert_eq!(c.ops("on_call_stipend_us").unwrap().typical, 12_000.0);
@@ -289,28 +302,12 @@ mod tests {
             assert!(row.min_tokens % step == 0 && row.step_tokens.is_none() == row.breakpoints, "{row:?}");
             assert!(row.models.iter().all(|m| c.api(&key(&row.provider, m)).is_ok()), "{row:?}");
         }
-        for row in &c.api_latencies {
-            c.api(&key(&row.provider, &row.model)).unwrap();
-        }
-        for row in &c.rents {
-            c.gpu(&row.gpu).unwrap();
-        }
-        for row in &c.measured_pools {
-            c.gpu(&row.gpu).unwrap();
-            c.model(&row.model).unwrap();
-        }
         for g in &c.gpus {
             assert!(c.step_time(&g.id, "bf16").is_some(), "{} is new: say whose step times it borrows", g.id);
         }
-        for row in &c.step_times {
-            c.gpu(&row.gpu).unwrap();
-            row.borrowed_by.iter().for_each(|id| assert!(c.gpu(id).is_ok(), "{id}"));
-        }
         for row in &c.incidents {
             assert!((0.2..0.5).contains(&row.noticed()) && (0.0..0.4).contains(&row.full()), "{row:?}");
-            assert!(row.gap_mean_h > row.gap_median_h && row.duration_p90_min > row.duration_median_min);
         }
-        assert!(c.provisioned.iter().all(|r| r.input_tpm_per_unit > 0 && r.output_weight >= 1.0 && r.min_units > 0));
         for row in &c.frontends {
             let numbers = [row.arrival_s, row.arrival_s_per_1000_prompt_tokens, row.token_s];
             assert!(numbers.iter().all(|s| (0.0..1.0).contains(s)), "{:?}", row.kinds);
@@ -321,19 +318,10 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_get_a_hint_and_overrides_replace() {
+    fn unknown_names_get_a_hint() {
         let c = Catalog::embedded();
         let e = c.gpu("h100-smx").unwrap_err().to_string();
         assert_eq!(e, "unknown GPU `h100-smx`; did you mean `h100-sxm`? `baseload catalog gpus` lists them");
-        let c2 = c
-            .with_overrides(
-                "[[gpu_price]]\ngpu = \"h100-sxm\"\nprovider = \"AWS\"\nkind = \"on-demand\"\nusd_per_gpu_hour = 2\n\
-                 date = \"2026\"\nsource = \"us\"\n",
-            )
-            .unwrap();
-        assert_eq!(c2.rents.len(), 45);
-        assert_eq!(c2.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour, Usd::parse("2").unwrap());
-        assert!(c.with_overrides("[[gpu]]\nidd = 1\n").is_err());
     }
 
     #[test]

@@ -11,14 +11,26 @@ const MID_FROM_PARAMS: u64 = 20_000_000_000;
 const FRONTIER_FROM_PARAMS: u64 = 300_000_000_000;
 
 /// Dimensions of a model, text tower only. Fields that do not apply are 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Name in experiments, such as `llama-3.1-8b`.
     pub id: String,
-    /// Name at Hugging Face.
+    /// Name at Hugging Face; none unless given.
+    #[serde(default)]
     pub hf_id: String,
+    /// Other names of models of this shape.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// How its weights are stored where a pool does not say it (`fp8`, `fp8-block`, `mxfp4`, `int4`); not said by the row
+    /// unless given.
+    #[serde(default)]
+    pub weights: Option<String>,
+    /// How capable it is; by its size unless given.
+    #[serde(default)]
+    pub capability: Option<Capability>,
     /// `mha`, `gqa`, `mla`, with `+window`, `+chunked`, `+linear` or `+dsa` where layers differ.
+    #[serde(default)]
     pub attention: String,
     /// Decoder layers.
     pub layers: u32,
@@ -32,42 +44,60 @@ pub struct Model {
     #[serde(default)]
     pub head_dim: u32,
     /// Inner width of a dense layer's gated FFN.
+    #[serde(default)]
     pub ffn: u32,
     /// Vocabulary.
     pub vocab: u32,
     /// Whether the output head shares the embedding's weights.
+    #[serde(default)]
     pub tied_embeddings: bool,
     /// Whether q, k and v have biases.
+    #[serde(default)]
     pub qkv_bias: bool,
     /// Routed experts of an MoE layer.
+    #[serde(default)]
     pub experts: u32,
     /// Routed experts a token visits.
+    #[serde(default)]
     pub experts_per_token: u32,
     /// Inner width of a routed expert.
+    #[serde(default)]
     pub moe_ffn: u32,
     /// Shared experts of an MoE layer.
+    #[serde(default)]
     pub shared_experts: u32,
     /// Inner width of all shared experts together.
+    #[serde(default)]
     pub shared_ffn: u32,
     /// Layers with a dense FFN.
+    #[serde(default)]
     pub dense_layers: u32,
     /// Layers with experts.
+    #[serde(default)]
     pub moe_layers: u32,
     /// MLA: rank of the query's compression, 0 for none.
+    #[serde(default)]
     pub q_lora_rank: u32,
     /// MLA: rank of the key/value latent.
+    #[serde(default)]
     pub kv_lora_rank: u32,
     /// MLA: rotary part of a head.
+    #[serde(default)]
     pub qk_rope_head_dim: u32,
     /// MLA: the rest of a query or key head.
+    #[serde(default)]
     pub qk_nope_head_dim: u32,
     /// MLA: width of a value head.
+    #[serde(default)]
     pub v_head_dim: u32,
     /// Window of the layers that see only so many tokens, 0 for none.
+    #[serde(default)]
     pub window: u32,
     /// Layers with that window; with `window = 0`, layers of linear attention.
+    #[serde(default)]
     pub window_layers: u32,
     /// Layers that see the whole context.
+    #[serde(default)]
     pub full_attention_layers: u32,
     /// Longest context, tokens.
     pub max_context: u32,
@@ -78,31 +108,177 @@ pub struct Model {
     #[serde(default)]
     pub indexer_bytes_per_token_layer: u32,
     /// All parameters.
+    #[serde(default)]
     pub params_total: u64,
     /// Parameters that one token uses.
+    #[serde(default)]
     pub params_active: u64,
     /// KV bytes a token at 2 bytes an element, window layers included.
+    #[serde(default)]
     pub kv_bytes_per_token_bf16_all_layers: u64,
     /// The same for the layers that see the whole context.
+    #[serde(default)]
     pub kv_bytes_per_token_bf16_full_layers: u64,
     /// Bytes that a request's window layers hold at most, at 2 bytes an element.
+    #[serde(default)]
     pub kv_bytes_cap_window_layers_bf16: u64,
     /// Remarks.
     pub note: Option<String>,
     /// When the row was read.
-    #[serde(default = "sheets_read")]
+    #[serde(default)]
     pub date: String,
     /// Where the row is from; code is named with the commit or release that was read.
+    #[serde(default)]
     pub source: String,
 }
 
-fn sheets_read() -> String {
-    super::SHEETS_READ.to_owned()
-}
+/// Bytes of a cached element that the `kv_*` keys count with.
+const KV_ELEMENT_BYTES: u64 = 2;
 
 impl Model {
-    /// How capable it is, by size alone: below 20 billion parameters small, from 300 billion frontier. Our judgement.
+    /// Fills in what follows from the rest: layers and widths that are not said, parameters and KV bytes by the dimensions.
+    pub(super) fn fill(&mut self) {
+        if self.head_dim == 0 && self.kv_lora_rank == 0 {
+            self.head_dim = self.hidden.checked_div(self.heads).unwrap_or(0);
+        }
+        if self.shared_ffn == 0 {
+            self.shared_ffn = self.shared_experts.saturating_mul(self.moe_ffn);
+        }
+        if self.dense_layers == 0 {
+            self.dense_layers = self.layers.saturating_sub(self.moe_layers);
+        }
+        if self.full_attention_layers == 0 {
+            self.full_attention_layers = self.layers.saturating_sub(self.window_layers);
+        }
+        if self.attention.is_empty() {
+            let kind = match self.kv_lora_rank {
+                0 if self.kv_heads == self.heads => "mha",
+                0 => "gqa",
+                _ => "mla",
+            };
+            let more = match (self.window_layers, self.window) {
+                (0, _) => "",
+                (_, 0) => "+linear",
+                _ => "+window",
+            };
+            self.attention = format!("{kind}{more}");
+        }
+        let params = self.parameters();
+        if self.params_total == 0 {
+            self.params_total = params[0];
+        }
+        if self.params_active == 0 {
+            self.params_active = params[1];
+        }
+        if self.kv_bytes_per_token_bf16_all_layers == 0 {
+            let layer = self.kv_layer_bytes();
+            self.kv_bytes_per_token_bf16_all_layers = layer * u64::from(self.layers);
+            self.kv_bytes_per_token_bf16_full_layers = layer * u64::from(self.full_attention_layers);
+            self.kv_bytes_cap_window_layers_bf16 = layer * u64::from(self.window) * u64::from(self.window_layers);
+        }
+    }
+
+    /// Bytes that a token takes in one layer's cache on one GPU.
+    fn kv_layer_bytes(&self) -> u64 {
+        let elements = match self.kv_lora_rank {
+            0 => 2 * u64::from(self.kv_heads) * u64::from(self.head_dim),
+            rank => u64::from(rank) + u64::from(self.qk_rope_head_dim),
+        };
+        elements * KV_ELEMENT_BYTES
+    }
+
+    /// All parameters, and those that one token uses: the matrices, their biases where q, k and v have some, and two norms
+    /// a layer. Norms of heads and latents and biases of routers, under 0.01 %, are left out.
+    pub fn parameters(&self) -> [u64; 2] {
+        let of = |n: u32| u64::from(n);
+        let [hidden, heads, kv, head_dim] = [self.hidden, self.heads, self.kv_heads, self.head_dim].map(of);
+        let attention = match self.kv_lora_rank {
+            0 => {
+                let biases = if self.qkv_bias { (heads + 2 * kv) * head_dim } else { 0 };
+                (2 * heads + 2 * kv) * head_dim * hidden + biases
+            }
+            rank => {
+                let (rank, rope, nope, v) =
+                    (of(rank), of(self.qk_rope_head_dim), of(self.qk_nope_head_dim), of(self.v_head_dim));
+                let query = heads * (nope + rope);
+                let queries = match of(self.q_lora_rank) {
+                    0 => hidden * query,
+                    latent => hidden * latent + latent * query,
+                };
+                queries + hidden * (rank + rope) + rank * heads * (nope + v) + heads * v * hidden
+            }
+        };
+        let ffn = |width: u64| 3 * hidden * width;
+        let embeddings = if self.tied_embeddings { 1 } else { 2 } * of(self.vocab) * hidden;
+        let common = embeddings
+            + of(self.layers) * (attention + 2 * hidden)
+            + hidden
+            + ffn(of(self.ffn)) * of(self.dense_layers)
+            + (ffn(of(self.shared_ffn)) + hidden * of(self.experts)) * of(self.moe_layers);
+        let experts = |n: u32| ffn(of(self.moe_ffn)) * of(n) * of(self.moe_layers);
+        [common + experts(self.experts), common + experts(self.experts_per_token)]
+    }
+
+    /// Keys that contradict each other or make no sense, and why.
+    pub(super) fn nonsense(&self) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        let mut refuse = |key: &'static str, what: String| wrong.push((key, what));
+        let counts = [
+            ("layers", self.layers),
+            ("hidden", self.hidden),
+            ("heads", self.heads),
+            ("kv_heads", self.kv_heads),
+            ("vocab", self.vocab),
+            ("max_context", self.max_context),
+        ];
+        for (key, _) in counts.into_iter().filter(|(_, n)| *n == 0) {
+            refuse(key, "is 0; it must be at least 1".into());
+        }
+        if self.kv_heads > 0 && !self.heads.is_multiple_of(self.kv_heads) {
+            refuse("kv_heads", format!("is {}; it must divide the {} heads", self.kv_heads, self.heads));
+        }
+        if self.dense_layers + self.moe_layers != self.layers {
+            let both = format!("{} and {} moe_layers", self.dense_layers, self.moe_layers);
+            refuse("dense_layers", format!("is {both}; together they must be the {} layers", self.layers));
+        }
+        if self.full_attention_layers + self.window_layers != self.layers {
+            let both = format!("{} and {} window_layers", self.full_attention_layers, self.window_layers);
+            refuse("full_attention_layers", format!("is {both}; together they must be the {} layers", self.layers));
+        }
+        if self.dense_layers > 0 && self.ffn == 0 {
+            refuse("ffn", format!("is 0; {} dense layers have an inner width", self.dense_layers));
+        }
+        if self.moe_layers > 0 && (self.experts == 0 || self.moe_ffn == 0) {
+            refuse("moe_layers", format!("is {}; give experts and moe_ffn, their inner width", self.moe_layers));
+        }
+        if self.moe_layers > 0 && !(1..=self.experts).contains(&self.experts_per_token) {
+            let n = self.experts_per_token;
+            refuse("experts_per_token", format!("is {n}; it must be from 1 to the {} experts", self.experts));
+        }
+        if self.window_layers > 0 && self.window == 0 && self.linear_state_bytes == 0 {
+            let what = "give window, or linear_state_bytes where they have linear attention";
+            refuse("window_layers", format!("is {}; {what}", self.window_layers));
+        }
+        if self.kv_lora_rank > 0 && (self.qk_nope_head_dim == 0 || self.v_head_dim == 0) {
+            refuse("kv_lora_rank", "needs qk_nope_head_dim and v_head_dim beside it".into());
+        }
+        if let Some(format) = self.weights.as_ref().filter(|w| !super::WEIGHT_FORMATS.contains(&w.as_str())) {
+            let known = super::WEIGHT_FORMATS.join(", ");
+            refuse("weights", format!("is `{format}`, which is not modelled; it may be {known}"));
+        }
+        if self.params_active > self.params_total {
+            let (active, total) = (self.params_active, self.params_total);
+            refuse("params_active", format!("is {active}; it must be at most params_total, {total}"));
+        }
+        wrong
+    }
+
+    /// How capable it is: as its row says, else by size alone, below 20 billion parameters small, from 300 billion
+    /// frontier. Our judgement.
     pub fn capability(&self) -> Capability {
+        if let Some(said) = self.capability {
+            return said;
+        }
         match self.params_total {
             p if p >= FRONTIER_FROM_PARAMS => Capability::Frontier,
             p if p >= MID_FROM_PARAMS => Capability::Mid,

@@ -1,66 +1,21 @@
-//! Which price holds on which day, and price files of a user's own.
+//! Which price holds on which day.
 //!
 //! A row with `valid_from` holds from that day to `valid_until`, both included. A row without holds from the day it was read,
 //! and is what is known of the days before.
 //!
 //! Imports only `types`. Must keep true: no two prices of a model hold on the same day.
 use super::{ApiPrice, Catalog, CatalogError, date::day_of};
-use serde::Deserialize;
-use std::ops::Range;
-use toml::Spanned;
 
-/// Prices of a user's own, read from a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceFile(Vec<ApiPrice>);
-
-/// What is wrong with a price file, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceFault {
-    /// Bytes of its text.
-    pub span: Range<usize>,
-    /// What, and what would be right.
-    pub what: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    api_price: Vec<Spanned<ApiPrice>>,
-}
-
-impl PriceFile {
-    /// Reads `[[api_price]]` rows as the catalogue has them. A row that says no `source` is from the file `name`; one that says
-    /// no `date` was read when it begins to hold.
-    ///
-    /// # Errors
-    /// The first fault.
-    pub fn parse(text: &str, name: &str) -> Result<PriceFile, PriceFault> {
-        let table: Table = toml::from_str(text).map_err(|e: toml::de::Error| PriceFault {
-            span: e.span().unwrap_or(0..0),
-            what: match e.message() {
-                "missing field `api_price`" => "no prices: write each as an [[api_price]] row".to_string(),
-                m if m.starts_with("missing field") => format!("api_price: {m}"),
-                m => m.to_string(),
-            },
-        })?;
-        let spans: Vec<Range<usize>> = table.api_price.iter().map(Spanned::span).collect();
-        let mut rows: Vec<ApiPrice> = table.api_price.into_iter().map(Spanned::into_inner).collect();
-        said(&mut rows, super::api::PRICES_READ, name);
-        match check(&rows) {
-            Ok(()) => Ok(PriceFile(rows)),
-            Err((row, what)) => Err(PriceFault { span: spans[row].clone(), what: format!("api_price: {what}") }),
+impl ApiPrice {
+    /// Fills in when and where it was read if it does not say it: when it begins to hold, else on the newest day that a
+    /// price was read on.
+    pub(super) fn said(&mut self, file: &str, under: &Catalog) {
+        if self.date.is_empty() {
+            let newest = under.api_prices.iter().map(|p| &p.date).max();
+            self.date = self.valid_from.as_ref().or(newest).cloned().unwrap_or_default();
         }
-    }
-}
-
-/// Fills in when and where rows were read that do not say it.
-pub(super) fn said(rows: &mut [ApiPrice], date: &str, source: &str) {
-    for row in rows {
-        if row.date.is_empty() {
-            row.date = row.valid_from.clone().unwrap_or_else(|| date.to_string());
-        }
-        if row.source.is_empty() {
-            row.source = source.to_string();
+        if self.source.is_empty() {
+            file.clone_into(&mut self.source);
         }
     }
 }
@@ -125,34 +80,11 @@ pub(super) fn check(rows: &[ApiPrice]) -> Result<(), (usize, String)> {
     Ok(())
 }
 
-/// Puts rows in place of all that speak of their models, or behind the others.
-pub(super) fn replace(all: &mut Vec<ApiPrice>, new: Vec<ApiPrice>) {
-    let mut done: Vec<String> = Vec::new();
-    for row in &new {
-        let name = row.name();
-        if done.contains(&name) {
-            continue;
-        }
-        let at = all.iter().position(|r| r.name() == name).unwrap_or(all.len());
-        all.retain(|r| r.name() != name);
-        let rows: Vec<ApiPrice> = new.iter().filter(|r| r.name() == name).cloned().collect();
-        all.splice(at..at, rows);
-        done.push(name);
-    }
-}
-
 impl Catalog {
-    /// A copy with these prices: those of a model in the file stand in place of all that the catalogue knows of it.
-    pub fn with_prices(&self, file: &PriceFile) -> Catalog {
-        let mut all = self.clone();
-        replace(&mut all.api_prices, file.0.clone());
-        all
-    }
-
     /// All prices of `provider/model`, at least one.
     ///
     /// # Errors
-    /// As [`Catalog::gpu`].
+    /// As [`Catalog::model`].
     pub fn api_rows(&self, name: &str) -> Result<Vec<&ApiPrice>, CatalogError> {
         self.api(name)?;
         Ok(self.api_prices.iter().filter(|r| r.name() == name).collect())
@@ -180,6 +112,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::CatalogText;
     use crate::types::TokenPrice;
 
     fn row(input: &str, more: &str) -> String {
@@ -188,16 +121,19 @@ mod tests {
              max_input_tokens = 1000\nmax_output_tokens = 100\n{more}\n"
         )
     }
-    fn fault(text: &str) -> (String, String) {
-        let fault = PriceFile::parse(text, "p.toml").unwrap_err();
-        (format!("{}: {}", fault.span.start, &text[fault.span.clone()]), fault.what)
+    fn laid(text: &str) -> Result<Catalog, String> {
+        let laid = Catalog::embedded().laid_over(&[CatalogText { name: "p.toml", text }]);
+        laid.map(|l| l.catalog).map_err(|faults| faults.iter().map(|f| format!("{}\n", f.fault)).collect())
+    }
+    fn fault(text: &str) -> String {
+        laid(text).unwrap_err()
     }
 
     #[test]
     fn a_day_has_the_price_that_holds_on_it() {
         let text = row("1", "valid_from = \"2026-01-01\"\nvalid_until = \"2026-06-30\"")
             + &row("2", "valid_from = \"2026-07-01\"\nvalid_until = \"2026-12-31\"\nsource = \"us\"");
-        let c = Catalog::embedded().with_prices(&PriceFile::parse(&text, "p.toml").unwrap());
+        let c = laid(&text).unwrap();
         let on =
             |day: &str| c.price_on("openai/gpt-4o", day).map(|(r, _)| (r.input, r.date.as_str(), r.source.as_str()));
         assert_eq!(on("2026-01-01"), Ok((TokenPrice(1_000_000), "2026-01-01", "p.toml")));
@@ -225,24 +161,25 @@ mod tests {
     #[test]
     fn faults_have_a_place_and_say_what_would_be_right() {
         let open = row("1", "valid_from = \"2026-01-01\"");
-        let (at, what) = fault(&(open.clone() + &row("2", "valid_from = \"2026-07-01\"")));
-        assert_eq!(at, format!("{}: [[api_price]]", open.len()), "the second row's head");
-        let want = "api_price: openai/gpt-4o: valid from 2026-07-01 on, and another row of it from 2026-01-01 on; let each \
-                    day have one price: end one with valid_until";
-        assert_eq!(what, want);
-        assert!(fault(&(row("1", "") + &row("2", ""))).1.contains("another row of it"));
-        let (at, what) = fault(&row("1", "currency = \"EUR\""));
-        assert!(at.ends_with(": \"EUR\"") && what.starts_with("currency is `EUR`; prices are in USD"), "{at} {what}");
-        assert!(PriceFile::parse(&row("1", "currency = \"USD\""), "p").is_ok());
-        assert!(fault(&row("1", "valid_from = \"soon\"")).1.contains("valid_from is `soon`; give a day"));
+        let want = "api_price[1]: openai/gpt-4o: valid from 2026-07-01 on, and another row of it from 2026-01-01 on; let \
+                    each day have one price: end one with valid_until\n";
+        assert_eq!(fault(&(open + &row("2", "valid_from = \"2026-07-01\""))), want);
+        assert!(fault(&(row("1", "") + &row("2", ""))).contains("another row of it"));
+        let euros = fault(&row("1", "currency = \"EUR\""));
+        assert!(euros.starts_with("api_price[0].currency: currency is `EUR`; prices are in USD"), "{euros}");
+        assert!(laid(&row("1", "currency = \"USD\"")).is_ok());
+        assert!(fault(&row("1", "valid_from = \"soon\"")).contains("valid_from is `soon`; give a day"));
+        let back = "valid_from = \"2026-02-01\"\nvalid_until = \"2026-01-01\"";
+        assert!(fault(&row("1", back)).contains("ends before"));
+        assert!(fault(&row("1", "date = \"2026\"")).contains("date is `2026`"));
+        let slip = fault(&row("1", "inputs = 1"));
         assert!(
-            fault(&row("1", "valid_from = \"2026-02-01\"\nvalid_until = \"2026-01-01\"")).1.contains("ends before")
+            slip.starts_with("api_price[0].inputs: a row of this table has no such key; did you mean `input`?"),
+            "{slip}"
         );
-        assert!(fault(&row("1", "date = \"2026\"")).1.contains("date is `2026`"));
-        assert!(fault(&row("1", "inputs = 1")).1.contains("unknown field `inputs`"));
-        assert!(fault(&row("-1", "")).1.contains("negative"));
-        assert!(fault("[[api_price]]\nprovider = \"a\"\n").1.contains("missing field"));
-        assert!(fault("").1.contains("write each as an [[api_price]] row"));
+        assert!(fault(&row("-1", "")).contains("api_price[0].input: "), "{}", fault(&row("-1", "")));
+        let missing = fault("[[api_price]]\nprovider = \"a\"\n");
+        assert_eq!(missing.lines().count(), 5, "each missing key: {missing}");
     }
 
     /// The facts that the catalogue was made of, where they are there: every row, every key, every value.
@@ -250,7 +187,7 @@ mod tests {
     fn the_catalogue_covers_the_facts() {
         let embedded: toml::Table = include_str!("data/api_prices.toml").parse().unwrap();
         let own = embedded["api_price"].as_array().unwrap();
-        assert_eq!((own.len(), own.iter().map(|r| r.as_table().unwrap().len()).sum::<usize>()), (40, 468));
+        assert_eq!((own.len(), own.iter().map(|r| r.as_table().unwrap().len()).sum::<usize>()), (40, 548));
         let Ok(facts) =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/facts/api_prices.toml"))
         else {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Fitted numbers of one GPU and one number format of the weights. Shares are of the data sheet's peaks.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepTimeRow {
     /// Id of the GPU.
@@ -44,16 +44,22 @@ pub struct StepTimeRow {
     /// Host path for each sequence of a step, microseconds.
     pub host_sequence_us: Option<f64>,
     /// How the numbers came about.
+    #[serde(default)]
     pub fitted: String,
     /// Median absolute error where it was held out, a share.
+    #[serde(default)]
     pub error: f64,
     /// What `error` is of.
+    #[serde(default)]
     pub error_of: String,
     /// First 16 digits of the SHA-256 of each file of the fit.
+    #[serde(default)]
     pub data_sha256: Vec<String>,
     /// When it was fitted.
+    #[serde(default)]
     pub date: String,
     /// Where the measurements are from.
+    #[serde(default)]
     pub source: String,
 }
 
@@ -76,7 +82,7 @@ pub const NUMBERS: [&str; 14] = [
 ];
 
 /// A file of rows, as `baseload calibrate --kind kernels` writes it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepTimeFile {
     /// Rows, one a number format.

@@ -12,7 +12,7 @@ mod stride;
 mod vllm;
 
 pub use batch::{Batch, Finished, Gap, Row, StepResult};
-pub use replica::{Engine, EngineMode, Outbox, Replica, ReplicaCounts};
+pub use replica::{Engine, EngineMode, Replica, ReplicaCounts};
 pub use scheduler::{Scheduler, Stride};
 pub use static_batch::{StaticConfig, StaticScheduler};
 pub use vllm::{QueuePolicy, VllmConfig, VllmScheduler};

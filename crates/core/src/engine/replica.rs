@@ -9,7 +9,10 @@ use super::static_batch::StaticScheduler;
 use super::stride::Ahead;
 use super::vllm::{VllmConfig, VllmScheduler};
 use crate::kv::BlockPool;
-use crate::types::{AttemptId, Effect, FailureCause, Femtos, GapRun, Job, Load, Run, SimTime, StepTime};
+use crate::types::{
+    AttemptId, Backend, Cancelled, Effect, FailureCause, Femtos, GapRun, Job, Load, Outbox, Run, SimTime, StepTime,
+    Stop, Usd,
+};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -74,15 +77,6 @@ impl Engine {
     }
 }
 
-/// What a replica has to say: effects in order, and the gaps between tokens.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    /// What happened.
-    pub effects: Vec<Effect>,
-    /// Gaps between tokens that were closed.
-    pub gaps: Vec<GapRun>,
-}
-
 /// What a replica counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplicaCounts {
@@ -111,6 +105,8 @@ pub struct Replica {
     result: StepResult,
     lost: Vec<(AttemptId, u32)>,
     wants_schedule: bool,
+    /// Whether it is stopped: it takes no jobs.
+    stopped: bool,
     keeps_events: bool,
     counts: ReplicaCounts,
 }
@@ -136,56 +132,10 @@ impl Replica {
             result: StepResult::default(),
             lost: Vec::new(),
             wants_schedule: false,
+            stopped: false,
             keeps_events: false,
             counts: ReplicaCounts::default(),
         }
-    }
-
-    /// Takes a job; a job that can never run, or finds the queue full, fails at once.
-    pub fn submit(&mut self, job: Job, now: SimTime, out: &mut Outbox) {
-        self.catch_up(now, out);
-        let attempt = job.attempt;
-        match self.engine.get_mut().enqueue(job, now) {
-            Ok(()) => self.wants_schedule |= self.flight.is_empty(),
-            Err(cause) => out.effects.push(Effect::Failed { attempt, at: now, cause, emitted: 0 }),
-        }
-    }
-
-    /// Drops a job; says how many tokens had left, `None` if it is not here (any more). A token in flight is discarded.
-    pub fn cancel(&mut self, attempt: AttemptId, now: SimTime, out: &mut Outbox) -> Option<u32> {
-        self.catch_up(now, out);
-        self.stamp(now);
-        let emitted = self.engine.get_mut().abort(attempt)?;
-        self.wants_schedule |= self.flight.is_empty() && self.engine.get().unfinished() > 0;
-        Some(emitted)
-    }
-
-    /// When `advance` has something to do; `NEVER` while idle.
-    pub fn next_event(&self) -> SimTime {
-        if let Some(ahead) = &self.ahead {
-            return ahead.ends().to_time();
-        }
-        match self.flight.front() {
-            Some(first) => first.ends_at.to_time(),
-            None if self.wants_schedule => SimTime::NEVER,
-            None => self.engine.get().deadline(),
-        }
-    }
-
-    /// Ends the steps that are due at `now`, and notes a scheduler's deadline.
-    pub fn advance(&mut self, now: SimTime, out: &mut Outbox) {
-        if let Some(ahead) = self.ahead.filter(|a| a.ends().to_time() <= now) {
-            self.ahead = None;
-            self.take(&ahead, ahead.cycles(), out);
-        }
-        if self.ahead.is_some() {
-            return;
-        }
-        if self.flight.is_empty() {
-            self.wants_schedule |= self.engine.get().deadline() <= now;
-            return;
-        }
-        self.end_steps(now, out);
     }
 
     fn end_steps(&mut self, now: SimTime, out: &mut Outbox) {
@@ -205,7 +155,7 @@ impl Replica {
         out.effects.extend(r.first_tokens.iter().map(|&attempt| Effect::FirstToken { attempt, at }));
         for f in &r.finished {
             let (cached_tokens, preemptions) = (f.cached_tokens, f.preemptions);
-            out.effects.push(Effect::Done { attempt: f.attempt, at, cached_tokens, preemptions });
+            out.effects.push(Effect::Done { attempt: f.attempt, at, cached_tokens, preemptions, cost: Usd::ZERO });
         }
         let gap =
             |g: &super::batch::Gap| GapRun { first_fs: (end - g.since).0, more_fs: 0, steps: 1, tokens: g.tokens };
@@ -289,15 +239,6 @@ impl Replica {
         self.ahead = Ahead::new(&self.flight, stride, law);
     }
 
-    /// What a gateway may see just before the schedules of instant `before`. A pure read, whatever is under way.
-    pub fn observe(&self, before: SimTime) -> Load {
-        let mut load = self.engine.get().load();
-        if let Some(ahead) = &self.ahead {
-            load.kv_used_blocks += self.engine.get().blocks_after(ahead.cycles_before(before));
-        }
-        load
-    }
-
     /// Tokens of a prompt that are in the prefix cache, from its start: what an index fed by KV events without delay knows.
     /// A pure read; exact after [`Replica::settle`] at this instant.
     pub fn cached_tokens(&self, prompt: &[Run]) -> u64 {
@@ -329,7 +270,7 @@ impl Replica {
     }
 
     /// Dies: every job fails, whatever is in flight is lost.
-    pub fn kill(&mut self, now: SimTime, out: &mut Outbox) {
+    fn kill(&mut self, now: SimTime, out: &mut Outbox) {
         if let Some(ahead) = self.ahead.take() {
             self.take(&ahead, ahead.cycles_before(now), out);
         }
@@ -356,5 +297,75 @@ impl Replica {
     /// The scheduler, to look at.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+}
+
+impl Backend for Replica {
+    /// A job that can never run, or finds the queue full, fails at once.
+    fn submit(&mut self, job: Job, now: SimTime, out: &mut Outbox) {
+        assert!(!self.stopped, "started: a replica that is stopped takes no jobs");
+        self.catch_up(now, out);
+        let attempt = job.attempt;
+        match self.engine.get_mut().enqueue(job, now) {
+            Ok(()) => self.wants_schedule |= self.flight.is_empty(),
+            Err(cause) => out.effects.push(Effect::Failed { attempt, at: now, cause, emitted: 0 }),
+        }
+    }
+
+    fn cancel(&mut self, attempt: AttemptId, now: SimTime, out: &mut Outbox) -> Option<Cancelled> {
+        self.catch_up(now, out);
+        self.stamp(now);
+        let output_tokens = self.engine.get_mut().abort(attempt)?;
+        self.wants_schedule |= self.flight.is_empty() && self.engine.get().unfinished() > 0;
+        Some(Cancelled { output_tokens, ..Cancelled::default() })
+    }
+
+    fn next_event(&self) -> SimTime {
+        if let Some(ahead) = &self.ahead {
+            return ahead.ends().to_time();
+        }
+        match self.flight.front() {
+            Some(first) => first.ends_at.to_time(),
+            None if self.wants_schedule => SimTime::NEVER,
+            None => self.engine.get().deadline(),
+        }
+    }
+
+    /// Ends the steps that are due at `now`, and notes a scheduler's deadline.
+    fn advance(&mut self, now: SimTime, out: &mut Outbox) {
+        if let Some(ahead) = self.ahead.filter(|a| a.ends().to_time() <= now) {
+            self.ahead = None;
+            self.take(&ahead, ahead.cycles(), out);
+        }
+        if self.ahead.is_some() {
+            return;
+        }
+        if self.flight.is_empty() {
+            self.wants_schedule |= self.engine.get().deadline() <= now;
+            return;
+        }
+        self.end_steps(now, out);
+    }
+
+    /// Just before the schedules of instant `before`.
+    fn observe(&self, before: SimTime) -> Load {
+        let mut load = self.engine.get().load();
+        if let Some(ahead) = &self.ahead {
+            load.kv_used_blocks += self.engine.get().blocks_after(ahead.cycles_before(before));
+        }
+        load
+    }
+
+    fn start(&mut self, now: SimTime) {
+        assert!(self.flight.is_empty() && self.engine.get().unfinished() == 0, "started: it was stopped by then");
+        self.clock = self.clock.max(Femtos::from_time(now));
+        self.stopped = false;
+    }
+
+    fn stop(&mut self, now: SimTime, how: Stop, out: &mut Outbox) {
+        self.stopped = true;
+        if how == Stop::Kill {
+            self.kill(now, out);
+        }
     }
 }

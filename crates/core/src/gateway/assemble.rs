@@ -3,12 +3,12 @@
 use super::index::{BlockRule, PrefixRule};
 use super::parts::{KvCostSection, Parts, PickerSection, PrefixSection, TiesSection};
 use super::pick::{Picker, Ties};
-use super::pipeline::{Pipeline, Place, Rule, Scoring};
+use super::pipeline::{Destination, Pipeline, Rule, Scoring};
 use super::quality::Answers;
 use super::score::{KvCost, SCORERS, Scorer};
 use crate::types::check::{at_least_1, from_0};
 use crate::types::key;
-use crate::types::{Fault, Faults, KeyPath, SimTime};
+use crate::types::{EndpointId, Fault, Faults, KeyPath, PlaceId, PlaceMap, PoolId, SimTime};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -133,22 +133,26 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     /// Weights of pools and of endpoints.
-    fn weights(&self, weights: Option<&IndexMap<String, f64>>) -> Result<(Vec<f64>, Vec<f64>), Faults> {
+    fn weights(&self, weights: Option<&IndexMap<String, f64>>) -> Result<PlaceMap<f64>, Faults> {
         let mut faults = Faults::default();
-        let mut out = (vec![1.0; self.known.pools.len()], vec![1.0; self.known.endpoints.len()]);
+        let mut out = PlaceMap {
+            pools: self.known.pools.iter().map(|_| 1.0).collect(),
+            endpoints: self.known.endpoints.iter().map(|_| 1.0).collect(),
+            ..PlaceMap::default()
+        };
         for (name, weight) in weights.into_iter().flatten() {
             let weight = faults.or_default(from_0(key!["weights", name], *weight));
             let pool = self.known.pools.iter().position(|p| p == name);
             match (pool, self.known.endpoints.iter().position(|e| e == name)) {
-                (Some(at), _) => out.0[at] = weight,
-                (_, Some(at)) => out.1[at] = weight,
+                (Some(at), _) => out.pools[PoolId::nth(at)] = weight,
+                (_, Some(at)) => out.endpoints[EndpointId::nth(at)] = weight,
                 _ => {
                     let kind = "pool or endpoint of this policy";
                     faults.push(Fault::unknown(key!["weights", name], kind, name, self.known.places()));
                 }
             }
         }
-        if faults.is_empty() && weights.is_some() && out.0.iter().chain(&out.1).all(|w| *w == 0.0) {
+        if faults.is_empty() && weights.is_some() && out.values().all(|w| *w == 0.0) {
             faults.push(Fault::at("weights", "all are 0").hint("at least one must be above 0"));
         }
         faults.finish(out)
@@ -222,7 +226,7 @@ impl Maker<'_> {
 
 /// Where the scoring of rule `i` stands, and whether it chooses among endpoints; none for a rule that scores nobody.
 fn scored<'a>(i: usize, rule: &'a Rule, of_policy: &'a Scoring) -> Option<(KeyPath, &'a Scoring, bool)> {
-    let buys = matches!(rule.to, Place::Any | Place::Bought);
+    let buys = matches!(rule.to, Destination::Any | Destination::Bought);
     match &rule.scoring {
         Some(own) => Some((key!["rules", i, "scorers"], own, buys)),
         None => buys.then(|| (key!["scorers"], of_policy, true)),
@@ -230,6 +234,6 @@ fn scored<'a>(i: usize, rule: &'a Rule, of_policy: &'a Scoring) -> Option<(KeyPa
 }
 
 /// Whether a place has a candidate for every request that any backend of the policy may serve.
-fn always_there(to: Place) -> bool {
-    matches!(to, Place::Reject | Place::Any)
+fn always_there(to: Destination) -> bool {
+    matches!(to, Destination::Reject | Destination::Any)
 }

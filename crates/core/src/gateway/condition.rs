@@ -3,7 +3,7 @@ use super::expr::Program;
 use super::memory::Memory;
 use super::need::Need;
 use super::view::{Draws, GatewayView, Needs};
-use crate::types::SimTime;
+use crate::types::{ReplicaId, SimTime};
 
 /// Own pools are full: any threshold is reached; until all are below theirs times `1 - hysteresis`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl Condition {
                 let outstanding = view.signals.outstanding();
                 let (mut most, mut least) = (0, u32::MAX);
                 for &replica in view.own {
-                    let n = outstanding[replica as usize];
+                    let n = outstanding[replica];
                     (most, least) = (most.max(n), least.min(n));
                 }
                 most > least && most - least > *abs && u64::from(most) * 1000 > u64::from(least) * rel_milli
@@ -217,7 +217,7 @@ fn saturated(s: &Saturation, view: &GatewayView<'_>, memory: &mut Memory) -> boo
     if view.now.0.saturating_sub(view.signals.sampled_at().0) > s.stale_after.0 {
         return true;
     }
-    let share = |&replica: &u32| {
+    let share = |&replica: &ReplicaId| {
         let load = memory.load(view.signals, replica);
         let queue = f64::from(load.waiting) / f64::from(s.queue);
         queue.max(f64::from(load.kv_use_ppm()) / f64::from(s.kv_use_ppm))

@@ -1,7 +1,7 @@
 //! Hybrids and conditions, by hand.
-use super::testing::{Bench, ask, endpoint, prompt, qualities};
+use super::testing::{Bench, ask, endpoint, prompt, qualities, to_endpoint, to_replica};
 use super::*;
-use crate::types::{AttemptId, Faults, SimTime};
+use crate::types::{AttemptId, EndpointId, Faults, Place, ReplicaId, SimTime};
 
 fn known() -> Known {
     Known {
@@ -22,11 +22,11 @@ fn of(text: &str) -> Result<Assembled, Faults> {
 }
 fn fleet() -> Bench {
     let mut bench = Bench::of(2);
-    bench.pools = vec![0, 1];
+    bench.pools = [0, 1].into_iter().collect();
     bench
 }
-const CHEAP: Decision = Decision::Endpoint(0);
-const FRONTIER: Decision = Decision::Endpoint(1);
+const CHEAP: Decision = to_endpoint(0);
+const FRONTIER: Decision = to_endpoint(1);
 
 #[test]
 fn a_baseload_split_sends_a_steady_rate_to_own_replicas() {
@@ -39,9 +39,9 @@ fn a_baseload_split_sends_a_steady_rate_to_own_replicas() {
         ask(&mut p, &bench, &bought, ms, &prompt(&[(1, 9)]))
     };
     let burst: Vec<Decision> = (0..4).map(|_| at(1)).collect();
-    assert_eq!(burst, [Decision::Replica(0), Decision::Replica(0), Decision::Replica(0), CHEAP]);
-    assert_eq!([at(500), at(501), at(502)], [CHEAP, Decision::Replica(0), CHEAP], "half a second fills one");
-    let own = (0..1_000).filter(|i| matches!(at(10_000 + i * 10), Decision::Replica(_))).count();
+    assert_eq!(burst, [to_replica(0), to_replica(0), to_replica(0), CHEAP]);
+    assert_eq!([at(500), at(501), at(502)], [CHEAP, to_replica(0), CHEAP], "half a second fills one");
+    let own = (0..1_000).filter(|i| matches!(at(10_000 + i * 10), Decision::Send(Place::Replica(_)))).count();
     assert_eq!(own, 3 + 19, "ten seconds at two a second, and the burst that was full");
 }
 
@@ -76,14 +76,14 @@ fn a_budget_is_spent_at_the_pace_of_the_day_and_what_is_under_way_counts() {
         ask(p, &bench, &bought, 0, &prompt(&[(1, 9)])) == CHEAP
     };
     let sent = |p: &mut Policy, id: u64, hours_tenth: u64| {
-        let (at, to) = (SimTime::from_secs(hours_tenth * 360), Target::Endpoint(0));
+        let (at, to) = (SimTime::from_secs(hours_tenth * 360), Place::Endpoint(EndpointId(0)));
         let attempt = AttemptId(id);
         p.learn(&Feedback::Sent { attempt, at, to, prompt_tokens: 9, expected_cost_pico: USD });
     };
     assert!(!buys(&mut p, 9) && buys(&mut p, 10), "a dollar an hour");
     sent(&mut p, 1, 10);
     assert!(!buys(&mut p, 19) && buys(&mut p, 20), "one is under way");
-    let (at, to) = (SimTime::from_secs(2), Target::Endpoint(0));
+    let (at, to) = (SimTime::from_secs(2), Place::Endpoint(EndpointId(0)));
     p.learn(&Feedback::Ended {
         attempt: AttemptId(1),
         at,
@@ -130,10 +130,10 @@ fn rules_are_asked_in_order_and_skip_places_without_a_candidate() {
     let mut p = Policy::new(made.unwrap().pipeline);
     let both = [endpoint(0, 1, 1), endpoint(1, 1, 9)];
     assert_eq!(ask(&mut p, &fleet(), &both, 0, &prompt(&[(1, 101)])), FRONTIER);
-    assert_eq!(ask(&mut p, &fleet(), &both[..1], 0, &prompt(&[(1, 101)])), Decision::Replica(1), "not allowed there");
-    assert_eq!(ask(&mut p, &fleet(), &both, 0, &prompt(&[(1, 100)])), Decision::Replica(1));
+    assert_eq!(ask(&mut p, &fleet(), &both[..1], 0, &prompt(&[(1, 101)])), to_replica(1), "not allowed there");
+    assert_eq!(ask(&mut p, &fleet(), &both, 0, &prompt(&[(1, 100)])), to_replica(1));
     let mut without = fleet();
-    without.own = vec![0];
+    without.own = vec![ReplicaId(0)];
     assert_eq!(ask(&mut p, &without, &both, 0, &prompt(&[(1, 100)])), Decision::Reject);
 }
 
@@ -147,10 +147,10 @@ fn a_deferral_names_one_instant_and_then_is_over() {
     let night = "rules = [{ to = \"defer\", until = \"22h\" }]";
     let at_22 = Decision::Defer(SimTime::from_secs(22 * 3_600));
     assert_eq!([at(night, 10, 10), at(night, 10, 3_600)], [at_22, at_22]);
-    assert_eq!(at(night, 10, 22 * 3_600), Decision::Replica(0), "it was asked again");
+    assert_eq!(at(night, 10, 22 * 3_600), to_replica(0), "it was asked again");
     assert_eq!(at(night, 22 * 3_600, 22 * 3_600), Decision::Defer(SimTime::from_secs(46 * 3_600)));
     let wait = "rules = [{ to = \"defer\", wait = \"5s\" }]";
-    assert_eq!([at(wait, 7, 7), at(wait, 7, 12)], [Decision::Defer(SimTime::from_secs(12)), Decision::Replica(0)]);
+    assert_eq!([at(wait, 7, 7), at(wait, 7, 12)], [Decision::Defer(SimTime::from_secs(12)), to_replica(0)]);
 }
 
 #[test]
@@ -162,8 +162,8 @@ fn litellm_leaves_out_endpoints_at_their_limits_and_takes_the_least_used() {
     let mut picks = Vec::new();
     for i in 0..4 {
         let decision = ask(&mut p, &none, &limited, i, &prompt(&[(1, 9)]));
-        let Decision::Endpoint(e) = decision else { panic!("{decision:?}") };
-        let (attempt, to, at) = (AttemptId(i), Target::Endpoint(e), none.now);
+        let Decision::Send(to @ Place::Endpoint(EndpointId(e))) = decision else { panic!("{decision:?}") };
+        let (attempt, at) = (AttemptId(i), none.now);
         p.learn(&Feedback::Sent { attempt, at, to, prompt_tokens: 9, expected_cost_pico: 0 });
         // The second endpoint used more tokens so far.
         let output_tokens = 10 + 1_000 * e;

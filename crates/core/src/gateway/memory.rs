@@ -2,38 +2,10 @@
 //! it sent and saw end. Only what the policy's parts need is kept.
 use super::index::{Blocks, PrefixRule, Tree};
 use super::ring::Ring;
-use super::view::{EndpointView, Feedback, GatewayView, Signals, Target};
-use crate::types::{AttemptId, Load, SimTime};
+use super::view::{EndpointView, Feedback, GatewayView, Signals};
+use crate::types::{AttemptId, IdMap, Load, Place, PlaceMap, ReplicaId, SimTime};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
-
-/// A value for each backend, made when first named.
-#[derive(Debug, Clone, Default)]
-pub struct ByTarget<T> {
-    own: Vec<T>,
-    bought: Vec<T>,
-}
-
-impl<T: Default + Clone> ByTarget<T> {
-    /// The value of a backend, to change it.
-    pub fn of(&mut self, target: Target) -> &mut T {
-        let (list, at) = match target {
-            Target::Replica(r) => (&mut self.own, r as usize),
-            Target::Endpoint(e) => (&mut self.bought, e as usize),
-        };
-        if list.len() <= at {
-            list.resize(at + 1, T::default());
-        }
-        &mut list[at]
-    }
-    /// The value of a backend, if it was ever named.
-    pub fn get(&self, target: Target) -> Option<&T> {
-        match target {
-            Target::Replica(r) => self.own.get(r as usize),
-            Target::Endpoint(e) => self.bought.get(e as usize),
-        }
-    }
-}
 
 /// Last latencies of a backend (LiteLLM keeps ten, for an hour since the last).
 #[derive(Debug, Clone, Default)]
@@ -133,24 +105,24 @@ pub struct Memory {
     /// Whether the index was asked about the request at hand.
     looked: bool,
     /// Loads, each with the instant of its sample; what is seen of it.
-    loads: Vec<(SimTime, Load)>,
+    loads: IdMap<ReplicaId, Option<(SimTime, Load)>>,
     sampled_at: SimTime,
     /// Requests sent to each replica since the sample that is seen was taken, and that sample's instant.
-    since_sample: (SimTime, Vec<u32>),
+    since_sample: (SimTime, IdMap<ReplicaId, u32>),
     counts_since_sample: bool,
     /// Session ring.
     pub ring: Ring,
     /// Prompt tokens under way.
-    pub tokens: ByTarget<u64>,
+    pub tokens: PlaceMap<u64>,
     /// Requests under way at endpoints.
-    pub under_way: ByTarget<u32>,
+    pub under_way: PlaceMap<u32>,
     /// Times to first token.
-    pub latencies: ByTarget<Latencies>,
+    pub latencies: PlaceMap<Latencies>,
     /// Usage of the minute.
-    pub minutes: ByTarget<Minute>,
+    pub minutes: PlaceMap<Minute>,
     /// Requests sent in the last 60 seconds.
-    sent: VecDeque<(SimTime, Target)>,
-    rate: ByTarget<u32>,
+    sent: VecDeque<(SimTime, Place)>,
+    rate: PlaceMap<u32>,
     /// Money.
     pub spend: Spend,
 }
@@ -176,15 +148,12 @@ impl Memory {
     }
 
     /// The scraped load of a replica, read again only when a newer sample can be seen.
-    pub fn load(&mut self, signals: &dyn Signals, replica: u32) -> Load {
-        let (at, r) = (self.sampled_at, replica as usize);
-        if self.loads.len() <= r {
-            self.loads.resize(r + 1, (SimTime::NEVER, Load::default()));
+    pub fn load(&mut self, signals: &dyn Signals, replica: ReplicaId) -> Load {
+        let known = self.loads.of(replica);
+        if known.is_none_or(|(at, _)| at != self.sampled_at) {
+            *known = Some((self.sampled_at, signals.load(replica)));
         }
-        if self.loads[r].0 != at {
-            self.loads[r] = (at, signals.load(replica));
-        }
-        self.loads[r].1
+        known.map_or_else(Load::default, |(_, load)| load)
     }
 
     fn look(&mut self, view: &GatewayView<'_>) {
@@ -212,7 +181,7 @@ impl Memory {
     }
 
     /// For each candidate the share of the prompt that it was sent.
-    pub fn prefix_shares(&mut self, view: &GatewayView<'_>, own: &[u32], out: &mut [f64]) {
+    pub fn prefix_shares(&mut self, view: &GatewayView<'_>, own: &[ReplicaId], out: &mut [f64]) {
         self.look(view);
         let prompt = view.request.prompt_tokens;
         if let Some((owner, tokens)) = self.tree.as_ref().and_then(Tree::longest) {
@@ -228,7 +197,7 @@ impl Memory {
     }
 
     /// Tokens of the prompt that a replica was sent, from its start.
-    pub fn prefix_tokens(&mut self, view: &GatewayView<'_>, replica: u32) -> u64 {
+    pub fn prefix_tokens(&mut self, view: &GatewayView<'_>, replica: ReplicaId) -> u64 {
         self.look(view);
         if let Some(tree) = &self.tree {
             return tree.longest().filter(|(owner, _)| *owner == replica).map_or(0, |(_, tokens)| tokens.into());
@@ -237,13 +206,13 @@ impl Memory {
     }
 
     /// Requests sent to a replica since the sample that is seen was taken.
-    pub fn since_sample(&self, signals: &dyn Signals, replica: u32) -> u32 {
+    pub fn since_sample(&self, signals: &dyn Signals, replica: ReplicaId) -> u32 {
         let (at, counts) = &self.since_sample;
-        if *at == signals.sampled_at() { counts.get(replica as usize).copied().unwrap_or(0) } else { 0 }
+        if *at == signals.sampled_at() { counts.get(replica).copied().unwrap_or(0) } else { 0 }
     }
 
     /// Requests sent to a backend in the last 60 seconds.
-    pub fn sent_last_minute(&mut self, now: SimTime, target: Target) -> u32 {
+    pub fn sent_last_minute(&mut self, now: SimTime, target: Place) -> u32 {
         while let Some(&(at, to)) = self.sent.front()
             && at.0 + 60_000_000_000 <= now.0
         {
@@ -255,7 +224,7 @@ impl Memory {
 
     /// Whether an endpoint's limits of the minute have room for the request, by LiteLLM's rule.
     pub fn within_limits(&self, view: &GatewayView<'_>, e: &EndpointView) -> bool {
-        let minute = self.minutes.get(Target::Endpoint(e.endpoint));
+        let minute = self.minutes.endpoints.get(e.endpoint);
         let (tokens, requests) = minute.map_or((0, 0), |m| m.seen(view.now));
         let prompt = u64::from(view.request.prompt_tokens);
         e.input_tokens_per_minute.is_none_or(|limit| tokens + prompt <= limit)
@@ -263,7 +232,7 @@ impl Memory {
     }
 
     /// The request at hand goes to an own replica.
-    pub fn goes_to(&mut self, view: &GatewayView<'_>, replica: u32) {
+    pub fn goes_to(&mut self, view: &GatewayView<'_>, replica: ReplicaId) {
         if self.tree.is_some() || self.blocks.is_some() {
             self.look(view);
             if let Some(tree) = &mut self.tree {
@@ -281,10 +250,15 @@ impl Memory {
             *at = view.signals.sampled_at();
             counts.fill(0);
         }
-        if counts.len() <= replica as usize {
-            counts.resize(replica as usize + 1, 0);
+        *counts.of(replica) += 1;
+    }
+
+    /// A place has left: of what is kept of it, drops what is large.
+    pub fn forget(&mut self, place: Place) {
+        if let (Place::Replica(replica), Some(blocks)) = (place, &mut self.blocks) {
+            blocks.forget(replica);
         }
-        counts[replica as usize] += 1;
+        *self.latencies.of(place) = Latencies::default();
     }
 
     /// Takes note of what happened.

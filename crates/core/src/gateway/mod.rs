@@ -32,7 +32,7 @@ pub use assemble::{Assembled, Known};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::{BackendFacts, allowed};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
-pub use index::{BlockRule, PrefixRule};
+pub use index::{BlockRule, Blocks, PrefixRule, Tree};
 pub use need::{Need, Predictor, Sample};
 pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{
@@ -41,7 +41,7 @@ pub use parts::{
     ScrapeSection, TiesSection,
 };
 pub use pick::{Picker, Ties};
-pub use pipeline::{MakePolicy, Pipeline, Place, Routing, Rule, Scoring};
+pub use pipeline::{Destination, MakePolicy, Pipeline, Routing, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Given, Keeps,
@@ -51,8 +51,7 @@ pub use presets::{
 pub use quality::{Answers, Drift, Outcomes, Pair};
 pub use resilience::{
     Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
-    HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Spot, Verdict,
-    Waiting,
+    HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Verdict, Waiting,
 };
 pub use score::{KvCost, SCORERS, Scorer};
-pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals, Target};
+pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals};

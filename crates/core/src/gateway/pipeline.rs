@@ -5,7 +5,7 @@ use super::index::{BlockRule, PrefixRule};
 use super::pick::Picker;
 use super::score::{KvCost, Scorer};
 use super::view::{Decide, Needs};
-use crate::types::SimTime;
+use crate::types::{EndpointId, PlaceMap, PoolId, SimTime};
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ pub struct Scoring {
 
 /// Where a rule sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Destination {
     /// To an own replica, by scoring.
     Own,
     /// To a replica of this pool, by scoring.
-    Pool(u32),
+    Pool(PoolId),
     /// To an own replica or an endpoint, by scoring.
     Any,
     /// To an endpoint, by scoring.
     Bought,
     /// To this endpoint.
-    Endpoint(u32),
+    Endpoint(EndpointId),
     /// To the cheapest endpoint by expected bill, of those whose p90 TTFT is at most this.
     Cheapest(SimTime),
     /// To the endpoint with the lowest p90 TTFT.
@@ -48,12 +48,20 @@ pub enum Place {
     DeferFor(SimTime),
 }
 
-impl Place {
+impl Destination {
     /// Whether it may name an endpoint.
     fn buys(self) -> bool {
         match self {
-            Place::Any | Place::Bought | Place::Endpoint(_) | Place::Cheapest(_) | Place::Fastest => true,
-            Place::Own | Place::Pool(_) | Place::Reject | Place::DeferUntil { .. } | Place::DeferFor(_) => false,
+            Destination::Any
+            | Destination::Bought
+            | Destination::Endpoint(_)
+            | Destination::Cheapest(_)
+            | Destination::Fastest => true,
+            Destination::Own
+            | Destination::Pool(_)
+            | Destination::Reject
+            | Destination::DeferUntil { .. }
+            | Destination::DeferFor(_) => false,
         }
     }
 }
@@ -64,7 +72,7 @@ pub struct Rule {
     /// All must hold; none: always.
     pub when: Vec<Condition>,
     /// Where to.
-    pub to: Place,
+    pub to: Destination,
     /// Its own scoring, if it has one; else the policy's.
     pub scoring: Option<Scoring>,
     /// Leaves out endpoints whose limits of the minute the request would reach (LiteLLM's usage-based routing: `tpm + input >
@@ -85,7 +93,7 @@ pub struct Pipeline {
     /// Constants of the scorer `kv_cost`.
     pub kv_cost: KvCost,
     /// Static weights of pools' replicas and of endpoints, for the scorer `weight`; 1 where none is given.
-    pub weights: (Vec<f64>, Vec<f64>),
+    pub weights: PlaceMap<f64>,
 }
 
 impl Pipeline {

@@ -2,10 +2,10 @@
 use super::condition::{Condition, State};
 use super::memory::Memory;
 use super::pick::Picker;
-use super::pipeline::{Pipeline, Place, Rule, Scoring};
+use super::pipeline::{Destination, Pipeline, Rule, Scoring};
 use super::score::{Scored, Scorer, to_scores};
 use super::view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs};
-use crate::types::SimTime;
+use crate::types::{Place, ReplicaId, SimTime};
 
 /// See the module head.
 pub struct Policy {
@@ -21,7 +21,7 @@ pub struct Policy {
 /// Reused, so that decisions do not allocate.
 #[derive(Default)]
 struct Scratch {
-    own: Vec<u32>,
+    own: Vec<ReplicaId>,
     bought: Vec<EndpointView>,
     scores: Vec<f64>,
     one: Vec<f64>,
@@ -53,12 +53,18 @@ impl Policy {
     }
 
     /// Where the request goes from a place, if it has a candidate; of a rule, if one says so.
-    fn place(&mut self, to: Place, rule: Option<usize>, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
-        let endpoint = |e: &EndpointView| Decision::Endpoint(e.endpoint);
+    fn choose(
+        &mut self,
+        to: Destination,
+        rule: Option<usize>,
+        view: &GatewayView<'_>,
+        draws: &mut Draws,
+    ) -> Option<Decision> {
+        let endpoint = |e: &EndpointView| Decision::Send(e.endpoint.into());
         match to {
-            Place::Own => self.pick(rule, view, view.own, &[], draws),
-            Place::Any | Place::Bought => {
-                let own = if to == Place::Any { view.own } else { &[] };
+            Destination::Own => self.pick(rule, view, view.own, &[], draws),
+            Destination::Any | Destination::Bought => {
+                let own = if to == Destination::Any { view.own } else { &[] };
                 if !rule.is_some_and(|i| self.parts.rules[i].within_limits) {
                     return self.pick(rule, view, own, view.bought, draws);
                 }
@@ -69,7 +75,7 @@ impl Policy {
                 self.scratch.bought = bought;
                 decision
             }
-            Place::Pool(pool) => {
+            Destination::Pool(pool) => {
                 let mut own = std::mem::take(&mut self.scratch.own);
                 own.clear();
                 own.extend(view.own.iter().filter(|r| view.signals.pool_of(**r) == pool));
@@ -77,15 +83,15 @@ impl Policy {
                 self.scratch.own = own;
                 decision
             }
-            Place::Endpoint(to) => view.bought.iter().find(|e| e.endpoint == to).map(endpoint),
-            Place::Cheapest(within) => {
+            Destination::Endpoint(to) => view.bought.iter().find(|e| e.endpoint == to).map(endpoint),
+            Destination::Cheapest(within) => {
                 let in_time = view.bought.iter().filter(|e| e.ttft_p90 <= within);
                 in_time.min_by_key(|e| (e.expected_cost_pico, e.endpoint)).map(endpoint)
             }
-            Place::Fastest => view.bought.iter().min_by_key(|e| (e.ttft_p90, e.endpoint)).map(endpoint),
-            Place::Reject => Some(Decision::Reject),
-            Place::DeferFor(time) => later(view, view.request.arrival + time),
-            Place::DeferUntil { clock, day } => {
+            Destination::Fastest => view.bought.iter().min_by_key(|e| (e.ttft_p90, e.endpoint)).map(endpoint),
+            Destination::Reject => Some(Decision::Reject),
+            Destination::DeferFor(time) => later(view, view.request.arrival + time),
+            Destination::DeferUntil { clock, day } => {
                 let arrival = view.request.arrival;
                 let shown = arrival.0 % day.0;
                 let wait = if clock.0 > shown { clock.0 - shown } else { clock.0 + day.0 - shown };
@@ -99,7 +105,7 @@ impl Policy {
         &mut self,
         rule: Option<usize>,
         view: &GatewayView<'_>,
-        own: &[u32],
+        own: &[ReplicaId],
         bought: &[EndpointView],
         draws: &mut Draws,
     ) -> Option<Decision> {
@@ -113,7 +119,7 @@ impl Policy {
             && matches!(scoring.scorers[..], [(Scorer::Outstanding, _)])
             && scoring.picker == Picker::Max
         {
-            return Some(Decision::Replica(fewest(view, own)));
+            return Some(Decision::Send(fewest(view, own).into()));
         }
         let Scratch { scores, one, .. } = &mut self.scratch;
         scores.clear();
@@ -125,15 +131,15 @@ impl Policy {
         }
         let at = scoring.picker.pick(scores, &mut self.turns[turn], draws);
         Some(match own.get(at) {
-            Some(&replica) => Decision::Replica(replica),
-            None => Decision::Endpoint(bought[at - own.len()].endpoint),
+            Some(&replica) => Decision::Send(replica.into()),
+            None => Decision::Send(bought[at - own.len()].endpoint.into()),
         })
     }
 
     fn by_rules(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Option<Decision> {
         for i in 0..self.parts.rules.len() {
             if self.holds(i, view, draws)
-                && let Some(decision) = self.place(self.parts.rules[i].to, Some(i), view, draws)
+                && let Some(decision) = self.choose(self.parts.rules[i].to, Some(i), view, draws)
             {
                 let rule: &Rule = &self.parts.rules[i];
                 rule.when.iter().zip(&mut self.states[i]).for_each(|(c, state)| c.used(state, view.now));
@@ -145,11 +151,11 @@ impl Policy {
 }
 
 /// The commonest scoring without scores: the fewest requests under way, the first among equals.
-fn fewest(view: &GatewayView<'_>, own: &[u32]) -> u32 {
+fn fewest(view: &GatewayView<'_>, own: &[ReplicaId]) -> ReplicaId {
     let outstanding = view.signals.outstanding();
-    let mut best = (u32::MAX, u32::MAX);
+    let mut best = (u32::MAX, ReplicaId(u32::MAX));
     for &replica in own {
-        best = best.min((outstanding[replica as usize], replica));
+        best = best.min((outstanding[replica], replica));
     }
     best.1
 }
@@ -186,7 +192,7 @@ impl Decide for Policy {
             .by_rules(view, draws)
             .or_else(|| self.pick(None, view, view.own, &[], draws))
             .unwrap_or_else(|| view.without_own());
-        if let Decision::Replica(replica) = decision {
+        if let Decision::Send(Place::Replica(replica)) = decision {
             self.memory.goes_to(view, replica);
         }
         decision
@@ -194,6 +200,10 @@ impl Decide for Policy {
 
     fn learn(&mut self, feedback: &Feedback) {
         self.memory.learn(feedback);
+    }
+
+    fn forget(&mut self, place: Place) {
+        self.memory.forget(place);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What holds for every preset, and for parts put together at random.
-use super::testing::{Bench, ask, endpoint, prompt, qualities};
+use super::testing::{Bench, ask, endpoint, prompt, qualities, to_replica};
 use super::*;
-use crate::types::{AttemptId, Load, SimTime};
+use crate::types::{AttemptId, Load, Place, PlaceId, ReplicaId, SimTime};
 use proptest::prelude::*;
 
 const WHEN: [&str; 6] = [
@@ -84,9 +84,9 @@ fn play(parts: &Parts, looks: &[Look]) -> Vec<Decision> {
     let mut p = Policy::new(made);
     let mut out = Vec::new();
     let mut bench = Bench::of(6);
-    bench.pools = vec![0, 0, 0, 1, 1, 1];
+    bench.pools = [0, 0, 0, 1, 1, 1].into_iter().collect();
     for (i, (ready, allowed, loads, session, tokens, gap)) in looks.iter().enumerate() {
-        bench.own = (0..6).filter(|r| ready[*r as usize]).collect();
+        bench.own = (0..6).map(ReplicaId).filter(|r| ready[r.index()]).collect();
         bench.own_later = bench.own.len() < 6;
         bench.session = *session;
         bench.now += SimTime(*gap);
@@ -102,23 +102,18 @@ fn play(parts: &Parts, looks: &[Look]) -> Vec<Decision> {
         bench.outstanding = loads.iter().map(|l| l.2).collect();
         bench.unanswered = loads.iter().map(|l| u64::from(l.1) * 3).collect();
         let mut bought: Vec<EndpointView> = (0..2).map(|e| endpoint(e, 1, 1_000_000_000 * i128::from(e + 1))).collect();
-        bought.retain(|e| allowed[e.endpoint as usize]);
+        bought.retain(|e| allowed[e.endpoint.index()]);
         if !needs.endpoints && !bench.own.is_empty() {
             bought.clear();
         }
         let content = prompt(&[(*session, *tokens), (i as u64 + 10, 50)]);
         let decision = ask(&mut p, &bench, &bought, i as u64, &content);
         let to = match decision {
-            Decision::Replica(r) => {
-                assert!(bench.own.contains(&r), "constraints: {decision:?} is no candidate of {parts:?}");
-                Some(Target::Replica(r))
-            }
-            Decision::Endpoint(e) => {
-                assert!(
-                    bought.iter().any(|b| b.endpoint == e),
-                    "constraints: {decision:?} is no candidate of {parts:?}"
-                );
-                Some(Target::Endpoint(e))
+            Decision::Send(to) => {
+                let own = bench.own.iter().any(|r| to == Place::Replica(*r));
+                let endpoint = bought.iter().any(|b| to == Place::Endpoint(b.endpoint));
+                assert!(own || endpoint, "constraints: {decision:?} is no candidate of {parts:?}");
+                Some(to)
             }
             Decision::Wait => {
                 assert!(bench.own.is_empty() && bench.own_later, "{parts:?}");
@@ -132,7 +127,7 @@ fn play(parts: &Parts, looks: &[Look]) -> Vec<Decision> {
         };
         if let Some(to) = to.filter(|_| needs.feedback) {
             let (attempt, at, prompt_tokens) = (AttemptId(i as u64), bench.now, *tokens + 50);
-            let expected_cost_pico = if matches!(to, Target::Endpoint(_)) { 1_000_000_000 } else { 0 };
+            let expected_cost_pico = if matches!(to, Place::Endpoint(_)) { 1_000_000_000 } else { 0 };
             p.learn(&Feedback::Sent { attempt, at, to, prompt_tokens, expected_cost_pico });
             p.learn(&Feedback::FirstToken { to, at, took: SimTime::from_millis(u64::from(*tokens)) });
             if i % 3 != 0 {
@@ -170,7 +165,7 @@ proptest! {
                 (vec![false, false, true, false, false, false], vec![false, false], loads, session, tokens, gap)
             })
             .collect();
-        let only = vec![Decision::Replica(2); alone.len()];
+        let only = vec![to_replica(2); alone.len()];
         prop_assert_eq!(play(&parts, &alone), only);
     }
 }

@@ -4,8 +4,8 @@
 //! candidates, 1 for all if they are equal (llm-d's min-max form, spec/routers.md 3.3); the picker `min_cost` takes costs
 //! as they are.
 use super::memory::Memory;
-use super::view::{EndpointView, GatewayView, Needs, Target};
-use crate::types::NO_SESSION;
+use super::view::{EndpointView, GatewayView, Needs};
+use crate::types::{NO_SESSION, Place, PlaceMap, ReplicaId};
 
 /// What a candidate is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,13 +109,13 @@ pub struct Scored<'a, 'v> {
     /// The question.
     pub view: &'a GatewayView<'v>,
     /// Replicas among the candidates.
-    pub own: &'a [u32],
+    pub own: &'a [ReplicaId],
     /// Endpoints among the candidates; in the output they come after the replicas.
     pub bought: &'a [EndpointView],
     /// Constants.
     pub kv_cost: &'a KvCost,
     /// Static weights of pools' replicas and of endpoints.
-    pub weights: &'a (Vec<f64>, Vec<f64>),
+    pub weights: &'a PlaceMap<f64>,
 }
 
 impl Scorer {
@@ -193,9 +193,9 @@ impl Scorer {
             Scorer::Running => own.for_each(|(x, &r)| *x = f64::from(memory.load(signals, r).running)),
             Scorer::Outstanding => {
                 let outstanding = signals.outstanding();
-                own.for_each(|(x, &r)| *x = f64::from(outstanding[r as usize]));
+                own.for_each(|(x, &r)| *x = f64::from(outstanding[r]));
                 bought.for_each(|(x, e)| {
-                    *x = f64::from(memory.under_way.get(Target::Endpoint(e.endpoint)).copied().unwrap_or(0));
+                    *x = f64::from(memory.under_way.get(Place::Endpoint(e.endpoint)).copied().unwrap_or(0));
                 });
             }
             Scorer::KvUse => own.for_each(|(x, &r)| {
@@ -211,8 +211,8 @@ impl Scorer {
             Scorer::TokenLoad => {
                 const MOST: f64 = 4_194_304.0;
                 let score = |t: Option<&u64>| 1.0 - (t.copied().unwrap_or(0) as f64).min(MOST) / MOST;
-                own.for_each(|(x, &r)| *x = score(memory.tokens.get(Target::Replica(r))));
-                bought.for_each(|(x, e)| *x = score(memory.tokens.get(Target::Endpoint(e.endpoint))));
+                own.for_each(|(x, &r)| *x = score(memory.tokens.get(Place::Replica(r))));
+                bought.for_each(|(x, e)| *x = score(memory.tokens.get(Place::Endpoint(e.endpoint))));
             }
             Scorer::Session => {
                 if view.request.session != NO_SESSION && !s.own.is_empty() {
@@ -222,18 +222,18 @@ impl Scorer {
             }
             Scorer::Latency => {
                 let mean = |t| memory.latencies.get(t).map_or(0.0, |l| l.mean_s(now));
-                own.for_each(|(x, &r)| *x = mean(Target::Replica(r)));
-                bought.for_each(|(x, e)| *x = mean(Target::Endpoint(e.endpoint)));
+                own.for_each(|(x, &r)| *x = mean(Place::Replica(r)));
+                bought.for_each(|(x, e)| *x = mean(Place::Endpoint(e.endpoint)));
             }
             Scorer::Usage => {
                 let tokens = |t| memory.minutes.get(t).map_or(0, |m| m.seen(now).0) as f64;
-                own.for_each(|(x, &r)| *x = tokens(Target::Replica(r)));
-                bought.for_each(|(x, e)| *x = tokens(Target::Endpoint(e.endpoint)));
+                own.for_each(|(x, &r)| *x = tokens(Place::Replica(r)));
+                bought.for_each(|(x, e)| *x = tokens(Place::Endpoint(e.endpoint)));
             }
             Scorer::Rate => {
-                own.for_each(|(x, &r)| *x = f64::from(memory.sent_last_minute(now, Target::Replica(r))));
+                own.for_each(|(x, &r)| *x = f64::from(memory.sent_last_minute(now, Place::Replica(r))));
                 bought.for_each(|(x, e)| {
-                    *x = f64::from(memory.sent_last_minute(now, Target::Endpoint(e.endpoint)));
+                    *x = f64::from(memory.sent_last_minute(now, Place::Endpoint(e.endpoint)));
                 });
             }
             Scorer::Price => bought.for_each(|(x, e)| *x = e.expected_cost_pico as f64 / 1e12),
@@ -246,8 +246,8 @@ impl Scorer {
                 let prompt = u64::from(view.request.prompt_tokens);
                 own.for_each(|(x, &r)| {
                     let overlap = memory.prefix_tokens(view, r);
-                    let under_way = memory.tokens.get(Target::Replica(r)).copied().unwrap_or(0);
-                    let (ahead, active) = (signals.unanswered_tokens(r), outstanding[r as usize]);
+                    let under_way = memory.tokens.get(Place::Replica(r)).copied().unwrap_or(0);
+                    let (ahead, active) = (signals.unanswered_tokens(r), outstanding[r]);
                     *x = s.kv_cost.of(prompt, overlap, ahead, under_way, active);
                 });
             }
@@ -256,13 +256,13 @@ impl Scorer {
                 own.for_each(|(x, &r)| {
                     let load = memory.load(signals, r);
                     let waiting = load.waiting + memory.since_sample(signals, r);
-                    *x = vllm_dp(outstanding[r as usize], waiting, load.running, load.kv_use_ppm());
+                    *x = vllm_dp(outstanding[r], waiting, load.running, load.kv_use_ppm());
                 });
             }
             Scorer::Weight => {
-                let of = |list: &[f64], at: u32| list.get(at as usize).copied().unwrap_or(1.0);
-                own.for_each(|(x, &r)| *x = of(&s.weights.0, signals.pool_of(r)));
-                bought.for_each(|(x, e)| *x = of(&s.weights.1, e.endpoint));
+                let of = |place: Place| s.weights.get(place).copied().unwrap_or(1.0);
+                own.for_each(|(x, &r)| *x = of(signals.pool_of(r).into()));
+                bought.for_each(|(x, e)| *x = of(e.endpoint.into()));
             }
         }
     }

@@ -1,17 +1,20 @@
 //! A fleet on the bench for the tests of policies.
 use super::quality::{Answers, Outcomes};
 use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals};
-use crate::types::{ClassSpec, Content, ContentId, Load, NO_SESSION, RequestView, Run, SimTime};
+use crate::types::{
+    ClassSpec, Content, ContentId, EndpointId, IdMap, Load, NO_SESSION, Place, PoolId, ReplicaId, RequestView, Run,
+    SimTime,
+};
 use std::sync::Arc;
 
 /// What a policy is shown.
 pub struct Bench {
-    pub own: Vec<u32>,
-    pub pools: Vec<u32>,
-    pub outstanding: Vec<u32>,
-    pub loads: Vec<Load>,
-    pub predicted: Vec<SimTime>,
-    pub unanswered: Vec<u64>,
+    pub own: Vec<ReplicaId>,
+    pub pools: IdMap<ReplicaId, u32>,
+    pub outstanding: IdMap<ReplicaId, u32>,
+    pub loads: IdMap<ReplicaId, Load>,
+    pub predicted: IdMap<ReplicaId, SimTime>,
+    pub unanswered: IdMap<ReplicaId, u64>,
     pub sampled_at: SimTime,
     pub now: SimTime,
     pub arrival: SimTime,
@@ -24,14 +27,13 @@ pub struct Bench {
 impl Bench {
     /// `n` idle replicas of one pool.
     pub fn of(n: u32) -> Bench {
-        let each = n as usize;
         Bench {
-            own: (0..n).collect(),
-            pools: vec![0; each],
-            outstanding: vec![0; each],
-            loads: vec![Load::default(); each],
-            predicted: vec![SimTime::ZERO; each],
-            unanswered: vec![0; each],
+            own: (0..n).map(ReplicaId).collect(),
+            pools: (0..n).map(|_| 0).collect(),
+            outstanding: (0..n).map(|_| 0).collect(),
+            loads: (0..n).map(|_| Load::default()).collect(),
+            predicted: (0..n).map(|_| SimTime::ZERO).collect(),
+            unanswered: (0..n).map(|_| 0).collect(),
             sampled_at: SimTime(1),
             now: SimTime(2),
             arrival: SimTime::ZERO,
@@ -49,24 +51,33 @@ impl Bench {
 }
 
 impl Signals for Bench {
-    fn outstanding(&self) -> &[u32] {
+    fn outstanding(&self) -> &IdMap<ReplicaId, u32> {
         &self.outstanding
     }
-    fn load(&self, replica: u32) -> Load {
-        self.loads[replica as usize]
+    fn load(&self, replica: ReplicaId) -> Load {
+        self.loads[replica]
     }
     fn sampled_at(&self) -> SimTime {
         self.sampled_at
     }
-    fn predicted_ttft(&self, replica: u32) -> SimTime {
-        self.predicted[replica as usize]
+    fn predicted_ttft(&self, replica: ReplicaId) -> SimTime {
+        self.predicted[replica]
     }
-    fn unanswered_tokens(&self, replica: u32) -> u64 {
-        self.unanswered[replica as usize]
+    fn unanswered_tokens(&self, replica: ReplicaId) -> u64 {
+        self.unanswered[replica]
     }
-    fn pool_of(&self, replica: u32) -> u32 {
-        self.pools[replica as usize]
+    fn pool_of(&self, replica: ReplicaId) -> PoolId {
+        PoolId(self.pools[replica])
     }
+}
+
+/// The decision for this replica.
+pub const fn to_replica(number: u32) -> Decision {
+    Decision::Send(Place::Replica(ReplicaId(number)))
+}
+/// The decision for this endpoint.
+pub const fn to_endpoint(number: u32) -> Decision {
+    Decision::Send(Place::Endpoint(EndpointId(number)))
 }
 
 /// A prompt of named texts and their tokens.
@@ -77,7 +88,7 @@ pub fn prompt(names: &[(u64, u32)]) -> Content {
 
 pub fn endpoint(endpoint: u32, ttft_s: u64, cost: i128) -> EndpointView {
     EndpointView {
-        endpoint,
+        endpoint: EndpointId(endpoint),
         ttft_p90: SimTime::from_secs(ttft_s),
         expected_cost_pico: cost,
         requests_per_minute: None,

@@ -1,43 +1,34 @@
 //! What a policy is asked, what it may look at, what it answers, and what it is told afterwards.
 use crate::random::{self, Xoshiro256PlusPlus, dist};
-use crate::types::{AttemptId, Load, RequestView, SimTime};
-
-/// A backend: index of a replica or of an endpoint in the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// An own replica.
-    Replica(u32),
-    /// A bought endpoint.
-    Endpoint(u32),
-}
+use crate::types::{AttemptId, EndpointId, IdMap, Load, Place, PoolId, ReplicaId, RequestView, SimTime};
 
 /// What a policy may ask of own replicas, by replica.
 pub trait Signals {
     /// Requests the gateway sent to each replica that have not ended (exact).
-    fn outstanding(&self) -> &[u32];
+    fn outstanding(&self) -> &IdMap<ReplicaId, u32>;
     /// Scraped, as old as the scrape.
-    fn load(&self, replica: u32) -> Load;
+    fn load(&self, replica: ReplicaId) -> Load;
     /// When what `load` shows was sampled; the same for all replicas.
     fn sampled_at(&self) -> SimTime;
     /// Predicted TTFT of the request at hand: prompt tokens sent there and not answered, its own included, over the prefill
     /// rate that its pool was seen to have.
-    fn predicted_ttft(&self, replica: u32) -> SimTime;
+    fn predicted_ttft(&self, replica: ReplicaId) -> SimTime;
     /// Prompt tokens sent there and not answered (exact).
-    fn unanswered_tokens(&self, replica: u32) -> u64;
+    fn unanswered_tokens(&self, replica: ReplicaId) -> u64;
     /// Tokens of the prompt of the request at hand that are in its prefix cache, from its start: what an index fed by KV
     /// events knows, as old as their delay makes it. Only for a policy that needs `caches`.
-    fn cached_tokens(&self, _replica: u32) -> u64 {
+    fn cached_tokens(&self, _replica: ReplicaId) -> u64 {
         0
     }
-    /// The pool it belongs to, an index into the policy's pools.
-    fn pool_of(&self, replica: u32) -> u32;
+    /// The pool that a replica belongs to.
+    fn pool_of(&self, replica: ReplicaId) -> PoolId;
 }
 
 /// An endpoint as a policy sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointView {
-    /// Its index in the world.
-    pub endpoint: u32,
+    /// Which one.
+    pub endpoint: EndpointId,
     /// Rolling p90 TTFT.
     pub ttft_p90: SimTime,
     /// Expected bill of the request at hand, pico-dollars: its prompt, and the mean output seen so far.
@@ -71,11 +62,11 @@ pub struct GatewayView<'a> {
     pub request: RequestView<'a>,
     /// Which try of it this is, from 0.
     pub try_number: u32,
-    /// Own replicas that are ready, in index order.
-    pub own: &'a [u32],
+    /// Own replicas that are ready, in the order of their ids.
+    pub own: &'a [ReplicaId],
     /// Whether an own replica that may serve it exists but is not ready.
     pub own_later: bool,
-    /// Endpoints in file order; left out where an own replica is ready and the policy does not need them.
+    /// Endpoints in the order of their ids; left out where an own replica is ready and the policy does not need them.
     pub bought: &'a [EndpointView],
     /// What is known of own replicas.
     pub signals: &'a dyn Signals,
@@ -89,7 +80,7 @@ impl GatewayView<'_> {
     /// What is left when no own replica is ready: the cheapest endpoint, to wait, or to reject.
     pub fn without_own(&self) -> Decision {
         match self.cheapest() {
-            Some(e) => Decision::Endpoint(e.endpoint),
+            Some(e) => Decision::Send(e.endpoint.into()),
             None if self.own_later => Decision::Wait,
             None => Decision::Reject,
         }
@@ -99,10 +90,8 @@ impl GatewayView<'_> {
 /// Where the request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// To this replica.
-    Replica(u32),
-    /// To this endpoint.
-    Endpoint(u32),
+    /// To this replica or endpoint.
+    Send(Place),
     /// Nobody is ready now, but a replica that may serve it will be.
     Wait,
     /// Ask again at this instant, later than now.
@@ -121,7 +110,7 @@ pub enum Feedback {
         /// When.
         at: SimTime,
         /// Where to.
-        to: Target,
+        to: Place,
         /// Its prompt.
         prompt_tokens: u32,
         /// What it is expected to cost, pico-dollars; 0 at own replicas, whose rent is paid whether used or not.
@@ -130,7 +119,7 @@ pub enum Feedback {
     /// Its first token left the backend.
     FirstToken {
         /// Where.
-        to: Target,
+        to: Place,
         /// When.
         at: SimTime,
         /// Since it was sent.
@@ -143,7 +132,7 @@ pub enum Feedback {
         /// When.
         at: SimTime,
         /// Where.
-        to: Target,
+        to: Place,
         /// Its prompt.
         prompt_tokens: u32,
         /// Output tokens that left the backend.
@@ -197,4 +186,6 @@ pub trait Decide: Send {
     fn decide(&mut self, view: &GatewayView<'_>, draws: &mut Draws) -> Decision;
     /// Takes note of what happened; called only if `needs` says so.
     fn learn(&mut self, _feedback: &Feedback) {}
+    /// A replica or an endpoint has left for good. Its id never comes again, so what is kept of it may be dropped.
+    fn forget(&mut self, _place: Place) {}
 }

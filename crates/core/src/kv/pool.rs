@@ -14,6 +14,10 @@ pub struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
+    /// Runs of prompt and output together.
+    pub(super) fn len(self) -> usize {
+        self.prompt.len() + self.output.len()
+    }
     /// Run `i` of prompt and output together.
     pub(super) fn run(&self, i: usize) -> Run {
         if i < self.prompt.len() { self.prompt[i] } else { self.output[i - self.prompt.len()] }
@@ -97,7 +101,8 @@ pub trait KvPool: Debug {
 mod tests {
     use super::super::{BlockPool, SpanPool};
     use super::*;
-    use crate::types::ContentId;
+    use crate::types::{Content, ContentId, served_prefix};
+    use proptest::prelude::*;
 
     fn run(id: ContentId, len: u32) -> Run {
         Run { id, start: 0, len }
@@ -123,6 +128,92 @@ mod tests {
         pool.take(&mut private, 6);
         assert_eq!(pool.cached(tokens(&prompt), 4), 3, "the sixth block taken was the prompt's last");
         pool.check();
+    }
+
+    /// A request of the law below: its prompt, tokens of its output, and after how many further requests it is let go of.
+    type Asked = (Vec<Run>, u32, usize);
+
+    fn asks() -> impl Strategy<Value = Vec<Asked>> {
+        let piece = (0u8..6, 0u64..4, prop_oneof![3 => Just(0u32), 1 => 1u32..20], 0u32..40);
+        let one = (prop::collection::vec(piece, 0..5), 1u32..40, 0u32..40, prop_oneof![Just(0usize), 0usize..4]);
+        prop::collection::vec(one, 1..30).prop_map(|all| {
+            let ask = |(i, (pieces, own, output, kept)): (usize, (Vec<(u8, u64, u32, u32)>, u32, u32, usize))| {
+                let run = |(kind, of, start, len): (u8, u64, u32, u32)| {
+                    let earlier = (of < i as u64).then_some(of);
+                    let id = match (kind, earlier) {
+                        (0..=2, Some(of)) => ContentId::Private(of),
+                        (3, Some(of)) => ContentId::Output(of),
+                        _ => ContentId::Named(of),
+                    };
+                    Run { id, start, len }
+                };
+                let mut prompt: Vec<Run> = pieces.into_iter().map(run).collect();
+                prompt.push(self::run(ContentId::Private(i as u64), own));
+                (prompt, output, kept)
+            };
+            all.into_iter().enumerate().map(ask).collect()
+        })
+    }
+
+    /// What each request hits in a pool that forgets nothing.
+    fn hits<P: KvPool>(asks: &[Asked], block: u32) -> Vec<u32> {
+        let mut pool = P::new(100_000, block);
+        let mut held: Vec<(usize, P::Table)> = Vec::new();
+        let mut found = Vec::new();
+        for (i, (prompt, output, kept)) in asks.iter().enumerate() {
+            for (_, mut table) in held.extract_if(.., |(until, _)| *until < i) {
+                pool.release(&mut table);
+                pool.retire(&mut table);
+            }
+            let output = [self::run(ContentId::Output(i as u64), *output)];
+            let (tokens, mut table) = (Tokens { prompt, output: &output }, P::Table::default());
+            let length: u32 = prompt.iter().map(|r| r.len).sum();
+            let (most, all) = (served_prefix(length, length, block) / block, (length + output[0].len) / block);
+            let seen = pool.cached(tokens, most);
+            pool.name(&mut table, tokens, most);
+            let hit = pool.look_up(&mut table, most).blocks;
+            assert_eq!(hit, seen, "request {i}: a look changes nothing");
+            pool.take_hits(&mut table);
+            pool.take(&mut table, all - hit);
+            pool.name(&mut table, tokens, all);
+            pool.cache(&mut table, all, length / block);
+            pool.check();
+            found.push(hit * block);
+            held.push((i + kept, table));
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn both_pools_hit_what_was_written_and_nothing_else(asks in asks(), block in prop_oneof![1u32..5, Just(16)]) {
+            let mut written: Vec<Content> = Vec::new();
+            let mut right = Vec::new();
+            for (i, (prompt, output, _)) in asks.iter().enumerate() {
+                let length: u32 = prompt.iter().map(|r| r.len).sum();
+                let mut whole = Content::from(prompt.clone());
+                let shared = written.iter().map(|w| w.shared_prefix(&whole)).max().unwrap_or(0);
+                right.push(served_prefix(shared as u32, length, block));
+                let output = run(ContentId::Output(i as u64), *output);
+                whole = Content::from(prompt.iter().copied().chain([output]).collect::<Vec<_>>());
+                written.push(whole);
+            }
+            prop_assert_eq!(&hits::<BlockPool>(&asks, block), &right, "the reference pool");
+            prop_assert_eq!(&hits::<SpanPool>(&asks, block), &right, "the fast pool");
+        }
+    }
+
+    #[test]
+    fn two_prompts_that_leave_a_third_ones_text_in_one_block_are_two() {
+        let text = |of, len| run(ContentId::Private(of), len);
+        let asks: [Asked; 3] = [
+            (vec![text(0, 7), text(1, 9)], 1, 0),
+            (vec![text(0, 7), run(ContentId::Named(2), 2), text(2, 9)], 1, 0),
+            (vec![text(0, 7), text(1, 9), text(3, 9)], 1, 0),
+        ];
+        for (hits, pool) in [(hits::<BlockPool>(&asks, 16), "reference"), (hits::<SpanPool>(&asks, 16), "fast")] {
+            assert_eq!(hits, [0, 0, 16], "{pool}");
+        }
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //!
 //! An identity is (segment, index). A segment is named by the identity before it and by where its tokens come from, so
 //! equal prefixes get equal identities and a prompt of a thousand blocks costs a handful of look-ups, not a thousand.
-//! How a chain is cut depends on its tokens alone: a block of one piece that goes on where the block before it ended
-//! belongs to that block's segment; a block with a piece of private text begins a segment that never ends, for only
-//! its own request can say what follows. Segments are counted references and forgotten with the last one.
+//! A block of one piece that goes on where the block before it ended belongs to that block's segment, whoever's text it
+//! is; any other block begins a segment. One thing more goes on: private text that is followed by its request's output, as
+//! it is in the request itself and in later turns that repeat it. Where it does so is said by who names the segment
+//! first and kept as long as somebody names it (`Segment::over`), so that a request's own text and its output are one
+//! segment and one look-up; a chain that leaves the private text elsewhere leaves the segment there, too. Segments are
+//! counted references and forgotten with the last one.
 use super::pool::Tokens;
 use crate::types::{ContentId, Run};
 use rustc_hash::FxHashMap;
@@ -16,7 +19,7 @@ pub(super) type SegmentId = u32;
 /// No segment: the parent of first blocks.
 const NONE: u32 = u32::MAX;
 
-/// What names a segment: the block before it, and its first block's pieces; one piece may go on over further blocks.
+/// What names a segment: the block before it, and its first block's pieces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     parent: (SegmentId, u32),
@@ -25,18 +28,22 @@ struct Key {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Kind {
-    /// Whole blocks of one content from `start` on.
+    /// A block of one content from `start` on.
     Run { id: ContentId, start: u32 },
-    /// One block of several pieces.
+    /// A block of several pieces.
     Mixed(SmallVec<[Run; 2]>),
-    /// Everything from the first block with private text of this owner on.
-    Own(ContentId),
 }
+
+/// Nowhere: private text that nothing is known to follow.
+const NOWHERE: u32 = u32::MAX;
 
 /// A named run of blocks, and where copies of them are.
 #[derive(Debug)]
 pub(super) struct Segment {
     key: Key,
+    /// Where private text that it holds ends and its request's output begins, counted in that text. No block of private text
+    /// beyond is of this segment.
+    over: u32,
     /// Chains, spans and child segments that name it.
     refs: u32,
     /// Chains among them.
@@ -94,20 +101,21 @@ impl Segments {
         }
     }
 
-    /// The segment of this name, for one more chain.
-    fn intern(&mut self, key: Key) -> SegmentId {
+    /// The segment of this name, for one more chain, and where its private text is over: there, if it is new.
+    fn intern(&mut self, key: Key, over: u32) -> (SegmentId, u32) {
         if let Some(&id) = self.ids.get(&key) {
             let node = &mut self.nodes[id as usize];
             node.refs += 1;
             node.chains += 1;
             self.met |= node.watched;
-            return id;
+            return (id, node.over);
         }
         if key.parent.0 != NONE {
             self.retain(key.parent.0);
         }
         let node = Segment {
             key: key.clone(),
+            over,
             refs: 1,
             chains: 1,
             firsts: SmallVec::new(),
@@ -125,8 +133,13 @@ impl Segments {
             }
         };
         self.ids.insert(key, id);
-        id
+        (id, over)
     }
+}
+
+/// Whether this run is what the request of this private text generates, from its first token.
+fn answers(text: ContentId, run: Run) -> bool {
+    matches!((text, run.id), (ContentId::Private(of), ContentId::Output(by)) if of == by) && run.start == 0
 }
 
 /// Consecutive blocks of a request in one segment, from its index 0.
@@ -147,16 +160,21 @@ pub(super) struct SegmentChain {
     /// Run that the next token comes from, and the tokens of it already used.
     run: usize,
     used: u32,
-    /// Where the last part's content goes on, if it is of one content; `Own` parts always go on.
+    /// What the last part's segment holds after it.
     goes_on: GoesOn,
+    /// Where that segment's private text is over.
+    over: u32,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum GoesOn {
+    /// There is no part yet.
     #[default]
-    No,
+    Nothing,
+    /// This content from here on.
     At(ContentId, u32),
-    Own,
+    /// All that the request has.
+    Rest,
 }
 
 impl SegmentChain {
@@ -166,13 +184,14 @@ impl SegmentChain {
 
     /// Makes sure that the first `blocks` blocks are named.
     pub fn extend(&mut self, segments: &mut Segments, tokens: Tokens<'_>, block_size: u32, blocks: u32) {
-        self.walk(tokens, block_size, blocks, |key| Some(segments.intern(key)));
+        self.walk(tokens, block_size, blocks, |key, over| Some(segments.intern(key, over)));
     }
 
     /// The parts of the first `blocks` blocks as far as somebody has named their segments; names none.
     pub fn known(segments: &Segments, tokens: Tokens<'_>, block_size: u32, blocks: u32) -> SmallVec<[Part; 2]> {
         let mut chain = SegmentChain::default();
-        chain.walk(tokens, block_size, blocks, |key| segments.ids.get(&key).copied());
+        let known = |id: &SegmentId| (*id, segments.get(*id).over);
+        chain.walk(tokens, block_size, blocks, |key, _| segments.ids.get(&key).map(known));
         chain.parts
     }
 
@@ -181,47 +200,115 @@ impl SegmentChain {
         tokens: Tokens<'_>,
         block_size: u32,
         blocks: u32,
-        mut name: impl FnMut(Key) -> Option<SegmentId>,
+        mut name: impl FnMut(Key, u32) -> Option<(SegmentId, u32)>,
     ) {
         while self.blocks < blocks {
-            if self.goes_on == GoesOn::Own {
-                self.lengthen(blocks - self.blocks);
+            let left = blocks - self.blocks;
+            if self.goes_on == GoesOn::Rest {
+                self.lengthen(left);
                 return;
             }
-            let (id, at, contiguous) = self.ahead(tokens, block_size * (blocks - self.blocks));
-            if contiguous >= block_size && !matches!(id, ContentId::Private(_)) {
-                let whole = (contiguous / block_size).min(blocks - self.blocks);
-                if self.goes_on == GoesOn::At(id, at) {
+            let (id, at, contiguous) = self.ahead(tokens, block_size * left);
+            if contiguous >= block_size {
+                let most = (contiguous / block_size).min(left);
+                let mut whole = most.min(self.room(id, at, block_size));
+                if whole > 0 {
                     self.lengthen(whole);
                 } else {
-                    let kind = Kind::Run { id, start: at };
-                    if !self.begin(kind, whole, &mut name) {
+                    let over = self.over_at(tokens, id, at);
+                    if !self.begin(Kind::Run { id, start: at }, over, &mut name) {
                         return;
                     }
+                    self.goes_on = GoesOn::At(id, at + block_size);
+                    let more = (most - 1).min(self.room(id, at + block_size, block_size));
+                    self.lengthen(more);
+                    whole = 1 + more;
                 }
                 self.goes_on = GoesOn::At(id, at + whole * block_size);
                 self.skip(tokens, whole * block_size);
             } else {
                 let pieces = self.pieces(tokens, block_size);
-                let private = pieces.iter().find(|run| matches!(run.id, ContentId::Private(_)));
-                let (kind, goes_on) = match private {
-                    Some(run) => (Kind::Own(run.id), GoesOn::Own),
-                    None => (Kind::Mixed(pieces), GoesOn::No),
-                };
-                if !self.begin(kind, 1, &mut name) {
-                    return;
+                let last = pieces[pieces.len() - 1];
+                let end = last.start + last.len;
+                if self.goes_over(&pieces) {
+                    self.lengthen(1);
+                } else {
+                    let over = self.over_at(tokens, last.id, end);
+                    if !self.begin(Kind::Mixed(pieces), over, &mut name) {
+                        return;
+                    }
                 }
-                self.goes_on = goes_on;
+                self.goes_on = GoesOn::At(last.id, end);
+            }
+            if self.all_follows(tokens) {
+                self.goes_on = GoesOn::Rest;
             }
         }
     }
 
-    /// Begins a part, if it gets a name.
-    fn begin(&mut self, kind: Kind, blocks: u32, name: &mut impl FnMut(Key) -> Option<SegmentId>) -> bool {
+    /// Blocks of one content from here on that the last part's segment has room for.
+    fn room(&self, id: ContentId, at: u32, block_size: u32) -> u32 {
+        match (self.goes_on, id) {
+            (GoesOn::At(last, to), ContentId::Private(_)) if (last, to) == (id, at) => (self.over - at) / block_size,
+            (GoesOn::At(last, to), _) if (last, to) == (id, at) => u32::MAX,
+            (GoesOn::At(ContentId::Private(of), to), ContentId::Output(by))
+                if of == by && at == 0 && to == self.over =>
+            {
+                u32::MAX
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a block of these pieces goes on in the last part's segment: it is where that goes over to the output.
+    fn goes_over(&self, pieces: &[Run]) -> bool {
+        let ([text, output], GoesOn::At(last, to)) = (pieces, self.goes_on) else { return false };
+        text.id == last && text.start == to && text.start + text.len == self.over && answers(last, *output)
+    }
+
+    /// Where private text that has come to `at` is over, if its request's output follows then.
+    fn over_at(&self, tokens: Tokens<'_>, id: ContentId, mut at: u32) -> u32 {
+        let (mut i, mut used) = (self.run, self.used);
+        if !matches!(id, ContentId::Private(_)) {
+            return NOWHERE;
+        }
+        while i < tokens.len() {
+            let run = tokens.run(i);
+            if run.id == id && run.start + used == at {
+                at += run.len - used;
+            } else if run.len > used {
+                return if answers(id, run) && used == 0 { at } else { NOWHERE };
+            }
+            (i, used) = (i + 1, 0);
+        }
+        NOWHERE
+    }
+
+    /// Whether the last part's segment holds all that the request has after it, so that nobody has to look again.
+    fn all_follows(&self, tokens: Tokens<'_>) -> bool {
+        let GoesOn::At(id, at) = self.goes_on else { return false };
+        let left = tokens.len() - self.run;
+        if left == 0 {
+            return true;
+        }
+        let run = tokens.run(self.run);
+        let contiguous = run.id == id && run.start + self.used == at;
+        match id {
+            ContentId::Private(_) if !contiguous => left == 1 && self.used == 0 && at == self.over && answers(id, run),
+            ContentId::Private(_) => {
+                left == 2 && run.start + run.len == self.over && answers(id, tokens.run(self.run + 1))
+            }
+            _ => left == 1 && contiguous,
+        }
+    }
+
+    /// Begins a part of one block, if it gets a name.
+    fn begin(&mut self, kind: Kind, over: u32, name: &mut impl FnMut(Key, u32) -> Option<(SegmentId, u32)>) -> bool {
         let parent = self.parts.last().map_or((NONE, 0), |p| (p.segment, p.blocks - 1));
-        let Some(segment) = name(Key { parent, kind }) else { return false };
-        self.parts.push(Part { segment, first: self.blocks, blocks });
-        self.blocks += blocks;
+        let Some((segment, over)) = name(Key { parent, kind }, over) else { return false };
+        self.parts.push(Part { segment, first: self.blocks, blocks: 1 });
+        self.blocks += 1;
+        self.over = over;
         true
     }
 
@@ -241,7 +328,7 @@ impl SegmentChain {
         }
         let (id, at) = (run.id, run.start + used);
         let mut length = run.len - used;
-        while length < most && i + 1 < tokens.prompt.len() + tokens.output.len() {
+        while length < most && i + 1 < tokens.len() {
             i += 1;
             let next = tokens.run(i);
             if next.len > 0 && (next.id != id || next.start != at + length) {

@@ -1,6 +1,6 @@
 //! How near to its peaks a GPU comes: the numbers behind the analytic step time, and the number formats of weights.
 //!
-//! Imports `catalog`, `memory`. Must keep true: every GPU has curves (its own, its family's, else H100's); fitted numbers live in
+//! Imports `catalog`, `memory`. Must keep true: every GPU of the embedded tables has curves (its own or borrowed ones); fitted numbers live in
 //! `catalog/data/step_times.toml`, and constants here are of structure or stated assumptions, the same for all GPUs.
 use super::LatencyError;
 use crate::catalog::{Catalog, Gpu, NUMBERS, StepTimeRow};
@@ -41,6 +41,17 @@ impl From<WeightsDtype> for WeightDtype {
             WeightsDtype::Bf16 => WeightDtype::Bf16,
             WeightsDtype::Fp8 => WeightDtype::Fp8,
             WeightsDtype::Int4 => WeightDtype::Int4,
+        }
+    }
+}
+
+impl From<WeightDtype> for WeightsDtype {
+    /// What memory counts them as: 4 bits with scales for MXFP4 too, though only its experts have them.
+    fn from(dtype: WeightDtype) -> WeightsDtype {
+        match dtype {
+            WeightDtype::Bf16 => WeightsDtype::Bf16,
+            WeightDtype::Fp8 | WeightDtype::Fp8Block => WeightsDtype::Fp8,
+            WeightDtype::Mxfp4 | WeightDtype::Int4 => WeightsDtype::Int4,
         }
     }
 }
@@ -135,10 +146,19 @@ impl Curves {
     /// # Errors
     /// A catalogue whose BF16 row lacks a number.
     pub fn of(catalog: &Catalog, gpu: &Gpu, dtype: WeightDtype) -> Result<Curves, LatencyError> {
-        let base = catalog.step_time(&gpu.id, "bf16").or_else(|| catalog.step_time("h100-sxm", "bf16"));
-        let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;
+        let base = Curves::base(catalog, gpu)?;
         let own = catalog.step_time(&gpu.id, dtype.name()).unwrap_or(base);
         Curves::from_rows(catalog, gpu, base, own)
+    }
+
+    /// The BF16 row of a GPU, its own or the one that it borrows.
+    fn base<'a>(catalog: &'a Catalog, gpu: &Gpu) -> Result<&'a StepTimeRow, LatencyError> {
+        catalog.step_time(&gpu.id, "bf16").ok_or_else(|| {
+            LatencyError::Options(format!(
+                "no step times of {} are known; give it `like = \"GPU\"` to borrow another's, or [[step_time]] rows of its own",
+                gpu.id
+            ))
+        })
     }
 
     /// The catalogue's curves for `gpu` with weights of `dtype` under the numbers of `rows`, which are of this GPU; and
@@ -152,8 +172,7 @@ impl Curves {
         dtype: WeightDtype,
         rows: &[StepTimeRow],
     ) -> Result<(Curves, Vec<Borrowed>), LatencyError> {
-        let base = catalog.step_time(&gpu.id, "bf16").or_else(|| catalog.step_time("h100-sxm", "bf16"));
-        let base = base.ok_or_else(|| LatencyError::Options("the catalogue has no step times".to_owned()))?;
+        let base = Curves::base(catalog, gpu)?;
         let given = |dtype: WeightDtype| rows.iter().find(|r| r.dtype == dtype.name());
         let laid = |own: Option<&StepTimeRow>, under: &StepTimeRow| {
             own.map_or_else(
@@ -299,15 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn a_borrower_is_slower_to_start_an_all_reduce_over_pcie_and_a_stranger_borrows_h100() {
+    fn a_borrower_is_slower_to_start_an_all_reduce_over_pcie_and_a_stranger_has_no_curves() {
         let c = Catalog::embedded();
         let latency = |id: &str| Curves::of(c, c.gpu(id).unwrap(), WeightDtype::Bf16).unwrap().all_reduce_latency_s;
         assert_eq!(latency("h200-sxm"), latency("h100-sxm"));
         assert_eq!(latency("h100-pcie"), 4.0 * latency("h100-sxm"));
         assert_eq!(latency("rtx-pro-6000"), latency("l40s"));
         let stranger = Gpu { id: "b9000".to_owned(), ..c.gpu("h100-sxm").unwrap().clone() };
-        let curves = Curves::of(c, &stranger, WeightDtype::Fp8).unwrap();
-        assert_eq!(curves.bf16, Curves::of(c, c.gpu("h100-sxm").unwrap(), WeightDtype::Bf16).unwrap().bf16);
+        let says = Curves::of(c, &stranger, WeightDtype::Fp8).unwrap_err().to_string();
+        assert!(says.starts_with("no step times of b9000 are known; give it `like = \"GPU\"`"), "{says}");
     }
 
     #[test]

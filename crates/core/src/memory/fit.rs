@@ -9,12 +9,10 @@ use crate::types::Usd;
 /// The kind of rent that is compared: what anybody can have today. Spot may be taken away; prepaid and owned GPUs are
 /// paid for in advance.
 const KIND: &str = "on-demand";
-/// Rows that name a range of prices, not somebody who asks one.
-const NOBODY: [&str; 2] = ["market", "various"];
 
 /// Whether it is a price at which anybody can rent today.
 fn offered(rent: &Rent) -> bool {
-    rent.kind == KIND && !NOBODY.contains(&rent.provider.as_str())
+    rent.kind == KIND && !rent.is_range
 }
 
 /// Something that fits, and what it costs.

@@ -18,10 +18,9 @@ impl StepLimits {
     /// engine/arg_utils.py `get_batch_defaults`, read 2026-11-24). The table goes by memory, so MI300X (192 GB) is of
     /// the first row. A default is cut to what makes sense beside the other limit; what the user gave never is.
     pub fn for_gpu(gpu: &Gpu, max_model_len: u32, tokens: Option<u32>, seqs: Option<u32>) -> StepLimits {
-        let slow = ["a100", "gb10"].iter().any(|family| gpu.id.split('-').next() == Some(family));
         let (default_tokens, default_seqs) = match gpu.memory_total_gib {
             m if m >= 160.0 => (16_384, 1_024),
-            m if m >= 70.0 && !slow => (8_192, 1_024),
+            m if m >= 70.0 && !gpu.small_step_limits => (8_192, 1_024),
             _ => (2_048, 256),
         };
         let wide = seqs.unwrap_or(default_seqs);
@@ -147,7 +146,7 @@ mod tests {
             assert_eq!(limits(&gpu.id, 131_072, None, None), row(&gpu.id), "hardware-defaults: {}", gpu.id);
         }
         let h200 = Catalog::embedded().gpu("h200-sxm").unwrap();
-        let gb10 = Gpu { id: "gb10".into(), ..h200.clone() };
+        let gb10 = Gpu { small_step_limits: true, ..h200.clone() };
         assert_eq!(StepLimits::for_gpu(&gb10, 131_072, None, None).max_num_batched_tokens, 2_048);
     }
 

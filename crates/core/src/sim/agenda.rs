@@ -1,8 +1,8 @@
-//! What happens next: failures, backends by their next event, timers; and the one total order of an instant.
+//! What happens next: failures and places that open, backends by their next event, timers; and the one total order of an instant.
 //!
-//! Order at one instant: failures, then backends by index (replicas before endpoints), then timeouts, then other timers, each
+//! Order at one instant: failures, then replicas and endpoints in the order of their ids, then timeouts, then other timers, each
 //! in the order in which they were set. Arrivals, schedules and samples follow; the loop itself keeps them behind.
-use crate::types::SimTime;
+use crate::types::{EndpointId, Place, ReplicaId, SimTime};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -10,65 +10,71 @@ use std::collections::{BinaryHeap, VecDeque};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// A replica dies.
-    ReplicaFails(u32),
+    ReplicaFails(ReplicaId),
     /// The gateway notices; its requests fail.
-    FailureDetected(u32),
+    FailureDetected(ReplicaId),
     /// A replica serves again.
-    ReplicaBack(u32),
-    /// A backend has something to do: replicas by index, then endpoints.
-    Backend(u32),
-    /// The gateway's timeout of a request: slot and life.
+    ReplicaBack(ReplicaId),
+    /// A new replica or endpoint serves.
+    Opens(Place),
+    /// A replica has something to do.
+    Replica(ReplicaId),
+    /// An endpoint has something to do.
+    Endpoint(EndpointId),
+    /// The gateway has something to do.
+    Timer(Timer),
+}
+
+/// What the gateway wants to be reminded of. A timer names a slot of its requests and which of the slot's requests (`life`),
+/// attempts or reminders (`generation`) it concerns; where that is over, the timer is void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The deadline of a request: slot and life.
     Timeout(u32, u32),
     /// A request is due to be sent (again): slot and generation.
     Retry(u32, u32),
     /// An attempt ran out of its own time: slot and the attempt's generation.
     TryTimeout(u32, u32),
-    /// The same, unless its first token has come.
+    /// An attempt ran out of its time to the first token: slot and the attempt's generation.
     FirstTokenTimeout(u32, u32),
-    /// An attempt's first token is late: a second copy may go.
+    /// An attempt's first token is late, and a second copy may go: slot and the attempt's generation.
     Hedge(u32, u32),
-    /// Of two copies the other one was first.
+    /// Of two copies the other one was first: slot and the attempt's generation.
     Loser(u32, u32),
     /// A client leaves, unless it has seen a token: slot and life.
     ClientGone(u32, u32),
     /// A request waited too long in the gateway's queue: slot and generation.
     QueueTimeout(u32, u32),
     /// Who waits at the gateway may go on.
-    Pump,
+    Queue,
 }
 
 /// Everything that is pending.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Agenda {
     failures: BinaryHeap<Reverse<(SimTime, Event)>>,
-    backends: Tournament,
+    replicas: Tournament,
+    endpoints: Tournament,
     /// Deadlines come in the order of arrivals, so a queue is sorted.
     timeouts: VecDeque<(SimTime, u32, u32)>,
-    timers: BinaryHeap<Reverse<(SimTime, u64, Event)>>,
+    timers: BinaryHeap<Reverse<(SimTime, u64, Timer)>>,
     sequence: u64,
 }
 
 impl Agenda {
-    /// Nothing pending, for so many backends.
-    pub fn new(backends: usize) -> Agenda {
-        Agenda {
-            failures: BinaryHeap::new(),
-            backends: Tournament::new(backends),
-            timeouts: VecDeque::new(),
-            timers: BinaryHeap::new(),
-            sequence: 0,
-        }
-    }
-
-    /// A failure event; `NEVER` adds nothing.
+    /// A failure, or a place that opens; `NEVER` adds nothing.
     pub fn fail(&mut self, at: SimTime, event: Event) {
         if at < SimTime::NEVER {
             self.failures.push(Reverse((at, event)));
         }
     }
     /// When a backend has something to do next, instead of what was said before.
-    pub fn arm(&mut self, backend: u32, at: SimTime) {
-        self.backends.set(backend, at);
+    pub fn arm(&mut self, backend: Place, at: SimTime) {
+        match backend {
+            Place::Replica(id) => self.replicas.set(id.0, at),
+            Place::Endpoint(id) => self.endpoints.set(id.0, at),
+            Place::Pool(_) => unreachable!("agenda: a pool does nothing of itself"),
+        }
     }
     /// A request's deadline; no earlier than the deadlines set before.
     pub fn time_out(&mut self, at: SimTime, slot: u32, life: u32) {
@@ -77,15 +83,11 @@ impl Agenda {
             self.timeouts.push_back((at, slot, life));
         }
     }
-    /// A retry.
-    pub fn retry(&mut self, at: SimTime, slot: u32, generation: u32) {
-        self.timer(at, Event::Retry(slot, generation));
-    }
-    /// Any other timer; `NEVER` adds nothing.
-    pub fn timer(&mut self, at: SimTime, event: Event) {
+    /// A timer; `NEVER` adds nothing.
+    pub fn timer(&mut self, at: SimTime, timer: Timer) {
         if at < SimTime::NEVER {
             self.sequence += 1;
-            self.timers.push(Reverse((at, self.sequence, event)));
+            self.timers.push(Reverse((at, self.sequence, timer)));
         }
     }
     /// Whether a timer is due.
@@ -100,7 +102,8 @@ impl Agenda {
         }
         let first = |t: Option<SimTime>| t.unwrap_or(SimTime::NEVER);
         first(self.failures.peek().map(|Reverse(f)| f.0))
-            .min(self.backends.first().0)
+            .min(self.replicas.first().0)
+            .min(self.endpoints.first().0)
             .min(first(self.timeouts.front().map(|t| t.0)))
             .min(first(self.timers.peek().map(|Reverse(t)| t.0)))
     }
@@ -110,36 +113,48 @@ impl Agenda {
         if self.failures.peek().is_some_and(|Reverse(f)| f.0 <= now) {
             return self.failures.pop().map(|Reverse(f)| f.1);
         }
-        let (at, backend) = self.backends.first();
+        let (at, replica) = self.replicas.first();
         if at <= now {
-            return Some(Event::Backend(backend));
+            return Some(Event::Replica(ReplicaId(replica)));
+        }
+        let (at, endpoint) = self.endpoints.first();
+        if at <= now {
+            return Some(Event::Endpoint(EndpointId(endpoint)));
         }
         if self.timeouts.front().is_some_and(|t| t.0 <= now) {
-            return self.timeouts.pop_front().map(|(_, slot, life)| Event::Timeout(slot, life));
+            return self.timeouts.pop_front().map(|(_, slot, life)| Event::Timer(Timer::Timeout(slot, life)));
         }
         if self.timer_due(now) {
-            return self.timers.pop().map(|Reverse((.., event))| event);
+            return self.timers.pop().map(|Reverse((.., timer))| Event::Timer(timer));
         }
         None
     }
 }
 
-/// A tournament over a fixed number of players: the earliest wins, the lowest index among equals.
+/// A tournament of players that come as they are named: the earliest wins, the lowest number among equals.
 #[derive(Debug)]
 struct Tournament {
     /// Node 1 is the final, node `i` is played by the winners of `2i` and `2i + 1`; the players are the second half.
     nodes: Vec<(SimTime, u32)>,
 }
 
+impl Default for Tournament {
+    fn default() -> Tournament {
+        Tournament { nodes: vec![(SimTime::NEVER, 0); 2] }
+    }
+}
+
 impl Tournament {
-    fn new(players: usize) -> Tournament {
-        let half = players.max(1).next_power_of_two();
-        let player = |i: usize| (SimTime::NEVER, (i % half) as u32);
-        let mut nodes: Vec<_> = (0..2 * half).map(player).collect();
+    /// Makes room for twice as many.
+    fn grow(&mut self) {
+        let half = self.nodes.len();
+        let player = |i: usize| self.nodes.get(half / 2 + i).copied().filter(|_| i < half / 2);
+        let mut nodes: Vec<_> = (0..half).map(|i| (SimTime::NEVER, i as u32)).collect();
+        nodes.extend((0..half).map(|i| player(i).unwrap_or((SimTime::NEVER, i as u32))));
         for i in (1..half).rev() {
             nodes[i] = nodes[2 * i].min(nodes[2 * i + 1]);
         }
-        Tournament { nodes }
+        self.nodes = nodes;
     }
 
     fn first(&self) -> (SimTime, u32) {
@@ -147,6 +162,9 @@ impl Tournament {
     }
 
     fn set(&mut self, player: u32, at: SimTime) {
+        while player as usize >= self.nodes.len() / 2 {
+            self.grow();
+        }
         let mut i = self.nodes.len() / 2 + player as usize;
         if self.nodes[i].0 == at {
             return;
@@ -170,23 +188,33 @@ mod tests {
 
     #[test]
     fn at_one_instant_failures_come_first_and_backends_go_by_index() {
-        let mut agenda = Agenda::new(3);
+        let mut agenda = Agenda::default();
         let t = SimTime::from_secs(1);
-        agenda.retry(t, 9, 0);
+        agenda.timer(t, Timer::Retry(9, 0));
         agenda.time_out(t, 1, 0);
-        agenda.arm(2, t);
-        agenda.arm(1, t);
-        agenda.fail(t, Event::FailureDetected(7));
-        agenda.fail(SimTime::NEVER, Event::ReplicaBack(0));
+        let (one, two) = (ReplicaId(1), ReplicaId(2));
+        agenda.arm(EndpointId(0).into(), t);
+        agenda.arm(two.into(), t);
+        agenda.arm(one.into(), t);
+        agenda.fail(t, Event::FailureDetected(ReplicaId(7)));
+        agenda.fail(SimTime::NEVER, Event::ReplicaBack(ReplicaId(0)));
         let mut got = Vec::new();
         while let Some(event) = agenda.pop_at(t) {
-            if let Event::Backend(b) = event {
-                agenda.arm(b, SimTime::NEVER);
+            match event {
+                Event::Replica(r) => agenda.arm(r.into(), SimTime::NEVER),
+                Event::Endpoint(e) => agenda.arm(e.into(), SimTime::NEVER),
+                _ => {}
             }
             got.push(event);
         }
-        let wanted =
-            [Event::FailureDetected(7), Event::Backend(1), Event::Backend(2), Event::Timeout(1, 0), Event::Retry(9, 0)];
+        let wanted = [
+            Event::FailureDetected(ReplicaId(7)),
+            Event::Replica(one),
+            Event::Replica(two),
+            Event::Endpoint(EndpointId(0)),
+            Event::Timer(Timer::Timeout(1, 0)),
+            Event::Timer(Timer::Retry(9, 0)),
+        ];
         assert_eq!(got, wanted);
         assert_eq!(agenda.peek(|_, _| true), SimTime::NEVER);
     }
@@ -194,7 +222,7 @@ mod tests {
     #[test]
     fn a_tournament_always_knows_the_first_of_the_earliest() {
         for players in [1, 2, 3, 7, 64] {
-            let mut tournament = Tournament::new(players);
+            let mut tournament = Tournament::default();
             let mut times = vec![SimTime::NEVER; players];
             let mut x = 1u64;
             for _ in 0..2_000 {
@@ -203,14 +231,16 @@ mod tests {
                 times[player] = at;
                 tournament.set(player as u32, at);
                 let first = (0..players).min_by_key(|&i| (times[i], i)).expect("a player");
-                assert_eq!(tournament.first(), (times[first], first as u32));
+                if times[first] < SimTime::NEVER {
+                    assert_eq!(tournament.first(), (times[first], first as u32));
+                }
             }
         }
     }
 
     #[test]
     fn deadlines_of_the_dead_are_dropped() {
-        let mut agenda = Agenda::new(1);
+        let mut agenda = Agenda::default();
         agenda.time_out(SimTime(5), 0, 0);
         agenda.time_out(SimTime(6), 1, 0);
         assert_eq!(agenda.peek(|slot, _| slot == 1), SimTime(6));

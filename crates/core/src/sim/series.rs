@@ -1,8 +1,10 @@
 //! Rows of the series: the state at fixed instants, taken late but exactly.
-use super::world::World;
-use crate::types::{RecordSink, SeriesRow, SimTime};
+use super::fleet::Fleet;
+use super::market::Market;
+use crate::types::{SeriesRow, SimTime};
 
-/// Emits rows until it is told that time has passed.
+/// Makes rows when it is told that time has passed.
+#[derive(Debug)]
 pub struct Sampler {
     every: SimTime,
     next: SimTime,
@@ -15,12 +17,11 @@ impl Sampler {
         Sampler { every, next: SimTime::ZERO, rows: 0 }
     }
 
-    /// Emits rows for the instants before `due`: between events nothing changes but what backends can tell, so a late
+    /// Makes the rows for the instants before `due`: between events nothing changes but what backends can tell, so a late
     /// sample is an exact one.
-    pub fn until<S: RecordSink>(&mut self, due: SimTime, world: &mut World<'_, S>) {
+    pub fn until(&mut self, due: SimTime, fleet: &Fleet, market: &Market, rows: &mut Vec<SeriesRow>) {
         while self.next < due {
-            let row = world.series_row(self.next);
-            world.sink.series(&row);
+            rows.push(row(self.next, fleet, market));
             self.rows += 1;
             self.next += self.every;
             if self.rows == SeriesRow::MOST {
@@ -31,26 +32,23 @@ impl Sampler {
     }
 }
 
-impl<S: RecordSink> World<'_, S> {
-    fn series_row(&self, at: SimTime) -> SeriesRow {
-        let mut row = SeriesRow {
-            at,
-            waiting: 0,
-            running: 0,
-            kv_used_blocks: 0,
-            kv_total_blocks: 0,
-            replicas: 0,
-            api_in_flight: self.bought.iter().map(|b| b.endpoint.in_flight()).sum(),
-            api_spend: self.bought.iter().map(|b| b.endpoint.spend()).sum(),
-        };
-        for replica in self.replicas.iter().filter(|r| r.up) {
-            let load = replica.engine.observe(at + SimTime(1));
-            row.waiting += load.waiting;
-            row.running += load.running;
-            row.kv_used_blocks += u64::from(load.kv_used_blocks);
-            row.kv_total_blocks += u64::from(load.kv_total_blocks);
-            row.replicas += 1;
-        }
-        row
+fn row(at: SimTime, fleet: &Fleet, market: &Market) -> SeriesRow {
+    let mut row = SeriesRow {
+        at,
+        waiting: 0,
+        running: 0,
+        kv_used_blocks: 0,
+        kv_total_blocks: 0,
+        replicas: 0,
+        api_in_flight: market.in_flight(),
+        api_spend: market.spend(),
+    };
+    for load in fleet.loads(at) {
+        row.waiting += load.waiting;
+        row.running += load.running;
+        row.kv_used_blocks += u64::from(load.kv_used_blocks);
+        row.kv_total_blocks += u64::from(load.kv_total_blocks);
+        row.replicas += 1;
     }
+    row
 }

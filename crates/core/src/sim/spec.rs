@@ -3,7 +3,7 @@ use crate::api::EndpointSpec;
 use crate::engine::Engine;
 use crate::fleet::FailureModel;
 use crate::gateway::{Answers, BackendFacts, Resilience, Routing};
-use crate::types::{ClassSpec, SimTime, StepTime};
+use crate::types::{AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime};
 use std::sync::Arc;
 
 /// One pool of identical replicas, as a policy keeps it.
@@ -50,8 +50,33 @@ pub struct WorldSpec {
     pub slo: [Option<SimTime>; 3],
     /// First interval of the series; doubled when rows run out.
     pub sample_every: SimTime,
-    /// How good answers are, by place (pools first), where known; may be empty.
-    pub answers: Vec<Option<Arc<Answers>>>,
+    /// How good answers of pools and endpoints are, where known.
+    pub answers: PlaceMap<Option<Arc<Answers>>>,
+}
+
+/// What a world says has happened.
+#[derive(Debug, Clone, Copy)]
+pub enum WorldEffect {
+    /// The first token of an answer left for its client. There is another if that answer is not accepted, or fails.
+    FirstToken {
+        /// The request's index.
+        request: u64,
+        /// When.
+        at: SimTime,
+    },
+    /// An attempt ended.
+    Attempt(AttemptRecord),
+    /// A request ended: exactly one for each that arrived.
+    Request(RequestRecord),
+    /// Gaps between tokens closed, of requests that may yet fail; in the order of each backend's clock only.
+    Gaps(GapRun),
+    /// A row of the series, where the world keeps one.
+    Series(SeriesRow),
+    /// A replica or an endpoint has left for good.
+    Left {
+        /// Which.
+        place: Place,
+    },
 }
 
 /// Why a simulation stopped early.

@@ -1,15 +1,34 @@
 //! Prompt identity: what a prompt consists of, as runs of named tokens (design: "Prompt identity").
+//!
+//! **Who may name what.** A request brings text into the world: what its prompt holds that the trace does not name (its
+//! private text) and what it generates (its output). From then on every request may name any stretch of either, be it of the
+//! same session or of none, be the request that brought it part of the trace still or cut away; before, nobody may. So text
+//! has no owner who could be asked whether two prompts are equal: they share a prefix exactly as far as their tokens are
+//! equal one by one, private ones like named ones. Everything that says what a cache has of a prompt obeys this and
+//! [`served_prefix`]: both block pools, the statistics of traces, what fits and comparisons are made of, the gateway's
+//! prefix indexes and providers' prompt caches.
 use std::sync::Arc;
 
-/// Who a run of tokens belongs to. Two tokens are equal iff their content id and position in it are.
+/// Where a run of tokens comes from. Two tokens are equal iff their content id and position in it are; who may name them
+/// is said once, in this file's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentId {
     /// A block or text named by the trace (a Mooncake hash id, a shared system prompt).
     Named(u64),
     /// What request `index` generates.
     Output(u64),
-    /// Unnamed prompt text of request `index`, shared with nobody.
+    /// Prompt text of request `index` that the trace does not name, counted from the first such token.
     Private(u64),
+}
+
+impl ContentId {
+    /// The request that brings this text into the world, before which nobody has it; `None` for what was there before all.
+    pub fn brought_by(self) -> Option<u64> {
+        match self {
+            ContentId::Named(_) => None,
+            ContentId::Output(index) | ContentId::Private(index) => Some(index),
+        }
+    }
 }
 
 /// `len` tokens of `id` from position `start`.
@@ -69,7 +88,15 @@ impl<const N: usize> From<[Run; N]> for Content {
 }
 
 impl Content {
-    /// `tokens` tokens that only request `index` has.
+    /// Bytes beside the struct's own; several clones share them.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Runs::One(_) => 0,
+            Runs::Many(runs) => size_of_val(&**runs),
+        }
+    }
+
+    /// `tokens` tokens that request `index` brings.
     pub fn private(index: u64, tokens: u32) -> Content {
         Content(Runs::One([Run { id: ContentId::Private(index), start: 0, len: tokens }]))
     }
@@ -85,13 +112,14 @@ impl Content {
         self.runs().iter().map(|r| u64::from(r.len)).sum()
     }
     /// Leading tokens that some earlier prompt may begin with, if this is the prompt of request `index`: all before the first
-    /// that are its own. What is private to an earlier request of its session came with that one.
+    /// that it brings itself.
     pub fn shareable_tokens(&self, index: u64) -> u32 {
-        self.runs().iter().take_while(|r| r.id != ContentId::Private(index)).map(|r| r.len).sum()
+        self.runs().iter().take_while(|r| r.id.brought_by() != Some(index)).map(|r| r.len).sum()
     }
     /// Leading tokens that both share.
     pub fn shared_prefix(&self, other: &Content) -> u64 {
-        let (mut a, mut b) = (self.runs().iter().copied(), other.runs().iter().copied());
+        let some = |r: &Run| r.len > 0;
+        let (mut a, mut b) = (self.runs().iter().copied().filter(some), other.runs().iter().copied().filter(some));
         let (mut x, mut y) = (a.next(), b.next());
         let mut shared = 0;
         while let (Some(p), Some(q)) = (x, y) {
@@ -108,9 +136,43 @@ impl Content {
     }
 }
 
+/// `runs` with each joined to the one before that it goes on from, and without empty ones: equal prompts have equal runs then,
+/// however theirs were cut.
+pub fn joined(runs: &[Run]) -> impl Iterator<Item = Run> {
+    let mut rest = runs.iter().filter(|r| r.len > 0).copied().peekable();
+    std::iter::from_fn(move || {
+        let mut run = rest.next()?;
+        while let Some(next) = rest.next_if(|n| n.id == run.id && run.start.checked_add(run.len) == Some(n.start)) {
+            run.len += next.len;
+        }
+        Some(run)
+    })
+}
+
+/// Tokens that a prefix cache in blocks of `block` tokens serves of a prompt of which it has the first `shared`: whole
+/// blocks, and never the prompt's last token, because an engine has to compute one.
+pub fn served_prefix(shared: u32, prompt_tokens: u32, block: u32) -> u32 {
+    shared.min(prompt_tokens.saturating_sub(1)) / block * block
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prompt_may_be_shared_up_to_what_its_request_brings() {
+        let (old, own) = (ContentId::Private(3), ContentId::Private(9));
+        let runs = [old, ContentId::Output(3), own, ContentId::Named(1)];
+        let content = Content::from(runs.map(|id| Run { id, start: 0, len: 10 }));
+        assert_eq!((content.shareable_tokens(9), content.shareable_tokens(10)), (20, 40));
+        assert_eq!(runs.map(ContentId::brought_by), [Some(3), Some(3), Some(9), None]);
+    }
+
+    #[test]
+    fn a_cache_serves_whole_blocks_and_never_the_last_token() {
+        let served = |shared| served_prefix(shared, 48, 16);
+        assert_eq!([0, 15, 16, 47, 48].map(served), [0, 0, 16, 32, 32]);
+    }
 
     fn run(id: u64, start: u32, len: u32) -> Run {
         Run { id: ContentId::Named(id), start, len }
@@ -119,7 +181,7 @@ mod tests {
     #[test]
     fn prefixes_are_compared_token_by_token_across_run_borders() {
         let a = Content::from([run(1, 0, 10), run(1, 10, 10), run(2, 0, 5)]);
-        let b = Content::from([run(1, 0, 20), run(2, 0, 3), run(3, 0, 9)]);
+        let b = Content::from([run(4, 0, 0), run(1, 0, 20), run(2, 0, 3), run(3, 0, 9)]);
         assert_eq!(a.shared_prefix(&b), 23);
         assert_eq!(a.shared_prefix(&Content::private(0, 25)), 0);
     }

@@ -1,17 +1,9 @@
 //! What the world hands to a backend (`Job`), what a backend says back (`Effect`), what it shows (`Load`).
-use super::{Content, SimTime};
+use super::{Content, SimTime, Usd};
 
-/// One attempt of one request at one backend; unique in a simulation, never reused. Its lower half is the slot of its request,
-/// a small number; no two attempts of a slot are under way at one backend.
+/// One attempt of one request at one backend: any number that whoever submits it has not used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(pub u64);
-
-impl AttemptId {
-    /// The slot of its request.
-    pub fn slot(self) -> u32 {
-        self.0 as u32
-    }
-}
 
 /// Work for a backend.
 #[derive(Debug, Clone)]
@@ -99,8 +91,10 @@ pub enum Effect {
         cached_tokens: u32,
         /// Times it was preempted.
         preemptions: u32,
+        /// Billed for it by its provider's rule; zero at an own replica.
+        cost: Usd,
     },
-    /// It ended without an answer; tokens emitted so far are `emitted`.
+    /// It ended without an answer, and nothing is billed; tokens emitted so far are `emitted`.
     Failed {
         /// Whose.
         attempt: AttemptId,

@@ -1,5 +1,5 @@
 //! A request as a trace or generator has it, before replay decides when it leaves, and the seam that yields them.
-use super::{NO_SESSION, Run};
+use super::{ContentId, NO_SESSION, Run};
 
 /// How a measured request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -66,7 +66,7 @@ pub struct Entry {
     pub max_output_tokens: u32,
     /// Lower is more urgent.
     pub priority: i32,
-    /// Leading part of the prompt's content; what is left of the prompt is private to the request.
+    /// Leading part of the prompt's content; what is left of the prompt is [`Entry::private_text`].
     pub content: Vec<Run>,
     /// From the end of what it waited for (its session's previous request, a tool) to its start; `None` where unknown or
     /// first of its session.
@@ -96,6 +96,18 @@ impl Entry {
             tools_ns: 0,
             measured: Measured::default(),
         }
+    }
+
+    /// What its prompt holds beyond its content: text that it brings, counted from 0. A later request may name it.
+    pub fn private_text(&self) -> Option<Run> {
+        let named: u32 = self.content.iter().map(|r| r.len).sum();
+        let len = self.prompt_tokens.saturating_sub(named);
+        (len > 0).then_some(Run { id: ContentId::Private(self.id), start: 0, len })
+    }
+
+    /// Its whole prompt: its content, then its private text.
+    pub fn prompt(&self) -> impl Iterator<Item = Run> + '_ {
+        self.content.iter().copied().chain(self.private_text())
     }
 
     /// Becomes `next`, if there is one; whether there was, as [`Entries::next`] says it.
@@ -148,6 +160,10 @@ pub trait Entries: Send {
     fn total(&self) -> Option<u64> {
         None
     }
+    /// Whether a later entry may name the private text of an earlier one. Where none does, it need not be remembered.
+    fn names_private_text(&self) -> bool {
+        true
+    }
 }
 
 impl<E: Entries + ?Sized> Entries for Box<E> {
@@ -165,5 +181,8 @@ impl<E: Entries + ?Sized> Entries for Box<E> {
     }
     fn total(&self) -> Option<u64> {
         (**self).total()
+    }
+    fn names_private_text(&self) -> bool {
+        (**self).names_private_text()
     }
 }

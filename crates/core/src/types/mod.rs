@@ -3,6 +3,7 @@
 //! Imports nothing of the crate; knows no file, thread, clock or library type on its surface.
 //! Must keep true: units are in the type or the name; a `RequestView` has no output length.
 //! Read first: `request.rs`, then `effect.rs`.
+mod backend;
 pub mod check;
 mod columns;
 mod content;
@@ -13,6 +14,7 @@ mod fault;
 mod id_set;
 mod money;
 mod nearest;
+mod place;
 mod record;
 mod request;
 mod seams;
@@ -20,8 +22,9 @@ mod time;
 pub mod timestamp;
 
 pub use crate::key;
+pub use backend::{Backend, Cancelled, Outbox, Stop};
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
-pub use content::{Content, ContentId, Run};
+pub use content::{Content, ContentId, Run, joined, served_prefix};
 pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use entry::{Clock, Entries, Entry, Measured, Status};
@@ -29,7 +32,8 @@ pub use fault::{FAULTS_SHOWN, Fault, Faults, KeyPath, Segment, TraceFault};
 pub use id_set::IdSet;
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
 pub use nearest::nearest;
-pub use record::{AttemptRecord, BackendKind, GapRun, Outcome, OutcomeCause, RequestRecord, SeriesRow};
+pub use place::{EndpointId, IdMap, Place, PlaceId, PlaceMap, PoolId, ReplicaId, Roster};
+pub use record::{AttemptRecord, GapRun, Outcome, OutcomeCause, RequestRecord, SeriesRow};
 pub use request::{Capability, ClassSpec, NO_SESSION, Privacy, Request, RequestView};
 pub use seams::{BatchShape, DecodeLaw, PrefillChunk, RecordSink, Source, StepFloor, StepTime};
 pub use time::{Femtos, NS_PER_S, SimTime};

@@ -1,5 +1,5 @@
 //! What a simulation leaves behind: one record an attempt, one a request, and rows of a series.
-use super::{SimTime, Usd};
+use super::{Place, ReplicaId, SimTime, Usd};
 
 /// How a request ended; exactly one each (`nothing-lost`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,15 +102,6 @@ impl OutcomeCause {
     }
 }
 
-/// Own GPUs or bought tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BackendKind {
-    /// A replica of the pool with this index.
-    Pool(u32),
-    /// The endpoint with this index.
-    Endpoint(u32),
-}
-
 /// One attempt at one backend.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptRecord {
@@ -118,10 +109,10 @@ pub struct AttemptRecord {
     pub request: u64,
     /// Try number from 0.
     pub try_number: u32,
-    /// Where it went.
-    pub backend: BackendKind,
-    /// The replica, `u32::MAX` for endpoints.
-    pub replica: u32,
+    /// The pool or endpoint where it went.
+    pub backend: Place,
+    /// The pool's replica that took it; `None` at endpoints.
+    pub replica: Option<ReplicaId>,
     /// Sent to the backend.
     pub sent: SimTime,
     /// First token at the gateway, if any.
@@ -170,8 +161,8 @@ pub struct RequestRecord {
     pub outcome: Outcome,
     /// Why.
     pub cause: OutcomeCause,
-    /// Backend of the answer, else of the last attempt, if there was one.
-    pub backend: Option<BackendKind>,
+    /// Pool or endpoint of the answer, else of the last attempt, if there was one.
+    pub backend: Option<Place>,
     /// Tries made.
     pub attempts: u32,
     /// Arrival to first token.

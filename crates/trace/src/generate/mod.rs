@@ -202,6 +202,13 @@ impl Entries for Generator {
             _ => None,
         }
     }
+    fn names_private_text(&self) -> bool {
+        match &self.kind {
+            Kind::Plain(plain) => plain.sharer.is_some(),
+            Kind::Sessions(_) => true,
+            Kind::Clients(_) => false,
+        }
+    }
 }
 
 #[cfg(test)]

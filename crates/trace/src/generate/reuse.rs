@@ -128,18 +128,8 @@ impl Sharer {
         if self.past.len() >= self.spec.history as usize {
             self.past.pop_front();
         }
-        self.past.push_back(Past { tokens: entry.prompt_tokens, runs: sent(entry).into() });
+        self.past.push_back(Past { tokens: entry.prompt_tokens, runs: entry.prompt().collect() });
     }
-}
-
-/// The whole prompt of an entry, what is private included.
-pub(super) fn sent(entry: &Entry) -> Vec<Run> {
-    let mut runs = entry.content.clone();
-    let named: u32 = runs.iter().map(|r| r.len).sum();
-    if named < entry.prompt_tokens {
-        runs.push(Run { id: ContentId::Private(entry.id), start: 0, len: entry.prompt_tokens - named });
-    }
-    runs
 }
 
 /// Adds the first `tokens` tokens of `runs` to `out`.

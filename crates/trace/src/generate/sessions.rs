@@ -6,7 +6,7 @@
 use super::super::spec::{GenerateSpec, LengthSpec, Sessions, TurnLength, at_share};
 use super::arrivals::ArrivalTimes;
 use super::drawer::{Copula, Drawer, family};
-use super::reuse::{Sharer, sent, take};
+use super::reuse::{Sharer, take};
 use crate::SourceOptions;
 use baseload_core::random::{Even, StreamFamily, StreamKey, dist};
 use baseload_core::types::{ContentId, Entry, Run};
@@ -131,7 +131,7 @@ impl Talks {
         let mut talk = self.talks[place].take().expect("session-held: what is due is under way");
         self.fill(&mut talk, entry);
         talk.turn += 1;
-        (talk.answer, talk.id, talk.said) = (entry.output_tokens, entry.id, sent(entry));
+        (talk.answer, talk.id, talk.said) = (entry.output_tokens, entry.id, entry.prompt().collect());
         if let Some(sharer) = &mut self.sharer
             && self.spec.across
         {

@@ -157,7 +157,7 @@ fn a_turn_repeats_its_session_and_what_it_adds_is_new() {
     let mut last: FxHashMap<u64, (u32, Content)> = FxHashMap::default();
     let (mut grown, mut others) = (0, 0);
     for entry in &all {
-        let whole = Content::from(reuse::sent(entry));
+        let whole = Content::from(entry.prompt().collect::<Vec<_>>());
         if let Some((answer, before)) = last.get(&entry.session) {
             assert!(entry.think_ns.is_some_and(|t| (1_000_000_000..=5_000_000_000).contains(&t)));
             let shared = whole.shared_prefix(before);

@@ -71,7 +71,7 @@ impl TraceStats {
             return Err("a block is 0 tokens; it must be at least 1".into());
         }
         let timed = matches!(entries.clock(), Clock::Common | Clock::Zero);
-        let mut all = Pass::new(block_tokens);
+        let mut all = Pass::new(block_tokens, entries.names_private_text());
         let mut entry = Entry::blank();
         while entries.next(&mut entry)? {
             if timed {
@@ -90,19 +90,6 @@ impl TraceStats {
     pub fn unlimited_hit_share(&self) -> Option<f64> {
         self.prefix.as_ref().map(|curve| curve.unlimited)
     }
-}
-
-/// Share of prompt tokens that a prefix cache without limit has, in blocks of `block_tokens`: [`TraceStats::prefix`]
-/// alone. `None` where no prompt names its content.
-///
-/// # Errors
-/// The entries' own.
-pub fn unlimited_hit_share(entries: &mut dyn Entries, block_tokens: u32) -> Result<Option<f64>, String> {
-    let (mut reuse, mut entry) = (Reuse::new(block_tokens.max(1)), Entry::blank());
-    while entries.next(&mut entry)? {
-        reuse.add(&entry);
-    }
-    Ok(reuse.curve().map(|curve| curve.unlimited))
 }
 
 /// All that is counted in the pass.
@@ -124,7 +111,7 @@ struct Pass {
 }
 
 impl Pass {
-    fn new(block_tokens: u32) -> Pass {
+    fn new(block_tokens: u32, named_later: bool) -> Pass {
         Pass {
             count: 0,
             arrivals: Arrivals::new(),
@@ -138,7 +125,7 @@ impl Pass {
             ttft: Times::new(),
             e2e: Times::new(),
             cached: (0, 0),
-            reuse: Reuse::new(block_tokens),
+            reuse: Reuse::new(block_tokens, named_later),
         }
     }
 

@@ -6,14 +6,14 @@
 //! any size what is cached of a prompt is a prefix of it. The prompt's last token is never looked up, because an engine
 //! has to compute it. Blocks of outputs do not enter; they count once a later prompt names them.
 //!
-//! What a prompt does not name is private. In a session a later turn may name it (`ContentId::Private`), so it is
-//! tracked; without a session nobody can, so that it only pushes others out and takes no memory.
+//! Private text is followed like named text, because a later prompt may name it (the rule: `types/content.rs`). Where the
+//! entries say that none does (`Entries::names_private_text`), it only pushes others out and takes no memory.
 //!
 //! Must hold: equal to a literal LRU list at every size (`reuse_tests.rs`) up to `limit` distinct blocks; beyond, a
 //! fixed share of all blocks, chosen by their hash, stands for all (SHARDS), and the curve says so.
 use super::marks::{Marks, mix};
 use super::ranks::Ranks;
-use baseload_core::types::{ContentId, Entry, NO_SESSION, Run};
+use baseload_core::types::{ContentId, Entry, Run, served_prefix};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -52,6 +52,8 @@ pub struct CurvePoint {
 pub(super) struct Reuse {
     block: u32,
     limit: usize,
+    /// Whether private text may be named later.
+    named_later: bool,
     /// Hash of a block -> slot of its last use.
     marks: Marks,
     /// Slots in order of use; taken where a block was used last.
@@ -70,22 +72,24 @@ pub(super) struct Reuse {
     followed: u64,
     prompt_tokens: u64,
     any_named: bool,
-    /// Id, tokens and session of the requests before the first that names anything.
-    nameless: VecDeque<(u64, u32, bool)>,
+    /// Id and tokens of the requests before the first that names anything.
+    nameless: VecDeque<(u64, u32)>,
     hashes: Vec<u64>,
     old: Vec<u32>,
 }
 
 impl Reuse {
-    pub(super) fn new(block: u32) -> Reuse {
-        Reuse::with(block, EXACT_BLOCKS, 1 << 20)
+    /// In blocks of so many tokens; `named_later`: whether private text may be named later.
+    pub(super) fn new(block: u32, named_later: bool) -> Reuse {
+        Reuse { named_later, ..Reuse::with(block, EXACT_BLOCKS, 1 << 20) }
     }
 
-    /// With another limit of exactness, and slots to begin with.
+    /// With another limit of exactness, and slots to begin with; private text may be named later.
     pub(super) fn with(block: u32, limit: usize, least_slots: usize) -> Reuse {
         Reuse {
             block,
             limit,
+            named_later: true,
             marks: Marks::new(),
             ranks: Ranks::new(least_slots, std::iter::empty()),
             least_slots,
@@ -106,29 +110,27 @@ impl Reuse {
     /// The next request.
     pub(super) fn add(&mut self, entry: &Entry) {
         self.prompt_tokens += u64::from(entry.prompt_tokens);
-        let in_session = entry.session != NO_SESSION;
         if !self.any_named && entry.content.is_empty() {
-            self.nameless.push_back((entry.id, entry.prompt_tokens, in_session));
+            self.nameless.push_back((entry.id, entry.prompt_tokens));
             if self.nameless.len() > NAMELESS {
-                let (_, tokens, _) = self.nameless.pop_front().expect("one was pushed");
+                let (_, tokens) = self.nameless.pop_front().expect("one was pushed");
                 self.chill(u64::from(tokens / self.block));
             }
             return;
         }
         self.any_named = true;
-        for (id, tokens, in_session) in std::mem::take(&mut self.nameless) {
-            self.prompt(id, &[], tokens, in_session);
+        for (id, tokens) in std::mem::take(&mut self.nameless) {
+            self.prompt(&[], Some(Run { id: ContentId::Private(id), start: 0, len: tokens }), tokens);
         }
-        self.prompt(entry.id, &entry.content, entry.prompt_tokens, in_session);
+        self.prompt(&entry.content, entry.private_text(), entry.prompt_tokens);
     }
 
-    fn prompt(&mut self, id: u64, content: &[Run], tokens: u32, in_session: bool) {
-        let named: u32 = content.iter().map(|r| r.len).sum();
-        let tail = Run { id: ContentId::Private(id), start: 0, len: tokens.saturating_sub(named) };
-        let (known, tail) = if in_session { (tokens, Some(tail)) } else { (named, None) };
+    fn prompt(&mut self, content: &[Run], private: Option<Run>, tokens: u32) {
+        let private = private.filter(|_| self.named_later);
+        let known: u32 = content.iter().chain(&private).map(|r| r.len).sum();
         let (all, known) = (u64::from(tokens / self.block), known / self.block);
         // Blocks that end before the prompt's last token.
-        let eligible = u64::from(tokens.saturating_sub(1) / self.block).min(u64::from(known));
+        let eligible = u64::from(served_prefix(tokens, tokens, self.block) / self.block).min(u64::from(known));
         // A prompt that is over the limit alone, most likely a wrong number, must not take the memory before it is sampled.
         while u64::from(known) >> self.halvings > self.limit as u64 {
             self.halve();
@@ -136,7 +138,7 @@ impl Reuse {
         let (mut hashes, skip) = (std::mem::take(&mut self.hashes), (1u64 << self.halvings) - 1);
         hashes.clear();
         let (mut index, mut lookups) = (0u64, 0);
-        blocks(content.iter().copied().chain(tail), self.block, |hash| {
+        blocks(content.iter().copied().chain(private), self.block, |hash| {
             if hash & skip == 0 {
                 hashes.push(hash);
                 lookups += usize::from(index < eligible);

@@ -1,5 +1,6 @@
 //! The prefix curve against a literal LRU list, and against curves known on paper.
 use super::*;
+use baseload_core::types::NO_SESSION;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -61,7 +62,7 @@ fn a_small_trace_has_the_curve_that_paper_says() {
     let asks = [1, 1, 2, 1, 2];
     let entries: Vec<Entry> =
         asks.iter().enumerate().map(|(i, &id)| entry(i as u64, vec![named(id, 20)], 5, NO_SESSION)).collect();
-    let curve = curve(&entries, Reuse::new(10)).unwrap();
+    let curve = curve(&entries, Reuse::new(10, true)).unwrap();
     let shares: Vec<f64> = curve.points.iter().map(|p| p.hit_share).collect();
     assert_eq!(shares, [10.0 / 125.0, 20.0 / 125.0, 60.0 / 125.0]);
     assert_eq!((curve.unlimited, curve.distinct_blocks, curve.sampled_one_in), (60.0 / 125.0, 4, 1));
@@ -72,13 +73,23 @@ fn a_small_trace_has_the_curve_that_paper_says() {
 fn private_text_pushes_out_but_never_hits_and_the_last_token_is_always_computed() {
     // 10 named and 30 private tokens: three private blocks lie between two uses of the named one.
     let entries: Vec<Entry> = (0..4).map(|i| entry(i, vec![named(1, 10)], 30, NO_SESSION)).collect();
-    let curve1 = curve(&entries, Reuse::new(10)).unwrap();
+    let curve1 = curve(&entries, Reuse::new(10, true)).unwrap();
     // Leaf first: the named block is touched last, so that it is at distance 1.
     assert_eq!(curve1.points.len(), 1);
     assert_eq!((curve1.unlimited, curve1.distinct_blocks), (30.0 / 160.0, 13));
     // A prompt that is nothing but one block has to be computed for its last token.
     let entries: Vec<Entry> = (0..4).map(|i| entry(i, vec![named(1, 10)], 0, NO_SESSION)).collect();
-    assert_eq!(curve(&entries, Reuse::new(10)).unwrap().unlimited, 0.0);
+    assert_eq!(curve(&entries, Reuse::new(10, true)).unwrap().unlimited, 0.0);
+}
+
+#[test]
+fn private_text_that_nobody_names_later_is_counted_and_not_followed() {
+    let entries: Vec<Entry> = (0..4).map(|i| entry(i, vec![named(1, 10)], 30, NO_SESSION)).collect();
+    let followed = curve(&entries, Reuse::new(10, true)).unwrap();
+    let mut counted = Reuse::new(10, false);
+    entries.iter().for_each(|e| counted.add(e));
+    assert_eq!(counted.marks.len(), 1);
+    assert_eq!(counted.curve().unwrap(), followed);
 }
 
 #[test]
@@ -86,9 +97,9 @@ fn a_later_turn_names_what_its_session_said_before_and_a_trace_without_names_has
     let turn = |id, private| Run { id: ContentId::Private(id), start: 0, len: private };
     let entries =
         [entry(0, vec![], 25, 3), entry(1, vec![turn(0, 25)], 20, 3), entry(2, vec![turn(0, 25), turn(1, 20)], 20, 3)];
-    let curve1 = curve(&entries, Reuse::new(10)).unwrap();
+    let curve1 = curve(&entries, Reuse::new(10, true)).unwrap();
     assert_eq!(curve1.unlimited, (20.0 + 40.0) / (25.0 + 45.0 + 65.0));
-    assert_eq!(curve(&entries[..1], Reuse::new(10)), None);
+    assert_eq!(curve(&entries[..1], Reuse::new(10, true)), None);
 }
 
 #[test]
@@ -107,25 +118,23 @@ fn equal_tokens_are_equal_blocks_however_runs_are_cut() {
     assert_ne!(of(&[run(1, 0, 4)], 2)[1], of(&[run(1, 0, 2), run(1, 0, 2)], 2)[1]);
 }
 
-/// Prompts over few names, so that much is asked again: with and without sessions, naming earlier private text.
+/// Prompts over few names, so that much is asked again, private text of earlier ones included.
 fn prompts() -> impl Strategy<Value = Vec<Entry>> {
     let piece = (0u64..5, 0u32..3, 1u32..9, 0u8..4);
-    let one = (prop::collection::vec(piece, 0..5), 0u32..12, prop::option::of(0u64..3));
+    let one = (prop::collection::vec(piece, 0..5), 0u32..12);
     prop::collection::vec(one, 1..60).prop_map(|all| {
-        let mut sessions = vec![false; all.len()];
         let mut entries: Vec<Entry> = Vec::new();
-        for (i, (pieces, private, session)) in all.into_iter().enumerate() {
+        for (i, (pieces, private)) in all.into_iter().enumerate() {
             let run = |(id, start, len, kind): (u64, u32, u32, u8)| {
                 let earlier = id as usize % i.max(1);
                 match kind {
-                    0 if i > 0 && sessions[earlier] => Run { id: ContentId::Private(earlier as u64), start, len },
+                    0 if i > 0 => Run { id: ContentId::Private(earlier as u64), start, len },
                     1 => Run { id: ContentId::Output(id), start, len },
                     _ => Run { id: ContentId::Named(id), start, len },
                 }
             };
             let content = pieces.into_iter().map(run).collect();
-            sessions[i] = session.is_some();
-            entries.push(entry(i as u64, content, private, session.unwrap_or(NO_SESSION)));
+            entries.push(entry(i as u64, content, private, NO_SESSION));
         }
         entries
     })
@@ -164,8 +173,8 @@ fn a_sample_is_close_to_the_whole_and_says_that_it_is_one() {
             entry(i, vec![named(0, 64), named(id, 640)], 40, NO_SESSION)
         })
         .collect();
-    let whole = curve(&entries, Reuse::new(16)).unwrap();
-    let sample = curve(&entries, Reuse::with(16, 10_000, 64)).unwrap();
+    let whole = curve(&entries, Reuse::new(16, false)).unwrap();
+    let sample = curve(&entries, Reuse { named_later: false, ..Reuse::with(16, 10_000, 64) }).unwrap();
     assert_eq!((whole.sampled_one_in, sample.sampled_one_in), (1, 16));
     for k in 6..whole.points.len() {
         let (a, b) = (at(&whole, k), at(&sample, k));

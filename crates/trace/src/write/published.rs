@@ -97,12 +97,11 @@ struct Blocks {
 impl Blocks {
     /// Ids of the prompt's blocks of `size` tokens, the last one perhaps partial.
     fn ids(&mut self, e: &Entry, size: u32) -> Result<Vec<u64>, String> {
-        let mut whole = e.content.clone();
-        let named: u32 = whole.iter().map(|r| r.len).sum();
-        let given = whole.iter().enumerate().all(|(n, r)| {
+        let named: u32 = e.content.iter().map(|r| r.len).sum();
+        let given = e.content.iter().enumerate().all(|(n, r)| {
             matches!(r.id, ContentId::Named(_))
                 && r.start == 0
-                && (r.len == size || n + 1 == whole.len() && r.len < size)
+                && (r.len == size || n + 1 == e.content.len() && r.len < size)
         }) && named == e.prompt_tokens;
         if *self.given.get_or_insert(given) != given {
             return Err(
@@ -114,13 +113,10 @@ impl Blocks {
             let id = |r: &Run| match r.id {
                 ContentId::Named(id) | ContentId::Output(id) | ContentId::Private(id) => id,
             };
-            return Ok(whole.iter().map(id).collect());
-        }
-        if named < e.prompt_tokens {
-            whole.push(Run { id: ContentId::Private(e.id), start: 0, len: e.prompt_tokens - named });
+            return Ok(e.content.iter().map(id).collect());
         }
         let (mut ids, mut block, mut room) = (Vec::new(), Vec::<Run>::new(), size);
-        for mut run in whole {
+        for mut run in e.prompt() {
             while run.len > 0 {
                 let len = run.len.min(room);
                 match block.last_mut() {

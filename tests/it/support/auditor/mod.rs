@@ -4,6 +4,7 @@
 //! It uses the library for two things only: random streams (so that luck can be checked, not only plausibility) and
 //! the generator's requests. What it cannot work out (what an engine does inside, what a policy learned) it bounds.
 mod bill;
+mod cached;
 mod facts;
 mod forgeries;
 mod free;
@@ -70,6 +71,7 @@ impl Case {
                 continue;
             }
             requests::each(&mut c, &self.facts, policy, &asks, &lives);
+            cached::cached(&mut c, &self.facts, policy, &asks, &lives);
             if !policy.free {
                 replay::replay(&mut c, &self.facts, policy, &asks, &lives, seen);
             }

@@ -114,7 +114,9 @@ fn prefix(runs: &[Run], tokens: u32) -> Option<Vec<Run>> {
         let len = run.len.min(left);
         left -= len;
         match out.last_mut() {
-            Some(last) if last.id == run.id && last.start + last.len == run.start => last.len += len,
+            Some(last) if (last.kind, last.id) == (run.kind, run.id) && last.start + last.len == run.start => {
+                last.len += len;
+            }
             _ if len > 0 => out.push(Run { len, ..*run }),
             _ => {}
         }
@@ -122,28 +124,12 @@ fn prefix(runs: &[Run], tokens: u32) -> Option<Vec<Run>> {
     (left == 0).then_some(out)
 }
 
-/// Leading tokens that two prompts share.
-fn shared(a: &[Run], b: &[Run]) -> u32 {
-    let all = |runs: &[Run]| runs.iter().map(|r| r.len).sum::<u32>();
-    // Token by token, so that nothing depends on how runs are cut.
-    let at = |runs: &[Run], mut token: u32| {
-        for run in runs {
-            if token < run.len {
-                return (run.id, run.start + token);
-            }
-            token -= run.len;
-        }
-        unreachable!("a token past the end")
-    };
-    (0..all(a).min(all(b))).take_while(|t| at(a, *t) == at(b, *t)).count() as u32
-}
-
 impl Shop<'_> {
     fn cached(&mut self, ask: &Ask, now: u64) -> u32 {
         let Some(Cache { from, step, alive }) = &self.spec.cache else { return 0 };
         let (mut tokens, mut hit) = (0, 0);
         let mut hitting = true;
-        while let Some(key) = prefix(&ask.shared, tokens + step) {
+        while let Some(key) = prefix(&ask.content, tokens + step) {
             tokens += step;
             let used = self.cache.insert(key, now);
             hitting &= used.is_some_and(|used| now.saturating_sub(used) <= *alive);
@@ -423,7 +409,7 @@ impl Replay<'_> {
                 ));
             }
         }
-        self.tokens(&at, i, r, pool, a);
+        self.tokens(&at, pool, a);
         if (a.outcome.as_str(), a.ended) == ("failed", a.sent) && a.cause != "replica_lost" {
             return self.failed(i, k, a.ended, 0);
         }
@@ -432,8 +418,7 @@ impl Replay<'_> {
     }
 
     /// What an engine may have computed.
-    fn tokens(&mut self, at: &str, i: usize, r: usize, pool: &Pool, a: &AttemptRow) {
-        let ask = &self.asks[i];
+    fn tokens(&mut self, at: &str, pool: &Pool, a: &AttemptRow) {
         if !pool.vllm {
             self.c.same(format!("{at}: cached, preempted in a static batch"), (a.cached_tokens, a.preemptions), (0, 0));
             if a.outcome == "completed" {
@@ -443,23 +428,6 @@ impl Replay<'_> {
         if a.outcome != "completed" {
             let seen = (a.first_token.is_some(), a.output_tokens > 0);
             self.c.same(format!("{at}: tokens left, as the first token says"), seen.1, seen.0);
-        }
-        if a.outcome != "completed" || a.cached_tokens == 0 {
-            return;
-        }
-        // KV dies with its replica: only what was sent since then can be cached.
-        let since = self.replicas[r].downs.iter().map(|d| d.back).filter(|b| *b <= a.sent).max().unwrap_or(0);
-        let before = self.lives.iter().enumerate().filter(|(j, _)| *j != i).filter(|(_, life)| {
-            let there = |b: &&AttemptRow| b.replica == a.replica && b.sent >= since && Some(b.sent) < a.first_token;
-            life.attempts.iter().any(there)
-        });
-        let most = before.map(|(j, _)| shared(&ask.shared, &self.asks[j].shared)).max().unwrap_or(0);
-        let most = most.min(ask.prompt - 1) / pool.block_size as u32 * pool.block_size as u32;
-        if !pool.prefix_caching || a.cached_tokens > most || !a.cached_tokens.is_multiple_of(pool.block_size as u32) {
-            let (cached, size, on) = (a.cached_tokens, pool.block_size, pool.prefix_caching);
-            self.c.say(format!(
-                "{at}: {cached} cached tokens; blocks of {size}, caching {on}, at most {most} were there"
-            ));
         }
     }
 

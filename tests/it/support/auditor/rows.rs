@@ -1,5 +1,5 @@
 //! The results as they lie on disk: Parquet rows with times back in ns, and `summary.json` as it is.
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use baseload::frames::{ReadColumn, TableFile, Wrong};
 use serde_json::Value;
 use std::path::Path;
 
@@ -78,29 +78,47 @@ fn pico(usd: f64) -> i128 {
     (usd * 1e12).round() as i128
 }
 
-fn frame(folder: &Path, kind: &str, policy: &str) -> DataFrame {
+fn table(folder: &Path, kind: &str, policy: &str) -> TableFile {
     let path = folder.join(kind).join(format!("policy={policy}/replicate=0/part.parquet"));
-    let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    ParquetReader::new(file).finish().unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    TableFile::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// `col!(frame, name, f64)(row)`: the value, or `None` where it is null.
+fn values<T>(column: &ReadColumn, read: fn(&ReadColumn) -> Result<Vec<Option<T>>, Wrong>) -> Vec<Option<T>> {
+    read(column).unwrap_or_else(|wrong| panic!("row {}: {}", wrong.row, wrong.what))
+}
+
+/// How a column of this kind is read.
+macro_rules! reader {
+    (f64) => {
+        ReadColumn::numbers
+    };
+    (str) => {
+        ReadColumn::texts
+    };
+    (bool) => {
+        ReadColumn::flags
+    };
+    ($whole:ident) => {
+        ReadColumn::whole::<$whole>
+    };
+}
+/// `col!(table, name, f64)(row)`: the value, or `None` where it is null.
 macro_rules! col {
-    ($frame:expr, $name:literal, $kind:ident) => {{
-        let column = $frame.column($name).unwrap_or_else(|e| panic!("{}: {e}", $name));
-        let column = column.$kind().unwrap_or_else(|e| panic!("{}: {e}", $name)).clone();
-        move |row: usize| column.get(row).map(|v| v.to_owned())
+    ($table:expr, $name:literal, $kind:ident) => {{
+        let column = $table.whole_column($name).unwrap_or_else(|e| panic!("{e}"));
+        let values = values(&column, reader!($kind));
+        move |row: usize| values[row].clone()
     }};
 }
 /// The same for columns that are never null.
 macro_rules! sure {
-    ($frame:expr, $name:literal, $kind:ident) => {{
-        let column = col!($frame, $name, $kind);
+    ($table:expr, $name:literal, $kind:ident) => {{
+        let column = col!($table, $name, $kind);
         move |row: usize| column(row).unwrap_or_else(|| panic!("{} of row {row} is null", $name))
     }};
 }
 
-fn requests(f: &DataFrame) -> Vec<RequestRow> {
+fn requests(f: &TableFile) -> Vec<RequestRow> {
     let (index, arrival, class) = (sure!(f, "index", u64), sure!(f, "arrival_s", f64), sure!(f, "class", str));
     let (tenant, session) = (sure!(f, "tenant", u32), col!(f, "session", u64));
     let (prompt, output) = (sure!(f, "prompt_tokens", u32), sure!(f, "output_tokens", u32));
@@ -130,10 +148,10 @@ fn requests(f: &DataFrame) -> Vec<RequestRow> {
         cost: pico(cost(i)),
         met_slo: met_slo(i),
     };
-    (0..f.height()).map(row).collect()
+    (0..f.groups().iter().sum()).map(row).collect()
 }
 
-fn attempts(f: &DataFrame) -> Vec<AttemptRow> {
+fn attempts(f: &TableFile) -> Vec<AttemptRow> {
     let (request, try_number) = (sure!(f, "request", u64), sure!(f, "try_number", u32));
     let (backend, replica) = (sure!(f, "backend", str), col!(f, "replica", u32));
     let (sent, first, ended) = (sure!(f, "sent_s", f64), col!(f, "first_token_s", f64), sure!(f, "ended_s", f64));
@@ -155,10 +173,10 @@ fn attempts(f: &DataFrame) -> Vec<AttemptRow> {
         preemptions: preemptions(i),
         cost: pico(cost(i)),
     };
-    (0..f.height()).map(row).collect()
+    (0..f.groups().iter().sum()).map(row).collect()
 }
 
-fn series(f: &DataFrame) -> Vec<SeriesRow> {
+fn series(f: &TableFile) -> Vec<SeriesRow> {
     let (at, waiting, running) = (sure!(f, "at_s", f64), sure!(f, "waiting", u32), sure!(f, "running", u32));
     let (used, total) = (sure!(f, "kv_used_blocks", u64), sure!(f, "kv_total_blocks", u64));
     let (replicas, api) = (sure!(f, "replicas", u32), sure!(f, "api_in_flight", u32));
@@ -173,7 +191,7 @@ fn series(f: &DataFrame) -> Vec<SeriesRow> {
         api_in_flight: api(i),
         api_spend: pico(spend(i)),
     };
-    (0..f.height()).map(row).collect()
+    (0..f.groups().iter().sum()).map(row).collect()
 }
 
 impl Evidence {
@@ -184,9 +202,9 @@ impl Evidence {
         let policy = |p: &Value| {
             let name = p["name"].as_str().expect("a policy has a name");
             PolicyEvidence {
-                requests: requests(&frame(folder, "requests", name)),
-                attempts: attempts(&frame(folder, "attempts", name)),
-                series: series(&frame(folder, "series", name)),
+                requests: requests(&table(folder, "requests", name)),
+                attempts: attempts(&table(folder, "attempts", name)),
+                series: series(&table(folder, "series", name)),
                 summary: p.clone(),
             }
         };

@@ -5,14 +5,23 @@ use super::facts::{Facts, duration};
 use super::requests::Life;
 use baseload::random::{dist, stream};
 use baseload::trace::{GenerateSpec, Generator, Length, SourceOptions};
-use baseload::types::{ContentId, Source};
+use baseload::types::{ContentId, NO_SESSION, Source};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::Path;
 
-/// `len` tokens of a named text from `start`.
+/// Whose text it is: named by the trace, an answer, or what a prompt held beyond that.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    Named,
+    Output,
+    Private,
+}
+
+/// `len` tokens of a text from `start`; `id` is its name, or the request that it came with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Run {
+    pub kind: Kind,
     pub id: u64,
     pub start: u32,
     pub len: u32,
@@ -29,8 +38,16 @@ pub struct Ask {
     /// Tokens it gets: what it would generate, capped by what the client asked for at most.
     pub output: u32,
     pub max_output: u32,
-    /// Leading tokens that others may share.
-    pub shared: Vec<Run>,
+    /// The whole prompt.
+    pub content: Vec<Run>,
+}
+
+/// `runs`, and what is left of a prompt of request `id` as its private text.
+fn whole(mut runs: Vec<Run>, id: u64, prompt: u32) -> Vec<Run> {
+    let left = prompt - runs.iter().map(|r| r.len).sum::<u32>();
+    runs.push(Run { kind: Kind::Private, id, start: 0, len: left });
+    runs.retain(|r| r.len > 0);
+    runs
 }
 
 /// What the experiment replays.
@@ -49,7 +66,8 @@ struct Line {
     session: Option<u64>,
     class: Option<String>,
     max_output: Option<u32>,
-    shared: Vec<Run>,
+    /// Leading runs that the line gives.
+    content: Vec<Run>,
 }
 
 fn csv(text: &str) -> Vec<Line> {
@@ -84,10 +102,15 @@ fn jsonl(text: &str) -> Vec<Line> {
     let line = |l: &str| {
         let v: serde_json::Value = serde_json::from_str(l).expect("JSON");
         let number = |key: &str| v[key].as_u64();
-        let run = |r: &serde_json::Value| Run {
-            id: r[0].as_u64().expect("an id"),
-            start: r[1].as_u64().expect("a start") as u32,
-            len: r[2].as_u64().expect("a length") as u32,
+        let run = |r: &serde_json::Value| {
+            let (kind, at) = match r[0].as_str() {
+                None => (Kind::Named, 0),
+                Some("output") => (Kind::Output, 1),
+                Some("prompt") => (Kind::Private, 1),
+                Some(other) => panic!("a run of `{other}`"),
+            };
+            let number = |i: usize| r[at + i].as_u64().expect("id, start, length");
+            Run { kind, id: number(0), start: number(1) as u32, len: number(2) as u32 }
         };
         Line {
             at_ns: (v["arrival_s"].as_f64().expect("seconds") * 1e9).round() as i128,
@@ -97,7 +120,7 @@ fn jsonl(text: &str) -> Vec<Line> {
             session: number("session"),
             class: v["class"].as_str().map(str::to_owned),
             max_output: number("max_output_tokens").map(|n| n as u32),
-            shared: v["content"].as_array().map(|c| c.iter().map(run).collect()).unwrap_or_default(),
+            content: v["content"].as_array().map(|c| c.iter().map(run).collect()).unwrap_or_default(),
         }
     };
     text.lines().map(line).collect()
@@ -132,6 +155,7 @@ fn mooncake(text: &str, spread: Option<u64>) -> Vec<Line> {
         let v: serde_json::Value = serde_json::from_str(l).expect("JSON");
         let prompt = v["input_length"].as_u64().expect("tokens") as u32;
         let block = |(i, id): (usize, &serde_json::Value)| Run {
+            kind: Kind::Named,
             id: id.as_u64().expect("an id"),
             start: 0,
             len: 512.min(prompt - 512 * i as u32),
@@ -140,7 +164,7 @@ fn mooncake(text: &str, spread: Option<u64>) -> Vec<Line> {
             at_ns: v["timestamp"].as_i64().map(i128::from).expect("milliseconds") * 1_000_000,
             prompt,
             output: v["output_length"].as_u64().expect("tokens") as u32,
-            shared: v["hash_ids"].as_array().expect("ids").iter().enumerate().map(block).collect(),
+            content: v["hash_ids"].as_array().expect("ids").iter().enumerate().map(block).collect(),
             ..Line::default()
         }
     };
@@ -206,7 +230,7 @@ fn asks_of_file(facts: &Facts, text: &str, default_max: u32, rate_scale: f64, li
             prompt: line.prompt,
             output: line.output.min(max_output).max(1),
             max_output,
-            shared: line.shared,
+            content: whole(line.content, i as u64, line.prompt),
         }
     };
     lines.into_iter().take(limit).enumerate().map(ask).collect()
@@ -272,7 +296,8 @@ impl Trace {
             let class = drawn_class(facts, index);
             let max_output = default_max.max(output);
             let session = Some(user.into());
-            asks.push(Ask { arrival, tenant: 0, session, class, prompt, output, max_output, shared: Vec::new() });
+            let content = whole(Vec::new(), index, prompt);
+            asks.push(Ask { arrival, tenant: 0, session, class, prompt, output, max_output, content });
             let Some(life) = lives.get(index as usize) else {
                 c.say(format!("request {index} of the users has no row"));
                 return asks;
@@ -290,19 +315,23 @@ fn generated(facts: &Facts, spec: &GenerateSpec, options: &SourceOptions) -> Vec
     let mut asks = Vec::new();
     while source.peek().expect("a generator has no faults").is_some() {
         let r = source.next();
-        let named = r.content.runs().iter().filter_map(|run| match run.id {
-            ContentId::Named(id) => Some(Run { id, start: run.start, len: run.len }),
-            _ => None,
-        });
+        let run = |run: &baseload::types::Run| {
+            let (kind, id) = match run.id {
+                ContentId::Named(id) => (Kind::Named, id),
+                ContentId::Output(id) => (Kind::Output, id),
+                ContentId::Private(id) => (Kind::Private, id),
+            };
+            Run { kind, id, start: run.start, len: run.len }
+        };
         asks.push(Ask {
             arrival: r.arrival.0,
             tenant: r.tenant,
-            session: None,
+            session: (r.session != NO_SESSION).then_some(r.session),
             class: drawn_class(facts, r.index),
             prompt: r.prompt_tokens,
             output: r.output_tokens.min(r.max_output_tokens),
             max_output: r.max_output_tokens,
-            shared: named.collect(),
+            content: r.content.runs().iter().map(run).collect(),
         });
     }
     asks

@@ -1,5 +1,6 @@
 //! An account's limits, and by which rules its provider counts (spec/apis.md 4.1 and 4.4).
 use super::bucket::Acceleration;
+use crate::catalog::{LimitRules, OutputRule, SharedRule};
 use crate::types::{SimTime, Usd};
 
 /// How output tokens are counted against `output_tokens_per_minute`.
@@ -70,47 +71,43 @@ impl Rules {
         day: Day::Rolling,
         acceleration: None,
     };
-    /// Names of the presets.
+    /// The rules of a row of the catalogue for calls of `model`.
+    pub fn of(row: &LimitRules, model: &str) -> Rules {
+        let acceleration = row.acceleration.as_ref().map(|a| Acceleration {
+            times_ppm: (a.times * 1e6).round() as u64,
+            over_minutes: a.over_minutes,
+            above: a.above_tokens_per_minute,
+        });
+        Rules {
+            output: match row.output {
+                OutputRule::Actual => OutputCounting::Actual,
+                OutputRule::MaxTokens => OutputCounting::MaxTokens,
+            },
+            both: match row.both {
+                SharedRule::Actual => Counting::Actual,
+                SharedRule::Larger => Counting::Larger,
+                SharedRule::Sum => Counting::Sum,
+                SharedRule::BurnDown => Counting::BurnDown(row.burn_down(model)),
+            },
+            cache_reads_count: row.cache_reads_count,
+            refused_count: row.refused_count,
+            oversized_wait: row.oversized_wait,
+            requests_over: None,
+            day: if row.day_begins_at_midnight { Day::Midnight(SimTime::ZERO) } else { Day::Rolling },
+            acceleration,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Rules {
+    /// Names of the embedded rows.
     pub const PRESETS: [&str; 6] = ["plain", "openai", "anthropic", "gemini", "cerebras", "bedrock"];
 
-    /// The rules of a provider, by the name of a preset or of the catalogue's provider; [`Rules::PLAIN`] for any other.
+    /// The rules of the embedded row of a provider.
     pub fn of_provider(name: &str) -> Rules {
-        let growth = Acceleration { times_ppm: 1_500_000, over_minutes: 15, above: 1_000_000 };
-        match name {
-            // Failed requests count; so do cached tokens, for nothing exempts them; 429 slow_down above 1 M.
-            "openai" => Rules {
-                both: Counting::Larger,
-                cache_reads_count: true,
-                oversized_wait: false,
-                acceleration: Some(growth),
-                ..Rules::PLAIN
-            },
-            // Cache reads are exempt. Output by what was generated (the newer text). Refusals are not said to count.
-            "anthropic" => Rules { refused_count: false, ..Rules::PLAIN },
-            "gemini" | "google" => Rules {
-                cache_reads_count: true,
-                refused_count: false,
-                oversized_wait: false,
-                day: Day::Midnight(SimTime::ZERO),
-                ..Rules::PLAIN
-            },
-            "cerebras" => Rules {
-                both: Counting::Sum,
-                cache_reads_count: true,
-                refused_count: false,
-                oversized_wait: false,
-                ..Rules::PLAIN
-            },
-            // The burn-down is the model's: 5 for those of the Claude 4 class, 1 for others.
-            "bedrock" => Rules {
-                both: Counting::BurnDown(1),
-                cache_reads_count: true,
-                refused_count: false,
-                oversized_wait: false,
-                ..Rules::PLAIN
-            },
-            _ => Rules::PLAIN,
-        }
+        let row = crate::catalog::Catalog::embedded().limit_rules(name).unwrap();
+        Rules::of(row, "")
     }
 }
 

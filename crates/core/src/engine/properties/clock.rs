@@ -1,7 +1,7 @@
 //! The replica's clock, and what it says of jobs that are cut short.
 use super::*;
 use crate::engine::testkit::Toy;
-use crate::types::{AttemptId, Effect, FailureCause, Femtos, SimTime};
+use crate::types::{AttemptId, Backend, Cancelled, Effect, FailureCause, Femtos, Outbox, SimTime, Stop, Usd};
 use std::sync::Arc;
 
 fn small(async_scheduling: bool) -> Replica {
@@ -28,7 +28,10 @@ fn the_clock_keeps_femtoseconds_across_steps_and_publishes_nanoseconds() {
         let at = |fs: u128| Femtos(5_000_000 + fs).to_time();
         let attempt = AttemptId(0);
         assert_eq!(out.effects[0], Effect::FirstToken { attempt, at: at(first) });
-        assert_eq!(out.effects[1], Effect::Done { attempt, at: at(all), cached_tokens: 0, preemptions: 0 });
+        assert_eq!(
+            out.effects[1],
+            Effect::Done { attempt, at: at(all), cached_tokens: 0, preemptions: 0, cost: Usd::ZERO }
+        );
         let gaps: u32 = out.gaps.iter().map(|g| g.steps * g.tokens).sum();
         assert_eq!((r.counts().steps, r.counts().busy, gaps), (3, Femtos(all), 2));
     }
@@ -48,10 +51,10 @@ fn a_killed_or_cancelled_job_reports_the_tokens_that_left() {
         r.advance(at, &mut out);
         r.schedule(at);
     }
-    assert_eq!(r.cancel(AttemptId(1), now, &mut out), Some(4));
+    assert_eq!(r.cancel(AttemptId(1), now, &mut out), Some(Cancelled { output_tokens: 4, ..Cancelled::default() }));
     assert_eq!(r.cancel(AttemptId(1), now, &mut out), None);
     out.effects.clear();
-    r.kill(now, &mut out);
+    r.stop(now, Stop::Kill, &mut out);
     let lost = Effect::Failed { attempt: AttemptId(0), at: now, cause: FailureCause::ReplicaLost, emitted: 4 };
     assert_eq!(out.effects, [lost]);
     assert_eq!((r.next_event(), r.unfinished(), r.needs_schedule()), (SimTime::NEVER, 0, false));

@@ -2,7 +2,7 @@
 use super::*;
 use crate::engine::testkit::job;
 use crate::kv::KvPool;
-use crate::types::{AttemptId, Effect, SimTime};
+use crate::types::{AttemptId, Backend, Effect, Outbox, SimTime};
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -44,12 +44,14 @@ fn configs() -> impl Strategy<Value = VllmConfig> {
 struct Draw {
     /// Gap to the arrival before.
     gap: u64,
-    /// Tokens of one of three shared texts, then of text of its own.
+    /// Tokens of one of three shared texts, then of private text.
     shared: (u64, u32),
     own: u32,
     /// Goes on as this request before it does: its prompt holds the same text and then so many tokens of what the other
     /// generates, which may still be running.
     after: Option<(usize, u32)>,
+    /// Of all that it has of another at most so many tokens: it leaves that request's text, or its output, early.
+    most: Option<u32>,
     /// Is that request over again: the same prompt, and as `output_of` says the same answer.
     again: bool,
     output: u32,
@@ -62,13 +64,15 @@ fn draws() -> impl Strategy<Value = Vec<Draw>> {
     let leaves = prop_oneof![5 => Just(None), 1 => (0u64..60).prop_map(Some)];
     let after = prop_oneof![3 => Just(None), 1 => (0usize..25, 1u32..30).prop_map(Some)];
     let text = (prop_oneof![2 => 0u64..3, 1 => 3u64..40], (0u64..3, 0u32..40), 1u32..60);
-    let after = (after, prop::bool::weighted(0.3));
+    let most = prop_oneof![2 => Just(None), 1 => (1u32..80).prop_map(Some)];
+    let after = (after, most, prop::bool::weighted(0.3));
     let one = (text, after, prop_oneof![1u32..6, 1u32..60], -1i32..2, leaves).prop_map(
-        |((gap, shared, own), (after, again), output, priority, leaves)| Draw {
+        |((gap, shared, own), (after, most, again), output, priority, leaves)| Draw {
             gap,
             shared,
             own,
             after,
+            most,
             again,
             output,
             priority,
@@ -82,14 +86,20 @@ fn draws() -> impl Strategy<Value = Vec<Draw>> {
 fn job_of(workload: &[Draw], id: usize) -> Job {
     let draw = &workload[id];
     let named = |name, len| Run { id: ContentId::Named(name), start: 0, len };
-    let text = |d: &Draw, of: usize| vec![named(d.shared.0, d.shared.1), named(100 + of as u64, d.own)];
+    let private = |of: usize| Run { id: ContentId::Private(of as u64), start: 0, len: workload[of].own };
+    let text = |d: &Draw, of: usize| vec![named(d.shared.0, d.shared.1), private(of)];
     let mut runs = match draw.after {
         Some((of, _)) if of < id && draw.again => text(&workload[of], of),
         Some((of, tokens)) if of < id => {
             let mut runs = text(&workload[of], of);
             let len = tokens.min(workload[of].output);
             runs.push(Run { id: ContentId::Output(of as u64), start: 0, len });
-            runs.push(named(100 + id as u64, draw.own));
+            let mut left = draw.most.unwrap_or(u32::MAX);
+            for run in &mut runs {
+                run.len = run.len.min(left);
+                left -= run.len;
+            }
+            runs.push(private(id));
             runs
         }
         _ => text(draw, id),

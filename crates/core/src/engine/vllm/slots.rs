@@ -1,6 +1,7 @@
 //! Where requests live: slots with generations, used again, so that steady state allocates nothing.
 use crate::kv::Tokens;
 use crate::types::{AttemptId, Content, ContentId, Femtos, Job, Run};
+use rustc_hash::FxHashMap;
 use std::ops::{Index, IndexMut};
 
 /// Which list a request is in.
@@ -75,18 +76,16 @@ impl<T> Slot<T> {
 pub(super) struct Slots<T> {
     slots: Vec<Slot<T>>,
     vacant: Vec<u32>,
-    /// Slot by the low half of the attempt: the index of the world's slot, so the list stays short.
-    by_attempt: Vec<u32>,
+    by_attempt: FxHashMap<AttemptId, u32>,
 }
 
 impl<T: Default> Slots<T> {
     pub fn new() -> Slots<T> {
-        Slots { slots: Vec::new(), vacant: Vec::new(), by_attempt: Vec::new() }
+        Slots { slots: Vec::new(), vacant: Vec::new(), by_attempt: FxHashMap::default() }
     }
 
     pub fn find(&self, attempt: AttemptId) -> Option<u32> {
-        let slot = *self.by_attempt.get(attempt.0 as u32 as usize)?;
-        (slot != u32::MAX && self.slots[slot as usize].attempt == attempt).then_some(slot)
+        self.by_attempt.get(&attempt).copied()
     }
 
     /// The request that a batch row names, if it is still there.
@@ -133,12 +132,8 @@ impl<T: Default> Slots<T> {
                 (self.slots.len() - 1) as u32
             }
         };
-        let at = job.attempt.0 as u32 as usize;
-        if self.by_attempt.len() <= at {
-            self.by_attempt.resize(at + 1, u32::MAX);
-        }
-        assert!(self.by_attempt[at] == u32::MAX, "attempt-unique: {:?} or its like is here already", job.attempt);
-        self.by_attempt[at] = slot;
+        let before = self.by_attempt.insert(job.attempt, slot);
+        assert!(before.is_none(), "attempt-unique: {:?} is here already", job.attempt);
         slot
     }
 
@@ -147,7 +142,7 @@ impl<T: Default> Slots<T> {
         old.generation = old.generation.wrapping_add(1);
         old.content = Content::private(0, 0);
         old.output_runs = OutputRuns::Given(Box::from([]));
-        self.by_attempt[old.attempt.0 as u32 as usize] = u32::MAX;
+        self.by_attempt.remove(&old.attempt);
         self.vacant.push(slot);
     }
 }

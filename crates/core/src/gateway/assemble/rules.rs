@@ -2,12 +2,12 @@
 use super::super::condition::{Bucket, Condition};
 use super::super::expr::{self, Scope};
 use super::super::parts::RuleSection;
-use super::super::pipeline::{Place, Rule};
+use super::super::pipeline::{Destination, Rule};
 use super::Maker;
 use super::conditions::{budget, daily, milli, overflow, ppm, saturation};
 use crate::types::check::{above_0, at_least_1, duration, in_range, longer_than_0, share};
 use crate::types::key;
-use crate::types::{Fault, Faults, KeyPath, SimTime};
+use crate::types::{EndpointId, Fault, Faults, KeyPath, PlaceId, PoolId, SimTime};
 
 /// What `to` may be besides a pool or an endpoint.
 const PLACES: [&str; 7] = ["own", "any", "bought", "cheapest", "fastest", "reject", "defer"];
@@ -16,15 +16,17 @@ impl Maker<'_> {
     /// The rule at `at`.
     pub(super) fn rule(&mut self, at: &KeyPath, r: &RuleSection) -> Result<Rule, Faults> {
         let mut faults = Faults::default();
-        let to = faults.take(self.place(r));
+        let to = faults.take(self.destination(r));
         let when = faults.or_default(self.when(at, r));
         let scoring = faults.or_default(self.scoring(r.scorers.as_ref(), r.picker));
         let Some(to) = to else { return Err(faults) };
-        if r.within_limits && !matches!(to, Place::Any | Place::Bought) {
+        if r.within_limits && !matches!(to, Destination::Any | Destination::Bought) {
             let what = format!("it goes with to = \"any\" or \"bought\", not with \"{}\"", r.to);
             faults.push(Fault::at("within_limits", what));
         }
-        if scoring.is_some() && !matches!(to, Place::Own | Place::Pool(_) | Place::Any | Place::Bought) {
+        if scoring.is_some()
+            && !matches!(to, Destination::Own | Destination::Pool(_) | Destination::Any | Destination::Bought)
+        {
             let what = format!("to = \"{}\" leaves nothing to score", r.to);
             faults.push(Fault::at("scorers", what).hint("leave them out"));
         }
@@ -36,7 +38,7 @@ impl Maker<'_> {
         if text == "slo" { Ok(self.known.slo_ttft.unwrap_or(SimTime::NEVER)) } else { duration(key, text) }
     }
 
-    fn place(&self, r: &RuleSection) -> Result<Place, Fault> {
+    fn destination(&self, r: &RuleSection) -> Result<Destination, Fault> {
         let to = r.to.as_str();
         let within = match &r.within {
             Some(text) if to == "cheapest" => self.objective("within", text)?,
@@ -58,12 +60,12 @@ impl Maker<'_> {
             "own" if !self.known.keeps_replicas() => {
                 return Err(Fault::at("to", "it is \"own\", and this policy keeps no replica"));
             }
-            "own" => Place::Own,
-            "any" => Place::Any,
-            "bought" => Place::Bought,
-            "cheapest" => Place::Cheapest(within),
-            "fastest" => Place::Fastest,
-            "reject" => Place::Reject,
+            "own" => Destination::Own,
+            "any" => Destination::Any,
+            "bought" => Destination::Bought,
+            "cheapest" => Destination::Cheapest(within),
+            "fastest" => Destination::Fastest,
+            "reject" => Destination::Reject,
             "defer" => deferred(r)?,
             "" => {
                 let hint = format!("give {}, or the name of a pool or an endpoint", PLACES.join(", "));
@@ -74,18 +76,18 @@ impl Maker<'_> {
     }
 
     /// The policy's pool or endpoint of this name.
-    fn named(&self, name: &str) -> Result<Place, Fault> {
+    fn named(&self, name: &str) -> Result<Destination, Fault> {
         let k = self.known;
         if let Some(pool) = k.pools.iter().position(|p| p == name) {
             if k.replicas[pool] == 0 {
                 let what = format!("this policy keeps no replica of pool `{name}`");
                 return Err(Fault::at("to", what).hint("keep one, or send nothing there"));
             }
-            return Ok(Place::Pool(pool as u32));
+            return Ok(Destination::Pool(PoolId::nth(pool)));
         }
         let endpoint = k.endpoints.iter().position(|e| e == name);
         endpoint
-            .map(|e| Place::Endpoint(e as u32))
+            .map(|e| Destination::Endpoint(EndpointId::nth(e)))
             .ok_or_else(|| Fault::unknown("to", "place of this policy", name, k.places().chain(PLACES)))
     }
 
@@ -129,14 +131,14 @@ impl Maker<'_> {
     }
 }
 
-fn deferred(r: &RuleSection) -> Result<Place, Fault> {
+fn deferred(r: &RuleSection) -> Result<Destination, Fault> {
     match (&r.until, &r.wait) {
         (Some(text), None) => {
             let (clock, day) = (duration("until", text)?, SimTime::from_secs(86_400));
             in_range("until", text, clock < day, "it must lie within a day of 24 h")?;
-            Ok(Place::DeferUntil { clock, day })
+            Ok(Destination::DeferUntil { clock, day })
         }
-        (None, Some(text)) => Ok(Place::DeferFor(longer_than_0("wait", text)?)),
+        (None, Some(text)) => Ok(Destination::DeferFor(longer_than_0("wait", text)?)),
         _ => Err(Fault::at("to", "it is \"defer\"").hint("give either until or wait")),
     }
 }

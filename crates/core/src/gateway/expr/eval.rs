@@ -1,8 +1,8 @@
 //! A lowered expression at work: fields are put into a flat array, then a tree of numbers is walked. True is 1, false 0.
 use super::{EndpointStat, Field, Plain, PoolStat};
 use crate::gateway::memory::Memory;
-use crate::gateway::view::{EndpointView, GatewayView, Needs, Target};
-use crate::types::{Capability, NO_SESSION, Privacy};
+use crate::gateway::view::{EndpointView, GatewayView, Needs};
+use crate::types::{Capability, NO_SESSION, PoolId, Privacy};
 use smallvec::SmallVec;
 
 /// A node; numbers are places of other nodes, which come before it.
@@ -169,7 +169,7 @@ pub fn capability(c: Capability) -> f64 {
     }
 }
 
-fn pool_stat(stat: PoolStat, pool: Option<u32>, view: &GatewayView<'_>, memory: &mut Memory) -> f64 {
+fn pool_stat(stat: PoolStat, pool: Option<PoolId>, view: &GatewayView<'_>, memory: &mut Memory) -> f64 {
     let signals = view.signals;
     if stat == PoolStat::Ready && pool.is_none() {
         return view.own.len() as f64;
@@ -187,7 +187,7 @@ fn pool_stat(stat: PoolStat, pool: Option<u32>, view: &GatewayView<'_>, memory: 
             PoolStat::Waiting => sum += u64::from(memory.load(signals, r).waiting),
             PoolStat::Running => sum += u64::from(memory.load(signals, r).running),
             PoolStat::KvUse => sum += u64::from(memory.load(signals, r).kv_use_ppm()),
-            PoolStat::Outstanding => sum += u64::from(outstanding[r as usize]),
+            PoolStat::Outstanding => sum += u64::from(outstanding[r]),
             PoolStat::PredictedTtft => least = least.min(signals.predicted_ttft(r).0),
         }
     }
@@ -208,8 +208,6 @@ fn endpoint_stat(stat: EndpointStat, found: Option<&EndpointView>, memory: &Memo
         (_, None) => f64::INFINITY,
         (EndpointStat::TtftP90, Some(e)) => e.ttft_p90.as_secs_f64(),
         (EndpointStat::ExpectedCost, Some(e)) => e.expected_cost_pico as f64 / 1e12,
-        (EndpointStat::InFlight, Some(e)) => {
-            memory.under_way.get(Target::Endpoint(e.endpoint)).copied().unwrap_or(0).into()
-        }
+        (EndpointStat::InFlight, Some(e)) => memory.under_way.endpoints.get(e.endpoint).copied().unwrap_or(0).into(),
     }
 }

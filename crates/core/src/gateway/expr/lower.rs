@@ -1,7 +1,7 @@
 //! From text to a program: parsed by `cel`, checked and lowered here. What cannot be lowered is refused with its place.
 use super::eval::{Node, Program, Two, capability};
 use super::{ENDPOINT, Field, Kind, PLAIN, POOL, Scope};
-use crate::types::{Capability, Fault, KeyPath};
+use crate::types::{Capability, EndpointId, Fault, KeyPath, PlaceId, PoolId};
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators};
 use cel::parser::Parser;
 use std::ops::Range;
@@ -215,9 +215,9 @@ impl Lowering<'_> {
         }
     }
 
-    fn named(&self, e: &IdedExpr, kind: &str, name: &str, known: &[String]) -> Result<u32, Fault> {
+    fn named<I: PlaceId>(&self, e: &IdedExpr, kind: &str, name: &str, known: &[String]) -> Result<I, Fault> {
         match known.iter().position(|n| n == name) {
-            Some(at) => Ok(at as u32),
+            Some(at) => Ok(I::nth(at)),
             None => {
                 let known = known.iter().map(String::as_str);
                 self.fault(e, unknown(&format!("{kind} of this policy"), name, known))
@@ -225,14 +225,14 @@ impl Lowering<'_> {
         }
     }
 
-    fn pool(&mut self, e: &IdedExpr, stat: &str, pool: Option<u32>) -> Result<Made, Fault> {
+    fn pool(&mut self, e: &IdedExpr, stat: &str, pool: Option<PoolId>) -> Result<Made, Fault> {
         match POOL.iter().find(|(name, ..)| *name == stat) {
             Some((_, kind, _, which)) => Ok(self.field(Field::Pool(*which, pool), *kind)),
             None => self.fault(e, unknown("field of a pool", stat, POOL.map(|f| f.0))),
         }
     }
 
-    fn endpoint(&mut self, e: &IdedExpr, stat: &str, endpoint: Option<u32>) -> Result<Made, Fault> {
+    fn endpoint(&mut self, e: &IdedExpr, stat: &str, endpoint: Option<EndpointId>) -> Result<Made, Fault> {
         match ENDPOINT.iter().find(|(name, ..)| *name == stat) {
             Some((_, kind, _, which)) => Ok(self.field(Field::Endpoint(*which, endpoint), *kind)),
             None => self.fault(e, unknown("field of an endpoint", stat, ENDPOINT.map(|f| f.0))),

@@ -12,6 +12,8 @@ pub use eval::Program;
 use lower::Lowered;
 pub use lower::compile;
 
+use crate::types::{EndpointId, PoolId};
+
 /// A field's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -109,9 +111,9 @@ pub enum Field {
     /// Of the request or of time.
     Plain(Plain),
     /// Of all pools, or of one.
-    Pool(PoolStat, Option<u32>),
+    Pool(PoolStat, Option<PoolId>),
     /// Of the cheapest allowed endpoint, or of one.
-    Endpoint(EndpointStat, Option<u32>),
+    Endpoint(EndpointStat, Option<EndpointId>),
 }
 
 /// Fields of `request` and `time`: name, kind, meaning, which.

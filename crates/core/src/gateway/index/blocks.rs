@@ -1,9 +1,8 @@
 //! Which replicas were sent which blocks of prompts: llm-d's approximate index (spec/routers.md 3.3), an LRU of blocks for
 //! each replica. With a very long LRU and blocks of 32 tokens it is production-stack's trie of 128-character chunks (3.2).
 //!
-//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none. Private
-//! text counts like any other: a session's later turns repeat it, and a router cannot tell.
-use crate::types::Content;
+//! A block's name is the name of the block before it and the run pieces inside it. The last, partial block has none.
+use crate::types::{Content, IdMap, ReplicaId, joined};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
@@ -100,8 +99,12 @@ fn note(matched: &mut [u32], word: usize, replicas: u64, depth: u32) {
 #[derive(Debug, Clone)]
 pub struct Blocks {
     rule: BlockRule,
-    replicas: Vec<Lru>,
-    /// Of each block the place of its owners: a bit a replica.
+    /// The column that a replica has in sets of owners; one that left gave its own back.
+    columns: IdMap<ReplicaId, Option<u32>>,
+    vacant: Vec<u32>,
+    /// By column.
+    lrus: Vec<Lru>,
+    /// Of each block the place of its owners: a bit a column.
     owners: FxHashMap<u64, u32>,
     bits: Vec<u64>,
     /// Words of a set of owners.
@@ -109,7 +112,7 @@ pub struct Blocks {
     free: Vec<u32>,
     /// Blocks of the last prompt looked up.
     path: Vec<u64>,
-    /// By replica: leading blocks of that prompt that it was sent.
+    /// By column: leading blocks of that prompt that its replica was sent.
     matched: Vec<u32>,
     alive: Vec<u64>,
 }
@@ -119,7 +122,9 @@ impl Blocks {
     pub fn new(rule: BlockRule) -> Blocks {
         Blocks {
             rule,
-            replicas: Vec::new(),
+            columns: IdMap::default(),
+            vacant: Vec::new(),
+            lrus: Vec::new(),
             owners: FxHashMap::default(),
             bits: Vec::new(),
             words: 1,
@@ -134,7 +139,7 @@ impl Blocks {
     pub fn look(&mut self, prompt: &Content) {
         self.cut(prompt);
         self.matched.clear();
-        self.matched.resize(self.replicas.len(), 0);
+        self.matched.resize(self.lrus.len(), 0);
         self.alive.clear();
         self.alive.resize(self.words, u64::MAX);
         let mut depth = 0;
@@ -159,33 +164,34 @@ impl Blocks {
     }
 
     /// Tokens of the prompt looked up last that `replica` was sent, from its start.
-    pub fn matched_tokens(&self, replica: u32) -> u64 {
-        u64::from(self.matched.get(replica as usize).copied().unwrap_or(0)) * u64::from(self.rule.block_tokens)
+    pub fn matched_tokens(&self, replica: ReplicaId) -> u64 {
+        u64::from(self.matched_blocks(replica)) * u64::from(self.rule.block_tokens)
+    }
+
+    fn matched_blocks(&self, replica: ReplicaId) -> u32 {
+        let column = self.columns.get(replica).copied().flatten();
+        column.and_then(|c| self.matched.get(c as usize).copied()).unwrap_or(0)
     }
 
     /// Share of that prompt's blocks that `replica` was sent.
-    pub fn share(&self, replica: u32, prompt_tokens: u32) -> f64 {
+    pub fn share(&self, replica: ReplicaId, prompt_tokens: u32) -> f64 {
         let blocks = prompt_tokens.min(self.rule.max_tokens) / self.rule.block_tokens;
         if blocks == 0 {
             return 0.0;
         }
-        f64::from(self.matched.get(replica as usize).copied().unwrap_or(0)) / f64::from(blocks)
+        f64::from(self.matched_blocks(replica)) / f64::from(blocks)
     }
 
     /// Takes note that the prompt looked up last goes to `replica`.
-    pub fn sent(&mut self, replica: u32) {
-        self.make_room_for(replica);
-        let (word, bit) = (replica as usize / 64, 1u64 << (replica % 64));
+    pub fn sent(&mut self, replica: ReplicaId) {
+        let column = self.column_of(replica);
+        let (word, bit) = (column as usize / 64, 1u64 << (column % 64));
         // The last block first, so that the first of a prompt is forgotten last.
         for i in (0..self.path.len()).rev() {
             let block = self.path[i];
-            let (new, forgotten) = self.replicas[replica as usize].touch(block, self.rule.blocks);
+            let (new, forgotten) = self.lrus[column as usize].touch(block, self.rule.blocks);
             if let Some(old) = forgotten {
-                let place = self.owners[&old] as usize * self.words;
-                self.bits[place + word] &= !bit;
-                if self.bits[place..place + self.words].iter().all(|w| *w == 0) {
-                    self.free.extend(self.owners.remove(&old));
-                }
+                self.disown(old, word, bit);
             }
             if new {
                 let (free, bits, words) = (&mut self.free, &mut self.bits, self.words);
@@ -200,11 +206,41 @@ impl Blocks {
         }
     }
 
-    fn make_room_for(&mut self, replica: u32) {
-        while self.replicas.len() <= replica as usize {
-            self.replicas.push(Lru::new());
+    /// A replica has left: its blocks are forgotten, and its column is free for another.
+    pub fn forget(&mut self, replica: ReplicaId) {
+        let Some(column) = self.columns.of(replica).take() else { return };
+        let (word, bit) = (column as usize / 64, 1u64 << (column % 64));
+        let lru = std::mem::replace(&mut self.lrus[column as usize], Lru::new());
+        // In the order of the list, so that places are free in an order of their own.
+        lru.links.iter().for_each(|(block, ..)| self.disown(*block, word, bit));
+        self.vacant.push(column);
+    }
+
+    /// A block is no more of the column that has this bit; one that nobody has leaves.
+    fn disown(&mut self, block: u64, word: usize, bit: u64) {
+        let place = self.owners[&block] as usize * self.words;
+        self.bits[place + word] &= !bit;
+        if self.bits[place..place + self.words].iter().all(|w| *w == 0) {
+            self.free.extend(self.owners.remove(&block));
         }
-        let words = self.replicas.len().div_ceil(64);
+    }
+
+    fn column_of(&mut self, replica: ReplicaId) -> u32 {
+        if let Some(column) = *self.columns.of(replica) {
+            return column;
+        }
+        let column = self.vacant.pop().unwrap_or_else(|| {
+            self.lrus.push(Lru::new());
+            self.lrus.len() as u32 - 1
+        });
+        *self.columns.of(replica) = Some(column);
+        self.widen();
+        column
+    }
+
+    /// Makes sets of owners wide enough for all columns.
+    fn widen(&mut self) {
+        let words = self.lrus.len().div_ceil(64);
         if words > self.words {
             let mut bits = vec![0; self.bits.len() / self.words * words];
             for (new, old) in bits.chunks_mut(words).zip(self.bits.chunks(self.words)) {
@@ -219,7 +255,7 @@ impl Blocks {
         let most = (self.rule.max_tokens / self.rule.block_tokens) as usize;
         let (mut hasher, mut room) = (FxHasher::default(), self.rule.block_tokens);
         0u64.hash(&mut hasher);
-        for run in prompt.runs() {
+        for run in joined(prompt.runs()) {
             let mut at = 0;
             while at < run.len {
                 let len = room.min(run.len - at);
@@ -253,21 +289,28 @@ mod tests {
     fn a_match_counts_whole_leading_blocks_of_each_replica() {
         let mut index = Blocks::new(BlockRule { block_tokens: 64, blocks: 100, max_tokens: 131_072 });
         index.look(&prompt(&[(1, 200)]));
-        assert_eq!(index.share(0, 200), 0.0);
-        index.sent(0);
+        assert_eq!(index.share(ReplicaId(0), 200), 0.0);
+        index.sent(ReplicaId(0));
         index.look(&prompt(&[(1, 128), (2, 128)]));
-        assert_eq!((index.matched_tokens(0), index.share(0, 256)), (128, 0.5));
-        index.sent(70);
+        assert_eq!((index.matched_tokens(ReplicaId(0)), index.share(ReplicaId(0), 256)), (128, 0.5));
+        index.sent(ReplicaId(70));
         index.look(&prompt(&[(1, 128), (2, 100)]));
-        assert_eq!((index.matched_tokens(0), index.matched_tokens(70), index.matched_tokens(5)), (128, 192, 0));
+        assert_eq!(
+            (
+                index.matched_tokens(ReplicaId(0)),
+                index.matched_tokens(ReplicaId(70)),
+                index.matched_tokens(ReplicaId(5))
+            ),
+            (128, 192, 0)
+        );
         index.look(&prompt(&[(2, 128)]));
-        assert_eq!(index.matched_tokens(70), 0, "the same text after another prefix is another");
+        assert_eq!(index.matched_tokens(ReplicaId(70)), 0, "the same text after another prefix is another");
         index.look(&Content::private(3, 130));
-        assert_eq!(index.matched_tokens(0), 0);
-        index.sent(0);
+        assert_eq!(index.matched_tokens(ReplicaId(0)), 0);
+        index.sent(ReplicaId(0));
         let turn = Run { id: ContentId::Private(3), start: 0, len: 130 };
         index.look(&Content::from([turn, Run { id: ContentId::Output(3), start: 0, len: 90 }]));
-        assert_eq!(index.matched_tokens(0), 128, "a later turn repeats private text");
+        assert_eq!(index.matched_tokens(ReplicaId(0)), 128, "a later turn repeats private text");
     }
 
     #[test]
@@ -275,17 +318,33 @@ mod tests {
         let mut index = Blocks::new(BlockRule { block_tokens: 10, blocks: 3, max_tokens: 100 });
         for p in [&[(1, 20)][..], &[(2, 20)]] {
             index.look(&prompt(p));
-            index.sent(0);
+            index.sent(ReplicaId(0));
         }
         index.look(&prompt(&[(1, 20)]));
-        assert_eq!(index.matched_tokens(0), 10, "its second block made room");
+        assert_eq!(index.matched_tokens(ReplicaId(0)), 10, "its second block made room");
         index.look(&prompt(&[(2, 20)]));
-        assert_eq!(index.matched_tokens(0), 20);
+        assert_eq!(index.matched_tokens(ReplicaId(0)), 20);
         let kept = index.owners.len();
         assert_eq!(kept, 3);
         index.look(&prompt(&[(3, 30)]));
-        index.sent(0);
-        index.sent(1);
+        index.sent(ReplicaId(0));
+        index.sent(ReplicaId(1));
         assert_eq!(index.owners.len(), 3, "what everybody forgot leaves the index");
+    }
+
+    #[test]
+    fn a_replica_that_leaves_takes_its_blocks_along_and_its_column_is_used_again() {
+        let mut index = Blocks::new(BlockRule { block_tokens: 10, blocks: 9, max_tokens: 100 });
+        index.look(&prompt(&[(1, 30)]));
+        index.sent(ReplicaId(0));
+        index.sent(ReplicaId(1));
+        index.forget(ReplicaId(0));
+        index.look(&prompt(&[(1, 30)]));
+        assert_eq!([0, 1].map(|r| index.matched_tokens(ReplicaId(r))), [0, 30]);
+        index.sent(ReplicaId(70));
+        assert_eq!((index.lrus.len(), index.words), (2, 1), "the column of the one that left");
+        index.forget(ReplicaId(1));
+        index.forget(ReplicaId(70));
+        assert_eq!((index.owners.len(), index.free.len()), (0, 3));
     }
 }

@@ -1,9 +1,10 @@
 //! Which replica was sent a prefix last: an approximate index, built from routing decisions alone.
 //!
-//! It knows nothing of what engines evict. Prompts are cut where their runs begin and every `CHUNK` tokens. Private text
-//! counts like any other: a session's later turns repeat it, and a router cannot tell.
-use crate::types::Content;
+//! It knows nothing of what engines evict. What it forgets, it forgets by chunks of up to `CHUNK` tokens of one run; what it
+//! knows, it knows token by token, as a tree of characters or tokens does.
+use crate::types::{Content, ReplicaId, joined};
 use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
@@ -13,27 +14,49 @@ const CHUNK: u32 = 512;
 /// which is about 2^15 chunks of 512 tokens for each of 2^5 replicas.
 const CAPACITY: usize = 1 << 20;
 
+/// How far into a chunk prompts went and to which replica they were sent: those that no later one went as far as, so that
+/// lengths fall.
+type Sent = SmallVec<[(u32, ReplicaId); 1]>;
+
+/// A chunk of a prompt: what begins at one place of one text behind one prefix.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    name: u64,
+    /// Tokens of the prompt before it, and its own.
+    before: u32,
+    len: u32,
+}
+
 /// See the module head.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    last: FxHashMap<u64, u32>,
+    last: FxHashMap<u64, Sent>,
     order: VecDeque<u64>,
-    /// Chunks of the last prompt looked up, with the tokens up to their end.
-    path: Vec<(u64, u32)>,
+    /// Chunks of the last prompt looked up.
+    path: Vec<Chunk>,
 }
 
 impl Tree {
     /// The replica that was sent the longest known prefix of the prompt looked up last most lately, and that prefix's tokens.
-    pub fn longest(&self) -> Option<(u32, u32)> {
-        self.path.iter().rev().find_map(|(chunk, tokens)| self.last.get(chunk).map(|&replica| (replica, *tokens)))
+    pub fn longest(&self) -> Option<(ReplicaId, u32)> {
+        // A chunk's name says all before it, so the last one that is known is where the known prefix ends.
+        self.path.iter().rev().find_map(|chunk| {
+            let sent = self.last.get(&chunk.name)?;
+            let matched = sent.first()?.0.min(chunk.len);
+            let (_, replica) = sent.iter().rev().find(|(len, _)| *len >= matched)?;
+            Some((*replica, chunk.before + matched))
+        })
     }
 
     /// Takes note that the prompt looked up last goes to `replica`.
-    pub fn sent(&mut self, replica: u32) {
-        for &(chunk, _) in &self.path {
-            if self.last.insert(chunk, replica).is_none() {
-                self.order.push_back(chunk);
+    pub fn sent(&mut self, replica: ReplicaId) {
+        for &Chunk { name, len, .. } in &self.path {
+            let sent = self.last.entry(name).or_default();
+            if sent.is_empty() {
+                self.order.push_back(name);
             }
+            sent.retain(|(other, _)| *other > len);
+            sent.push((len, replica));
         }
         while self.order.len() > CAPACITY {
             let oldest = self.order.pop_front().expect("prefix-index: it is longer than its capacity");
@@ -44,17 +67,15 @@ impl Tree {
     /// Looks a prompt up.
     pub fn look(&mut self, prompt: &Content) {
         self.path.clear();
-        let (mut parent, mut tokens) = (0u64, 0);
-        for run in prompt.runs() {
+        let (mut name, mut before, mut len) = (0u64, 0, 0);
+        for run in joined(prompt.runs()) {
             let mut at = 0;
             while at < run.len {
-                let len = CHUNK.min(run.len - at);
                 let mut hasher = FxHasher::default();
-                (parent, run.id, run.start + at, len).hash(&mut hasher);
-                parent = hasher.finish();
-                tokens += len;
-                self.path.push((parent, tokens));
-                at += len;
+                (name, len, run.id, run.start + at).hash(&mut hasher);
+                (name, len) = (hasher.finish(), CHUNK.min(run.len - at));
+                self.path.push(Chunk { name, before, len });
+                (before, at) = (before + len, at + len);
             }
         }
     }
@@ -70,7 +91,7 @@ mod tests {
         Content::from(names.iter().map(run).collect::<Vec<_>>())
     }
 
-    fn longest(index: &mut Tree, prompt: &Content) -> Option<(u32, u32)> {
+    fn longest(index: &mut Tree, prompt: &Content) -> Option<(ReplicaId, u32)> {
         index.look(prompt);
         index.longest()
     }
@@ -79,12 +100,24 @@ mod tests {
     fn the_longest_prefix_wins_and_the_last_sender_owns_it() {
         let mut index = Tree::default();
         assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100)])), None);
-        index.sent(3);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((3, 700)));
-        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((3, 600)));
-        index.sent(5);
-        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((5, 512)));
+        index.sent(ReplicaId(3));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (2, 100), (9, 5)])), Some((ReplicaId(3), 700)));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 600), (4, 100)])), Some((ReplicaId(3), 600)));
+        index.sent(ReplicaId(5));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 512)])), Some((ReplicaId(5), 512)));
         assert_eq!(longest(&mut index, &prompt(&[(2, 100)])), None, "the same text after another prefix is another");
         assert_eq!(longest(&mut index, &Content::private(7, 900)), None);
+        assert_eq!(
+            longest(&mut index, &prompt(&[(1, 550)])),
+            Some((ReplicaId(5), 550)),
+            "a match may end inside a run"
+        );
+        index.sent(ReplicaId(6));
+        assert_eq!(longest(&mut index, &prompt(&[(1, 540)])), Some((ReplicaId(6), 540)));
+        assert_eq!(
+            longest(&mut index, &prompt(&[(1, 600), (2, 60)])),
+            Some((ReplicaId(3), 660)),
+            "behind it the former one owns"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Every preset of the registry, and what the routers that they are named for do with the specification's vectors.
 use super::*;
-use crate::gateway::testing::{Bench, ask, prompt, qualities};
+use crate::gateway::testing::{Bench, ask, prompt, qualities, to_replica};
 use crate::gateway::{Decision, Known, Pipeline, Policy};
-use crate::types::{Faults, Load, SimTime};
+use crate::types::{Faults, Load, Place, SimTime};
 
 fn known() -> Known {
     Known {
@@ -54,7 +54,7 @@ fn with_one_replica_all_presets_that_keep_to_own_replicas_decide_alike() {
         let mut policy = Policy::new(made);
         for i in 0..50 {
             let decision = ask(&mut policy, &bench, &[], i, &prompt(&[(i % 3, 400)]));
-            assert_eq!(decision, Decision::Replica(0), "{}", p.name);
+            assert_eq!(decision, to_replica(0), "{}", p.name);
         }
     }
 }
@@ -102,19 +102,19 @@ fn llmds_vector() {
     let mut bench = Bench::of(2);
     let mut p = policy("llmd_default");
     // B is sent four fifths of the prompt first: 8 of 10 blocks.
-    bench.loads = vec![load(9, 0.0), load(0, 0.0)];
-    assert_eq!(ask(&mut p, &bench, &[], 0, &prompt(&[(1, 512)])), Decision::Replica(1));
-    bench.loads = vec![load(0, 0.2), load(4, 0.6)];
+    bench.loads = [load(9, 0.0), load(0, 0.0)].into_iter().collect();
+    assert_eq!(ask(&mut p, &bench, &[], 0, &prompt(&[(1, 512)])), to_replica(1));
+    bench.loads = [load(0, 0.2), load(4, 0.6)].into_iter().collect();
     bench.scrape();
     let asked = prompt(&[(1, 512), (2, 128)]);
-    assert_eq!(ask(&mut p, &bench, &[], 1, &asked), Decision::Replica(0), "3.6 against 0 + 0.8 + 2.4 = 3.2");
+    assert_eq!(ask(&mut p, &bench, &[], 1, &asked), to_replica(0), "3.6 against 0 + 0.8 + 2.4 = 3.2");
     let mut p = policy("llmd_default");
-    bench.loads = vec![load(9, 0.0), load(0, 0.0)];
+    bench.loads = [load(9, 0.0), load(0, 0.0)].into_iter().collect();
     bench.scrape();
-    assert_eq!(ask(&mut p, &bench, &[], 2, &asked), Decision::Replica(1));
-    bench.loads = vec![load(0, 0.2), load(4, 0.6)];
+    assert_eq!(ask(&mut p, &bench, &[], 2, &asked), to_replica(1));
+    bench.loads = [load(0, 0.2), load(4, 0.6)].into_iter().collect();
     bench.scrape();
-    assert_eq!(ask(&mut p, &bench, &[], 3, &asked), Decision::Replica(1), "3.8 against 3.6");
+    assert_eq!(ask(&mut p, &bench, &[], 3, &asked), to_replica(1), "3.8 against 3.6");
 }
 
 fn load(waiting: u32, kv_use: f64) -> Load {
@@ -125,13 +125,13 @@ fn load(waiting: u32, kv_use: f64) -> Load {
 fn llmd_sheds_what_is_not_urgent_when_saturated_and_trusts_no_old_sample() {
     let mut bench = Bench::of(2);
     bench.priority = 1;
-    bench.loads = vec![load(5, 0.0), load(0, 0.8)];
+    bench.loads = [load(5, 0.0), load(0, 0.8)].into_iter().collect();
     let mut p = policy("llmd_default");
     assert_eq!(ask(&mut p, &bench, &[], 0, &prompt(&[(1, 64)])), Decision::Reject, "max(5/5, 0) and max(0, 0.8/0.8)");
     bench.priority = 0;
     assert_ne!(ask(&mut p, &bench, &[], 0, &prompt(&[(1, 64)])), Decision::Reject);
     bench.priority = 1;
-    bench.loads = vec![load(4, 0.0), load(0, 0.8)];
+    bench.loads = [load(4, 0.0), load(0, 0.8)].into_iter().collect();
     bench.scrape();
     assert_ne!(ask(&mut p, &bench, &[], 0, &prompt(&[(1, 64)])), Decision::Reject, "(0.8 + 1) / 2");
     bench.now = SimTime(bench.sampled_at.0 + 200_000_001);
@@ -143,14 +143,14 @@ fn sglangs_vectors() {
     let mut p = policy("sglang_cache_aware");
     let mut at = |loads: &[u32], content| {
         let mut bench = Bench::of(loads.len() as u32);
-        bench.outstanding = loads.to_vec();
+        bench.outstanding = loads.iter().copied().collect();
         ask(&mut p, &bench, &[], 0, &content)
     };
-    assert_eq!(at(&[0, 9], prompt(&[(1, 300), (2, 700)])), Decision::Replica(0), "nothing is known yet");
-    assert_eq!(at(&[70, 2], prompt(&[(1, 300), (3, 100)])), Decision::Replica(1), "out of balance, and noted");
-    assert_eq!(at(&[2, 66], prompt(&[(1, 300), (4, 100)])), Decision::Replica(1), "64 is not over 64");
-    assert_eq!(at(&[200, 140], prompt(&[(1, 300), (5, 100)])), Decision::Replica(1), "60 is not over 64");
-    assert_eq!(at(&[0, 9], prompt(&[(1, 300), (6, 700)])), Decision::Replica(0), "exactly 0.3 is no hit");
+    assert_eq!(at(&[0, 9], prompt(&[(1, 300), (2, 700)])), to_replica(0), "nothing is known yet");
+    assert_eq!(at(&[70, 2], prompt(&[(1, 300), (3, 100)])), to_replica(1), "out of balance, and noted");
+    assert_eq!(at(&[2, 66], prompt(&[(1, 300), (4, 100)])), to_replica(1), "64 is not over 64");
+    assert_eq!(at(&[200, 140], prompt(&[(1, 300), (5, 100)])), to_replica(1), "60 is not over 64");
+    assert_eq!(at(&[0, 9], prompt(&[(1, 300), (6, 700)])), to_replica(0), "exactly 0.3 is no hit");
 }
 
 #[test]
@@ -176,9 +176,10 @@ fn dynamo_follows_the_overlap_until_the_work_ahead_costs_more() {
     let mut p = policy("dynamo_kv");
     let mut bench = Bench::of(2);
     // Two idle workers cost the same: the first pick is by chance.
-    let Decision::Replica(first) = ask(&mut p, &bench, &[], 1, &prompt(&[(1, 320)])) else { panic!("no replica") };
+    let decision = ask(&mut p, &bench, &[], 1, &prompt(&[(1, 320)]));
+    let Decision::Send(Place::Replica(first)) = decision else { panic!("{decision:?}") };
     let asked = prompt(&[(1, 320), (2, 320)]);
-    assert_eq!(ask(&mut p, &bench, &[], 2, &asked), Decision::Replica(first), "40 - 20 + 40 blocks against 80");
-    bench.unanswered[first as usize] = 4_000;
-    assert_eq!(ask(&mut p, &bench, &[], 3, &prompt(&[(1, 320), (3, 320)])), Decision::Replica(1 - first));
+    assert_eq!(ask(&mut p, &bench, &[], 2, &asked), Decision::Send(first.into()), "40 - 20 + 40 blocks against 80");
+    bench.unanswered[first] = 4_000;
+    assert_eq!(ask(&mut p, &bench, &[], 3, &prompt(&[(1, 320), (3, 320)])), to_replica(1 - first.0));
 }

@@ -1,9 +1,9 @@
 //! Circuit breakers and cooldowns: a backend that fails is no candidate for a time.
 //!
 //! The breaker is SGLang's (spec/routers.md 3.1, its defaults there): closed, open after failures in a row, half-open after a
-//! time, closed again after successes, open again at the first failure. The cooldown is LiteLLM's (3.6). Backends are replicas
-//! by index, then endpoints. A refusal for length says nothing of a backend's health.
-use crate::types::SimTime;
+//! time, closed again after successes, open again at the first failure. The cooldown is LiteLLM's (3.6). Circuits are
+//! those of replicas and endpoints. A refusal for length says nothing of a backend's health.
+use crate::types::{Place, PlaceMap, SimTime};
 
 /// When a backend's circuit opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +69,9 @@ const MINUTE: u64 = 60_000_000_000;
 /// Attempts of a minute from which LiteLLM cools down a single deployment, too, if all failed.
 const SINGLE_AT_LEAST: u32 = 1_000;
 
+/// What is known of one replica or endpoint.
 #[derive(Debug, Clone, Copy, Default)]
-struct One {
+struct Circuit {
     blocked_until: SimTime,
     /// The circuit was open and has not been closed by successes.
     half_open: bool,
@@ -88,7 +89,9 @@ struct One {
 pub struct Health {
     breaker: Option<Breaker>,
     cooldown: Option<Cooldown>,
-    all: Vec<One>,
+    circuits: PlaceMap<Circuit>,
+    /// Replicas and endpoints that there are.
+    backends: usize,
     /// No backend is blocked from here on.
     until: SimTime,
     /// Times that a backend was taken out.
@@ -96,45 +99,50 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of so many healthy backends.
-    pub fn new(backends: usize, breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
-        let watched = if breaker.is_some() || cooldown.is_some() { backends } else { 0 };
-        Health { breaker, cooldown, all: vec![One::default(); watched], until: SimTime::ZERO, opened: 0 }
+    /// Of nobody yet.
+    pub fn new(breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
+        Health { breaker, cooldown, ..Health::default() }
+    }
+    /// A healthy backend has come.
+    pub fn came(&mut self, backend: Place) {
+        self.backends += 1;
+        *self.circuits.of(backend) = Circuit::default();
+    }
+    /// A backend has left.
+    pub fn left(&mut self) {
+        self.backends -= 1;
     }
     /// Whether any backend is blocked.
     pub fn any_blocked(&self, now: SimTime) -> bool {
         now < self.until
     }
     /// Whether this backend is blocked.
-    pub fn blocked(&self, backend: usize, now: SimTime) -> bool {
-        now < self.until && now < self.all[backend].blocked_until
+    pub fn blocked(&self, backend: Place, now: SimTime) -> bool {
+        now < self.until && self.circuits.get(backend).is_some_and(|c| now < c.blocked_until)
     }
     /// What happens to a request whose candidates are all blocked.
     pub fn refuses(&self) -> bool {
         self.cooldown.is_some() || self.breaker.is_some_and(|b| b.refuse_if_all_open)
     }
 
-    fn block(&mut self, backend: usize, now: SimTime, time: SimTime) {
+    fn block(&mut self, backend: Place, now: SimTime, time: SimTime) {
         let until = SimTime(now.0.saturating_add(time.0));
-        let one = &mut self.all[backend];
-        self.opened += u64::from(one.blocked_until <= now);
-        one.blocked_until = one.blocked_until.max(until);
+        let circuit = self.circuits.of(backend);
+        self.opened += u64::from(circuit.blocked_until <= now);
+        circuit.blocked_until = circuit.blocked_until.max(until);
         self.until = self.until.max(until);
     }
 
     /// An attempt at a backend ended.
-    pub fn note(&mut self, backend: usize, event: Event, now: SimTime) {
-        if self.all.is_empty() {
-            return;
-        }
+    pub fn note(&mut self, backend: Place, event: Event, now: SimTime) {
         if let Some(rule) = self.breaker
-            && opens(&rule, &mut self.all[backend], event, now)
+            && opens(&rule, self.circuits.of(backend), event, now)
         {
             self.block(backend, now, rule.open);
         }
         if let Some(rule) = self.cooldown {
-            let single = self.all.len() == 1;
-            if let Some(time) = cools(&rule, &mut self.all[backend], event, now, single) {
+            let single = self.backends == 1;
+            if let Some(time) = cools(&rule, self.circuits.of(backend), event, now, single) {
                 self.block(backend, now, time);
             }
         }
@@ -142,48 +150,48 @@ impl Health {
 }
 
 /// Whether the circuit opens at this.
-fn opens(rule: &Breaker, one: &mut One, event: Event, now: SimTime) -> bool {
+fn opens(rule: &Breaker, circuit: &mut Circuit, event: Event, now: SimTime) -> bool {
     let failed = event != Event::Success;
-    if now.since(one.window.0) >= rule.window {
-        one.window = (now, 0, 0);
+    if now.since(circuit.window.0) >= rule.window {
+        circuit.window = (now, 0, 0);
     }
-    one.window.1 += 1;
-    one.window.2 += u32::from(failed);
+    circuit.window.1 += 1;
+    circuit.window.2 += u32::from(failed);
     if !failed {
-        one.in_row = 0;
-        if one.half_open && now >= one.blocked_until {
-            one.successes += 1;
-            one.half_open = one.successes < rule.successes;
+        circuit.in_row = 0;
+        if circuit.half_open && now >= circuit.blocked_until {
+            circuit.successes += 1;
+            circuit.half_open = circuit.successes < rule.successes;
         }
         return false;
     }
-    if one.in_row == 0 || now.since(one.row_began) > rule.window {
-        (one.in_row, one.row_began) = (0, now);
+    if circuit.in_row == 0 || now.since(circuit.row_began) > rule.window {
+        (circuit.in_row, circuit.row_began) = (0, now);
     }
-    one.in_row += 1;
-    if now < one.blocked_until {
+    circuit.in_row += 1;
+    if now < circuit.blocked_until {
         return false; // what was sent before it opened
     }
     let too_many = rule.rate.is_some_and(|(ppm, at_least)| {
-        let (_, attempts, failures) = one.window;
+        let (_, attempts, failures) = circuit.window;
         attempts >= at_least && u64::from(failures) * 1_000_000 >= u64::from(attempts) * u64::from(ppm)
     });
-    let open = one.half_open || one.in_row >= rule.failures || too_many;
+    let open = circuit.half_open || circuit.in_row >= rule.failures || too_many;
     if open {
-        (one.half_open, one.in_row, one.successes, one.window) = (true, 0, 0, (now, 0, 0));
+        (circuit.half_open, circuit.in_row, circuit.successes, circuit.window) = (true, 0, 0, (now, 0, 0));
     }
     open
 }
 
 /// How long the backend cools down after this, if it does.
-fn cools(rule: &Cooldown, one: &mut One, event: Event, now: SimTime, single: bool) -> Option<SimTime> {
+fn cools(rule: &Cooldown, circuit: &mut Circuit, event: Event, now: SimTime, single: bool) -> Option<SimTime> {
     let minute = now.0 / MINUTE;
-    if one.minute.0 != minute {
-        one.minute = (minute, 0, 0);
+    if circuit.minute.0 != minute {
+        circuit.minute = (minute, 0, 0);
     }
-    one.minute.1 += 1;
-    one.minute.2 += u32::from(event != Event::Success);
-    let (_, attempts, failures) = one.minute;
+    circuit.minute.1 += 1;
+    circuit.minute.2 += u32::from(event != Event::Success);
+    let (_, attempts, failures) = circuit.minute;
     let (all, failed) = (u64::from(attempts), u64::from(failures));
     match event {
         Event::Success => None,
@@ -200,7 +208,17 @@ fn cools(rule: &Cooldown, one: &mut One, event: Event, now: SimTime, single: boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::EndpointId;
 
+    fn endpoint(number: u32) -> Place {
+        EndpointId(number).into()
+    }
+    /// With so many endpoints.
+    fn health(backends: u32, breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
+        let mut health = Health::new(breaker, cooldown);
+        (0..backends).for_each(|e| health.came(endpoint(e)));
+        health
+    }
     fn s(seconds: u64) -> SimTime {
         SimTime::from_secs(seconds)
     }
@@ -208,62 +226,67 @@ mod tests {
     #[test]
     fn a_circuit_opens_half_opens_and_closes() {
         let rule = Breaker { failures: 3, ..Breaker::default() };
-        let mut h = Health::new(2, Some(rule), None);
-        let fail = |h: &mut Health, at| h.note(1, Event::Failure, s(at));
+        let mut h = health(2, Some(rule), None);
+        let fail = |h: &mut Health, at| h.note(endpoint(1), Event::Failure, s(at));
         fail(&mut h, 1);
         fail(&mut h, 2);
-        h.note(1, Event::Success, s(3));
+        h.note(endpoint(1), Event::Success, s(3));
         fail(&mut h, 4);
         fail(&mut h, 5);
         assert!(!h.any_blocked(s(5)), "a success between them: not in a row");
         fail(&mut h, 6);
-        assert!(h.blocked(1, s(6)) && h.blocked(1, s(65)) && !h.blocked(1, s(66)) && !h.blocked(0, s(6)));
+        assert!(
+            h.blocked(endpoint(1), s(6))
+                && h.blocked(endpoint(1), s(65))
+                && !h.blocked(endpoint(1), s(66))
+                && !h.blocked(endpoint(0), s(6))
+        );
         fail(&mut h, 7);
-        assert!(!h.blocked(1, s(66)), "what was sent before does not lengthen it");
+        assert!(!h.blocked(endpoint(1), s(66)), "what was sent before does not lengthen it");
         fail(&mut h, 70);
-        assert!(h.blocked(1, s(129)), "half-open: the first failure opens it again");
-        (131..=133).for_each(|t| h.note(1, Event::Success, s(t)));
+        assert!(h.blocked(endpoint(1), s(129)), "half-open: the first failure opens it again");
+        (131..=133).for_each(|t| h.note(endpoint(1), Event::Success, s(t)));
         fail(&mut h, 134);
-        assert!(!h.blocked(1, s(134)), "closed after three successes");
+        assert!(!h.blocked(endpoint(1), s(134)), "closed after three successes");
         fail(&mut h, 300);
         fail(&mut h, 301);
-        assert!(!h.blocked(1, s(301)), "failures further apart than the window are not in a row");
+        assert!(!h.blocked(endpoint(1), s(301)), "failures further apart than the window are not in a row");
         assert_eq!(h.opened, 2);
     }
 
     #[test]
     fn a_circuit_opens_at_a_rate_of_failures() {
         let rule = Breaker { rate: Some((500_000, 4)), ..Breaker::default() };
-        let mut h = Health::new(1, Some(rule), None);
+        let mut h = health(1, Some(rule), None);
         for (at, event) in [(1, Event::Success), (2, Event::Failure), (3, Event::Success)] {
-            h.note(0, event, s(at));
+            h.note(endpoint(0), event, s(at));
         }
         assert!(!h.any_blocked(s(3)));
-        h.note(0, Event::Failure, s(4));
-        assert!(h.blocked(0, s(4)), "half of four failed");
+        h.note(endpoint(0), Event::Failure, s(4));
+        assert!(h.blocked(endpoint(0), s(4)), "half of four failed");
     }
 
     #[test]
     fn cooldowns_are_those_of_litellm() {
-        let new = |backends| Health::new(backends, None, Some(Cooldown::default()));
+        let new = |backends| health(backends, None, Some(Cooldown::default()));
         let mut h = new(2);
-        h.note(0, Event::RateLimited(SimTime::ZERO), s(10));
-        assert!(h.blocked(0, s(14)) && !h.blocked(0, s(15)), "5 s after a 429");
-        h.note(0, Event::RateLimited(s(30)), s(20));
-        assert!(h.blocked(0, s(49)) && !h.blocked(0, s(50)), "Retry-After goes before the default");
+        h.note(endpoint(0), Event::RateLimited(SimTime::ZERO), s(10));
+        assert!(h.blocked(endpoint(0), s(14)) && !h.blocked(endpoint(0), s(15)), "5 s after a 429");
+        h.note(endpoint(0), Event::RateLimited(s(30)), s(20));
+        assert!(h.blocked(endpoint(0), s(49)) && !h.blocked(endpoint(0), s(50)), "Retry-After goes before the default");
         let mut single = new(1);
-        single.note(0, Event::RateLimited(s(30)), s(10));
+        single.note(endpoint(0), Event::RateLimited(s(30)), s(10));
         assert!(!single.any_blocked(s(10)), "not for the only deployment");
-        single.note(0, Event::Timeout, s(10));
-        assert!(single.blocked(0, s(10)), "a 408 cools down at once");
+        single.note(endpoint(0), Event::Timeout, s(10));
+        assert!(single.blocked(endpoint(0), s(10)), "a 408 cools down at once");
         let mut h = new(2);
         for (at, event) in [(1, Event::Success), (2, Event::Success), (3, Event::Failure), (4, Event::Failure)] {
-            h.note(1, event, s(at));
+            h.note(endpoint(1), event, s(at));
         }
         assert!(!h.any_blocked(s(4)), "four are too few");
-        h.note(1, Event::Failure, s(5));
-        assert!(h.blocked(1, s(9)) && !h.blocked(1, s(10)), "3 of 5 failed");
-        h.note(1, Event::Failure, s(61));
+        h.note(endpoint(1), Event::Failure, s(5));
+        assert!(h.blocked(endpoint(1), s(9)) && !h.blocked(endpoint(1), s(10)), "3 of 5 failed");
+        h.note(endpoint(1), Event::Failure, s(61));
         assert!(!h.any_blocked(s(61)), "another minute");
         assert!(h.refuses());
     }

@@ -3,13 +3,13 @@
 //!
 //! How good an answer is nobody can simulate from token counts. The score is uniform in [0, 1), drawn for each request and
 //! stage, so that tau is the share of answers that a stage keeps.
-use super::fallback::Spot;
+use crate::types::Place;
 
 /// See the module head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cascade {
-    /// Places, in order.
-    pub stages: Vec<Spot>,
+    /// Pools and endpoints, in order.
+    pub stages: Vec<Place>,
     /// Tau of each stage but the last.
     pub accept: Vec<f64>,
 }
@@ -24,10 +24,11 @@ impl Cascade {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{EndpointId, PoolId};
 
     #[test]
     fn an_answer_is_kept_above_one_minus_tau_and_the_last_always() {
-        let c = Cascade { stages: vec![Spot(0), Spot(1)], accept: vec![0.7] };
+        let c = Cascade { stages: vec![PoolId(0).into(), EndpointId(0).into()], accept: vec![0.7] };
         assert!(c.accepts(0, 0.31) && !c.accepts(0, 0.29) && c.accepts(1, 0.0));
         let never = Cascade { accept: vec![0.0], ..c };
         assert!(!never.accepts(0, 0.999_999));

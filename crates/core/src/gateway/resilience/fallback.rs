@@ -1,9 +1,6 @@
 //! Fallback chains: where a request goes when its tries at a place are used up (spec/routers.md 3.6: retries within a group,
 //! then fallbacks, at most five hops; what is too long for a place jumps to a list of its own at once).
-
-/// A place that an attempt may be sent to: pools by index, then endpoints by index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Spot(pub u16);
+use crate::types::Place;
 
 /// How far a request has come along chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,16 +8,16 @@ pub struct Hop {
     /// Hops made.
     pub made: u32,
     /// The chain that it follows: its owner, whether it is one for what is too long, and the next position.
-    on: Option<(Spot, bool, u16)>,
+    on: Option<(Place, bool, u16)>,
 }
 
 /// See the module head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fallbacks {
-    /// Of a place: where to go next, in order.
-    pub chains: Vec<(Spot, Vec<Spot>)>,
+    /// Of a pool or an endpoint: where to go next, in order.
+    pub chains: Vec<(Place, Vec<Place>)>,
     /// The same for what is too long for it.
-    pub too_long: Vec<(Spot, Vec<Spot>)>,
+    pub too_long: Vec<(Place, Vec<Place>)>,
     /// Hops at most.
     pub max_hops: u32,
 }
@@ -31,7 +28,7 @@ impl Default for Fallbacks {
     }
 }
 
-fn chain(chains: &[(Spot, Vec<Spot>)], of: Spot) -> Option<&Vec<Spot>> {
+fn chain(chains: &[(Place, Vec<Place>)], of: Place) -> Option<&Vec<Place>> {
     chains.iter().find(|(owner, _)| *owner == of).map(|(_, chain)| chain)
 }
 
@@ -41,13 +38,13 @@ impl Fallbacks {
         self.chains.is_empty() && self.too_long.is_empty()
     }
     /// Whether retries of what was sent there stay there, because there is a chain for afterwards.
-    pub fn keeps(&self, place: Spot) -> bool {
+    pub fn keeps(&self, place: Place) -> bool {
         chain(&self.chains, place).is_some()
     }
 
     /// The next place after `failed`, if there is one; `hop` goes on. What is too long follows its own chains, where
     /// there are any, and no others.
-    pub fn next(&self, failed: Spot, too_long: bool, hop: &mut Hop) -> Option<Spot> {
+    pub fn next(&self, failed: Place, too_long: bool, hop: &mut Hop) -> Option<Place> {
         if hop.made >= self.max_hops {
             return None;
         }
@@ -66,18 +63,18 @@ impl Fallbacks {
     }
 
     /// A place from which chains lead back to itself, and the way.
-    pub fn cycle(&self) -> Option<Vec<Spot>> {
-        let next = |place: Spot| {
+    pub fn cycle(&self) -> Option<Vec<Place>> {
+        let next = |place: Place| {
             let both = [&self.chains, &self.too_long].into_iter().filter_map(move |c| chain(c, place));
             both.flatten().copied()
         };
         let owners = self.chains.iter().chain(&self.too_long).map(|(owner, _)| *owner);
         for start in owners {
-            let mut ways: Vec<Vec<Spot>> = vec![vec![start]];
+            let mut ways: Vec<Vec<Place>> = vec![vec![start]];
             let mut seen = Vec::new();
             while let Some(way) = ways.pop() {
                 for place in next(*way.last().expect("a way has a start")) {
-                    let longer: Vec<Spot> = way.iter().copied().chain([place]).collect();
+                    let longer: Vec<Place> = way.iter().copied().chain([place]).collect();
                     if place == start {
                         return Some(longer);
                     }
@@ -95,19 +92,24 @@ impl Fallbacks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::EndpointId;
+
+    fn at(endpoint: u16) -> Place {
+        EndpointId(endpoint.into()).into()
+    }
 
     fn fallbacks(chains: &[(u16, &[u16])], too_long: &[(u16, &[u16])]) -> Fallbacks {
-        let spots = |list: &[(u16, &[u16])]| {
-            list.iter().map(|(of, to)| (Spot(*of), to.iter().map(|t| Spot(*t)).collect())).collect()
+        let places = |list: &[(u16, &[u16])]| {
+            list.iter().map(|(of, to)| (at(*of), to.iter().map(|t| at(*t)).collect())).collect()
         };
-        Fallbacks { chains: spots(chains), too_long: spots(too_long), ..Fallbacks::default() }
+        Fallbacks { chains: places(chains), too_long: places(too_long), ..Fallbacks::default() }
     }
     /// Where a request goes that fails everywhere.
     fn way(f: &Fallbacks, start: u16, too_long: bool) -> Vec<u16> {
-        let (mut at, mut hop, mut way) = (Spot(start), Hop::default(), Vec::new());
-        while let Some(next) = f.next(at, too_long, &mut hop) {
-            way.push(next.0);
-            at = next;
+        let (mut here, mut hop, mut way) = (at(start), Hop::default(), Vec::new());
+        while let Some(next @ Place::Endpoint(EndpointId(number))) = f.next(here, too_long, &mut hop) {
+            way.push(number as u16);
+            here = next;
         }
         way
     }
@@ -121,14 +123,14 @@ mod tests {
         assert_eq!(way(&f, 1, true), [] as [u16; 0]);
         let long = fallbacks(&[(0, &[1, 2, 3, 4, 5, 6, 7])], &[]);
         assert_eq!(way(&long, 0, false), [1, 2, 3, 4, 5], "at most five hops");
-        assert!(f.keeps(Spot(0)) && !f.keeps(Spot(1)));
+        assert!(f.keeps(at(0)) && !f.keeps(at(1)));
     }
 
     #[test]
     fn a_cycle_is_found_through_both_kinds_of_chains() {
         assert_eq!(fallbacks(&[(0, &[1, 2]), (1, &[2])], &[(1, &[3])]).cycle(), None);
-        assert_eq!(fallbacks(&[(0, &[0])], &[]).cycle(), Some(vec![Spot(0), Spot(0)]));
+        assert_eq!(fallbacks(&[(0, &[0])], &[]).cycle(), Some(vec![at(0), at(0)]));
         let round = fallbacks(&[(0, &[1]), (1, &[2])], &[(2, &[0])]);
-        assert_eq!(round.cycle(), Some(vec![Spot(0), Spot(1), Spot(2), Spot(0)]));
+        assert_eq!(round.cycle(), Some(vec![at(0), at(1), at(2), at(0)]));
     }
 }

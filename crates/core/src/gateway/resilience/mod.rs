@@ -11,11 +11,11 @@ mod retry;
 pub use admission::{Admission, Detector, Queue, Verdict, Waiting};
 pub use breaker::{Breaker, Cooldown, Event as HealthEvent, Health};
 pub use cascade::Cascade;
-pub use fallback::{Fallbacks, Hop, Spot};
+pub use fallback::{Fallbacks, Hop};
 pub use hedge::{Hedge, LearnedTtft};
 pub use retry::{Backoff, Budget, BudgetLevel, Causes, Jitter, Retry, RetryAfter};
 
-use crate::types::SimTime;
+use crate::types::{Place, SimTime};
 
 /// Clients that leave when no token comes: each request with a chance, after a log-normal patience.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,8 +49,8 @@ pub struct Resilience {
     pub cooldown: Option<Cooldown>,
     /// Who gets in while the fleet is full.
     pub admission: Option<Admission>,
-    /// Requests that a place may have under way.
-    pub concurrency: Vec<(Spot, u32)>,
+    /// Requests that a pool or an endpoint may have under way.
+    pub concurrency: Vec<(Place, u32)>,
     /// Clients that leave.
     pub impatience: Option<Impatience>,
     /// Small models first, larger ones where the answer does not do.

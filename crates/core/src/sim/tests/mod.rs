@@ -1,4 +1,4 @@
-//! What the gateway does around attempts, in worlds small enough to say what must come out; and over drawn worlds.
+//! What the gateway does around attempts, in worlds small enough to say what must come out.
 use super::*;
 use crate::api::{EndpointSpec, Incident, Latency, Limits, LogNormal, Outages, Price, Rules, Service, Squeeze};
 use crate::engine::{Engine, EngineMode, VllmConfig};
@@ -7,6 +7,9 @@ use crate::gateway::*;
 use crate::types::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+
+mod drawn;
+mod stepped;
 
 /// A step of one millisecond, and a microsecond a prefill token.
 struct Even;
@@ -39,6 +42,21 @@ struct Kept {
     attempts: Vec<AttemptRecord>,
     requests: Vec<RequestRecord>,
     series: Vec<SeriesRow>,
+    left: Vec<Place>,
+}
+impl Kept {
+    /// Takes what a world says has happened.
+    fn take(&mut self, world: &mut World<'_>) {
+        for effect in world.effects() {
+            match effect {
+                WorldEffect::Attempt(record) => self.attempts.push(record),
+                WorldEffect::Request(record) => self.requests.push(record),
+                WorldEffect::Series(row) => self.series.push(row),
+                WorldEffect::Left { place } => self.left.push(place),
+                WorldEffect::FirstToken { .. } | WorldEffect::Gaps(_) => {}
+            }
+        }
+    }
 }
 impl RecordSink for Kept {
     fn attempt(&mut self, record: &AttemptRecord) {
@@ -53,6 +71,9 @@ impl RecordSink for Kept {
     }
 }
 
+fn place(endpoint: u32) -> Place {
+    EndpointId(endpoint).into()
+}
 fn ms(n: u64) -> SimTime {
     SimTime::from_millis(n)
 }
@@ -131,7 +152,7 @@ fn world(pools: Vec<PoolSpec>, endpoints: Vec<EndpointSpec>, resilience: Resilie
         failures: None,
         slo: [None; 3],
         sample_every: SimTime::from_secs(1),
-        answers: Vec::new(),
+        answers: PlaceMap::default(),
     }
 }
 
@@ -165,7 +186,7 @@ fn an_outage_fails_what_is_sent_in_it_and_a_squeeze_refuses_what_is_too_much() {
     assert_eq!(ended, want);
     // The fallback chain leads out of it, and an overload is no reason to stay.
     let to_the_other = Resilience {
-        fallbacks: Fallbacks { chains: vec![(Spot(0), vec![Spot(1)])], ..Fallbacks::default() },
+        fallbacks: Fallbacks { chains: vec![(place(0), vec![place(1)])], ..Fallbacks::default() },
         ..none.clone()
     };
     let (kept, stats) = run(&world(vec![], vec![sick, endpoint("well", 20, 0.0)], to_the_other), asked);
@@ -197,8 +218,8 @@ fn a_try_that_takes_too_long_is_billed_and_tried_again() {
 
 #[test]
 fn fallbacks_go_along_the_chain_after_the_tries_and_at_once_for_what_is_too_long() {
-    let chains = vec![(Spot(0), vec![Spot(1), Spot(2)])];
-    let fallbacks = Fallbacks { chains, too_long: vec![(Spot(0), vec![Spot(2)])], ..Fallbacks::default() };
+    let chains = vec![(place(0), vec![place(1), place(2)])];
+    let fallbacks = Fallbacks { chains, too_long: vec![(place(0), vec![place(2)])], ..Fallbacks::default() };
     let r = Resilience { fallbacks, ..Resilience::default() };
     let endpoints = || {
         let cheap = Price { input: TokenPrice::per_million(0.1).unwrap(), ..endpoint("a", 1, 1.0).price };
@@ -207,12 +228,12 @@ fn fallbacks_go_along_the_chain_after_the_tries_and_at_once_for_what_is_too_long
     };
     let (kept, stats) = run(&world(vec![], endpoints(), r.clone()), vec![request(0, ms(0), 10, 5)]);
     assert_eq!(outcomes(&kept), [("completed", "")]);
-    let to: Vec<BackendKind> = kept.attempts.iter().map(|a| a.backend).collect();
-    let e = BackendKind::Endpoint;
+    let to: Vec<Place> = kept.attempts.iter().map(|a| a.backend).collect();
+    let e = |number| Place::Endpoint(EndpointId(number));
     assert_eq!(to, [e(0), e(0), e(0), e(1), e(1), e(1), e(2)], "three tries at each place");
     assert_eq!((stats.fallbacks, stats.retries), (2, 4));
     let (kept, stats) = run(&world(vec![], endpoints(), r), vec![request(0, ms(0), 490, 20)]);
-    let to: Vec<(BackendKind, SimTime)> = kept.attempts.iter().map(|a| (a.backend, a.sent)).collect();
+    let to: Vec<(Place, SimTime)> = kept.attempts.iter().map(|a| (a.backend, a.sent)).collect();
     assert_eq!((to, stats.fallbacks), (vec![(e(0), ms(0)), (e(2), ms(0))], 1));
 }
 
@@ -278,7 +299,7 @@ fn admission_sheds_queues_by_priority_and_lets_nobody_wait_for_ever() {
 
 #[test]
 fn a_place_has_no_more_requests_under_way_than_it_may() {
-    let concurrency = vec![(Spot(0), 2)];
+    let concurrency = vec![(PoolId(0).into(), 2)];
     let queue = Some(Queue { capacity: 100, ttl: SimTime::from_secs(60) });
     let admission = Some(Admission { detector: None, shed_above: None, queue });
     let requests = || (0..9).map(|i| request(i, ms(i), 10, 40)).collect::<Vec<_>>();
@@ -307,7 +328,7 @@ fn an_impatient_client_frees_its_place_and_pays_for_what_was_done() {
 #[test]
 fn a_cascade_adds_costs_and_latencies_and_keeps_the_last_answer() {
     for (tau, attempts) in [(0.0, 2), (1.0, 1)] {
-        let cascade = Some(Cascade { stages: vec![Spot(1), Spot(2)], accept: vec![tau] });
+        let cascade = Some(Cascade { stages: vec![place(0), place(1)], accept: vec![tau] });
         let r = Resilience { cascade, ..Resilience::default() };
         let endpoints = vec![endpoint("small", 10, 0.0), endpoint("large", 20, 0.0)];
         let spec = world(vec![pool("own", 1, 8, EngineMode::default())], endpoints, r);
@@ -338,146 +359,4 @@ fn five_thousand_may_time_out_at_one_instant() {
     let spec = world(vec![], vec![endpoint("slow", 300, 0.0)], r);
     let (kept, _) = run(&spec, (0..6_000).map(|i| request(i, ms(0), 10, 5)).collect());
     assert_eq!(kept.requests.len(), 6_000);
-}
-
-mod drawn {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn maybe<T: std::fmt::Debug + Clone + 'static>(s: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Option<T>> {
-        proptest::option::weighted(0.4, s).boxed()
-    }
-    fn time(most: u64) -> BoxedStrategy<SimTime> {
-        // Multiples of a millisecond, so that timers meet steps and each other at the very instant.
-        (1..most).prop_map(ms).boxed()
-    }
-
-    prop_compose! {
-        fn rules()(
-            timeout in time(3_000), try_timeout in maybe(time(300)), first_token_timeout in maybe(time(100)),
-            preset in 0..6usize, retries in 0..4u32, budget in maybe((0..900_000u64, 1..4u64)),
-            fallback in any::<bool>(), hedge in maybe((maybe(time(60)), maybe(1..1_000_000u32))),
-            breaker in maybe((1..4u32, time(500), any::<bool>())), cooldown in maybe(time(300)),
-            detector in maybe(prop_oneof![
-                (1..9u32).prop_map(Detector::InFlight),
-                (1..4u32, 1..1_000_000u32, time(300)).prop_map(|(waiting, kv_use_ppm, stale_after)| {
-                    Detector::Utilization { waiting, kv_use_ppm, stale_after }
-                }),
-            ]),
-            shed_above in maybe(-1..2i32), queue in maybe((1..9u32, time(400))), limit in maybe((0..4u16, 1..6u32)),
-            impatience in maybe((0.0..1.0f64, time(200))), cascade in maybe(proptest::collection::vec(0.0..1.0f64, 1..3)),
-        ) -> Resilience {
-            let retry = Retry::preset(Retry::PRESETS[preset]).unwrap();
-            let budget = budget.map(|(share_ppm, burst)| Budget { share_ppm, burst });
-            let chains = vec![(Spot(0), vec![Spot(1), Spot(2)]), (Spot(2), vec![Spot(3)])];
-            let too_long = vec![(Spot(0), vec![Spot(3)]), (Spot(1), vec![Spot(3), Spot(2)])];
-            Resilience {
-                timeout, try_timeout, first_token_timeout,
-                retry: Retry { retries, budget, ..retry },
-                fallbacks: if fallback { Fallbacks { chains, too_long, ..Fallbacks::default() } } else { Fallbacks::default() },
-                hedge: hedge.map(|(after, quantile_ppm)| Hedge { after, quantile_ppm }),
-                breaker: breaker.map(|(failures, open, refuse_if_all_open)| {
-                    Breaker { failures, open, refuse_if_all_open, ..Breaker::default() }
-                }),
-                cooldown: cooldown.map(|time| Cooldown { time, ..Cooldown::default() }),
-                admission: (detector.is_some() || limit.is_some()).then(|| Admission {
-                    detector, shed_above, queue: queue.map(|(capacity, ttl)| Queue { capacity, ttl }),
-                }),
-                concurrency: limit.into_iter().map(|(spot, most)| (Spot(spot), most)).collect(),
-                impatience: impatience.map(|(share, median)| Impatience { share, median, sigma: 0.5 }),
-                cascade: cascade.map(|accept| {
-                    Cascade { stages: [Spot(0), Spot(3), Spot(1)][..=accept.len()].to_vec(), accept }
-                }),
-            }
-        }
-    }
-
-    fn drawn_world(rules: &Resilience, deaths: bool, errors: f64, mode: EngineMode) -> WorldSpec {
-        let pools = vec![pool("a", 2, 2, mode), pool("b", 1, 4, mode)];
-        let endpoints = vec![endpoint("x", 30, errors), endpoint("y", 20, errors / 2.0)];
-        let mut spec = world(pools, endpoints, rules.clone());
-        spec.endpoints[0].limits.requests_per_minute = Some(300);
-        // The other one is overloaded at times, and for a while a part of an account is gone.
-        let written = vec![Incident { at: ms(150), until: ms(400), fails: errors, slower: 3.0 }];
-        spec.endpoints[1].outages = Some(Arc::new(Outages { provider: "y".into(), written, drawn: None }));
-        spec.endpoints[1].limits.tokens_per_minute = Some(9_000);
-        spec.endpoints[1].squeezes = vec![Squeeze { at: ms(50), until: ms(300), times_ppm: 250_000 }];
-        spec.classes = vec![
-            (ClassSpec { privacy: Privacy::InternalOnly, ..ClassSpec::default() }, 300_000),
-            (ClassSpec { priority: 1, tolerates: Some(ms(5_000)), ..ClassSpec::default() }, 200_000),
-            (ClassSpec::default(), 500_000),
-        ];
-        let model = FailureModel { per_gpu_hour: 9_000.0, detection: ms(20), recovery: ms(70) };
-        spec.failures = deaths.then_some(model);
-        spec
-    }
-
-    proptest! {
-        #[test]
-        fn each_request_ends_once_each_attempt_is_billed_once_and_strides_change_nothing(
-            rules in rules(), deaths in any::<bool>(), errors in 0.0..0.9f64,
-            asked in proptest::collection::vec((0..40u64, 1..700u32, 1..60u32), 1..60),
-        ) {
-            let mut at = SimTime::ZERO;
-            let requests: Vec<Request> = asked.iter().enumerate().map(|(i, (gap, prompt, output))| {
-                at += ms(gap / 3);
-                Request { class: u16::MAX, ..request(i as u64, at, *prompt, *output) }
-            }).collect();
-            let fast = EngineMode::default();
-            let slow = EngineMode { strides: false, reference_pool: true };
-            let spec = drawn_world(&rules, deaths, errors, fast);
-            let (kept, stats) = run(&spec, requests.clone());
-            let (again, _) = run(&drawn_world(&rules, deaths, errors, slow), requests.clone());
-            prop_assert_eq!(format!("{:?}", kept.attempts), format!("{:?}", again.attempts));
-            prop_assert_eq!(format!("{:?}", kept.requests), format!("{:?}", again.requests));
-            prop_assert_eq!(format!("{:?}", kept.series), format!("{:?}", again.series));
-            let mut ended: Vec<u64> = kept.requests.iter().map(|r| r.index).collect();
-            ended.sort_unstable();
-            prop_assert_eq!(ended, (0..requests.len() as u64).collect::<Vec<_>>());
-            let extra: u64 = kept.requests.iter().map(|r| u64::from(r.attempts.saturating_sub(1))).sum();
-            prop_assert_eq!(extra, stats.retries + stats.hedges + stats.fallbacks + stats.escalations);
-            let mut billed = Usd::ZERO;
-            for r in &kept.requests {
-                let mut mine: Vec<&AttemptRecord> = kept.attempts.iter().filter(|a| a.request == r.index).collect();
-                mine.sort_by_key(|a| a.try_number);
-                prop_assert_eq!(mine.len() as u32, r.attempts);
-                prop_assert!(mine.iter().enumerate().all(|(k, a)| a.try_number == k as u32));
-                prop_assert_eq!(mine.iter().map(|a| a.cost).sum::<Usd>(), r.cost);
-                // Every 429 is tried again, or the request says what became of it; an answer comes after it or beside it.
-                for a in mine.iter().filter(|a| a.cause == OutcomeCause::RateLimited) {
-                    let later = mine.iter().any(|b| b.try_number > a.try_number);
-                    let beside = mine.iter().any(|b| b.try_number != a.try_number && b.sent <= a.ended && a.sent <= b.ended);
-                    let reported = r.outcome != Outcome::Completed && r.cause != OutcomeCause::None;
-                    prop_assert!(later || beside || reported, "a 429 got lost: {a:?} of {r:?}");
-                }
-                let answers = mine.iter().filter(|a| (a.outcome, a.cause) == (Outcome::Completed, OutcomeCause::None));
-                prop_assert_eq!(answers.count(), usize::from(r.outcome == Outcome::Completed));
-                let class = &spec.classes[r.class as usize].0;
-                for a in &mine {
-                    let bought = matches!(a.backend, BackendKind::Endpoint(_));
-                    prop_assert!(!bought || class.privacy == Privacy::Any, "a private request left");
-                    prop_assert!(a.sent <= a.ended && a.ended <= r.ended);
-                    billed += a.cost;
-                    // Two at a time at most, and never two at one backend.
-                    let beside: Vec<_> = mine.iter().filter(|b| b.sent < a.ended && a.sent < b.ended).collect();
-                    prop_assert!(beside.len() <= 3);
-                    prop_assert!(beside.iter().all(|b| b.try_number == a.try_number || (b.backend, b.replica) != (a.backend, a.replica)));
-                }
-                let limit = class.tolerates.unwrap_or(rules.timeout);
-                prop_assert!(r.ended <= r.arrival + limit);
-            }
-            let spend = kept.series.last().map_or(Usd::ZERO, |row| row.api_spend);
-            prop_assert!(spend <= billed);
-            for (spot, most) in &rules.concurrency {
-                let there = |a: &&AttemptRecord| match a.backend {
-                    BackendKind::Pool(p) => p == u32::from(spot.0),
-                    BackendKind::Endpoint(e) => e + 2 == u32::from(spot.0),
-                };
-                for a in kept.attempts.iter().filter(there) {
-                    let under_way = kept.attempts.iter().filter(there).filter(|b| b.sent <= a.sent && a.sent < b.ended);
-                    prop_assert!(under_way.count() as u32 <= *most);
-                }
-            }
-        }
-    }
 }

@@ -1,8 +1,7 @@
 //! Requests in flight: slots, and the attempt ids that name a slot and a generation.
-use super::outcome::Ending;
-pub use crate::gateway::Target;
-use crate::gateway::{Hop, Spot};
-use crate::types::{AttemptId, BackendKind, Request, SimTime, Usd};
+use super::closing::Ending;
+use crate::gateway::Hop;
+use crate::types::{AttemptId, Outcome, OutcomeCause, Place, Request, SimTime, Usd};
 
 /// A request between arrival and end.
 #[derive(Debug)]
@@ -17,13 +16,19 @@ pub struct InFlight {
     pub loser: Option<AttemptId>,
     /// Answered; it ends when the loser is cancelled, at the same instant.
     pub answered: Option<Ending>,
+    /// Given up: how it ends when all that is under way of it has been cancelled, at the same instant.
+    pub given_up: Option<(Outcome, OutcomeCause)>,
+    /// Most output tokens of an attempt that was cancelled because the request was given up.
+    pub given_up_tokens: u32,
     /// Of the answer.
     pub first_token: Option<SimTime>,
     pub cost: Usd,
     pub preemptions: u32,
-    pub last_backend: Option<BackendKind>,
+    /// The pool or endpoint of the last attempt that was not cancelled, or that is under way.
+    pub last_backend: Option<Place>,
     /// How the last attempt ended that was not cancelled.
     pub last: Option<Ending>,
+    /// It waits until a replica is ready.
     pub parked: bool,
     pub route: Route,
 }
@@ -39,6 +44,8 @@ impl InFlight {
             hedge: None,
             loser: None,
             answered: None,
+            given_up: None,
+            given_up_tokens: 0,
             first_token: None,
             cost: Usd::ZERO,
             preemptions: 0,
@@ -67,16 +74,16 @@ impl InFlight {
 
 /// Why a request may go to one place only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stay {
+pub enum PinnedBy {
     /// Its tries at a place with a fallback chain are not used up, or it fell back to there.
-    Chain,
+    FallbackChain,
     /// A stage of a cascade.
-    Stage,
+    CascadeStage,
 }
 
-/// What the next attempt is, for the counts.
+/// What the next attempt of a request is, for the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Step {
+pub enum TryKind {
     #[default]
     First,
     Retry,
@@ -87,8 +94,9 @@ pub enum Step {
 /// Where a request stands among the gateway's rules.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Route {
-    /// The only place that it may go to.
-    pub stays: Option<(Spot, Stay)>,
+    /// The only pool or endpoint that it may go to.
+    pub pinned: Option<(Place, PinnedBy)>,
+    /// How far it has come along fallback chains.
     pub hop: Hop,
     /// Failures at this place.
     pub failures: u32,
@@ -96,7 +104,7 @@ pub struct Route {
     pub waited: SimTime,
     /// Of the cascade.
     pub stage: u16,
-    pub step: Step,
+    pub next_try: TryKind,
     /// Past admission.
     pub admitted: bool,
     /// In the gateway's queue.
@@ -108,7 +116,8 @@ pub struct Route {
 pub struct Sent {
     pub attempt: AttemptId,
     pub at: SimTime,
-    pub to: Target,
+    /// The replica or endpoint.
+    pub to: Place,
     /// Unanswered prompt tokens at the replica when it was sent, its own included.
     pub backlog_tokens: u64,
     pub first_token: Option<SimTime>,
@@ -171,12 +180,17 @@ impl Slots {
         let s = &self.slots[slot as usize];
         s.life == life && s.item.is_some()
     }
+    /// The id of the attempt that a generation of a slot is.
     pub fn attempt_id(slot: u32, generation: u32) -> AttemptId {
         AttemptId(u64::from(generation) << 32 | u64::from(slot))
     }
+    /// The generation that an attempt is of its slot.
+    pub fn generation_of(attempt: AttemptId) -> u32 {
+        (attempt.0 >> 32) as u32
+    }
     /// The slot of an attempt, if that attempt is under way.
     pub fn resolve(&self, attempt: AttemptId) -> Option<u32> {
-        let slot = attempt.slot();
+        let slot = attempt.0 as u32;
         let item = self.slots.get(slot as usize)?.item.as_ref()?;
         let is_it = |sent: &Option<Sent>| sent.as_ref().is_some_and(|s| s.attempt == attempt);
         (is_it(&item.current) || is_it(&item.hedge)).then_some(slot)

@@ -1,0 +1,373 @@
+//! Files of a user's own, laid over the catalogue.
+//!
+//! Imports only `types`: whoever calls has read the files. Must keep true: all faults of all files come at once, each
+//! with its key; a user's row stands in place of the catalogue's of the same name, and where it says something else that
+//! is noted; two files never decide by their order what a name means.
+use super::keys::Keys;
+use super::nearest;
+use super::row::{Row, each_table};
+use super::{Catalog, Gpu, StepTimeRow};
+use crate::key;
+use crate::types::{Fault, Faults};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+/// A user's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogText<'a> {
+    /// Its name, as messages show it.
+    pub name: &'a str,
+    /// What it holds.
+    pub text: &'a str,
+}
+
+/// What is wrong with one of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogFault {
+    /// Which file.
+    pub file: usize,
+    /// What; its key starts at the top of that file, such as `gpu[0].mem_bw_gbps`.
+    pub fault: Fault,
+}
+
+/// A catalogue with a user's files laid over it.
+#[derive(Debug, Clone)]
+pub struct Laid {
+    /// All rows.
+    pub catalog: Catalog,
+    /// What people should know of their own rows: what they contradict, what they borrow.
+    pub notes: Vec<String>,
+}
+
+/// Keys that say where a row is from and not what it says.
+const ABOUT: [&str; 9] = ["date", "source", "note", "notes", "basis", "fitted", "error", "error_of", "data_sha256"];
+/// What a GPU has from the one that it is like, unless it says it itself.
+const LENT: [&str; 12] = [
+    "bf16_tflops_dense",
+    "fp8_tflops_dense",
+    "fp4_tflops_dense",
+    "int8_tops_dense",
+    "scale_up_tech",
+    "scale_up_gbps_unidirectional",
+    "scale_up_domain_gpus",
+    "pcie_gen",
+    "pcie_gbps_unidirectional",
+    "vendor",
+    "compute_capability",
+    "small_step_limits",
+];
+/// Differences of two rows that a note shows.
+const SHOWN: usize = 3;
+
+impl Catalog {
+    /// This catalogue with `files` laid over it.
+    ///
+    /// # Errors
+    /// All that is wrong with them: what is no TOML, tables and keys that there are not, keys that a row needs, values that
+    /// make no sense, names that nobody has, a name that two files define differently.
+    pub fn laid_over(&self, files: &[CatalogText<'_>]) -> Result<Laid, Vec<CatalogFault>> {
+        let mut laying = Laying {
+            all: self.clone(),
+            file: CatalogText { name: "", text: "" },
+            number: 0,
+            own: BTreeMap::new(),
+            borrowed: Vec::new(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+        };
+        for (number, file) in files.iter().enumerate() {
+            (laying.file, laying.number) = (*file, number);
+            laying.file();
+        }
+        laying.check_names();
+        if laying.faults.is_empty() {
+            laying.borrow_step_times();
+            return Ok(Laid { catalog: laying.all, notes: laying.notes });
+        }
+        Err(laying.faults)
+    }
+}
+
+/// Where a user's row stands.
+#[derive(Clone)]
+struct Place {
+    file: usize,
+    index: usize,
+    /// `FILE:LINE`.
+    shown: String,
+}
+
+/// Tables of a file: each row with its place in the text.
+type Parsed<'a> = BTreeMap<String, Vec<Spanned<DeValue<'a>>>>;
+
+struct Laying<'a> {
+    /// The catalogue with those that were laid so far.
+    all: Catalog,
+    file: CatalogText<'a>,
+    number: usize,
+    /// Rows that files have, by table and name.
+    own: BTreeMap<(&'static str, String), Place>,
+    borrowed: Vec<Borrowed>,
+    faults: Vec<CatalogFault>,
+    notes: Vec<String>,
+}
+
+/// What a GPU does not say itself.
+struct Borrowed {
+    /// `FILE:LINE` of its row.
+    shown: String,
+    gpu: String,
+    /// Whose it is.
+    from: String,
+    keys: Vec<&'static str>,
+}
+
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+}
+
+impl<'a> Laying<'a> {
+    fn wrong(&mut self, fault: Fault) {
+        self.faults.push(CatalogFault { file: self.number, fault });
+    }
+
+    fn file(&mut self) {
+        let text = self.file.text;
+        let (document, broken) = DeTable::parse_recoverable(text);
+        if !broken.is_empty() {
+            for e in broken {
+                let fault = Fault::new(e.message());
+                self.wrong(e.span().map_or(fault.clone(), |span| fault.within(span)));
+            }
+            return;
+        }
+        let before = self.faults.len();
+        let mut parsed = self.tables(document.get_ref());
+        if parsed.is_empty() && self.faults.len() == before {
+            self.wrong(Fault::new("no rows").hint("write each as one of a table, such as [[model]] or [[api_price]]"));
+        }
+        macro_rules! lay {
+            ($type:ty) => {
+                if let Some(rows) = parsed.remove(<$type>::TABLE) {
+                    self.table::<$type>(&rows);
+                }
+            };
+        }
+        each_table!(lay);
+    }
+
+    /// The rows of each table that there is; whatever else stands in the file is a fault.
+    fn tables(&mut self, document: &DeTable<'a>) -> Parsed<'a> {
+        let mut known: Vec<&str> = Vec::new();
+        macro_rules! name {
+            ($type:ty) => {
+                known.push(<$type>::TABLE);
+            };
+        }
+        each_table!(name);
+        let mut parsed = Parsed::new();
+        for (name, value) in document {
+            let name: &str = name.get_ref();
+            if !known.contains(&name) {
+                let hint = match nearest(name, &known) {
+                    Some(near) => format!("did you mean [[{near}]]?"),
+                    None => format!("there are {}", known.join(", ")),
+                };
+                self.wrong(Fault::at(name, "the catalogue has no such table").hint(hint));
+                continue;
+            }
+            let rows = value.get_ref().as_array().filter(|all| all.iter().all(|row| row.get_ref().is_table()));
+            match rows {
+                Some(rows) => {
+                    parsed.insert(name.to_owned(), rows.iter().cloned().collect());
+                }
+                None => {
+                    self.wrong(Fault::at(name, "is no list of rows").hint(format!("head each row with [[{name}]]")))
+                }
+            }
+        }
+        parsed
+    }
+
+    fn table<T: Row>(&mut self, rows: &[Spanned<DeValue<'a>>]) {
+        let keys = Keys::of::<T>();
+        let mut read: Vec<(T, Place)> = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let shown = format!("{}:{}", self.file.name, line_of(self.file.text, &row.span()));
+            match self.row::<T>(row, &keys, &shown) {
+                Ok(row) => read.push((row, Place { file: self.number, index, shown })),
+                Err(faults) => faults.under(key![T::TABLE, index]).into_iter().for_each(|fault| self.wrong(fault)),
+            }
+        }
+        let all: Vec<T> = read.iter().map(|(row, _)| row.clone()).collect();
+        if let Err((at, what)) = T::faults_together(&all) {
+            self.wrong(Fault::at(key![T::TABLE, read[at].1.index], what));
+            return;
+        }
+        while !read.is_empty() {
+            let name = read[0].0.name();
+            let (same, others): (Vec<_>, Vec<_>) = read.into_iter().partition(|(row, _)| row.name() == name);
+            read = others;
+            self.lay::<T>(name, &same);
+        }
+    }
+
+    /// One row, read and filled in.
+    fn row<T: Row>(&mut self, row: &Spanned<DeValue<'a>>, keys: &Keys, shown: &str) -> Result<T, Faults> {
+        let mut table =
+            toml::Table::deserialize(ValueDeserializer::from(row.clone())).map_err(|e| Fault::new(e.message()))?;
+        let mut faults = Faults::default();
+        let borrowed = if T::TABLE == Gpu::TABLE { faults.take(self.like(&mut table)).flatten() } else { None };
+        faults.extend(keys.faults(&table));
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut read = T::deserialize(toml::Value::Table(table)).map_err(|e| located::<T>(row, &e))?;
+        read.complete(self.file.name, &self.all);
+        faults.extend(read.faults());
+        let read = faults.finish(read)?;
+        self.borrowed.extend(borrowed.map(|(from, keys)| Borrowed {
+            shown: shown.into(),
+            gpu: read.name(),
+            from,
+            keys,
+        }));
+        Ok(read)
+    }
+
+    /// Fills in what a GPU that is `like` another does not say itself: that GPU and the keys.
+    fn like(&self, row: &mut toml::Table) -> Result<Option<(String, Vec<&'static str>)>, Fault> {
+        let Some(toml::Value::String(like)) = row.get("like") else { return Ok(None) };
+        let from = self.all.gpu(like).map_err(|e| Fault::at("like", e.to_string()))?;
+        if row.get("id").and_then(toml::Value::as_str) == Some(&from.id) {
+            return Err(Fault::at("like", "is the row itself").hint("name another GPU, or leave it out"));
+        }
+        let theirs = toml::Table::try_from(from).map_err(|e| Fault::at("like", e.to_string()))?;
+        let lacking = LENT.into_iter().filter(|key| !row.contains_key(*key) && theirs.contains_key(*key));
+        let keys: Vec<&'static str> = lacking.collect();
+        for key in &keys {
+            row.insert((*key).into(), theirs[*key].clone());
+        }
+        row.insert("like".into(), from.id.clone().into());
+        Ok(Some((from.id.clone(), keys)))
+    }
+
+    /// Rows of one name of this file in their place.
+    fn lay<T: Row>(&mut self, name: String, rows: &[(T, Place)]) {
+        let (first, place) = &rows[0];
+        if let (false, Some((_, again))) = (T::SEVERAL, rows.get(1)) {
+            let what = format!("`{name}` stands twice; the first is {}", place.shown);
+            self.wrong(Fault::at(key![T::TABLE, again.index], what));
+            return;
+        }
+        let of_name = |c: &Catalog| T::rows(c).iter().filter(|r| r.name() == name).cloned().collect::<Vec<T>>();
+        let own: Vec<T> = rows.iter().map(|(row, _)| row.clone()).collect();
+        let before = of_name(&self.all);
+        let apart = match (before.first(), before.len() == own.len()) {
+            (Some(_), true) => own.iter().zip(&before).map(|(a, b)| differences(a, b)).find(|d| !d.is_empty()),
+            (Some(_), false) => Some(vec![("rows".into(), own.len().to_string(), before.len().to_string())]),
+            (None, _) => None,
+        };
+        if let Some(other) = self.own.get(&(T::TABLE, name.clone())) {
+            if let Some(apart) = apart {
+                let shown = listed(&apart, |key, here, there| format!("{key} is {here} here and {there} there"));
+                let what = format!("`{name}` is defined otherwise in {}: {shown}", other.shown);
+                self.wrong(Fault::at(key![T::TABLE, place.index], what).hint("keep one of the two"));
+            }
+            return;
+        }
+        if let Some(apart) = apart {
+            let shown = listed(&apart, |key, here, there| format!("{key} is {here} in place of {there}"));
+            self.notes.push(format!(
+                "{}: {} {name} differs from the catalogue's, and counts: {shown}",
+                place.shown,
+                T::TABLE
+            ));
+        }
+        self.own.insert((T::TABLE, name.clone()), place.clone());
+        let all = T::rows_mut(&mut self.all);
+        let at = all.iter().position(|r| r.name() == name).unwrap_or(all.len());
+        all.retain(|r| r.name() != first.name());
+        all.splice(at..at, own);
+    }
+
+    /// Names in rows of the files that nobody has.
+    fn check_names(&mut self) {
+        macro_rules! check {
+            ($type:ty) => {
+                for row in <$type>::rows(&self.all) {
+                    if let Some(place) = self.own.get(&(<$type>::TABLE, row.name())) {
+                        let unknown = row.unknown_names(&self.all).under(key![<$type>::TABLE, place.index]);
+                        self.faults.extend(unknown.into_iter().map(|fault| CatalogFault { file: place.file, fault }));
+                    }
+                }
+            };
+        }
+        each_table!(check);
+    }
+
+    /// Step times of GPUs that are like another one, and what people should know of that.
+    fn borrow_step_times(&mut self) {
+        for b in std::mem::take(&mut self.borrowed) {
+            let own = |r: &StepTimeRow| r.gpu == b.gpu;
+            let some = self.all.step_times.iter().any(own);
+            let laid = self
+                .all
+                .step_times
+                .iter()
+                .filter(|r| own(r))
+                .map(|r| self.all.step_time(&b.from, &r.dtype).map_or_else(|| r.clone(), |theirs| r.over(theirs)));
+            let laid: Vec<StepTimeRow> = laid.collect();
+            for row in laid {
+                if let Some(old) = self.all.step_times.iter_mut().find(|r| r.name() == row.name()) {
+                    *old = row;
+                }
+            }
+            let mut what: Vec<&str> = b.keys;
+            what.push(if some { "what its step times do not say" } else { "its step times" });
+            let note =
+                format!("{}: gpu {}: borrowed from {}, whose they are: {}", b.shown, b.gpu, b.from, what.join(", "));
+            self.notes.push(note);
+        }
+    }
+}
+
+/// A row that does not read, with the key that is to blame where the text tells.
+fn located<T: Row>(row: &Spanned<DeValue<'_>>, error: &toml::de::Error) -> Faults {
+    let again = T::deserialize(ValueDeserializer::from(row.clone())).err();
+    let span = again.as_ref().and_then(toml::de::Error::span);
+    let holds = |value: &Spanned<DeValue<'_>>| span.as_ref().is_some_and(|s| value.span().contains(&s.start));
+    let key = row.get_ref().as_table().and_then(|t| t.iter().find(|(_, value)| holds(value)));
+    let what = again.as_ref().filter(|_| key.is_some()).unwrap_or(error).message();
+    match key {
+        Some((key, _)) => Fault::at(key.get_ref().to_string(), what).into(),
+        None => Fault::new(what).into(),
+    }
+}
+
+/// Keys that two rows of one name give other values: key, the one's, the other's.
+fn differences<T: Row>(one: &T, other: &T) -> Vec<(String, String, String)> {
+    let object = |row: &T| serde_json::to_value(row).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
+    let (one, other) = (object(one), object(other));
+    let keys = one.iter().filter(|(key, value)| !ABOUT.contains(&key.as_str()) && other.get(*key) != Some(value));
+    let shown = |value: Option<&serde_json::Value>| match value {
+        None | Some(serde_json::Value::Null) => "nothing".to_owned(),
+        Some(value) => value.to_string(),
+    };
+    keys.map(|(key, value)| (key.clone(), shown(Some(value)), shown(other.get(key)))).collect()
+}
+
+fn listed(apart: &[(String, String, String)], say: impl Fn(&str, &str, &str) -> String) -> String {
+    let mut all: Vec<String> = apart.iter().take(SHOWN).map(|(key, here, there)| say(key, here, there)).collect();
+    if apart.len() > SHOWN {
+        all.push(format!("and {} more", apart.len() - SHOWN));
+    }
+    all.join(", ")
+}
+
+#[cfg(test)]
+#[path = "laid_tests.rs"]
+mod tests;

@@ -1,0 +1,126 @@
+//! Files of a user's own: what they add, what they contradict, and what is refused.
+use super::*;
+use crate::types::Capability;
+
+fn laid(files: &[(&str, &str)]) -> Result<Laid, String> {
+    let files: Vec<CatalogText<'_>> = files.iter().map(|(name, text)| CatalogText { name, text }).collect();
+    let shown = |f: &CatalogFault| format!("{}: {}", files[f.file].name, f.fault);
+    Catalog::embedded().laid_over(&files).map_err(|all| all.iter().map(shown).collect::<Vec<_>>().join("\n"))
+}
+
+const GPU: &str = "[[gpu]]\nid = \"mine\"\nmemory_total_gib = 94\nmem_bw_gbps = 3900\nlike = \"h100-sxm\"\n";
+
+#[test]
+fn a_model_needs_its_dimensions_alone() {
+    let text = "[[model]]\nid = \"my-8b\"\nhf_id = \"us/My-8B\"\nlayers = 32\nhidden = 4096\nheads = 32\nkv_heads = 8\n\
+                ffn = 14336\nvocab = 128256\nmax_context = 131072\ncapability = \"mid\"\nweights = \"fp8\"\n";
+    let laid = laid(&[("ours.toml", text)]).unwrap();
+    let (own, like) = (laid.catalog.model("my-8b").unwrap(), laid.catalog.model("llama-3.1-8b").unwrap());
+    assert_eq!((own.params_total, own.head_dim, own.dense_layers), (like.params_total, 128, 32));
+    assert_eq!((own.attention.as_str(), own.full_attention_layers), ("gqa", 32));
+    assert_eq!(own.kv_bytes_per_token_bf16_all_layers, like.kv_bytes_per_token_bf16_all_layers);
+    assert_eq!((own.capability(), own.source.as_str(), own.date.as_str()), (Capability::Mid, "ours.toml", "undated"));
+    let named = laid.catalog.model_named("someone/my-8b-instruct").unwrap();
+    assert_eq!((named.row.id.as_str(), named.weights), ("my-8b", Some("fp8")));
+    assert!(laid.notes.is_empty(), "{:?}", laid.notes);
+}
+
+#[test]
+fn a_gpu_borrows_from_the_one_that_it_is_like_and_says_so() {
+    let laid = laid(&[("ours.toml", GPU)]).unwrap();
+    let (own, like) = (laid.catalog.gpu("mine").unwrap(), laid.catalog.gpu("h100-sxm").unwrap());
+    assert_eq!((own.mem_bw_gbps, own.bf16_tflops_dense), (3_900.0, like.bf16_tflops_dense));
+    assert_eq!((own.scale_up_domain_gpus, own.name.as_str()), (8, "mine"));
+    assert_eq!(laid.catalog.step_time("mine", "fp8"), laid.catalog.step_time("h100-sxm", "fp8"));
+    let note = &laid.notes[0];
+    assert!(
+        note.starts_with("ours.toml:1: gpu mine: borrowed from h100-sxm, whose they are: bf16_tflops_dense, "),
+        "{note}"
+    );
+    assert!(note.ends_with("its step times") && note.contains("scale_up_gbps_unidirectional"), "{note}");
+    // Step times of its own lie over the borrowed ones.
+    let own = format!("{GPU}[[step_time]]\ngpu = \"mine\"\ndtype = \"bf16\"\nmemory_share = 0.5\n");
+    let laid = self::laid(&[("ours.toml", &own)]).unwrap();
+    let (row, h100) =
+        (laid.catalog.step_time("mine", "bf16").unwrap(), laid.catalog.step_time("h100-sxm", "bf16").unwrap());
+    assert_eq!((row.memory_share, row.host_step_us), (Some(0.5), h100.host_step_us));
+    assert!(laid.notes[0].ends_with("what its step times do not say"), "{:?}", laid.notes);
+    assert!(laid.catalog.step_time("mine", "mxfp4").is_some());
+}
+
+#[test]
+fn a_users_row_counts_and_what_it_contradicts_is_said() {
+    let rent = "[[gpu_price]]\ngpu = \"h100-sxm\"\nprovider = \"AWS\"\nkind = \"on-demand\"\nusd_per_gpu_hour = 2\n";
+    let people = "[[ops_cost]]\nkey = \"ml_infra_engineer_loaded_us\"\ntypical = 150000\nunit = \"USD/year\"\n";
+    let laid = laid(&[("ours.toml", &format!("{rent}{people}"))]).unwrap();
+    assert_eq!(laid.catalog.rents.len(), 45);
+    assert_eq!(laid.catalog.rent("h100-sxm", "AWS", "on-demand").unwrap().usd_per_gpu_hour.as_f64(), 2.0);
+    let cost = laid.catalog.ops("ml_infra_engineer_loaded_us").unwrap();
+    assert_eq!([cost.low, cost.typical, cost.high], [150_000.0; 3]);
+    let want = "ours.toml:1: gpu_price h100-sxm, AWS, on-demand differs from the catalogue's, and counts: \
+                usd_per_gpu_hour is 2.0 in place of 6.88";
+    assert_eq!(laid.notes[0], want);
+    assert_eq!(laid.notes.len(), 2);
+    // A row that says the same is no contradiction.
+    let same = rent.replace("= 2\n", "= 6.88\n");
+    assert!(self::laid(&[("ours.toml", &same)]).unwrap().notes.is_empty());
+}
+
+#[test]
+fn two_files_that_disagree_are_refused_whatever_their_order() {
+    let other = GPU.replace("3900", "4000");
+    let says = laid(&[("a.toml", GPU), ("b.toml", &other)]).unwrap_err();
+    let want = "b.toml: gpu[0]: `mine` is defined otherwise in a.toml:1: mem_bw_gbps is 4000.0 here and 3900.0 there; keep \
+                one of the two";
+    assert_eq!(says, want);
+    assert!(laid(&[("b.toml", &other), ("a.toml", GPU)]).unwrap_err().contains("is defined otherwise in b.toml:1"));
+    assert!(laid(&[("a.toml", GPU), ("b.toml", GPU)]).is_ok(), "the same twice is one");
+    let twice = format!("{GPU}{GPU}");
+    assert_eq!(laid(&[("a.toml", &twice)]).unwrap_err(), "a.toml: gpu[1]: `mine` stands twice; the first is a.toml:1");
+}
+
+#[test]
+fn all_faults_of_all_files_come_at_once() {
+    let bad = "[[gpu]]\nid = \"mine\"\nbf16_tflops_dense = 9\nscale_up_gbps_unidirectional = 1\nscale_up_domain_gpus = 0\n\
+               [[gpu]]\nid = \"other\"\nlike = \"h100-smx\"\nmemory_total_gib = -1\nmem_bw_gbps = 1\n\
+               [[model]]\nid = \"m\"\nlayers = 2\n[[modle]]\n[[api_latency]]\nprovider = \"us\"\nmodel = \"x\"\nttft_p50_s = 1\n\
+               output_tokens_per_s = 9\np95_over_p50 = 0.5\nerror_rate = 0\n";
+    let says = laid(&[("bad.toml", bad), ("worse.toml", "[[gpu_price]\n")]).unwrap_err();
+    for words in [
+        "bad.toml: modle: the catalogue has no such table; did you mean [[model]]?",
+        "bad.toml: gpu[0]: memory_total_gib is missing (Memory that the runtime reports",
+        "bad.toml: gpu[0]: mem_bw_gbps is missing (Peak memory bandwidth, 10^9 bytes/s)",
+        "bad.toml: gpu[1].like: unknown GPU `h100-smx`; did you mean `h100-sxm`?",
+        "bad.toml: gpu[1]: bf16_tflops_dense is missing",
+        "bad.toml: model[0]: hidden is missing",
+        "bad.toml: model[0]: max_context is missing",
+        "bad.toml: api_latency[0].p95_over_p50: is 0.5; it must be from 1",
+        "worse.toml: ",
+    ] {
+        assert!(says.contains(words), "{words}: {says}");
+    }
+    let names = "[[gpu_price]]\ngpu = \"h100-smx\"\nprovider = \"us\"\nkind = \"owned\"\nusd_per_gpu_hour = 1\n\
+                 [[api_capability]]\nprovider = \"us\"\nmodel = \"x\"\ncapability = \"midd\"\n";
+    let says = laid(&[("n.toml", names)]).unwrap_err();
+    assert!(says.contains("n.toml: gpu_price[0].gpu: unknown GPU `h100-smx`; did you mean"), "{says}");
+    assert!(says.contains("n.toml: api_capability[0].capability: unknown variant `midd`"), "{says}");
+    assert!(laid(&[("e.toml", "")]).unwrap_err().starts_with("e.toml: no rows; write each as one of a table"));
+    assert!(
+        laid(&[("t.toml", "gpu = 3\n")]).unwrap_err().contains("gpu: is no list of rows; head each row with [[gpu]]")
+    );
+    let circle = "[[gpu]]\nid = \"h100-sxm\"\nlike = \"h100-sxm\"\n";
+    assert!(laid(&[("c.toml", circle)]).unwrap_err().contains("gpu[0].like: is the row itself"));
+    let model = "[[model]]\nid = \"m\"\nlayers = 4\nhidden = 64\nheads = 8\nkv_heads = 3\nffn = 0\nvocab = 9\nmax_context = 9\n\
+                 moe_layers = 2\nweights = \"int8\"\nwindow_layers = 2\n";
+    let says = laid(&[("m.toml", model)]).unwrap_err();
+    for words in [
+        "model[0].kv_heads: is 3; it must divide the 8 heads",
+        "model[0].ffn: is 0; 2 dense layers have an inner width",
+        "model[0].moe_layers: is 2; give experts and moe_ffn",
+        "model[0].experts_per_token: is 0; it must be from 1 to the 0 experts",
+        "model[0].window_layers: is 2; give window, or linear_state_bytes",
+        "model[0].weights: is `int8`, which is not modelled; it may be bf16, fp8",
+    ] {
+        assert!(says.contains(words), "{words}: {says}");
+    }
+}

@@ -1,0 +1,298 @@
+//! Own replicas: their engines, whether they are up, what died with them, and what a scraper has seen of them.
+use super::spec::PoolSpec;
+use crate::engine::{Replica, ReplicaCounts};
+use crate::fleet::FailureModel;
+use crate::gateway::ScrapedLoad;
+use crate::types::{
+    AttemptId, Backend, Cancelled, Effect, FailureCause, Job, Load, Outbox, ReplicaId, Roster, Run, SimTime, Stop,
+};
+
+/// Where a replica is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It takes no jobs yet.
+    Starting,
+    /// It serves.
+    Up,
+    /// It has failed.
+    Down,
+}
+
+/// A replica and what surrounds its engine.
+#[derive(Debug)]
+struct Member {
+    engine: Replica,
+    gpus: u32,
+    phase: Phase,
+    /// Times that it failed.
+    failures: u32,
+    scraped: ScrapedLoad,
+    /// What died with it, and what was sent there while it was down and nobody knew, with the tokens that had left.
+    lost: Vec<(AttemptId, u32)>,
+    /// Something happened to it at this instant.
+    touched: bool,
+}
+
+/// See the module head.
+#[derive(Debug)]
+pub struct Fleet {
+    members: Roster<ReplicaId, Member>,
+    touched: Vec<ReplicaId>,
+    /// Failures, with seed and replicate of their draws.
+    failures: Option<(FailureModel, u64, u32)>,
+    /// Whether samples of loads are taken.
+    samples: bool,
+    /// A load that no sample was taken of.
+    unseen: ScrapedLoad,
+    /// For how long KV events are kept, where they are.
+    keep_kv_events: Option<SimTime>,
+    /// What replicas that have left counted.
+    of_left: ReplicaCounts,
+    fallen: u64,
+}
+
+impl Fleet {
+    /// Without replicas. `scrape` is interval and delay of a load's samples, which are taken where `samples` says so.
+    pub fn new(
+        scrape: (SimTime, SimTime),
+        samples: bool,
+        keep_kv_events: Option<SimTime>,
+        failures: Option<(FailureModel, u64, u32)>,
+    ) -> Fleet {
+        Fleet {
+            members: Roster::default(),
+            touched: Vec::new(),
+            failures,
+            samples,
+            unseen: ScrapedLoad::new(scrape.0, scrape.1),
+            keep_kv_events,
+            of_left: ReplicaCounts::default(),
+            fallen: 0,
+        }
+    }
+
+    /// A new replica of a pool, which is not up yet.
+    pub fn add(&mut self, spec: &PoolSpec) -> ReplicaId {
+        let mut engine = Replica::new((spec.engine)(), spec.step_time.clone());
+        if let Some(keep) = self.keep_kv_events {
+            engine.keep_kv_events(keep);
+        }
+        self.members.add(Member {
+            engine,
+            gpus: spec.gpus_per_replica,
+            phase: Phase::Starting,
+            failures: 0,
+            scraped: self.unseen.clone(),
+            lost: Vec::new(),
+            touched: false,
+        })
+    }
+
+    /// Whether a replica has nothing to do and holds nothing.
+    pub fn is_idle(&self, id: ReplicaId, now: SimTime) -> bool {
+        let Member { engine, lost, .. } = &self.members[id];
+        engine.unfinished() == 0 && lost.is_empty() && engine.observe(now).kv_used_blocks == 0
+    }
+
+    /// Whether a replica has not left.
+    pub fn has(&self, id: ReplicaId) -> bool {
+        self.members.get(id).is_some()
+    }
+
+    /// A replica serves, for the first time or again. When it fails next.
+    pub fn start(&mut self, id: ReplicaId, now: SimTime) -> SimTime {
+        let member = &mut self.members[id];
+        member.engine.start(now);
+        member.phase = Phase::Up;
+        let Some((model, seed, replicate)) = &self.failures else { return SimTime::NEVER };
+        model.next_failure(*seed, *replicate, id.0, member.failures, member.gpus, now)
+    }
+
+    /// A replica dies. Nobody knows yet: its attempts are kept until [`Fleet::lost`] is asked for them.
+    pub fn fail(&mut self, id: ReplicaId, now: SimTime, out: &mut Outbox) {
+        self.sample(id, now);
+        let member = &mut self.members[id];
+        let from = out.effects.len();
+        member.engine.stop(now, Stop::Kill, out);
+        for effect in out.effects.drain(from..) {
+            if let Effect::Failed { attempt, emitted, .. } = effect {
+                member.lost.push((attempt, emitted));
+            }
+        }
+        member.phase = Phase::Down;
+        member.failures += 1;
+        self.fallen += 1;
+    }
+
+    /// Takes out the attempts that a replica's death has cost so far, with the tokens that had left.
+    pub fn lost(&mut self, id: ReplicaId) -> std::vec::Drain<'_, (AttemptId, u32)> {
+        self.members[id].lost.drain(..)
+    }
+
+    /// The model by which replicas fail.
+    pub fn failure_model(&self) -> Option<&FailureModel> {
+        self.failures.as_ref().map(|(model, ..)| model)
+    }
+    /// Failures so far.
+    pub fn failures(&self) -> u64 {
+        self.fallen
+    }
+
+    /// Stops a replica: drained, it ends what it has and takes nothing more; killed, what it has fails at once. When it
+    /// has something to do next.
+    pub fn stop(&mut self, id: ReplicaId, now: SimTime, how: Stop, out: &mut Outbox) -> SimTime {
+        self.sample(id, now);
+        let member = &mut self.members[id];
+        member.engine.stop(now, how, out);
+        if how == Stop::Kill {
+            let cause = FailureCause::ReplicaLost;
+            let lost = member.lost.drain(..);
+            out.effects.extend(lost.map(|(attempt, emitted)| Effect::Failed { attempt, at: now, cause, emitted }));
+        }
+        self.touch(id)
+    }
+
+    /// A replica leaves for good.
+    pub fn remove(&mut self, id: ReplicaId, now: SimTime) {
+        let member = self.members.remove(id).expect("place-known: who leaves is here");
+        assert!(member.engine.unfinished() == 0 && member.lost.is_empty(), "nothing-lost: {id:?} leaves with jobs");
+        let load = member.engine.observe(now);
+        assert_eq!(load.kv_used_blocks, 0, "blocks-conserved: {id:?} leaves with blocks held");
+        let counts = member.engine.counts();
+        self.of_left.steps += counts.steps;
+        self.of_left.strides += counts.strides;
+        self.of_left.batch_changes += counts.batch_changes;
+    }
+
+    /// Hands a job to a replica. One that is down loses it, and nobody knows.
+    pub fn submit(&mut self, id: ReplicaId, job: Job, now: SimTime, out: &mut Outbox) -> SimTime {
+        self.sample(id, now);
+        let member = &mut self.members[id];
+        if member.phase == Phase::Down {
+            member.lost.push((job.attempt, 0));
+            return SimTime::NEVER;
+        }
+        member.engine.submit(job, now, out);
+        self.touch(id)
+    }
+
+    /// Cancels an attempt at a replica; what it leaves.
+    pub fn cancel(
+        &mut self,
+        id: ReplicaId,
+        attempt: AttemptId,
+        now: SimTime,
+        out: &mut Outbox,
+    ) -> (Cancelled, SimTime) {
+        self.sample(id, now);
+        let member = &mut self.members[id];
+        if let Some(at) = member.lost.iter().position(|lost| lost.0 == attempt) {
+            let (_, output_tokens) = member.lost.remove(at);
+            let next = member.engine.next_event();
+            return (Cancelled { output_tokens, ..Cancelled::default() }, next);
+        }
+        let left = member.engine.cancel(attempt, now, out).unwrap_or_default();
+        (left, self.touch(id))
+    }
+
+    /// Does what is due at a replica. When it has something to do next.
+    pub fn advance(&mut self, id: ReplicaId, now: SimTime, out: &mut Outbox) -> SimTime {
+        self.sample(id, now);
+        self.members[id].engine.advance(now, out);
+        self.touch(id)
+    }
+
+    /// Brings all replicas that are up to this instant, so that their caches can be looked at. `armed` is told when each has
+    /// something to do next.
+    pub fn settle(&mut self, now: SimTime, out: &mut Outbox, mut armed: impl FnMut(ReplicaId, SimTime)) {
+        for i in 0..self.members.given() {
+            let id = ReplicaId(i as u32);
+            if self.members.get(id).is_some_and(|m| m.phase == Phase::Up) {
+                self.sample(id, now);
+                self.members[id].engine.settle(now, out);
+                armed(id, self.touch(id));
+            }
+        }
+    }
+
+    /// Starts the next step of every replica that something happened to, in the order of ids; a schedule has no effects.
+    /// `armed` is told when each has something to do next.
+    pub fn schedule(&mut self, now: SimTime, mut armed: impl FnMut(ReplicaId, SimTime)) {
+        self.touched.sort_unstable();
+        for i in 0..self.touched.len() {
+            let id = self.touched[i];
+            let Some(member) = self.members.get_mut(id) else { continue };
+            member.touched = false;
+            if member.engine.needs_schedule() {
+                self.sample(id, now);
+                let engine = &mut self.members[id].engine;
+                engine.schedule(now);
+                armed(id, engine.next_event());
+            }
+        }
+        self.touched.clear();
+    }
+
+    /// Something happened to this replica: its schedule is due when all arrivals of the instant are in. When it has something
+    /// to do next.
+    fn touch(&mut self, id: ReplicaId) -> SimTime {
+        let member = &mut self.members[id];
+        if !member.touched {
+            member.touched = true;
+            self.touched.push(id);
+        }
+        member.engine.next_event()
+    }
+
+    /// Takes the samples that are due before a replica changes at `now`, if anybody reads them.
+    fn sample(&mut self, id: ReplicaId, now: SimTime) {
+        if self.samples {
+            let Member { engine, scraped, .. } = &mut self.members[id];
+            scraped.before_change(now, |at| engine.observe(at + SimTime(1)));
+        }
+    }
+
+    /// The load of a replica as a scraper has seen it by `now`.
+    pub fn scraped(&self, id: ReplicaId, now: SimTime) -> Load {
+        let member = &self.members[id];
+        member.scraped.seen(now, |at| member.engine.observe(at + SimTime(1)))
+    }
+
+    /// When what is seen by `now` was sampled.
+    pub fn sampled_at(&self, now: SimTime) -> SimTime {
+        self.unseen.visible(now)
+    }
+
+    /// Tokens of a prompt, from its start, that an index fed by KV events with this delay knows to be in a replica's cache.
+    pub fn cached_tokens(&self, id: ReplicaId, prompt: &[Run], now: SimTime, delay: SimTime) -> u64 {
+        let engine = &self.members[id].engine;
+        match delay {
+            SimTime::ZERO => engine.cached_tokens(prompt),
+            // Before the first event can have come nothing is known.
+            delay if delay > now => 0,
+            delay => engine.cached_tokens_at(prompt, now - delay),
+        }
+    }
+
+    /// The loads of replicas that are up, at the end of instant `at`.
+    pub fn loads(&self, at: SimTime) -> impl Iterator<Item = Load> {
+        let up = self.members.iter().filter(|(_, m)| m.phase == Phase::Up);
+        up.map(move |(_, m)| m.engine.observe(at + SimTime(1)))
+    }
+
+    /// What a replica is like just before instant `before`, if it has not left.
+    pub fn observe(&self, id: ReplicaId, before: SimTime) -> Option<Load> {
+        self.members.get(id).map(|m| m.engine.observe(before))
+    }
+
+    /// Steps, strides and changes of batch of all replicas, those that have left among them.
+    pub fn counts(&self) -> ReplicaCounts {
+        self.members.iter().fold(self.of_left, |mut sum, (_, member)| {
+            let counts = member.engine.counts();
+            sum.steps += counts.steps;
+            sum.strides += counts.strides;
+            sum.batch_changes += counts.batch_changes;
+            sum
+        })
+    }
+}

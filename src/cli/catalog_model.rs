@@ -1,0 +1,48 @@
+//! `baseload catalog model`: the row of a model from its config.json.
+use super::artefacts::Clock;
+use super::{Exit, printer};
+use baseload_core::catalog::{FromConfig, Model, model_from_config};
+use std::path::PathBuf;
+
+/// Print a catalog file with the row of a model, from the config.json that lies beside its weights at Hugging Face
+///
+/// Of Llama, Qwen 2 and 3, Mistral, Mixtral, Gemma, Phi 3, gpt-oss, DeepSeek and GLM shapes, dense or with experts, windows
+/// or latents. What was assumed and what was not read stands above the row. The file goes to [catalog] files of an
+/// experiment or to --catalog.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  baseload catalog model config.json --name my-70b > ours.toml\n  baseload memory --catalog \
+ours.toml --model my-70b --gpu h100-sxm --tp 4"
+)]
+pub struct Args {
+    /// The config.json
+    config: PathBuf,
+    /// The model's name in experiments
+    #[arg(long)]
+    name: String,
+}
+
+/// A file of the catalogue.
+#[derive(serde::Serialize)]
+struct CatalogFile {
+    model: [Model; 1],
+}
+
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let shown = args.config.display();
+    let text = std::fs::read_to_string(&args.config)
+        .map_err(|e| format!("{shown}: {e}; give the config.json that lies beside a model's weights"))?;
+    let read = model_from_config(&text, &args.name)
+        .map_err(|faults| faults.iter().map(|f| format!("{shown}: {f}")).collect::<Vec<_>>().join("\n"))?;
+    printer::out(&file(read, &Clock::start().today())?);
+    Ok(())
+}
+
+/// The file: what people should know, and the row.
+fn file(read: FromConfig, today: &str) -> Result<String, String> {
+    let FromConfig { row, notes } = read;
+    let notes: String = notes.iter().map(|n| format!("# {n}\n")).collect();
+    let file = CatalogFile { model: [Model { date: today.into(), note: None, ..row }] };
+    let rows = toml::to_string(&file).map_err(|e| e.to_string())?;
+    Ok(format!("# A catalog file of baseload: give it as [catalog] files or --catalog.\n{notes}\n{rows}"))
+}
