@@ -7,7 +7,7 @@ use baseload::gateway::{BackendFacts, Decide, Decision, Draws, Feedback, Gateway
 use baseload::sim::{PoolSpec, WorldSpec, simulate};
 use baseload::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, ContentId, DecodeLaw, Femtos, GapRun, NO_SESSION,
-    Outcome, Place, PlaceMap, ReplicaId, Request, RequestRecord, Run, SeriesRow, SimTime, Source, StepTime,
+    Outcome, Place, PlaceMap, ReplicaId, Request, RequestRecord, Run, SeriesRow, SimTime, Source, StepTime, TraceFault,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ struct Traffic(u64);
 const REQUESTS: u64 = 400;
 
 impl Source for Traffic {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok((self.0 < REQUESTS).then(|| SimTime::from_millis(self.0 * 100)))
     }
     fn next(&mut self) -> Request {

@@ -227,9 +227,10 @@ pub fn choose_kernels(
     weights: WeightDtype,
     kv: KvDtype,
 ) -> Result<ChosenKernels, String> {
-    let family = |id: &str| id.split('-').next().unwrap_or_default().to_owned();
+    // A GPU of a user's own is of the family of the one that it is like.
+    let family = |g: &Gpu| g.like.as_ref().unwrap_or(&g.id).split('-').next().unwrap_or_default().to_owned();
     for file in &times.files {
-        if let Some(of) = catalog.gpu_in(&file.device).filter(|of| family(&of.id) != family(&gpu.id)) {
+        if let Some(of) = catalog.gpu_in(&file.device).filter(|of| family(of) != family(gpu)) {
             return Err(format!(
                 "{}: it was measured on {} ({}), and this is {}: give tables of that",
                 file.path.display(),

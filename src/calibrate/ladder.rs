@@ -6,6 +6,7 @@ use super::trial::{Lags, Served, simulate_fleet};
 use baseload_core::engine::EngineMode;
 use baseload_core::gateway::Routing;
 use baseload_core::random::{self, dist};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, Content, ContentId, GapRun, NO_SESSION, Outcome, RecordSink, Request, RequestRecord, Run, SeriesRow,
     SimTime, Source,
@@ -112,7 +113,7 @@ impl<'a> Stages<'a> {
 }
 
 impl Source for Stages<'_> {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok((self.stage < self.ends.len() && self.next < self.ends[self.stage]).then(|| self.at()))
     }
     fn next(&mut self) -> Request {

@@ -6,6 +6,7 @@ use baseload_core::engine::{Engine, EngineMode, VllmConfig};
 use baseload_core::gateway::{BackendFacts, Resilience, Routing};
 use baseload_core::latency::Features;
 use baseload_core::sim::{PoolSpec, SimStats, WorldSpec, simulate};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
     PlaceMap, RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
@@ -267,7 +268,7 @@ impl<'a> TrialSource<'a> {
 }
 
 impl Source for TrialSource<'_> {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.due.peek().map(|Reverse((at, _))| *at))
     }
     fn next(&mut self) -> Request {

@@ -90,6 +90,12 @@ enum Exit {
     Interrupted,
 }
 
+impl From<TraceFault> for Exit {
+    fn from(fault: TraceFault) -> Exit {
+        Exit::from(fault.to_string())
+    }
+}
+
 impl From<String> for Exit {
     fn from(message: String) -> Exit {
         Exit::Mistake(Box::new(fault::Mistake::plain(message)))

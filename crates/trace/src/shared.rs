@@ -51,7 +51,7 @@ pub struct SharedReplay {
 }
 
 impl Source for SharedReplay {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.trace.requests.get(self.next).map(|r| r.arrival))
     }
     fn next(&mut self) -> Request {

@@ -14,7 +14,7 @@ use baseload_core::types::{
     SimTime, StepTime, TokenPrice, TraceFault, key,
 };
 use baseload_trace::transform::{Slice, Volume};
-use baseload_trace::{ClosedPlay, Play, SourceOptions, Transform};
+use baseload_trace::{Play, SourceOptions, Transform};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Width of the busiest stretch.
@@ -192,7 +192,7 @@ fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &
     let mut source = origin.open(&exp.class_names(), &options)?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);
     let [mut prompt, mut output, mut context] = [0.0f64; 3];
-    while source.peek().map_err(TraceFault::from)?.is_some() {
+    while source.peek()?.is_some() {
         let request = source.next();
         let (p, o) = (f64::from(request.prompt_tokens), f64::from(request.output_tokens));
         n += 1;

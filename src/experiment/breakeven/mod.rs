@@ -13,10 +13,9 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use cross::Crossing;
 pub use lines::{Kind, Named, choose};
 pub use measure::{AtOne, Bench, Measured};
-pub use result::{BreakEven, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
+pub use result::{BreakEven, Crossing, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
 
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;

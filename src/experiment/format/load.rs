@@ -5,7 +5,7 @@ use super::paths::{Paths, each_path};
 use super::policy::read_all;
 use baseload_core::catalog::keyed;
 use baseload_core::gateway::Presets;
-use baseload_core::types::{Fault, Faults, KeyPath, Segment, key};
+use baseload_core::types::{Fault, Faults, KeyPath, Segment};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -178,6 +178,7 @@ fn keys_of(path: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use baseload_core::types::key;
 
     fn load_plain(path: &Path) -> Result<Text, FileFaults> {
         load(path, &[], &Presets::embedded())?.whole()

@@ -56,15 +56,20 @@ fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
+/// The faults at their places, file by file.
 fn error(read: &[ReadFile], faults: &[CatalogFault]) -> FileFaults {
-    let located = |f: &CatalogFault| {
-        let (file, fault) = (&read[f.file], &f.fault);
-        match &fault.within {
-            Some(span) if fault.key.is_empty() => file.fault(span.clone(), Fault { within: None, ..fault.clone() }),
-            _ => Origin { files: vec![file.clone()], sets: Vec::new() }.located(fault.clone().into()),
+    let mut all: Vec<FileFaults> = Vec::new();
+    for (number, file) in read.iter().enumerate() {
+        let own = || faults.iter().filter(|f| f.file == number).map(|f| f.fault.clone());
+        // What is no TOML at all has no key, only a place.
+        let (broken, keyed): (Vec<Fault>, Vec<Fault>) = own().partition(|f| f.key.is_empty() && f.within.is_some());
+        all.extend(broken.into_iter().map(|f| file.fault(f.within.clone().unwrap_or_default(), f)));
+        if !keyed.is_empty() {
+            let origin = Origin { files: vec![file.clone()], sets: Vec::new() };
+            all.push(origin.located(keyed.into_iter().collect()));
         }
-    };
-    faults.iter().map(located).reduce(FileFaults::and).unwrap_or_else(|| FileFaults::plain("the catalogue is wrong"))
+    }
+    all.into_iter().reduce(FileFaults::and).unwrap_or_else(|| FileFaults::plain("the catalogue is wrong"))
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ impl Floor {
 
 /// Tables of measured kernels may be a millionth off what they promise to be monotone in.
 fn safely(fs: u128) -> u128 {
-    fs - fs / 10_000
+    fs - fs / 1_000_000
 }
 
 impl OwnPool {

@@ -6,6 +6,7 @@ use baseload_core::engine::{Engine, EngineMode, StaticConfig, StaticScheduler, V
 use baseload_core::gateway::{Destination, Picker, Pipeline, Resilience, Routing, Rule, Scorer, Scoring};
 use baseload_core::latency::Constant;
 use baseload_core::sim::{PoolSpec, simulate};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, Capability, ContentId, EndpointId, GapRun, NO_SESSION, Place, PlaceMap, PoolId, Privacy, RecordSink,
     Request, Run, SeriesRow, Source, TokenPrice,
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 struct Listed(std::vec::IntoIter<Request>);
 
 impl Source for Listed {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.0.as_slice().first().map(|r| r.arrival))
     }
     fn next(&mut self) -> Request {
@@ -419,4 +420,9 @@ fn a_small_fleet_saves_what_its_time_is_worth() {
     let (sink, stats) = setup.run();
     let least = sink.oracle.least_spend(&stats).0 as f64 / 21e6;
     assert!((least - (50.0 - 29.8)).abs() < 1.0, "{least}");
+}
+
+#[test]
+fn a_millionth_is_left_for_tables_that_are_not_quite_monotone() {
+    assert_eq!((safely(0), safely(999_999), safely(12_000_000_000)), (0, 999_999, 11_999_988_000));
 }

@@ -61,7 +61,7 @@ struct Stoppable<'a> {
 }
 
 impl Source for Stoppable<'_> {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         if self.stop.load(Ordering::Relaxed) { Ok(None) } else { self.source.peek() }
     }
     fn next(&mut self) -> Request {
@@ -69,6 +69,9 @@ impl Source for Stoppable<'_> {
     }
     fn finished(&mut self, session: u64, at: SimTime, outcome: baseload_core::types::Outcome) {
         self.source.finished(session, at, outcome);
+    }
+    fn total(&self) -> Option<u64> {
+        self.source.total()
     }
     fn notes(&self) -> Vec<String> {
         self.source.notes()

@@ -212,8 +212,9 @@ impl Catalog {
     pub fn step_time(&self, gpu: &str, dtype: &str) -> Option<&StepTimeRow> {
         let rows = || self.step_times.iter().filter(|r| r.dtype == dtype);
         let of = |gpu: &str| rows().find(|r| r.gpu == gpu).or_else(|| rows().find(|r| r.speaks_for(gpu)));
-        let like = || self.gpus.iter().find(|g| g.id == gpu).and_then(|g| g.like.as_deref());
-        of(gpu).or_else(|| of(like()?))
+        let like = |gpu: &&str| self.gpus.iter().find(|g| g.id == *gpu).and_then(|g| g.like.as_deref());
+        // A row is like one that stood before it, so this ends; the bound holds for catalogues that nobody checked.
+        std::iter::successors(Some(gpu), like).take(self.gpus.len() + 1).find_map(of)
     }
     /// By which rules a provider counts limits; those of `plain` where none are known.
     pub fn limit_rules(&self, provider: &str) -> Option<&LimitRules> {

@@ -234,17 +234,16 @@ mod tests {
             ("H100", "h100-sxm"),
             ("NVIDIA H100 80GB HBM3", "h100-sxm"),
             ("a100-80gb", "a100-80-sxm"),
+            ("NVIDIA A100-SXM4-40GB", "a100-40-sxm"),
             ("L40S", "l40s"),
             ("AMD MI300X", "mi300x"),
         ] {
             assert_eq!(c.gpu(name).map(|g| g.id.as_str()).ok(), Some(id), "{name}");
             assert_eq!(c.gpu_in(name).map(|g| g.id.as_str()), Some(id), "{name}");
         }
-        for (text, id) in [
-            ("Nvidia A100 GPU", "a100-80-sxm"),
-            ("NVIDIA A100-SXM4-40GB", "a100-40-sxm"),
-            ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm"),
-        ] {
+        for (text, id) in
+            [("Nvidia A100 GPU", "a100-80-sxm"), ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm")]
+        {
             assert_eq!(c.gpu_in(text).map(|g| g.id.as_str()), Some(id), "{text}");
             assert!(c.gpu(text).is_err(), "a text that holds a name is no name: {text}");
         }

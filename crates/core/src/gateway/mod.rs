@@ -23,6 +23,7 @@ mod property_tests;
 mod quality;
 mod resilience;
 mod ring;
+mod routing;
 mod score;
 #[cfg(test)]
 mod testing;
@@ -41,7 +42,7 @@ pub use parts::{
     ScrapeSection, TiesSection,
 };
 pub use pick::{Picker, Ties};
-pub use pipeline::{Destination, MakePolicy, Pipeline, Routing, Rule, Scoring};
+pub use pipeline::{Destination, Pipeline, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Given, Keeps,
@@ -53,5 +54,6 @@ pub use resilience::{
     Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
     HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Verdict, Waiting,
 };
+pub use routing::{MakePolicy, Routing};
 pub use score::{KvCost, SCORERS, Scorer};
 pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals};

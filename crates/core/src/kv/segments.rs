@@ -289,7 +289,7 @@ impl SegmentChain {
         let GoesOn::At(id, at) = self.goes_on else { return false };
         let left = tokens.len() - self.run;
         if left == 0 {
-            return true;
+            return false;
         }
         let run = tokens.run(self.run);
         let contiguous = run.id == id && run.start + self.used == at;

@@ -218,7 +218,9 @@ impl Fleet {
     /// Starts the next step of every replica that something happened to, in the order of ids; a schedule has no effects.
     /// `armed` is told when each has something to do next.
     pub fn schedule(&mut self, now: SimTime, mut armed: impl FnMut(ReplicaId, SimTime)) {
-        self.touched.sort_unstable();
+        if self.touched.len() > 1 {
+            self.touched.sort_unstable();
+        }
         for i in 0..self.touched.len() {
             let id = self.touched[i];
             let Some(member) = self.members.get_mut(id) else { continue };

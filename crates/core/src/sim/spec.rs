@@ -3,7 +3,9 @@ use crate::api::EndpointSpec;
 use crate::engine::Engine;
 use crate::fleet::FailureModel;
 use crate::gateway::{Answers, BackendFacts, Resilience, Routing};
-use crate::types::{AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime};
+use crate::types::{
+    AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime, TraceFault,
+};
 use std::sync::Arc;
 
 /// One pool of identical replicas, as a policy keeps it.
@@ -54,7 +56,16 @@ pub struct WorldSpec {
     pub answers: PlaceMap<Option<Arc<Answers>>>,
 }
 
-/// What a world says has happened.
+/// What has happened in a world since it was last asked.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// In the order in which it happened.
+    pub list: Vec<WorldEffect>,
+    /// Gaps between tokens that closed, of requests that may yet fail; in the order of each backend's clock only.
+    pub gaps: Vec<GapRun>,
+}
+
+/// One thing that a world says has happened.
 #[derive(Debug, Clone, Copy)]
 pub enum WorldEffect {
     /// The first token of an answer left for its client. There is another if that answer is not accepted, or fails.
@@ -68,8 +79,6 @@ pub enum WorldEffect {
     Attempt(AttemptRecord),
     /// A request ended: exactly one for each that arrived.
     Request(RequestRecord),
-    /// Gaps between tokens closed, of requests that may yet fail; in the order of each backend's clock only.
-    Gaps(GapRun),
     /// A row of the series, where the world keeps one.
     Series(SeriesRow),
     /// A replica or an endpoint has left for good.
@@ -84,7 +93,7 @@ pub enum WorldEffect {
 pub enum SimError {
     /// The source's fault, with file and line.
     #[error("{0}")]
-    Source(String),
+    Source(TraceFault),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,

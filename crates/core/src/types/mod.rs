@@ -22,13 +22,14 @@ mod time;
 pub mod timestamp;
 
 pub use crate::key;
+pub use crate::wrong;
 pub use backend::{Backend, Cancelled, Outbox, Stop};
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
 pub use content::{Content, ContentId, Run, joined, served_prefix};
 pub use duration::{duration_text, parse_duration};
 pub use effect::{AttemptId, Effect, FailureCause, Job, Load};
 pub use entry::{Clock, Entries, Entry, Measured, Status};
-pub use fault::{FAULTS_SHOWN, Fault, Faults, KeyPath, Segment, TraceFault};
+pub use fault::{FAULTS_SHOWN, Fault, Faults, KeyPath, Rest, Segment, TraceFault};
 pub use id_set::IdSet;
 pub use money::{PICO_PER_USD, TokenPrice, Usd};
 pub use nearest::nearest;

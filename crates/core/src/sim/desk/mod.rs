@@ -217,8 +217,6 @@ impl<'a> Desk<'a> {
             max_output_tokens: request.max_output_tokens,
             priority: request.priority.saturating_add(class.priority),
             content: request.content.clone(),
-            external_kv: None,
-            hold_kv_until: None,
         }
     }
 

@@ -25,7 +25,7 @@ impl StepTime for Even {
 
 struct List(std::collections::VecDeque<Request>);
 impl Source for List {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.0.front().map(|r| r.arrival))
     }
     fn next(&mut self) -> Request {
@@ -47,13 +47,15 @@ struct Kept {
 impl Kept {
     /// Takes what a world says has happened.
     fn take(&mut self, world: &mut World<'_>) {
-        for effect in world.effects() {
+        let mut effects = Effects::default();
+        world.effects(&mut effects);
+        for effect in effects.list {
             match effect {
                 WorldEffect::Attempt(record) => self.attempts.push(record),
                 WorldEffect::Request(record) => self.requests.push(record),
                 WorldEffect::Series(row) => self.series.push(row),
                 WorldEffect::Left { place } => self.left.push(place),
-                WorldEffect::FirstToken { .. } | WorldEffect::Gaps(_) => {}
+                WorldEffect::FirstToken { .. } => {}
             }
         }
     }
