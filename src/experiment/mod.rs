@@ -21,9 +21,7 @@ pub use resolve::{
     Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, Settings, TraceSpec,
     resolve,
 };
-pub use run::{
-    EngineLimits, Oracle, Perf, RunError, RunOptions, Traffic, Watch, WholeFile, folder, manifest, run, write_whole,
-};
+pub use run::{Oracle, Perf, RunError, RunOptions, Traffic, Watch, WholeFile, folder, manifest, run, write_whole};
 pub use verdict::{gate, summary};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.

@@ -28,6 +28,7 @@ mod prefixes;
 mod prices;
 mod program;
 mod quality;
+mod replicas;
 mod stepping;
 #[cfg(feature = "frames")]
 mod summaries;

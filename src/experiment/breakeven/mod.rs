@@ -218,7 +218,7 @@ impl<'a> Search<'a> {
     fn own_bill(&self, policy: &ResolvedPolicy, bought: f64) -> OwnBill {
         let gpu = policy.pools.iter().map(|(at, replicas)| {
             let pool = &self.exp.pools[*at];
-            economics::gpu_line("", *replicas, pool.tensor_parallel, pool.rent).usd_per_month
+            economics::gpu_line("", *replicas, pool.replica.gpus, pool.rent()).usd_per_month
         });
         let (people, on_call) = (
             economics::people_line(self.exp.people_per_year, self.exp.people_fte_thousandths),

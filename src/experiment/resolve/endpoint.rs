@@ -151,9 +151,9 @@ impl Resolver<'_> {
         e: &EndpointSection,
         (provider, model): (&str, &str),
     ) -> Result<Law, Fault> {
-        let profile = match profile_file(named, self.folder) {
+        let profile = match self.paths.at(&key!["endpoint", name, "latency"]) {
             Some(path) => {
-                let text = std::fs::read_to_string(&path).map_err(|e| {
+                let text = std::fs::read_to_string(path).map_err(|e| {
                     let hint = "`baseload calibrate api` writes one, `baseload catalog latency` names those here";
                     Fault::at("latency", format!("{}: {e}", path.display())).hint(hint)
                 })?;

@@ -1,29 +1,22 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::format::{
-    BatchSection, CacheName, EndpointSection, ExperimentFile, FileFaults, Origin, Paths, PolicySection, PoolSection,
-    SchedulingPolicy, Text, VllmSection, load,
+    BatchSection, CacheName, EndpointSection, EngineSection, ExperimentFile, FileFaults, Origin, Paths, PolicySection,
+    PoolSection, Text, load,
 };
 use super::inputs::{OwnFacts, find, read_catalog};
-use super::run::{EngineLimits, Oracle};
 use super::verdict::gate::Tolerance;
-use crate::calibrate;
 use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
 };
-use baseload_core::catalog::{
-    ApiPrice, ApiProfile, Catalog, CatalogError, Gpu, Model, NamedModel, Profile, PromptCacheRow, StepTimeFile, Tier,
-    age_days,
-};
-use baseload_core::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
-use baseload_core::fleet::FailureModel;
-use baseload_core::gateway::{Answers, BackendFacts, Presets, Resilience, Routing, ScrapeSection};
-use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table, WeightDtype};
-use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
+use baseload_core::catalog::{ApiPrice, ApiProfile, Catalog, CatalogError, Profile, PromptCacheRow, Tier, age_days};
+use baseload_core::engine::{EngineMode, Engines};
+use baseload_core::fleet::{FailureModel, ReplicaType};
+use baseload_core::gateway::{Answers, Presets, Resilience, Routing, ScrapeSection};
 use baseload_core::sim::{PoolSpec, WorldSpec};
 use baseload_core::types::check::{above_0, at_least_1, duration, from_0, in_range, longer_than_0, share};
 use baseload_core::types::{
-    Capability, ClassSpec, Fault, Faults, KeyPath, PlaceMap, Privacy, Segment, SimTime, StepTime, Usd, key,
+    Capability, ClassSpec, Fault, Faults, KeyPath, PlaceMap, Privacy, Segment, SimTime, TraceFault, Usd, key,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -54,25 +47,21 @@ mod price;
 pub struct ResolvedPool {
     /// Name.
     pub name: String,
-    /// GPUs of a replica.
-    pub tensor_parallel: u32,
+    /// What each of its replicas is.
+    pub replica: Arc<ReplicaType>,
     /// Replicas where a policy does not say.
     pub replicas: u32,
-    /// Rent of a GPU and hour.
-    pub rent: Usd,
-    /// Memory account.
-    pub plan: MemoryPlan,
-    /// `model on GPU`, for people.
-    pub title: String,
-    /// How its weights are stored.
-    pub weights_dtype: WeightsDtype,
     /// How good its answers are, where given.
     pub answers: Option<Arc<Answers>>,
-    facts: BackendFacts,
-    engine: EngineSpec,
-    step_time: Arc<dyn StepTime>,
     /// Kernel tables that its step time is interpolated in.
     pub(super) kernel_files: Vec<KernelInput>,
+}
+
+impl ResolvedPool {
+    /// Rent of a GPU and hour.
+    pub fn rent(&self) -> Usd {
+        self.replica.rent.as_ref().map_or(Usd::ZERO, |rent| rent.usd_per_gpu_hour)
+    }
 }
 
 /// A kernel table that a step time rests on, or a catalogue file.
@@ -84,48 +73,6 @@ pub struct KernelInput {
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
-}
-
-#[derive(Clone)]
-enum EngineSpec {
-    Vllm(VllmConfig),
-    Static(StaticConfig),
-}
-
-impl EngineSpec {
-    /// What it may do in a step. Every sequence holds a block of its own.
-    fn limits(&self) -> EngineLimits {
-        match self {
-            EngineSpec::Vllm(c) => EngineLimits {
-                most_rows: c.max_num_seqs.min(c.num_blocks),
-                most_tokens: c.max_num_batched_tokens.into(),
-                cached_block: c.prefix_caching.then_some(c.block_size),
-            },
-            EngineSpec::Static(c) => {
-                let most_rows = c.max_batch.min(c.num_blocks);
-                let most_tokens = u64::from(most_rows) * u64::from(c.max_model_len);
-                EngineLimits { most_rows, most_tokens, cached_block: None }
-            }
-        }
-    }
-}
-
-impl ResolvedPool {
-    /// What its engine may do in a step.
-    pub fn limits(&self) -> EngineLimits {
-        self.engine.limits()
-    }
-    /// Rows of a step at most, by the engine's options; memory may hold fewer.
-    pub fn most_rows(&self) -> u32 {
-        match &self.engine {
-            EngineSpec::Vllm(c) => c.max_num_seqs,
-            EngineSpec::Static(c) => c.max_batch,
-        }
-    }
-    /// How long its steps take.
-    pub fn step_time(&self) -> &dyn StepTime {
-        self.step_time.as_ref()
-    }
 }
 
 /// An endpoint, resolved.
@@ -218,11 +165,13 @@ pub struct Settings {
     pub catalogs: Vec<PathBuf>,
     /// Presets that policies may name.
     pub presets: Presets,
+    /// Engines that pools may name.
+    pub engines: Engines,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { sets: Vec::new(), catalogs: Vec::new(), presets: Presets::embedded() }
+        Settings { sets: Vec::new(), catalogs: Vec::new(), presets: Presets::embedded(), engines: Engines::embedded() }
     }
 }
 
@@ -240,17 +189,17 @@ impl Experiment {
     /// # Errors
     /// As [`Experiment::load`].
     pub fn load_with(path: &Path, settings: &Settings) -> Result<Experiment, FileFaults> {
-        resolve(load(path, &settings.sets, &settings.presets)?, &settings.catalogs)
+        resolve(load(path, &settings.sets, &settings.presets)?, settings)
     }
 }
 
-/// Resolves a text against the embedded facts, the files that it names and `more`.
+/// Resolves a text against the embedded facts, the files that it names, and the settings' facts and engines.
 ///
 /// # Errors
 /// All that is wrong with the text by itself and in what it means.
-pub fn resolve(text: Text, more: &[PathBuf]) -> Result<Experiment, FileFaults> {
+pub fn resolve(text: Text, settings: &Settings) -> Result<Experiment, FileFaults> {
     let own = text.paths.below(&["catalog", "files"]).map(|named| named.path.clone());
-    let files: Vec<PathBuf> = own.chain(more.iter().cloned()).collect();
+    let files: Vec<PathBuf> = own.chain(settings.catalogs.iter().cloned()).collect();
     let OwnFacts { catalog, notes, files } = read_catalog(&files).map_err(|faults| match text.clone().whole() {
         Ok(_) => faults,
         Err(of_text) => of_text.and(faults),
@@ -260,15 +209,13 @@ pub fn resolve(text: Text, more: &[PathBuf]) -> Result<Experiment, FileFaults> {
         folder: &text.folder,
         paths: &text.paths,
         catalog: &catalog,
+        engines: &settings.engines,
         warnings: notes,
         dated: Vec::new(),
     };
     let resolved = resolver.all(&text).map_err(|faults| text.origin.located(faults))?;
     Ok(Experiment { catalog_files: files, catalog, origin: text.origin, paths: text.paths, ..resolved })
 }
-
-/// The profile run that sizes the memory of a static batcher, which has neither limit.
-const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 256 };
 
 /// The file with what was resolved in it.
 fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -> ExperimentFile {
@@ -278,12 +225,9 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
         gateway.retries = Some(gateway::retries_of(gateway));
     }
     for (section, pool) in file.pool.values_mut().zip(pools) {
-        section.weights_dtype = Some(pool.weights_dtype);
-        if let EngineSpec::Vllm(config) = &pool.engine {
-            let vllm = section.engine.vllm.get_or_insert_with(VllmSection::default);
-            vllm.max_num_seqs = Some(config.max_num_seqs);
-            vllm.max_num_batched_tokens = Some(config.max_num_batched_tokens);
-        }
+        let (name, resolved) = &pool.replica.engine;
+        section.weights_dtype = Some(pool.replica.weights.into());
+        section.engine = EngineSection::of(name, resolved.clone());
     }
     file
 }
@@ -295,6 +239,8 @@ struct Resolver<'a> {
     paths: &'a Paths,
     /// The catalogue, with rows of the user's own where there are.
     catalog: &'a Catalog,
+    /// Engines that pools may name.
+    engines: &'a Engines,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }
@@ -311,18 +257,6 @@ fn scrape(s: &ScrapeSection) -> Result<(SimTime, SimTime), Faults> {
     let interval = faults.or(SimTime::ZERO, longer_than_0("interval", &s.interval));
     let delay = faults.or(SimTime::ZERO, duration("delay", &s.delay));
     faults.finish((interval, delay))
-}
-
-/// A pool for people; precisions where they are not the default.
-fn title(p: &PoolSection, (model, gpu): (&Model, &Gpu), weights: WeightsDtype) -> String {
-    let mut title = format!("{} on {} x {}", model.id, p.tensor_parallel, gpu.id);
-    if weights != WeightsDtype::default() {
-        title.push_str(&format!(", {} weights", weights.name()));
-    }
-    if p.kv_dtype != KvDtype::default() {
-        title.push_str(&format!(", {} KV cache", p.kv_dtype.name()));
-    }
-    title
 }
 
 /// What a source says after it has said that it is an assumption.
@@ -359,7 +293,7 @@ impl Resolver<'_> {
         let missing = trace.as_ref().and_then(|trace| find(trace).err()).unwrap_or_default().under("trace");
         let mut pools = Vec::new();
         for (name, p) in &f.pool {
-            let pool = self.pool(name, p).map_err(|fault| Faults::from(fault).under(key!["pool", name]));
+            let pool = self.pool(name, p).map_err(|faults| faults.under(key!["pool", name]));
             pools.push(faults.take(pool));
         }
         let date = faults.or_default(self.date());
@@ -375,7 +309,7 @@ impl Resolver<'_> {
         }
         faults.take(self.outages(&mut endpoints));
         let (quality, answers) = self.quality(&mut faults);
-        self.idle_priorities();
+        self.idle_priorities(&pools);
         let offers = Offers::new(text, &classes, slo[0], answers);
         faults.take(self.own_gateway(&offers).map_err(|faults| faults.under("gateway")));
         if offers.policies.is_empty() {
@@ -428,12 +362,6 @@ impl Resolver<'_> {
     }
 }
 
-/// Where a pool's profile lies, if it is a file and not a name of the catalogue.
-pub(super) fn profile_file(named: &str, folder: &Path) -> Option<PathBuf> {
-    let path = folder.join(named);
-    (named.ends_with(".toml") || path.is_file()).then_some(path)
-}
-
 /// An experiment as it was written, with every default: to be printed, never to be asked.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
@@ -452,17 +380,11 @@ impl Experiment {
     pub fn world(&self, policy: &ResolvedPolicy, replicate: u32, mode: EngineMode) -> WorldSpec {
         let pools = policy.pools.iter().map(|(i, replicas)| {
             let pool = &self.pools[*i];
-            let engine = pool.engine.clone();
             PoolSpec {
                 name: pool.name.clone(),
                 replicas: *replicas,
-                gpus_per_replica: pool.tensor_parallel,
-                facts: pool.facts,
-                engine: Box::new(move || match engine.clone() {
-                    EngineSpec::Vllm(config) => Engine::vllm(config, mode),
-                    EngineSpec::Static(config) => Engine::Static(StaticScheduler::new(config)),
-                }),
-                step_time: pool.step_time.clone(),
+                replica: pool.replica.clone(),
+                mode,
                 assumed_prefill_tokens_per_s: policy.gateway.assumed_prefill_tokens_per_s,
             }
         });
@@ -489,11 +411,6 @@ impl Experiment {
             endpoints: policy.endpoints.iter().map(|e| self.endpoints[*e].answers.clone()).collect(),
             ..PlaceMap::default()
         }
-    }
-    /// The bounds of a policy whose world is `spec`.
-    pub fn oracle(&self, policy: &ResolvedPolicy, spec: &WorldSpec) -> Oracle {
-        let limits = policy.pools.iter().map(|(i, _)| self.pools[*i].engine.limits());
-        Oracle::new(spec, &limits.collect::<Vec<_>>())
     }
     /// Names of the classes that a trace may use.
     pub fn class_names(&self) -> Vec<String> {

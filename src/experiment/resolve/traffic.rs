@@ -44,15 +44,14 @@ impl Resolver<'_> {
     }
 
     /// Warns of priorities that nobody goes by.
-    pub(super) fn idle_priorities(&mut self) {
-        let by_priority =
-            |p: &PoolSection| p.engine.vllm.as_ref().is_some_and(|v| v.scheduling_policy == SchedulingPolicy::Priority);
+    pub(super) fn idle_priorities(&mut self, pools: &[Option<ResolvedPool>]) {
         let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
         let gateways = self.file.policy.values().filter_map(|p| p.own.gateway.as_ref()).chain([&self.file.gateway]);
         let admits = gateways.filter_map(|g| g.admission.as_ref()).any(|a| a.shed_above.is_some() || a.queue.is_some());
-        if let Some((name, _)) = given.filter(|_| !admits && !self.file.pool.values().any(by_priority)) {
+        let by_priority = pools.iter().flatten().any(|pool| pool.replica.limits.by_priority);
+        if let Some((name, _)) = given.filter(|_| !admits && !by_priority) {
             self.warnings.push(format!(
-                "class.{name}.priority changes nothing: no pool has engine.vllm.scheduling_policy = \"priority\""
+                "class.{name}.priority changes nothing: no pool's engine goes by it (scheduling_policy = \"priority\")"
             ));
         }
     }

@@ -182,7 +182,7 @@ impl Collector {
                 .map(|(pool, replicas)| PoolUse {
                     name: exp.pools[*pool].name.clone(),
                     replicas: *replicas,
-                    blocks: exp.pools[*pool].plan.uniform_blocks,
+                    blocks: exp.pools[*pool].replica.kv.num_blocks.into(),
                 })
                 .collect(),
             bill: bill
@@ -218,8 +218,8 @@ impl Collector {
                 lines.push(economics::gpu_line(
                     format!("pool {}", pool.name),
                     *replicas,
-                    pool.tensor_parallel,
-                    pool.rent,
+                    pool.replica.gpus,
+                    pool.rent(),
                 ));
             }
         }

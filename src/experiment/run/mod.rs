@@ -8,7 +8,7 @@ mod traffic;
 mod whole_file;
 
 pub use collect::Collector;
-pub use oracle::{EngineLimits, Oracle};
+pub use oracle::Oracle;
 pub use traffic::Traffic;
 pub use whole_file::{WholeFile, write_whole};
 
@@ -165,9 +165,8 @@ fn simulated(
     let _watched = Watched::new(options.watch);
     let spec = exp.world(policy, 0, options.mode);
     let mut source = traffic.source(exp)?;
-    let mut collector = Collector::new(policy.endpoints.len())
-        .with_oracle(exp.oracle(policy, &spec))
-        .with_quality(exp.quality.as_ref());
+    let mut collector =
+        Collector::new(policy.endpoints.len()).with_oracle(Oracle::new(&spec)).with_quality(exp.quality.as_ref());
     #[cfg(feature = "frames")]
     if let Some(folder) = options.records {
         let names = crate::frames::Names {

@@ -2,10 +2,14 @@
 //!
 //! Prompts are padded to the longest; then one decode step for each output token of the longest output. No row
 //! leaves before the last ends, and nobody sees a token before. KV for every row's longest possible length is held.
+mod section;
+
 use super::batch::{Batch, Finished, StepResult};
 use super::scheduler::Scheduler;
 use crate::types::{AttemptId, FailureCause, Job, Load, SimTime};
 use std::collections::VecDeque;
+
+pub use section::ROW;
 
 /// Knobs of a static batcher.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,13 +29,14 @@ mod score;
 mod testing;
 mod view;
 
+pub use crate::types::BackendFacts;
 pub use assemble::{Assembled, Known};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
-pub use constraint::{BackendFacts, allowed};
+pub use constraint::allowed;
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
 pub use index::{BlockRule, Blocks, PrefixRule, Tree};
 pub use need::{Need, Predictor, Sample};
-pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
+pub use observe::{ASSUMED_PREFILL_TOKENS_PER_S, PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{
     BaseloadSection, BudgetSection, DailySection, FullSection, ImbalanceSection, KvCostSection, MinCostSection,
     NeedSection, OracleSection, Parts, PickerSection, PredictorSection, PrefixSection, RuleSection, SaturationSection,

@@ -45,7 +45,7 @@ pub(super) fn overheads(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Over
     let collectives = if options.tensor_parallel > 1 { COLLECTIVES_GIB } else { 0.0 };
     Overheads {
         activations: activations(model, options, limits).ceil() as u64,
-        graphs: (GRAPHS_GIB * GIB * (captured / GRAPHS_LAYERS)) as u64,
+        graphs: if options.graphs { (GRAPHS_GIB * GIB * (captured / GRAPHS_LAYERS)) as u64 } else { 0 },
         other: ((OTHER_GIB + collectives) * GIB) as u64,
     }
 }

@@ -73,13 +73,13 @@ impl Fleet {
 
     /// A new replica of a pool, which is not up yet.
     pub fn add(&mut self, spec: &PoolSpec) -> ReplicaId {
-        let mut engine = Replica::new((spec.engine)(), spec.step_time.clone());
+        let mut engine = spec.replica.start(spec.mode);
         if let Some(keep) = self.keep_kv_events {
             engine.keep_kv_events(keep);
         }
         self.members.add(Member {
             engine,
-            gpus: spec.gpus_per_replica,
+            gpus: spec.replica.gpus,
             phase: Phase::Starting,
             failures: 0,
             scraped: self.unseen.clone(),

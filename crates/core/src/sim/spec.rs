@@ -1,11 +1,9 @@
 //! What a simulation is given, and what it counts beside its records.
 use crate::api::EndpointSpec;
-use crate::engine::Engine;
-use crate::fleet::FailureModel;
-use crate::gateway::{Answers, BackendFacts, Resilience, Routing};
-use crate::types::{
-    AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime, TraceFault,
-};
+use crate::engine::EngineMode;
+use crate::fleet::{FailureModel, ReplicaType};
+use crate::gateway::{Answers, Resilience, Routing};
+use crate::types::{AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, TraceFault};
 use std::sync::Arc;
 
 /// One pool of identical replicas, as a policy keeps it.
@@ -14,14 +12,10 @@ pub struct PoolSpec {
     pub name: String,
     /// Replicas kept.
     pub replicas: u32,
-    /// GPUs of one replica.
-    pub gpus_per_replica: u32,
-    /// What constraints ask of it.
-    pub facts: BackendFacts,
-    /// Makes one replica's engine.
-    pub engine: Box<dyn Fn() -> Engine + Send + Sync>,
-    /// Its step time.
-    pub step_time: Arc<dyn StepTime>,
+    /// What each of them is.
+    pub replica: Arc<ReplicaType>,
+    /// How their engines are simulated.
+    pub mode: EngineMode,
     /// Prefill rate that the gateway assumes before it has measured one, tokens a second.
     pub assumed_prefill_tokens_per_s: u64,
 }

@@ -100,7 +100,7 @@ impl<P: KvPool> Driver<P> {
 const KEPT: u64 = 9;
 
 /// A replica under events of its own: arrivals, clients that leave, and its death and return at once.
-fn run(engine: Engine, workload: &[Draw], dies: Option<u64>, looks: u64, base_fs: u64) -> Life {
+fn run(engine: Box<dyn Scheduler>, workload: &[Draw], dies: Option<u64>, looks: u64, base_fs: u64) -> Life {
     let mut replica = Replica::new(engine, Arc::new(Pieces { base_fs }));
     let mut life = Life::default();
     let mut out = Outbox::default();
@@ -272,10 +272,10 @@ proptest! {
     ) {
         let reference = Box::new(VllmScheduler::<BlockPool>::on_pool(config.clone(), false));
         let looks = if base_fs < 1_000_000_000 { looks / 1_000_000 } else { looks };
-        let slow = run(Engine::VllmReference(reference), &workload, dies, looks, base_fs);
-        let fast = run(Engine::Vllm(Box::new(VllmScheduler::new(config.clone()))), &workload, dies, looks, base_fs);
+        let slow = run(reference, &workload, dies, looks, base_fs);
+        let fast = run(Box::new(VllmScheduler::new(config.clone())), &workload, dies, looks, base_fs);
         prop_assert_eq!(&slow, &fast);
-        let unseen = run(Engine::Vllm(Box::new(VllmScheduler::new(config))), &workload, dies, 0, base_fs);
+        let unseen = run(Box::new(VllmScheduler::new(config)), &workload, dies, 0, base_fs);
         prop_assert_eq!((&unseen.effects, &unseen.gaps), (&fast.effects, &fast.gaps), "looking disturbs");
     }
 }

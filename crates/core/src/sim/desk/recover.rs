@@ -53,7 +53,7 @@ impl Desk<'_> {
         let flight = self.slots.get(slot);
         let view = flight.request.view(&self.spec.classes[flight.class as usize].0);
         let may = match place {
-            Place::Pool(p) => self.places.has_replicas(p) && allowed(&view, &self.spec.pools[p.index()].facts),
+            Place::Pool(p) => self.places.has_replicas(p) && allowed(&view, &self.spec.pools[p.index()].replica.facts),
             Place::Replica(_) => false,
             Place::Endpoint(e) => allowed(&view, &self.places.endpoints[e].facts),
         };

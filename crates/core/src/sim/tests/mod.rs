@@ -1,8 +1,9 @@
 //! What the gateway does around attempts, in worlds small enough to say what must come out.
 use super::*;
 use crate::api::{EndpointSpec, Incident, Latency, Limits, LogNormal, Outages, Price, Rules, Service, Squeeze};
-use crate::engine::{Engine, EngineMode, VllmConfig};
+use crate::engine::{EngineLimits, EngineMode, VllmConfig};
 use crate::fleet::FailureModel;
+use crate::fleet::ReplicaType;
 use crate::gateway::*;
 use crate::types::*;
 use std::sync::Arc;
@@ -105,14 +106,22 @@ fn pool(name: &str, replicas: u32, seqs: u32, mode: EngineMode) -> PoolSpec {
         max_model_len: 1_000,
         ..VllmConfig::default()
     };
+    let limits = EngineLimits {
+        max_rows: seqs,
+        most_rows: seqs,
+        most_tokens: 256,
+        cached_block: Some(config.block_size),
+        by_priority: false,
+    };
+    let facts =
+        BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 1_000, deferred: false };
+    let replica = ReplicaType::made_by(move |mode| config.clone().scheduler(mode), limits, facts, Arc::new(Even));
     PoolSpec {
         name: name.into(),
         replicas,
-        gpus_per_replica: 1,
-        facts: BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 1_000, deferred: false },
-        engine: Box::new(move || Engine::vllm(config.clone(), mode)),
-        step_time: Arc::new(Even),
-        assumed_prefill_tokens_per_s: 10_000,
+        replica: Arc::new(replica),
+        mode,
+        assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
     }
 }
 
