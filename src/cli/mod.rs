@@ -114,12 +114,6 @@ impl From<Faults> for Exit {
     }
 }
 
-impl From<TraceFault> for Exit {
-    fn from(fault: TraceFault) -> Exit {
-        fault.to_string().into()
-    }
-}
-
 impl From<FileFaults> for Exit {
     /// One fault is shown in its file; of several each has a line.
     fn from(faults: FileFaults) -> Exit {

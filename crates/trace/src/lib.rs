@@ -4,7 +4,6 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `read/mod.rs`, then `generate/mod.rs`.
-use baseload_core::types::{TraceFault, wrong};
 mod buckets;
 mod closed_loop;
 mod compare;
@@ -51,7 +50,7 @@ pub use stats::{
 pub use transform::Transform;
 pub use write::{TextWriter, write_csv};
 
-use baseload_core::types::{Entries, Fault, Source, check};
+use baseload_core::types::{Entries, Fault, Source, TraceFault, check};
 
 /// How the requests of a trace leave.
 #[derive(Debug, Clone, PartialEq, Default)]

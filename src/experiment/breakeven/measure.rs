@@ -11,7 +11,7 @@ use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, simulate};
 use baseload_core::types::{
     AttemptRecord, BatchShape, Fault, GapRun, Outcome, Place, PrefillChunk, RecordSink, RequestRecord, SeriesRow,
-    SimTime, StepTime, TokenPrice, TraceFault, key,
+    SimTime, StepTime, TokenPrice, key,
 };
 use baseload_trace::transform::{Slice, Volume};
 use baseload_trace::{Play, SourceOptions, Transform};

@@ -105,13 +105,13 @@ impl Resolver<'_> {
         }
     }
 
-    /// What is wrong with the experiment's own gateway, whoever has it.
-    pub(super) fn own_gateway(&self, offers: &Offers<'_>) -> Result<(), Faults> {
+    /// The experiment's own gateway, before all of its places.
+    pub(super) fn own_gateway(&self, offers: &Offers<'_>) -> Result<ResolvedGateway, Faults> {
         let kept = Kept {
             pools: offers.pools.iter().enumerate().map(|(i, (_, replicas))| (i, *replicas)).collect(),
             endpoints: (0..offers.endpoints.len()).collect(),
         };
-        resolved(&self.file.gateway, &Places { offers, kept: &kept }).map(drop)
+        resolved(&self.file.gateway, &Places { offers, kept: &kept })
     }
 }
 

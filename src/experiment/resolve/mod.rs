@@ -154,6 +154,7 @@ pub struct Experiment {
     /// The catalogue files that were laid over the embedded facts.
     pub(super) catalog_files: Vec<KernelInput>,
     failures: Option<FailureModel>,
+    gateway: gateway::ResolvedGateway,
 }
 
 /// What experiments are resolved against, beside what they say themselves.
@@ -311,7 +312,7 @@ impl Resolver<'_> {
         let (quality, answers) = self.quality(&mut faults);
         self.idle_priorities(&pools);
         let offers = Offers::new(text, &classes, slo[0], answers);
-        faults.take(self.own_gateway(&offers).map_err(|faults| faults.under("gateway")));
+        let gateway = faults.take(self.own_gateway(&offers).map_err(|faults| faults.under("gateway")));
         if offers.policies.is_empty() {
             let fault = Fault::new("there is no [policy.NAME]");
             faults.push(fault.hint("an experiment compares at least one policy"));
@@ -324,7 +325,7 @@ impl Resolver<'_> {
         let people = faults.or_default(self.people().map_err(|faults| faults.under("economics")));
         let failures = faults.or_default(self.failures().map_err(|faults| faults.under("failures")));
         let gate = faults.or_default(self.gate(&offers.policies).map_err(|faults| faults.under("gate")));
-        let Some(trace) = trace.filter(|_| faults.is_empty()) else {
+        let (Some(trace), Some(gateway)) = (trace, gateway.filter(|_| faults.is_empty())) else {
             // Who has to mend something hears at once of files that a run would miss.
             faults.extend(missing);
             return Err(faults);
@@ -339,6 +340,7 @@ impl Resolver<'_> {
             seed: f.seed,
             replicates: f.replicates,
             trace,
+            gateway,
             people_fte_thousandths: people.fte_thousandths,
             people_per_year: people.per_year,
             on_call_per_year: people.on_call_per_year,

@@ -1,7 +1,7 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes. Keys of faults are counted from its table.
 use super::quality::AllAnswers;
 use super::*;
-use baseload_core::gateway::{Keeps, Known, Outcomes, Parts, Routing, RuleSection};
+use baseload_core::gateway::{Decide, Keeps, Known, Outcomes, Parts, Routing, RuleSection};
 
 impl ResolvedPolicy {
     /// Whether it may send to an endpoint what its own replicas may serve too.
@@ -11,6 +11,32 @@ impl ResolvedPolicy {
             Routing::Custom(_) => true,
         };
         !self.endpoints.is_empty() && (chooses || self.gateway.resilience.cascade.is_some())
+    }
+}
+
+impl Experiment {
+    /// The same experiment with one more policy, written in Rust: it keeps all pools at their own replicas and all endpoints,
+    /// behind the experiment's gateway. Each simulation has a clone of `policy`.
+    ///
+    /// # Errors
+    /// A name that there is already.
+    pub fn with_policy<P>(mut self, name: &str, policy: P) -> Result<Experiment, FileFaults>
+    where
+        P: Decide + Clone + Send + Sync + 'static,
+    {
+        if self.policies.iter().any(|p| p.name == name) {
+            let fault = Fault::at(key!["policy", name], "a policy has this name").hint("give another name");
+            return Err(self.located(fault));
+        }
+        self.policies.push(ResolvedPolicy {
+            name: name.into(),
+            pools: self.pools.iter().enumerate().map(|(i, pool)| (i, pool.replicas)).collect(),
+            endpoints: (0..self.endpoints.len()).collect(),
+            routing: Routing::Custom(Arc::new(move || Box::new(policy.clone()))),
+            scrape: None,
+            gateway: self.gateway.clone(),
+        });
+        Ok(self)
     }
 }
 

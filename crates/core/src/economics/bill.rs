@@ -146,7 +146,7 @@ mod tests {
         let two_months = SimTime(MONTH.0 * 2);
         assert_eq!(api_line("a", Usd(5), two_months).unwrap().usd_per_month, Usd(2));
         assert_eq!(api_line("a", Usd(7), two_months).unwrap().usd_per_month, Usd(4));
-        assert!(api_line("a", Usd(1), SimTime::ZERO).unwrap_err().contains("one instant"));
+        assert!(api_line("a", Usd(1), SimTime::ZERO).unwrap_err().what.contains("one instant"));
         assert_eq!(api_line("a", Usd::ZERO, SimTime::ZERO).unwrap().usd_per_month, Usd::ZERO);
         // A billion dollars in one hour still fits.
         assert_eq!(
