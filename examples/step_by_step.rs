@@ -2,12 +2,14 @@
 //! a fleet of its own size. An emulator in real time would sleep between ticks; this one does not.
 //!
 //!     cargo run --no-default-features --example step_by_step
-use baseload::engine::{Engine, EngineMode, VllmConfig};
-use baseload::gateway::{BackendFacts, Resilience, Routing};
+use baseload::catalog::Catalog;
+use baseload::engine::{EngineMode, Engines};
+use baseload::fleet::{LongestSequence, MemoryOptions, ReplicaSpec};
+use baseload::gateway::{ASSUMED_PREFILL_TOKENS_PER_S, Resilience, Routing};
 use baseload::sim::{Effects, PoolSpec, SimError, World, WorldEffect, WorldSpec};
 use baseload::types::{
-    BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, NO_SESSION, Outcome, PlaceMap, PoolId, ReplicaId,
-    Request, SimTime, StepTime,
+    BatchShape, ClassSpec, Content, DecodeLaw, Femtos, NO_SESSION, Outcome, PlaceMap, PoolId, ReplicaId, Request,
+    SimTime, StepTime,
 };
 use std::sync::Arc;
 
@@ -30,23 +32,24 @@ impl StepTime for Steps {
 
 /// One pool that starts with one replica of 16 sequences.
 fn spec() -> WorldSpec {
-    let config = VllmConfig { num_blocks: 2_000, max_num_seqs: 16, ..VllmConfig::default() };
+    let section: toml::Table = toml::from_str("vllm = { max_num_seqs = 16 }").expect("a table");
+    let engine = Engines::embedded().chosen(&section).expect("a known engine");
+    let memory = MemoryOptions {
+        num_blocks: Some(2_000),
+        max_model_len: LongestSequence::Tokens(8_192),
+        ..MemoryOptions::default()
+    };
+    let words = ReplicaSpec { memory, ..ReplicaSpec::new("llama-3.1-8b", "h100-sxm", engine) };
+    let replica = words.resolve(Catalog::embedded()).expect("it fits").with_step_time(Arc::new(Steps));
     WorldSpec {
         seed: 1,
         replicate: 0,
         pools: vec![PoolSpec {
             name: "chat".into(),
             replicas: 1,
-            gpus_per_replica: 1,
-            facts: BackendFacts {
-                internal: true,
-                capability: Capability::Mid,
-                max_context_tokens: 8_192,
-                deferred: false,
-            },
-            engine: Box::new(move || Engine::vllm(config.clone(), EngineMode::default())),
-            step_time: Arc::new(Steps),
-            assumed_prefill_tokens_per_s: 20_000,
+            replica: Arc::new(replica),
+            mode: EngineMode::default(),
+            assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
         }],
         endpoints: Vec::new(),
         routing: Routing::least_outstanding(),
