@@ -3,8 +3,7 @@
 //! May import: the catalogue. Must keep true: every fault names the file, the line and the key, and all of them are said at
 //! once; the files are hashed as they were read.
 use super::super::format::{FileError, Origin, ReadFile, place};
-use super::super::resolve::KernelInput;
-use super::hash::hex;
+use super::hash::{KernelInput, hex};
 use baseload_core::catalog::{Catalog, CatalogFault, CatalogText};
 use baseload_core::types::Fault;
 use sha2::{Digest, Sha256};

@@ -1,13 +1,12 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::super::format::{TraceSection, UsersSection};
-use super::{open_servegen, published};
+use super::{open_servegen, open_text, published};
 use baseload_core::types::{Entries, SimTime, Source, parse_duration};
 use baseload_trace::{
     Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
     LengthSpec, Opened, Play, Process, SourceOptions, Think, Transform, transform,
 };
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 /// A trace, found and checked, that every simulation opens anew.
@@ -29,23 +28,6 @@ enum Kind {
     Generate(Box<GenerateSpec>, PathBuf),
     /// Users with prompts of their own.
     Users(Box<ClosedLoopSpec>),
-}
-
-/// Opens a file for reading, through gzip or zstd where its first bytes say so.
-///
-/// # Errors
-/// With the path.
-pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
-    let fault = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
-    let magic = file.fill_buf().map_err(fault)?;
-    Ok(if magic.starts_with(&[0x1f, 0x8b]) {
-        Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(file)))
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(BufReader::with_capacity(1 << 16, zstd::stream::read::Decoder::with_buffer(file).map_err(fault)?))
-    } else {
-        Box::new(file)
-    })
 }
 
 /// Opens a trace of any form: a text in a known format, plain or compressed, Parquet, or a generator's specification

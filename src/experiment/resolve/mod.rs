@@ -3,7 +3,7 @@ use super::format::{
     BatchSection, CacheName, DurationText, EndpointSection, EngineSection, ExperimentFile, FileError, PolicySection,
     PoolSection,
 };
-use super::inputs::{OwnFacts, read_catalog};
+use super::inputs::{KernelInput, OwnFacts, read_catalog};
 use super::verdict::gate::{self, Tolerance};
 use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
@@ -50,17 +50,6 @@ impl ResolvedPool {
     pub fn rent(&self) -> Usd {
         self.replica.rent.as_ref().map_or(Usd::ZERO, |rent| rent.usd_per_gpu_hour)
     }
-}
-
-/// A kernel table that a step time rests on, or a catalogue file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelInput {
-    /// Its path from where the pool's `kernels` points; of a catalogue file its name.
-    pub file: String,
-    /// Its size.
-    pub bytes: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
 }
 
 /// An endpoint, resolved.

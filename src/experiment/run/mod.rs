@@ -1,6 +1,7 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
 mod collect;
 pub mod folder;
+mod histogram;
 pub mod manifest;
 mod oracle;
 mod timeline;
@@ -13,7 +14,8 @@ pub use whole_file::{WholeFile, write_whole};
 use super::format::FileError;
 use super::inputs::{TraceOrigin, play_of};
 use super::resolve::Experiment;
-use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
+use super::verdict::rank::verdict;
+use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
 use baseload_core::types::SimTime;

@@ -125,7 +125,7 @@ struct Floor {
 
 impl Floor {
     fn new() -> Floor {
-        Floor { least: super::collect::histogram(), least_ns: 0, measured_ns: 0 }
+        Floor { least: super::histogram::histogram(), least_ns: 0, measured_ns: 0 }
     }
     fn add(&mut self, least: SimTime, measured: SimTime) {
         self.least.saturating_record(least.0.max(1));

@@ -8,24 +8,6 @@
 //! left of an id, a name at Hugging Face or another name of a row. A GPU's name is a set of words.
 use super::nearest::hint;
 use super::{Catalog, CatalogError, Gpu, Model};
-use serde::{Deserialize, Serialize};
-
-/// Words in the names of models that do not say their shape.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NameWords {
-    /// The words; one that stands for several in a row has hyphens between them.
-    pub words: Vec<String>,
-    /// Only of the models of this owner at Hugging Face; of all unless given.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// The format of the weights that they tell; none unless given.
-    #[serde(default)]
-    pub weights: Option<String>,
-    /// Where.
-    #[serde(default)]
-    pub source: String,
-}
 
 /// A model as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
