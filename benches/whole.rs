@@ -2,7 +2,7 @@
 //!
 //! What comes out must be the baseline's row of that policy, to the last digit: a bench that measures nonsense fails.
 use baseload::engine::EngineMode;
-use baseload::experiment::{RunOptions, load, resolve, run, summary::Summary};
+use baseload::experiment::{Experiment, RunOptions, Traffic, run, summary::Summary};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -16,12 +16,13 @@ fn whole(c: &mut Criterion) {
     let baseline: Summary = serde_json::from_str(&baseline.expect("the baseline is committed")).expect("a summary");
     let wanted = baseline.policies.iter().find(|p| p.name == POLICY).expect("the policy has a baseline");
     let replay = || {
-        let mut exp = resolve(load(&path, &[]).expect("it loads"), &path).expect("it resolves");
+        let mut exp = Experiment::load(&path).expect("it loads");
         exp.policies.retain(|p| p.name == POLICY);
         let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let mode = EngineMode::default();
         let options = RunOptions { jobs: 1, records: None, progress: &progress, stop: &stop, mode, watch: &() };
-        run(&exp, &options).expect("it runs").0
+        let traffic = Traffic::of(&exp, &stop).expect("its trace is there");
+        run(&exp, &traffic, &options).expect("it runs").0
     };
     assert_eq!(&replay().policies[0], wanted, "the outcome is not the baseline's: the time would mean nothing");
     let mut group = c.benchmark_group("whole");

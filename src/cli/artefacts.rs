@@ -8,6 +8,7 @@ use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::Summary;
 use crate::report;
 use baseload_core::catalog;
+use baseload_core::types::TraceFault;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,9 +54,9 @@ pub fn write(
     summary: &Summary,
     perf: &PerfFile,
     clock: &Clock,
-) -> Result<(), String> {
-    fn text(value: &impl Serialize) -> Result<String, String> {
-        serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| e.to_string())
+) -> Result<(), TraceFault> {
+    fn text(value: &impl Serialize) -> Result<String, TraceFault> {
+        serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| TraceFault::new(e.to_string()))
     }
     let run = RunFile {
         started: clock.started(),

@@ -3,7 +3,7 @@ use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
 use crate::experiment::folder::ResultFolder;
-use crate::experiment::{self, Experiment, RunError};
+use crate::experiment::{self, Experiment, Settings};
 use crate::report;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
@@ -113,11 +113,8 @@ fn check(args: &Args) -> Result<(), String> {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     check(args)?;
-    let exp = experiment::resolve_with(
-        experiment::load(&args.experiment, &args.sets)?,
-        &args.experiment,
-        &args.catalog.files,
-    )?;
+    let settings = Settings { sets: args.sets.clone(), catalogs: args.catalog.files.clone(), ..Settings::default() };
+    let exp = Experiment::load_with(&args.experiment, &settings)?;
     let named = [args.api.as_deref(), args.own.as_deref(), args.hybrid.as_deref()];
     let lines = breakeven::choose(&exp, &named)?.iter().flatten().count() as u64;
     let stop = super::stop::on_ctrl_c()?;
@@ -181,10 +178,7 @@ fn simulate(
         breakeven::run(exp, &options)
     });
     bar.finish_and_clear();
-    result.map_err(|e| match e {
-        RunError::Interrupted => Exit::Interrupted,
-        RunError::Fault(message) => message.into(),
-    })
+    Ok(result?)
 }
 
 /// Points of the grid; the crossings come when it is full.

@@ -1,9 +1,9 @@
 //! `baseload gate`: did a policy get worse?
 use super::facts::CatalogArgs;
 use super::{Exit, printer};
-use crate::experiment;
 use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
+use crate::experiment::{Experiment, Settings};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let baseline = read(&args.baseline)?;
     let candidate = read(&args.candidate.join("summary.json"))?;
     let rules = match &args.experiment {
-        Some(path) => experiment::resolve_with(experiment::load(path, &[])?, path, &args.catalog.files)?.gate,
+        Some(path) => {
+            let settings = Settings { catalogs: args.catalog.files.clone(), ..Settings::default() };
+            Experiment::load_with(path, &settings)?.gate
+        }
         None => {
             let path = args.candidate.join("manifest.json");
             let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -1,6 +1,8 @@
 //! `baseload run` without a file: the experiments that are here, with their questions.
 use super::{Exit, printer};
+use crate::experiment::Text;
 use crate::{experiment, report};
+use baseload_core::gateway::Presets;
 use std::path::{Path, PathBuf};
 
 pub fn run() -> Result<(), Exit> {
@@ -9,9 +11,9 @@ pub fn run() -> Result<(), Exit> {
     let mut any = false;
     for path in found {
         let name = path.strip_prefix("./").unwrap_or(&path);
-        let says = match experiment::load(&path, &[]) {
-            Ok(file) if file.policy.is_empty() => continue,
-            Ok(file) => file.question,
+        let says = match experiment::load(&path, &[], &Presets::embedded()).and_then(Text::whole) {
+            Ok(text) if text.file.policy.is_empty() => continue,
+            Ok(text) => text.file.question,
             Err(_) if !looks_like_one(&path) => continue,
             Err(e) => format!("does not load: {e}"),
         };

@@ -36,8 +36,9 @@ mod trace;
 mod validate;
 mod validate_api;
 
+use crate::experiment::{Excerpt, FileFaults, Located, RunError};
 use crate::frames;
-use baseload_core::types::TraceFault;
+use baseload_core::types::{Fault, Faults, TraceFault};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
@@ -101,13 +102,37 @@ impl From<String> for Exit {
     }
 }
 
-impl From<crate::experiment::FileError> for Exit {
-    fn from(error: crate::experiment::FileError) -> Exit {
-        let message = error.to_string();
-        let crate::experiment::FileError::At(place) = error else { return message.into() };
-        let crate::experiment::Place { file, span, hint, .. } = *place;
-        let excerpt = fault::Excerpt { name: file.path.display().to_string(), text: file.text, span };
-        Exit::Mistake(Box::new(fault::Mistake { message, excerpt: Some(excerpt), help: hint }))
+impl From<Fault> for Exit {
+    fn from(fault: Fault) -> Exit {
+        fault.to_string().into()
+    }
+}
+
+impl From<Faults> for Exit {
+    fn from(faults: Faults) -> Exit {
+        faults.to_string().into()
+    }
+}
+
+impl From<FileFaults> for Exit {
+    /// One fault is shown in its file; of several each has a line.
+    fn from(faults: FileFaults) -> Exit {
+        let [Located { fault, excerpt: Some(excerpt), .. }] = faults.all() else { return faults.to_string().into() };
+        let shown = Located { fault: Fault { hint: None, ..fault.clone() }, ..faults.all()[0].clone() };
+        let Excerpt { file, at } = excerpt.clone();
+        let excerpt = fault::Excerpt { name: file.path.display().to_string(), text: file.text, span: at };
+        let help = fault.hint.clone();
+        Exit::Mistake(Box::new(fault::Mistake { message: shown.to_string(), excerpt: Some(excerpt), help }))
+    }
+}
+
+impl From<RunError> for Exit {
+    fn from(error: RunError) -> Exit {
+        match error {
+            RunError::Interrupted => Exit::Interrupted,
+            RunError::Experiment(faults) => faults.into(),
+            error => error.to_string().into(),
+        }
     }
 }
 

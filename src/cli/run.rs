@@ -6,7 +6,7 @@ use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::{Summary, thousands};
-use crate::experiment::{self, Experiment, RunError, RunOptions};
+use crate::experiment::{self, Experiment, RunOptions, Settings, Traffic};
 use crate::report;
 use baseload_core::catalog;
 use baseload_core::engine::EngineMode;
@@ -94,7 +94,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         sets.push(format!("seed={seed}"));
     }
     let own: Vec<PathBuf> = args.catalog.files.iter().chain(&args.prices).cloned().collect();
-    let exp = experiment::resolve_with(experiment::load(path, &sets)?, path, &own)?;
+    let settings = Settings { sets, catalogs: own.clone(), ..Settings::default() };
+    let exp = Experiment::load_with(path, &settings)?;
     if args.dry_run {
         return dry_run::run(&exp, args.format);
     }
@@ -102,14 +103,14 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let stop = super::stop::on_ctrl_c()?;
     let clock = Clock::start();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let per_policy = requests_of(&exp, args.quiet, &stop)?;
+    let traffic = Traffic::of(&exp, &stop)?;
     if !args.quiet && args.format == Format::Table {
-        printer::out(&what_will_happen(&exp, per_policy, jobs));
+        printer::out(&what_will_happen(&exp, traffic.total(), jobs));
     }
     let manifest = Manifest::of(&exp)?;
-    let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.file.name));
+    let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.name));
     let folder = ResultFolder::create(&target)?;
-    let (summary, perf) = simulate(&exp, args, jobs, per_policy, folder.path(), &stop)?;
+    let (summary, perf) = simulate(&exp, &traffic, args, jobs, folder.path(), &stop)?;
     artefacts::write(&folder, &manifest, &summary, &perf, &clock)?;
     let target = folder.finish()?;
     match args.format {
@@ -117,7 +118,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Format::Markdown => printer::out(&report::markdown(&summary)),
         Format::Table => {
             printer::out(&report::terminal(&summary));
-            if args.timeline || !exp.file.outages.is_empty() {
+            if args.timeline || exp.has_outages() {
                 printer::out(&report::timeline(&summary));
             }
             if !args.quiet {
@@ -155,36 +156,16 @@ fn what_next(exp: &Experiment, path: &Path, own: &[PathBuf], target: &Path) -> S
     )
 }
 
-/// How many requests a policy will see. Where the source cannot say, it is read once for the people who watch; `quiet`
-/// runs do without.
-fn requests_of(exp: &Experiment, quiet: bool, stop: &AtomicBool) -> Result<Option<u64>, Exit> {
-    let (origin, options) = experiment::trace_of(exp)?;
-    let mut source = origin.open(&exp.class_names(), &options)?;
-    let mut count = source.total();
-    if count.is_none() && !quiet {
-        let mut n = 0;
-        while source.peek()?.is_some() {
-            source.next();
-            n += 1;
-            if stop.load(Ordering::Relaxed) {
-                return Err(Exit::Interrupted);
-            }
-        }
-        count = Some(n);
-    }
-    Ok(count)
-}
-
 fn simulate(
     exp: &Experiment,
+    traffic: &Traffic,
     args: &Args,
     jobs: usize,
-    per_policy: Option<u64>,
     folder: &Path,
     stop: &AtomicBool,
 ) -> Result<(Summary, PerfFile), Exit> {
     let progress = AtomicU64::new(0);
-    let bar = bar(args.quiet, per_policy.map(|n| n * exp.policies.len() as u64));
+    let bar = bar(args.quiet, traffic.total().map(|n| n * exp.policies.len() as u64));
     let meter = Meter::start();
     let options = RunOptions {
         jobs,
@@ -203,15 +184,12 @@ fn simulate(
             }
         });
         let _end = AtEnd { done: &done, ticker: ticker.thread() };
-        let result = experiment::run(exp, &options);
+        let result = experiment::run(exp, traffic, &options);
         meter.stop();
         result
     });
     bar.finish_and_clear();
-    let (summary, counts) = result.map_err(|e| match e {
-        RunError::Interrupted => Exit::Interrupted,
-        RunError::Fault(message) => message.into(),
-    })?;
+    let (summary, counts) = result?;
     Ok((summary, meter.finish(counts, jobs)))
 }
 

@@ -12,17 +12,16 @@ mod resolve;
 mod run;
 mod verdict;
 
-pub use format::{FileError, Origin, Place, ReadFile, load};
+pub use format::{Excerpt, FileFaults, Located, ReadFile, Text, load};
 pub use inputs::published::DATA_VARIABLE;
 pub use inputs::{
     KernelInput, OwnFacts, TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_catalog,
     transformed,
 };
 pub use resolve::{
-    Experiment, Hourly, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve, resolve_among,
-    resolve_with,
+    Experiment, Hourly, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, Settings, TraceSpec, resolve,
 };
-pub use run::{Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole};
+pub use run::{Oracle, Perf, RunError, RunOptions, Traffic, Watch, WholeFile, folder, manifest, run, write_whole};
 pub use verdict::{gate, rank, summary};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.

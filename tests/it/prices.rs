@@ -135,8 +135,8 @@ fn bad_prices_name_file_line_and_key() {
     );
     refused(&text, &["--prices", "q.toml"], ROW, &["q.toml: ", "[[api_price]]"]);
     let dated = |date: &str| experiment("openai/gpt-4o", "", &format!("date = \"{date}\""));
-    refused(&dated("2026-13-01"), &[], ROW, &["e.toml:2: date is `2026-13-01`; give a day such as"]);
-    refused(&dated("2026"), &[], ROW, &["e.toml:2: date is `2026`"]);
+    refused(&dated("2026-13-01"), &[], ROW, &["e.toml:2: date: it is `2026-13-01`; give a day such as"]);
+    refused(&dated("2026"), &[], ROW, &["e.toml:2: date: it is `2026`"]);
 }
 
 #[test]
@@ -156,18 +156,22 @@ fn bad_tiers_and_caches_say_what_there_is() {
     of(
         "openai/gpt-5.5",
         "ttft_p50 = \"1s\"\noutput_tokens_per_s = 9\ntier = \"flex\"\nunavailable_share = 2",
-        &["endpoint.a.unavailable_share is 2; it must lie between 0 and 1"],
+        &["endpoint.a.unavailable_share: it is 2; it must lie between 0 and 1"],
     );
     of("openai/gpt-4o", "batch = {}", &["endpoint.a.batch: only an endpoint with tier = \"batch\" has it"]);
     of(
         "openai/gpt-4o",
         "tier = \"batch\"\nbatch = { turnaround_p50 = \"25h\" }",
-        &["endpoint.a.batch.turnaround_p50 is 25h; it must lie above 0 and within 24h"],
+        &["endpoint.a.batch.turnaround_p50: it is 25h; it must lie above 0 and within 24h"],
     );
-    of("openai/gpt-4o", "tier = \"batch\"\nbatch = { p95_over_p50 = 0.5 }", &["endpoint.a.batch.p95_over_p50 is 0.5"]);
+    of(
+        "openai/gpt-4o",
+        "tier = \"batch\"\nbatch = { p95_over_p50 = 0.5 }",
+        &["endpoint.a.batch.p95_over_p50: it is 0.5"],
+    );
     of("openai/gpt-4o", "tier = \"batch\"\nttft_p50 = \"1s\"", &["endpoint.a.ttft_p50: a batch answers all at once"]);
-    of("openai/gpt-4o", "reasoning = { median_tokens = 0 }", &["endpoint.a.reasoning.median_tokens is 0"]);
-    of("openai/gpt-4o", "reasoning = { median_tokens = 9, sigma = -1 }", &["endpoint.a.reasoning.sigma is -1"]);
+    of("openai/gpt-4o", "reasoning = { median_tokens = 0 }", &["endpoint.a.reasoning.median_tokens: it is 0"]);
+    of("openai/gpt-4o", "reasoning = { median_tokens = 9, sigma = -1 }", &["endpoint.a.reasoning.sigma: it is -1"]);
     of("openai/gpt-4o", "cache = \"auto-1h\"", &["endpoint.a.cache: openai/gpt-4o has no entries that live an hour"]);
     let llama = "deepinfra/meta-llama/Meta-Llama-3.1-8B-Instruct";
     of(llama, "cache = \"auto\"", &["endpoint.a.cache: no prompt cache of deepinfra/meta-llama", "or say \"off\""]);

@@ -108,7 +108,11 @@ fn wrong_qualities_name_file_line_and_key() {
         "quality = { column = \"wake\" }",
         &["e.toml:10: endpoint.weak.quality.column", "`wake`", "subject, weak, strong"],
     );
-    edited(line, "quality = { share = 1.5 }", &["e.toml:10: endpoint.weak.quality.share is 1.5", "between 0 and 1"]);
+    edited(
+        line,
+        "quality = { share = 1.5 }",
+        &["e.toml:10: endpoint.weak.quality.share: it is 1.5", "between 0 and 1"],
+    );
     edited(line, "quality = {}", &["endpoint.weak.quality: give exactly one of share and column"]);
     edited(line, "quality = { share = 0.5, column = \"weak\" }", &["endpoint.weak.quality: give exactly one"]);
     edited(line, "quality = { column = \"subject\" }", &["quality.table: ", "q.csv:2: subject is `a`; it must be 1"]);
@@ -120,8 +124,12 @@ fn wrong_qualities_name_file_line_and_key() {
         &["e.toml:6: quality.source: ", "did you mean `routellm-mmlu`"],
     );
     edited("table = \"q.csv\"", "", &["quality: give exactly one of source and table"]);
-    edited("auc = 0.7", "auc = 1.0", &["policy.predicted.route_llm_threshold.predictor.auc is 1", "oracle_quality"]);
-    edited("auc = 0.7", "auc = 0.3", &["predictor.auc is 0.3; it must lie from 0.5"]);
+    edited(
+        "auc = 0.7",
+        "auc = 1.0",
+        &["policy.predicted.route_llm_threshold.predictor.auc: it is 1", "oracle_quality"],
+    );
+    edited("auc = 0.7", "auc = 0.3", &["predictor.auc: it is 0.3; it must lie from 0.5"]);
     edited("{ to = \"strong\" }", "{ to = \"cheapest\" }", &["policy.oracle.oracle_quality.to is \"cheapest\""]);
     edited(
         "{ to = \"strong\" }",
@@ -131,10 +139,10 @@ fn wrong_qualities_name_file_line_and_key() {
     edited(
         "error_rate = 0.0",
         "price = { input_usd_per_million = -1.0, output_usd_per_million = 1.0 }",
-        &["e.toml:9: endpoint.weak.price.input_usd_per_million is -1"],
+        &["e.toml:9: endpoint.weak.price.input_usd_per_million: it is -1"],
     );
-    edited("[policy.weak]", "[drift]\nchanges_per_year = 0.0\n[policy.weak]", &["drift.changes_per_year is 0"]);
-    edited("[policy.weak]", "[drift]\nstep_sd = 2.0\n[policy.weak]", &["drift.step_sd is 2"]);
+    edited("[policy.weak]", "[drift]\nchanges_per_year = 0.0\n[policy.weak]", &["drift.changes_per_year: it is 0"]);
+    edited("[policy.weak]", "[drift]\nstep_sd = 2.0\n[policy.weak]", &["drift.step_sd: it is 2"]);
 }
 
 /// The records say of each request whether its answer, by whoever gave it, was above the bar.

@@ -6,7 +6,7 @@ use baseload::engine::{
     Demand, EngineLimits, EngineMode, EngineRow, EngineSection, Engines, KvCapacity, Machine, Scheduler, StaticConfig,
     StaticScheduler,
 };
-use baseload::experiment::{Experiment, load, resolve_among};
+use baseload::experiment::{Experiment, Settings};
 use baseload::fleet::{ReplicaSpec, ReplicaType, StepTimeSource};
 use baseload::latency::WeightDtype;
 use baseload::memory::StepLimits;
@@ -15,13 +15,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
+/// Traffic that nobody looks at.
+const USERS: &str = "trace.users = { concurrency = 1, requests = 1, prompt_tokens = 1, output_tokens = 1 }\n";
+
 /// An experiment of the pools in `text`.
 fn experiment(text: &str, engines: &Engines) -> Result<Experiment, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("e.toml");
-    std::fs::write(&path, format!("name = \"t\"\n{text}\n[policy.own.round_robin]\n")).unwrap();
-    let file = load(&path, &[]).map_err(|e| e.to_string())?;
-    resolve_among(file, &path, &[], engines).map_err(|e| e.to_string())
+    std::fs::write(&path, format!("name = \"t\"\n{USERS}{text}\n[policy.own.round_robin]\n")).unwrap();
+    let settings = Settings { engines: engines.clone(), ..Settings::default() };
+    Experiment::load_with(&path, &settings).map_err(|faults| faults.to_string())
 }
 
 /// A pool of each engine.

@@ -1,6 +1,6 @@
 //! The quickstart's world driven by others than `simulate`: by the ticks of a clock, and with a fleet that changes.
 use baseload::engine::EngineMode;
-use baseload::experiment::{Experiment, load, resolve};
+use baseload::experiment::Experiment;
 use baseload::sim::{Effects, World, WorldEffect, WorldSpec, simulate};
 use baseload::trace::{GenerateSpec, Generator, SourceOptions};
 use baseload::types::{
@@ -61,7 +61,7 @@ impl RecordSink for Log {
 
 fn quickstart() -> Experiment {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
-    resolve(load(&path, &[]).unwrap(), &path).unwrap()
+    Experiment::load(&path).unwrap()
 }
 
 fn traffic(requests: u64) -> impl Source {

@@ -4,7 +4,6 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `read/mod.rs`, then `generate/mod.rs`.
-use baseload_core::types::{TraceFault, wrong};
 mod buckets;
 mod closed_loop;
 mod compare;
@@ -16,6 +15,7 @@ pub mod read;
 mod replay;
 mod retime;
 mod sessions;
+mod shared;
 mod sort;
 mod spec;
 mod stats;
@@ -37,6 +37,7 @@ pub use read::{
 pub use replay::{NO_ARRIVALS, Replay};
 pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
+pub use shared::{SharedReplay, SharedTrace};
 pub use sort::{Held, Sorted, collect};
 pub use spec::{
     Arrivals, Bench, Burst, Client, Family, GenerateSpec, Joint, Length, LengthSpec, Pool, Prefixes, Process, Ramp,
@@ -49,7 +50,7 @@ pub use stats::{
 pub use transform::Transform;
 pub use write::{TextWriter, write_csv};
 
-use baseload_core::types::{Entries, Source};
+use baseload_core::types::{Entries, Fault, Source, TraceFault, check};
 
 /// How the requests of a trace leave.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -102,14 +103,9 @@ impl SourceOptions {
     ///
     /// # Errors
     /// Names the option.
-    pub fn check(&self) -> Result<(), TraceFault> {
-        if !(self.rate_scale.is_finite() && self.rate_scale > 0.0) {
-            return Err(wrong!("rate_scale is {}; it must be a number above 0", self.rate_scale));
-        }
-        if self.limit == Some(0) {
-            return Err("limit is 0; it must be at least 1 request".into());
-        }
-        Ok(())
+    pub fn check(&self) -> Result<(), Fault> {
+        check::above_0("rate_scale", self.rate_scale)?;
+        self.limit.map_or(Ok(()), |limit| check::at_least_1("limit", limit).map(drop))
     }
 
     /// `ns` nanoseconds of the trace's time in the simulation's.

@@ -1,5 +1,6 @@
 //! The arguments of every command that reads a trace, and the reading.
 use crate::experiment::open_trace_with;
+use baseload_core::types::TraceFault;
 use baseload_trace::{Classes, ColumnMap, Format, How, Opened, SourceOptions};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -20,12 +21,12 @@ impl Input {
     ///
     /// # Errors
     /// The reader's.
-    pub fn open(&self, file: &Path, classes: &Classes, options: &SourceOptions) -> Result<Opened, String> {
+    pub fn open(&self, file: &Path, classes: &Classes, options: &SourceOptions) -> Result<Opened, TraceFault> {
         let map = match &self.columns {
             None => None,
             Some(path) => {
                 let name = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+                let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
                 Some((ColumnMap::parse(&text, &name)?, name))
             }
         };

@@ -1,9 +1,9 @@
 //! Which policies are the lines of a break-even: all-API, all-self-hosted, hybrid.
 //!
 //! May import: the resolved experiment. Must keep true: a policy is at most one line; two lines at least.
-use super::super::format::FileError;
+use super::super::format::FileFaults;
 use super::super::resolve::{Experiment, ResolvedPolicy};
-use baseload_core::catalog::unknown;
+use baseload_core::types::Fault;
 use serde::Serialize;
 
 /// One of the three lines.
@@ -70,7 +70,7 @@ pub type Named<'a> = [Option<&'a str>; 3];
 ///
 /// # Errors
 /// An unknown name, one that cannot be that line, fewer than two lines.
-pub fn choose<'a>(exp: &'a Experiment, named: &Named<'_>) -> Result<[Option<&'a ResolvedPolicy>; 3], FileError> {
+pub fn choose<'a>(exp: &'a Experiment, named: &Named<'_>) -> Result<[Option<&'a ResolvedPolicy>; 3], FileFaults> {
     let mut chosen = [None; 3];
     for (kind, name) in Kind::ALL.into_iter().zip(named) {
         let found = match name {
@@ -90,21 +90,19 @@ pub fn choose<'a>(exp: &'a Experiment, named: &Named<'_>) -> Result<[Option<&'a 
             .filter(|k| chosen[*k as usize].is_none())
             .map(|k| format!("{} (such as {})", k.title(), k.made_by()))
             .collect();
-        return Err(exp.file.origin.fault(&format!(
-            "policy: a break-even needs policies of two kinds, and there is only {}; add one that is {}",
-            has.join(" and "),
-            lacks.join(" or ")
-        )));
+        let what = format!("a break-even needs policies of two kinds, and there is only {}", has.join(" and "));
+        let fault = Fault::at("policy", what).hint(format!("add one that is {}", lacks.join(" or ")));
+        return Err(exp.located(fault));
     }
     Ok(chosen)
 }
 
-fn by_name<'a>(exp: &'a Experiment, kind: Kind, name: &str) -> Result<&'a ResolvedPolicy, FileError> {
+fn by_name<'a>(exp: &'a Experiment, kind: Kind, name: &str) -> Result<&'a ResolvedPolicy, FileFaults> {
     let option = kind.option();
     let names = || exp.policies.iter().map(|p| p.name.as_str());
     let Some(policy) = exp.policies.iter().find(|p| p.name == name) else {
-        let message = unknown("policy", name, names(), "[policy.NAME]");
-        return Err(FileError::Plain(format!("{option} {name}: {message}")));
+        let fault = Fault::unknown(option, "policy", name, names());
+        return Err(FileFaults::plain(fault.to_string()));
     };
     let is = Kind::of(policy);
     let fault = match (kind, is) {
@@ -116,5 +114,5 @@ fn by_name<'a>(exp: &'a Experiment, kind: Kind, name: &str) -> Result<&'a Resolv
         (Kind::Hybrid, Kind::Own) => "it never buys what its own replicas could serve",
         _ => return Ok(policy),
     };
-    Err(FileError::Plain(format!("{option} {name}: {fault}; as it is, it belongs to {}", is.option())))
+    Err(FileFaults::plain(format!("{option} {name}: {fault}; as it is, it belongs to {}", is.option())))
 }

@@ -2,19 +2,19 @@
 //!
 //! May import: economics, sim, trace, the resolved experiment. Must keep true: the month is that of the window at x1, at
 //! every volume; the same volume, policy and replicas give the same numbers.
-use super::super::inputs::TraceOrigin;
+use super::super::inputs::{TraceOrigin, find};
 use super::super::resolve::{Experiment, ResolvedPolicy};
-use super::super::run::{Collector, RunError, trace_of};
+use super::super::run::{Collector, RunError, nothing_comes};
 use super::super::verdict::summary::PolicySummary;
 use baseload_core::economics::{FleetRates, MONTH, OwnWork};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, simulate};
 use baseload_core::types::{
-    AttemptRecord, BatchShape, GapRun, Outcome, Place, PrefillChunk, RecordSink, RequestRecord, SeriesRow, SimTime,
-    StepTime, TokenPrice,
+    AttemptRecord, BatchShape, Fault, GapRun, Outcome, Place, PrefillChunk, RecordSink, RequestRecord, SeriesRow,
+    SimTime, StepTime, TokenPrice, key,
 };
 use baseload_trace::transform::{Slice, Volume};
-use baseload_trace::{ClosedPlay, Play, SourceOptions, Transform};
+use baseload_trace::{Play, SourceOptions, Transform};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Width of the busiest stretch.
@@ -78,21 +78,21 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// A trace that has no volume: users in a closed loop; the reader's own.
     pub fn new(exp: &'a Experiment, progress: &'a AtomicU64, stop: &'a AtomicBool) -> Result<Bench<'a>, RunError> {
-        let fault = |e: &str| RunError::Fault(exp.file.origin.fault(e).into());
-        let (origin, options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
-        if exp.file.trace.users.is_some() || matches!(options.play, Play::Closed(ClosedPlay::Users { .. })) {
-            let says = "trace.users: so many users send as much as they are answered, so there is no volume to change; \
-                        give arrivals: a trace, generate or arrivals_per_s";
-            return Err(fault(says));
+        let fault = |key: &str, what: &str, hint: &str| RunError::from(exp.located(Fault::at(key, what).hint(hint)));
+        let origin = find(&exp.trace).map_err(|faults| exp.located(faults.under("trace")))?;
+        let options = exp.trace.options.clone();
+        if exp.trace.is_of_users() {
+            let users = Fault::at(key!["trace", "users"], "so many users send as much as they are answered");
+            let hint = "there is no volume to change: give arrivals: a trace, generate or arrivals_per_s";
+            return Err(exp.located(users.hint(hint)).into());
         }
         if exp.quality.is_some() {
-            let says = "quality: a table's rows are those of the trace's requests, so there is none for another volume; leave \
-                        [quality] and its columns out, or give shares";
-            return Err(fault(says));
+            let what = "a table's rows are those of the trace's requests, so there is none for another volume";
+            return Err(fault("quality", what, "leave [quality] and its columns out, or give shares"));
         }
         let at_one = read(exp, &origin, &options, stop)?;
         if at_one.window() == SimTime::ZERO {
-            return Err(fault("trace: all requests arrive at one instant; a month needs two instants at least"));
+            return Err(fault("trace", "all requests arrive at one instant", "a month needs two instants at least"));
         }
         Ok(Bench { exp, origin, options, at_one, progress, stop })
     }
@@ -119,21 +119,22 @@ impl<'a> Bench<'a> {
         };
         let options = SourceOptions { limit, ..self.options.clone() };
         let source = self.origin.clone().then(more).open(&self.exp.class_names(), &options);
-        let mut source = source.map_err(RunError::Fault)?;
+        let mut source = source?;
         let mut sink = Tally::new(Collector::new(policy.endpoints.len()));
         let stats = simulate(&spec, source.as_mut(), &mut sink, self.progress, self.stop);
         let mut stats = stats.map_err(|e| match e {
             SimError::Interrupted => RunError::Interrupted,
-            other => RunError::Fault(format!("policy {} at x{volume}: {other}", policy.name)),
+            error => RunError::Simulation { policy: format!("{} at x{volume}", policy.name), error },
         })?;
         if stats.requests == 0 {
-            return Err(RunError::Fault(format!("--from: at x{volume} no request is left of the trace; give more")));
+            let what = format!("at x{volume} no request is left of the trace");
+            return Err(Fault::at("--from", what).hint("give more").into());
         }
         if self.open() {
             stats.first_arrival = self.at_one.first;
             stats.last_arrival = self.at_one.last;
         }
-        let summary = sink.collector.summary(self.exp, policy, &stats).map_err(RunError::Fault)?;
+        let summary = sink.collector.summary(self.exp, policy, &stats)?;
         let work = sink.work(stats.last_arrival.since(stats.first_arrival));
         Ok(Measured { summary, work, notes: source.notes() })
     }
@@ -189,10 +190,10 @@ impl<'a> Bench<'a> {
 /// Reads the trace as it is, whatever becomes of its requests.
 fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &AtomicBool) -> Result<AtOne, RunError> {
     let options = SourceOptions { play: Play::Open, ..options.clone() };
-    let mut source = origin.open(&exp.class_names(), &options).map_err(RunError::Fault)?;
+    let mut source = origin.open(&exp.class_names(), &options)?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);
     let [mut prompt, mut output, mut context] = [0.0f64; 3];
-    while source.peek().map_err(|e| RunError::Fault(e.into()))?.is_some() {
+    while source.peek()?.is_some() {
         let request = source.next();
         let (p, o) = (f64::from(request.prompt_tokens), f64::from(request.output_tokens));
         n += 1;
@@ -206,8 +207,7 @@ fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &
         }
     }
     if n == 0 {
-        let says = "trace: it yields no requests; a comparison needs at least one";
-        return Err(RunError::Fault(exp.file.origin.fault(says).into()));
+        return Err(exp.located(nothing_comes()).into());
     }
     let mean = |sum: f64| sum / n as f64;
     Ok(AtOne {

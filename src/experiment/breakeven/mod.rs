@@ -21,7 +21,7 @@ use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;
 use super::verdict::summary::SloSummary;
 use baseload_core::economics::{self, FleetRates, Gap, OwnBill, OwnWork};
-use baseload_core::types::Usd;
+use baseload_core::types::{Fault, Usd};
 use rayon::prelude::*;
 use size::{Fit, Offer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +112,7 @@ struct Search<'a> {
 /// # Errors
 /// Lines that are not there, a trace without a volume, a fault of a simulation, an interruption.
 pub fn run(exp: &Experiment, options: &Options<'_>) -> Result<BreakEven, RunError> {
-    let chosen = choose(exp, &options.named).map_err(|e| RunError::Fault(e.into()))?;
+    let chosen = choose(exp, &options.named)?;
     let bench = Bench::new(exp, options.progress, options.stop)?;
     let lines: Vec<Line<'_>> = Kind::ALL
         .into_iter()
@@ -126,7 +126,7 @@ pub fn run(exp: &Experiment, options: &Options<'_>) -> Result<BreakEven, RunErro
     let (known, notes) = (Mutex::default(), Mutex::default());
     let search = Search { exp, lines, bench, target: options.target, known, notes, noted };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
-    let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
+    let pool = pool.map_err(|e| Fault::at("--jobs", format!("{}: {e}", options.jobs)))?;
     pool.install(|| {
         search.grid(options)?;
         let crossings = search.crossings(options)?;
@@ -321,9 +321,9 @@ impl<'a> Search<'a> {
         warnings.extend(notes.iter().map(|n| format!("trace: {n}")));
         BreakEven {
             format: FORMAT,
-            name: exp.file.name.clone(),
-            question: exp.file.question.clone(),
-            seed: exp.file.seed,
+            name: exp.name.clone(),
+            question: exp.question.clone(),
+            seed: exp.seed,
             requests: at_one.requests,
             window_s: at_one.window().as_secs_f64(),
             requests_per_s: at_one.requests_per_s(),

@@ -1,6 +1,5 @@
 //! Whole break-evens of small experiments, one against the closed form.
 use super::*;
-use crate::experiment::{load, resolve};
 use baseload_core::economics::ConstantLoad;
 use std::path::Path;
 
@@ -26,7 +25,7 @@ fn text(usd_per_hour: f64) -> String {
 fn experiment(dir: &Path, text: &str) -> Experiment {
     let path = dir.join("e.toml");
     std::fs::write(&path, text).unwrap();
-    resolve(load(&path, &[]).unwrap(), &path).unwrap()
+    Experiment::load(&path).unwrap()
 }
 
 fn even(exp: &Experiment, named: Named<'_>, volumes: &[f64], jobs: usize) -> Result<BreakEven, RunError> {
@@ -123,7 +122,8 @@ fn all_three_lines_repeat_for_any_number_of_threads_and_gaps_add_up() {
         mode: baseload_core::engine::EngineMode { strides: true, reference_pool: false },
         watch: &(),
     };
-    let (summary, _) = super::super::run(&exp, &options).unwrap();
+    let traffic = super::super::Traffic::of(&exp, &stop).unwrap();
+    let (summary, _) = super::super::run(&exp, &traffic, &options).unwrap();
     let (run, line) = (&summary.policies[0], &found.points[1].lines[0]);
     assert_eq!((run.total_usd_per_month, run.goodput_share), (line.usd_per_month, line.goodput_share));
 }

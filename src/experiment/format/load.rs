@@ -1,104 +1,116 @@
-//! From text to an `ExperimentFile`: `extends`, `--set`, and errors that name the file, the line and the whole key.
+//! From text to an `ExperimentFile`: `extends`, `--set`, and all that is wrong with the text.
 use super::ExperimentFile;
-use super::origin::{FileError, Origin, ReadFile, place};
+use super::origin::{FileFaults, Origin, ReadFile};
+use super::paths::{Paths, each_path};
 use super::policy::read_all;
 use baseload_core::catalog::keyed;
 use baseload_core::gateway::Presets;
+use baseload_core::types::{Fault, Faults, KeyPath, Segment};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How deep `extends` may go.
 const MAX_EXTENDS: usize = 8;
 
-/// Loads a file, lays it over what it extends, applies `sets` (`path.to.key=value`).
-///
-/// # Errors
-/// With file, line and key.
-pub fn load(path: &Path, sets: &[String]) -> Result<ExperimentFile, FileError> {
-    load_with(path, sets, &Presets::embedded())
+/// An experiment as it is written: the struct as far as the text makes one, and what is wrong with the rest.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// What could be read.
+    pub file: ExperimentFile,
+    /// What could not.
+    pub faults: Faults,
+    /// The files that it was read from, for messages and for the manifest's hashes.
+    pub origin: Origin,
+    /// The files that it names.
+    pub paths: Paths,
+    /// Where relative paths start.
+    pub folder: PathBuf,
+    /// Keys that were left out for a fault.
+    left_out: Vec<KeyPath>,
 }
 
-/// The same with presets of the caller's own beside this program's.
+impl Text {
+    /// The text, if nothing is wrong with it by itself.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn whole(self) -> Result<Text, FileFaults> {
+        if self.faults.is_empty() { Ok(self) } else { Err(self.origin.located(self.faults)) }
+    }
+
+    /// Names of the tables `[TABLE.NAME]` that were left out for a fault: nobody is told that they are unknown.
+    pub fn lost<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        self.left_out.iter().filter_map(move |key| match key.segments() {
+            [Segment::Name(of), Segment::Name(name)] if of == table => Some(name.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// Loads a file, lays it over what it extends, applies `sets` (`path.to.key=value`). Policies may have these presets.
 ///
 /// # Errors
-/// As [`load`].
-pub fn load_with(path: &Path, sets: &[String], presets: &Presets) -> Result<ExperimentFile, FileError> {
+/// A file that cannot be opened or is no TOML, and a `--set` that cannot be applied. All else that is wrong is in the text.
+pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, FileFaults> {
     let mut origin = Origin::default();
     let mut table = merged(path, None, &mut origin)?;
     for set in sets {
-        let keys = apply_set(&mut table, set).map_err(FileError::Plain)?;
+        let keys = apply_set(&mut table, set).map_err(FileFaults::plain)?;
         origin.sets.push((set.clone(), keys));
     }
     policy_gateways(&mut table);
+    let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let paths = Paths::of(&mut table, &folder);
     let policies = read_all(table.get("policy"), presets);
     let read = keyed::read::<ExperimentFile>(toml::Value::Table(table));
-    let mut faults = read.faults;
+    let (mut faults, mut left_out) = (read.faults, read.left_out);
     faults.extend(policies.faults);
-    let policy = policies.value.unwrap_or_default();
-    match read.value.filter(|_| faults.is_empty()) {
-        Some(file) => Ok(ExperimentFile { policy, origin, ..file }),
+    left_out.extend(policies.left_out);
+    match read.value {
+        Some(file) => {
+            let file = ExperimentFile { policy: policies.value.unwrap_or_default(), ..file };
+            Ok(Text { file, faults, origin, paths, folder, left_out })
+        }
         None => Err(origin.located(faults)),
     }
 }
 
 /// The file's table laid over that of the file that it extends. `from` is the key that asked for it.
-fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::Table, FileError> {
+fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::Table, FileFaults> {
     if origin.files.len() > MAX_EXTENDS || origin.files.iter().any(|f| f.path == path) {
-        return Err(FileError::Plain(format!("{}: `extends` goes round in a circle", path.display())));
+        return Err(FileFaults::plain(format!("{}: `extends` goes round in a circle", path.display())));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| match from {
-        Some(extends) => {
-            origin.fault(&format!("extends: {}: {e}; `{extends}` is relative to this file", path.display()))
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let what = format!("{}: {e}", path.display());
+        match from {
+            Some(extends) => {
+                let fault = Fault::at("extends", what).hint(format!("`{extends}` is relative to this file"));
+                origin.located(fault.into())
+            }
+            None if e.kind() == ErrorKind::NotFound => {
+                FileFaults::plain(format!("{what}; `baseload run` without a file lists experiments"))
+            }
+            None => FileFaults::plain(format!("{what}; an experiment is a TOML file")),
         }
-        None if e.kind() == ErrorKind::NotFound => {
-            FileError::Plain(format!("{}: {e}; `baseload run` without a file lists experiments", path.display()))
-        }
-        None => FileError::Plain(format!("{}: {e}; an experiment is a TOML file", path.display())),
     })?;
     let read = ReadFile { path: path.to_path_buf(), text };
     let mut own: toml::Table = toml::from_str(&read.text)
-        .map_err(|e: toml::de::Error| place(&read, e.span().unwrap_or(0..0), e.message(), None))?;
+        .map_err(|e: toml::de::Error| read.fault(e.span().unwrap_or(0..0), Fault::new(e.message())))?;
     origin.files.push(read);
     let base = match own.remove("extends") {
         None => return Ok(own),
         Some(toml::Value::String(base)) => base,
-        Some(_) => return Err(origin.fault("extends: it is no text; write the path of the file to lay this one over")),
+        Some(_) => {
+            let fault = Fault::at("extends", "it is no text");
+            return Err(origin.located(fault.hint("write the path of the file to lay this one over").into()));
+        }
     };
     let mut table = merged(&path.parent().unwrap_or(Path::new("")).join(&base), Some(&base), origin)?;
-    rebase(&mut table, Path::new(&base).parent().unwrap_or(Path::new("")));
+    // Paths of a base are relative to the base; this leads from the file that extends it to there.
+    let folder = Path::new(&base).parent().unwrap_or(Path::new(""));
+    each_path(&mut table, |_, _, path| *path = folder.join(&*path).display().to_string());
     overlay(&mut table, own);
     Ok(table)
-}
-
-/// Paths of a base file are relative to the base; `folder` leads from the file that extends it to there. A profile may
-/// be a name of the catalogue instead: those end in no `.toml`.
-fn rebase(table: &mut toml::Table, folder: &Path) {
-    let move_to = |table: &mut toml::Table, key: &str, fits: fn(&str) -> bool| {
-        if let Some(toml::Value::String(path)) = table.get_mut(key).filter(|v| v.as_str().is_some_and(fits)) {
-            *path = folder.join(&*path).display().to_string();
-        }
-    };
-    if let Some(trace) = table.get_mut("trace").and_then(toml::Value::as_table_mut) {
-        ["path", "generate", "arrivals", "columns"].iter().for_each(|key| move_to(trace, key, |_| true));
-    }
-    let files = table.get_mut("catalog").and_then(|c| c.get_mut("files")).and_then(toml::Value::as_array_mut);
-    for file in files.into_iter().flatten() {
-        if let toml::Value::String(path) = file {
-            *path = folder.join(&*path).display().to_string();
-        }
-    }
-    if let Some(quality) = table.get_mut("quality").and_then(toml::Value::as_table_mut) {
-        move_to(quality, "table", |_| true);
-    }
-    let pools = table.get_mut("pool").and_then(toml::Value::as_table_mut);
-    for pool in pools.into_iter().flat_map(|p| p.iter_mut()).filter_map(|(_, p)| p.as_table_mut()) {
-        move_to(pool, "kernels", |_| true);
-        move_to(pool, "profile", |named| named.ends_with(".toml"));
-    }
-    let endpoints = table.get_mut("endpoint").and_then(toml::Value::as_table_mut);
-    for endpoint in endpoints.into_iter().flat_map(|e| e.iter_mut()).filter_map(|(_, e)| e.as_table_mut()) {
-        move_to(endpoint, "latency", |named| named.ends_with(".toml"));
-    }
 }
 
 fn overlay(base: &mut toml::Table, over: toml::Table) {
@@ -126,25 +138,24 @@ fn policy_gateways(table: &mut toml::Table) {
     }
 }
 
-/// Applies one `path.to.key=value`, typed like TOML; a value that is no TOML is a string. Returns the path's keys.
-fn apply_set(table: &mut toml::Table, set: &str) -> Result<Vec<String>, String> {
-    let (path, value) = set.split_once('=').ok_or_else(|| format!("--set {set}: write path.to.key=value"))?;
+/// Applies one `path.to.key=value`, typed like TOML; a value that is no TOML is a string. Returns the path.
+fn apply_set(table: &mut toml::Table, set: &str) -> Result<KeyPath, String> {
+    let wrong = |what: &str| format!("--set {set}: {what}");
+    let (path, value) = set.split_once('=').ok_or_else(|| wrong("write path.to.key=value"))?;
     let keys = keys_of(path).ok_or_else(|| {
-        format!(
-            "--set {set}: `{}` is no path of keys; write it like TOML: path.to.key, quotes around a name with dots",
-            path.trim()
-        )
+        let how = "write it like TOML: path.to.key, quotes around a name with dots";
+        wrong(&format!("`{}` is no path of keys; {how}", path.trim()))
     })?;
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().filter(|t| t.len() == 1);
     let value = parsed.and_then(|mut t| t.remove("v")).unwrap_or_else(|| toml::Value::String(value.to_string()));
-    let Some((last, tables)) = keys.split_last() else { return Err(format!("--set {set}: write path.to.key=value")) };
+    let Some((last, tables)) = keys.split_last() else { return Err(wrong("write path.to.key=value")) };
     let mut here = table;
     for key in tables {
         let next = here.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        here = next.as_table_mut().ok_or_else(|| format!("--set {set}: `{key}` is not a table"))?;
+        here = next.as_table_mut().ok_or_else(|| wrong(&format!("`{key}` is not a table")))?;
     }
     here.insert(last.clone(), value);
-    Ok(keys)
+    Ok(keys.into_iter().map(Segment::from).collect::<Vec<_>>().into())
 }
 
 /// The keys of a dotted path, which may be quoted as in TOML.
@@ -167,6 +178,11 @@ fn keys_of(path: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use baseload_core::types::key;
+
+    fn load_plain(path: &Path) -> Result<Text, FileFaults> {
+        load(path, &[], &Presets::embedded())?.whole()
+    }
 
     #[test]
     fn set_reaches_nested_keys_and_types_values() {
@@ -174,7 +190,7 @@ mod tests {
         let mut set = |text: &str| apply_set(&mut table, text);
         set("pool.chat.replicas=4").unwrap();
         set("slo.ttft=2s").unwrap();
-        assert_eq!(set("gate.\"a.ttft_p99_s\".worse=5%").unwrap(), ["gate", "a.ttft_p99_s", "worse"]);
+        assert_eq!(set("gate.\"a.ttft_p99_s\".worse=5%"), Ok(key!["gate", "a.ttft_p99_s", "worse"]));
         assert!(set("seed").unwrap_err().contains("path.to.key=value"));
         assert!(set("pool.chat.replicas.x=1").unwrap_err().contains("not a table"));
         assert!(set("pool..x=1").unwrap_err().contains("no path of keys"));
@@ -187,35 +203,48 @@ mod tests {
     #[test]
     fn a_file_may_say_only_what_differs_from_its_base() {
         let dir = tempfile::tempdir().unwrap();
-        let sub = dir.path().join("sub");
-        std::fs::create_dir(&sub).unwrap();
+        let (base, over) = (dir.path().join("base.toml"), dir.path().join("over.toml"));
         let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
-        write(
-            &dir.path().join("base.toml"),
-            "name = \"base\"\ncatalog.files = [\"o.toml\", \"sub/p.toml\"]\ntrace.generate = \"t.toml\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
-             kernels = \"k\"\nprofile = \"cpu-vllm-0.32\"\n[pool.own]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n\
-             profile = \"p.toml\"\n[endpoint.a]\ncatalog = \"c\"\nlatency = \"l.toml\"\n[endpoint.b]\ncatalog = \"c\"\n\
-             latency = \"p/m\"\n",
-        );
-        let over = sub.join("over.toml");
-        write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = 3\n");
-        let file = load(&over, &[]).unwrap();
-        assert_eq!((file.name.as_str(), file.pool["chat"].replicas), ("base", 3));
-        assert_eq!(file.trace.generate.as_deref(), Some("../t.toml"), "relative to the base, not to the overlay");
-        assert_eq!(file.catalog.files, ["../o.toml", "../sub/p.toml"]);
-        let paths = |pool: &str| [file.pool[pool].kernels.as_deref(), file.pool[pool].profile.as_deref()];
-        assert_eq!(paths("chat"), [Some("../k"), Some("cpu-vllm-0.32")], "a name of the catalogue is no path");
-        assert_eq!(paths("own"), [None, Some("../p.toml")]);
-        let laws = ["a", "b"].map(|e| file.endpoint[e].latency.as_deref());
-        assert_eq!(laws, [Some("../l.toml"), Some("p/m")], "as a profile of a pool");
-        assert_eq!(file.origin.files.len(), 2);
-        write(&over, "extends = \"../base.toml\"\n[pool.chat]\nreplicas = \"x\"\n");
-        let says = load(&over, &[]).unwrap_err().to_string();
-        assert!(says.contains("over.toml:3: pool.chat.replicas: it is the text"), "{says}");
+        write(&base, "name = \"base\"\n[pool.chat]\nmodel = \"m\"\ngpu = \"g\"\nrent = {}\n");
+        write(&over, "extends = \"base.toml\"\n[pool.chat]\nreplicas = 3\n");
+        let text = load_plain(&over).unwrap();
+        assert_eq!((text.file.name.as_str(), text.file.pool["chat"].replicas), ("base", 3));
+        assert_eq!(text.origin.files.len(), 2);
+        write(&over, "extends = \"base.toml\"\n[pool.chat]\nreplicas = \"x\"\n");
+        let says = load_plain(&over).unwrap_err().to_string();
+        assert!(says.contains("over.toml:3: pool.chat.replicas: it is the text \"x\""), "{says}");
         write(&over, "extends = \"none.toml\"\n");
-        let says = load(&over, &[]).unwrap_err().to_string();
+        let says = load_plain(&over).unwrap_err().to_string();
         assert!(says.contains("over.toml:1: extends: ") && says.contains("none.toml"), "{says}");
         write(&over, "extends = \"over.toml\"\n");
-        assert!(load(&over, &[]).unwrap_err().to_string().contains("circle"));
+        assert!(load_plain(&over).unwrap_err().to_string().contains("circle"));
+    }
+
+    /// A base with every path that there can be, and an overlay in another folder: each path leads to the same file.
+    #[test]
+    fn an_overlay_in_another_folder_keeps_every_path() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        let pool = "model = \"m\"\ngpu = \"g\"\nrent = {}";
+        let text = format!(
+            "name = \"base\"\ncatalog.files = [\"o.toml\"]\n[trace]\npath = \"t.csv\"\ngenerate = \"g.toml\"\narrivals = \"a.toml\"\n\
+             columns = \"c.toml\"\ntransform = [{{ superpose = {{ with = \"s.csv\" }} }}]\n[quality]\ntable = \"q.csv\"\n\
+             [pool.a]\n{pool}\nprofile = \"p.toml\"\nkernels = \"k\"\n[pool.b]\n{pool}\nprofile = \"cpu-vllm-0.32\"\n\
+             [endpoint.a]\ncatalog = \"c\"\nlatency = \"l.toml\"\n[endpoint.b]\ncatalog = \"c\"\nlatency = \"p/m\"\n"
+        );
+        let (base, over) = (dir.path().join("base.toml"), dir.path().join("sub/over.toml"));
+        std::fs::write(&base, text).unwrap();
+        std::fs::write(&over, "extends = \"../base.toml\"\n").unwrap();
+        let (of_base, of_over) = (load_plain(&base).unwrap(), load_plain(&over).unwrap());
+        let roles: Vec<&str> = of_base.paths.iter().map(|named| named.role).collect();
+        let all: Vec<&str> = super::super::paths::PATHS.iter().map(|key| key.role).collect();
+        assert_eq!(roles, all, "the base has each");
+        for (a, b) in of_base.paths.iter().zip(of_over.paths.iter()) {
+            let there = dir.path().join("sub/..").join(a.path.file_name().unwrap());
+            assert_eq!((&a.key, &there), (&b.key, &b.path));
+        }
+        assert_eq!(of_over.paths.iter().count(), all.len());
+        let names = [&of_over.file.pool["b"].profile, &of_over.file.endpoint["b"].latency];
+        assert_eq!(names.map(|n| n.as_deref()), [Some("cpu-vllm-0.32"), Some("p/m")], "names are no paths");
     }
 }

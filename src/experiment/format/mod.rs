@@ -15,6 +15,7 @@ mod engine;
 mod gateway;
 mod load;
 mod origin;
+mod paths;
 mod policy;
 mod quality;
 mod service;
@@ -30,8 +31,9 @@ pub use gateway::{
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
     RetryBudgetSection, RetryPreset, RetrySection, SaturationSection,
 };
-pub use load::{load, load_with};
-pub use origin::{FileError, Origin, Place, ReadFile, place};
+pub use load::{Text, load};
+pub use origin::{Excerpt, FileFaults, Located, Origin, ReadFile};
+pub use paths::{NamedPath, PATHS, PathKey, Paths};
 pub use policy::{PolicyKeys, PolicySection};
 pub use service::{BatchSection, CacheName, ReasoningSection};
 
@@ -83,7 +85,8 @@ pub struct ExperimentFile {
     /// Timeouts, retries, scrapes.
     #[serde(default)]
     pub gateway: GatewaySection,
-    /// The policies to compare; each keeps its own fleet. They are read by the registry of presets, not by serde.
+    /// The policies to compare; each keeps its own fleet.
+    // The registry of presets reads them (`policy::read_all`), not serde.
     #[serde(default, deserialize_with = "elsewhere")]
     pub policy: IndexMap<String, PolicySection>,
     /// Failures of replicas; off unless given.
@@ -107,9 +110,6 @@ pub struct ExperimentFile {
     /// `"policy.metric" = { worse = "5%" }`: what a pull request may not make worse.
     #[serde(default)]
     pub gate: IndexMap<String, GateRule>,
-    /// The files it was read from, for messages and for the manifest's hashes.
-    #[serde(skip)]
-    pub origin: Origin,
 }
 
 /// Policies are read by `policy::read_all`.

@@ -2,7 +2,7 @@
 //!
 //! May import: the catalogue. Must keep true: every fault names the file, the line and the key, and all of them are said at
 //! once; the files are hashed as they were read.
-use super::super::format::{FileError, Origin, ReadFile, place};
+use super::super::format::{FileFaults, Origin, ReadFile};
 use super::hash::{KernelInput, hex};
 use baseload_core::catalog::{Catalog, CatalogFault, CatalogText};
 use baseload_core::types::Fault;
@@ -24,19 +24,19 @@ pub struct OwnFacts {
 ///
 /// # Errors
 /// `FILE:LINE: key: what is wrong; what would be right`, a line each where there are several.
-pub fn read_catalog<P: AsRef<Path>>(paths: &[P]) -> Result<OwnFacts, FileError> {
+pub fn read_catalog<P: AsRef<Path>>(paths: &[P]) -> Result<OwnFacts, FileFaults> {
     let (mut read, mut missing) = (Vec::new(), Vec::new());
     for path in paths.iter().map(AsRef::as_ref) {
         match std::fs::read_to_string(path) {
             Ok(text) => read.push(ReadFile { path: path.to_path_buf(), text }),
-            Err(e) => missing.push(format!(
-                "{}: {e}; a catalog file is TOML with rows such as [[model]], [[gpu]] or [[api_price]]",
-                path.display()
-            )),
+            Err(e) => {
+                let hint = "a catalog file is TOML with rows such as [[model]], [[gpu]] or [[api_price]]";
+                missing.push(FileFaults::plain(format!("{}: {e}; {hint}", path.display())));
+            }
         }
     }
-    if !missing.is_empty() {
-        return Err(FileError::Plain(missing.join("\n")));
+    if let Some(faults) = missing.into_iter().reduce(FileFaults::and) {
+        return Err(faults);
     }
     let names: Vec<String> = read.iter().map(|f| name_of(&f.path)).collect();
     let texts: Vec<CatalogText<'_>> =
@@ -56,23 +56,19 @@ fn name_of(path: &Path) -> String {
 }
 
 /// The faults at their places, file by file.
-fn error(read: &[ReadFile], faults: &[CatalogFault]) -> FileError {
-    let mut all: Vec<FileError> = Vec::new();
+fn error(read: &[ReadFile], faults: &[CatalogFault]) -> FileFaults {
+    let mut all: Vec<FileFaults> = Vec::new();
     for (number, file) in read.iter().enumerate() {
-        let own = || faults.iter().filter(|f| f.file == number).map(|f| &f.fault);
+        let own = || faults.iter().filter(|f| f.file == number).map(|f| f.fault.clone());
         // What is no TOML at all has no key, only a place.
-        let (broken, keyed): (Vec<&Fault>, Vec<&Fault>) = own().partition(|f| f.key.is_empty() && f.within.is_some());
-        let at = |f: &&Fault| place(file, f.within.clone().unwrap_or_default(), &f.what, f.hint.clone());
-        all.extend(broken.iter().map(at));
+        let (broken, keyed): (Vec<Fault>, Vec<Fault>) = own().partition(|f| f.key.is_empty() && f.within.is_some());
+        all.extend(broken.into_iter().map(|f| file.fault(f.within.clone().unwrap_or_default(), f)));
         if !keyed.is_empty() {
             let origin = Origin { files: vec![file.clone()], sets: Vec::new() };
-            all.push(origin.located(keyed.into_iter().cloned().collect()));
+            all.push(origin.located(keyed.into_iter().collect()));
         }
     }
-    match <[FileError; 1]>::try_from(all) {
-        Ok([one]) => one,
-        Err(all) => FileError::Several(all.iter().map(FileError::with_hint).collect::<Vec<_>>().join("\n")),
-    }
+    all.into_iter().reduce(FileFaults::and).unwrap_or_else(|| FileFaults::plain("the catalogue is wrong"))
 }
 
 #[cfg(test)]

@@ -11,5 +11,5 @@ mod text;
 pub use catalog_files::{OwnFacts, read_catalog};
 pub use hash::{KernelInput, hash, hex};
 pub use servegen::open_servegen;
-pub use source::{TraceOrigin, open_trace, open_trace_with, play_of, transformed};
+pub use source::{TraceOrigin, find, open_trace, open_trace_with, transformed};
 pub use text::open_text;

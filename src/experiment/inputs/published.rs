@@ -4,7 +4,7 @@
 //! has none, with the one that the user trusted; a record beside the file says so.
 use super::super::run::write_whole;
 use super::hash;
-use baseload_core::catalog;
+use baseload_core::types::{Fault, TraceFault, nearest};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -82,23 +82,27 @@ impl Published {
     ///
     /// # Errors
     /// With its name, and the line where TOML says it.
-    pub fn parse(text: &str, name: &str) -> Result<Published, String> {
-        let all: Published = toml::from_str(text).map_err(|e| format!("{name}: {e}"))?;
+    pub fn parse(text: &str, name: &str) -> Result<Published, TraceFault> {
+        let all: Published = toml::from_str(text).map_err(|e| TraceFault::of(name, e.to_string()))?;
         for (i, t) in all.traces.iter().enumerate() {
-            let fault = |what: String| Err(format!("{name}: trace `{}`: {what}", t.name));
+            let fault =
+                |what: String, hint: &str| Err(TraceFault::of(name, format!("trace `{}`: {what}", t.name)).hint(hint));
             if all.traces[..i].iter().any(|other| other.name == t.name) {
-                return fault("its name stands twice".into());
+                return fault("its name stands twice".into(), "it may stand once");
             }
             let hex = t.sha256.len() == 64 && t.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             if !hex && t.sha256 != UNVERIFIED {
-                return fault(format!("sha256 is `{}`; it must be 64 hexadecimal digits or `{UNVERIFIED}`", t.sha256));
+                return fault(
+                    format!("sha256 is `{}`", t.sha256),
+                    &format!("it must be 64 hexadecimal digits or `{UNVERIFIED}`"),
+                );
             }
             let inside = |part: std::path::Component| matches!(part, std::path::Component::Normal(_));
             if t.file.is_empty() || !Path::new(&t.file).components().all(inside) {
-                return fault(format!("file is `{}`; it must be a name inside the cache", t.file));
+                return fault(format!("file is `{}`", t.file), "it must be a name inside the cache");
             }
             if !t.url.is_empty() && !t.url.starts_with("https://") && !t.url.starts_with("http://") {
-                return fault(format!("url is `{}`; it must be https:// or http://", t.url));
+                return fault(format!("url is `{}`", t.url), "it must be https:// or http://");
             }
         }
         Ok(all)
@@ -108,9 +112,12 @@ impl Published {
     ///
     /// # Errors
     /// Names the nearest, and what lists all.
-    pub fn get(&self, name: &str) -> Result<&PublishedTrace, String> {
-        let known = || self.traces.iter().map(|t| t.name.as_str());
-        self.traces.iter().find(|t| t.name == name).ok_or_else(|| catalog::unknown("trace", name, known(), LISTING))
+    pub fn get(&self, name: &str) -> Result<&PublishedTrace, Fault> {
+        self.traces.iter().find(|t| t.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.traces.iter().map(|t| t.name.as_str()).collect();
+            let near = nearest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            Fault::new(format!("unknown trace `{name}`")).hint(format!("{near}`{LISTING}` lists them"))
+        })
     }
 }
 
@@ -144,8 +151,9 @@ impl PublishedTrace {
     ///
     /// # Errors
     /// When it cannot be read or is another file.
-    pub fn check(&self, path: &Path, place: &Path) -> Result<Checked, String> {
-        let (bytes, sha256) = hash(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    pub fn check(&self, path: &Path, place: &Path) -> Result<Checked, TraceFault> {
+        let wrong = |what: String| TraceFault::of(path.display().to_string(), what);
+        let (bytes, sha256) = hash(path).map_err(|e| wrong(e.to_string()))?;
         let trusted = record(place);
         let (want, whose) = match (self.known_sha256(), &trusted) {
             (Some(sha256), _) => (sha256, "the manifest's".to_string()),
@@ -155,11 +163,9 @@ impl PublishedTrace {
             (None, None) => return Ok(Checked::Unknown { bytes, sha256 }),
         };
         if sha256 != want {
-            return Err(format!(
-                "{}: its sha256 is {sha256} ({bytes} bytes), {whose} is {want}{}: it is another file or was damaged",
-                path.display(),
-                self.bytes.map_or_else(String::new, |b| format!(" ({b} bytes)"))
-            ));
+            let size = self.bytes.map_or_else(String::new, |b| format!(" ({b} bytes)"));
+            let what = format!("its sha256 is {sha256} ({bytes} bytes), {whose} is {want}{size}");
+            return Err(wrong(what).hint("it is another file or was damaged"));
         }
         Ok(Checked::Right { bytes, sha256 })
     }
@@ -188,16 +194,16 @@ pub enum Checked {
 ///
 /// # Errors
 /// When the machine names none.
-pub fn cache_folder() -> Result<PathBuf, String> {
+pub fn cache_folder() -> Result<PathBuf, Fault> {
     cache_of(|name| std::env::var_os(name))
 }
 
-fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, String> {
+fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Fault> {
     let set = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     set(CACHE_VARIABLE)
         .or_else(|| set("XDG_CACHE_HOME").map(|p| p.join("baseload")))
         .or_else(|| set("HOME").map(|p| p.join(".cache/baseload")))
-        .ok_or_else(|| format!("there is no folder for fetched traces: set {CACHE_VARIABLE}"))
+        .ok_or_else(|| Fault::new("there is no folder for fetched traces").hint(format!("set {CACHE_VARIABLE}")))
 }
 
 /// Where the record of the file at `path` stands.
@@ -216,9 +222,9 @@ pub fn record(path: &Path) -> Option<Record> {
 ///
 /// # Errors
 /// With the record's path.
-pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
+pub fn write_record(path: &Path, record: &Record) -> Result<(), TraceFault> {
     let at = record_path(path);
-    let text = toml::to_string(record).map_err(|e| e.to_string())?;
+    let text = toml::to_string(record).map_err(|e| TraceFault::of(at.display().to_string(), e.to_string()))?;
     write_whole(&at, &text)
 }
 
@@ -226,27 +232,27 @@ pub fn write_record(path: &Path, record: &Record) -> Result<(), String> {
 ///
 /// # Errors
 /// How to get it.
-pub fn find(key: &str, name: &str) -> Result<PathBuf, String> {
+pub fn find(name: &str) -> Result<PathBuf, Fault> {
     let shipped = Published::shipped();
-    let trace = shipped.get(name).map_err(|e| format!("{key}: {e}"))?;
+    let trace = shipped.get(name)?;
     if let Some(path) = trace.in_data() {
         return Ok(path);
     }
-    let path = cache_folder().map_err(|e| format!("{key}: {e}"))?.join(&trace.file);
+    let path = cache_folder()?.join(&trace.file);
     if trace.folder && path.is_dir() {
         return Ok(path);
     }
     let Ok(file) = std::fs::metadata(&path) else {
-        return Err(format!(
-            "{key}: `{name}` is published data that is not part of this repository and not on this machine: \
-             get it with `baseload trace fetch {name}`, or set {DATA_VARIABLE} to the folder that holds {}{}",
-            trace.below(),
-            trace.file
-        ));
+        let what = "published data that is not part of this repository and not on this machine";
+        let there = format!("{}{}", trace.below(), trace.file);
+        return Err(Fault::new(format!("`{name}` is {what}")).hint(format!(
+            "get it with `baseload trace fetch {name}`, or set {DATA_VARIABLE} to the folder that holds {there}"
+        )));
     };
     let known = record(&path).filter(|r| r.bytes == file.len() && trace.known_sha256().is_none_or(|s| s == r.sha256));
     if known.is_none() {
-        return Err(format!("{key}: {} has not been checked: `baseload trace fetch {name}` does", path.display()));
+        let fault = Fault::new(format!("{} has not been checked", path.display()));
+        return Err(fault.hint(format!("`baseload trace fetch {name}` does")));
     }
     Ok(path)
 }
@@ -270,7 +276,7 @@ mod tests {
             }
         }
         assert!(all.get("azure-2023-conv").is_ok() && all.get("mooncake-conversation").is_ok());
-        let error = all.get("azure-2023-con").unwrap_err();
+        let error = all.get("azure-2023-con").unwrap_err().to_string();
         assert!(error.contains("`azure-2023-conv`") && error.contains("fetch --list"), "{error}");
     }
 
@@ -284,7 +290,7 @@ mod tests {
             ("url = \"\"", "url = \"ftp://x\"", "https://"),
             ("page = ", "pages = ", "unknown field"),
         ] {
-            let error = Published::parse(&text.replacen(from, to, 1), "m.toml").unwrap_err();
+            let error = Published::parse(&text.replacen(from, to, 1), "m.toml").unwrap_err().to_string();
             assert!(error.starts_with("m.toml") && error.contains(says), "{error}");
         }
     }
@@ -298,6 +304,6 @@ mod tests {
         assert_eq!(with(&all).unwrap(), PathBuf::from("/c"));
         assert_eq!(with(&all[1..]).unwrap(), PathBuf::from("/x/baseload"));
         assert_eq!(with(&all[2..]).unwrap(), PathBuf::from("/h/.cache/baseload"));
-        assert!(with(&[("HOME", "")]).unwrap_err().contains(CACHE_VARIABLE));
+        assert!(with(&[("HOME", "")]).unwrap_err().to_string().contains(CACHE_VARIABLE));
     }
 }

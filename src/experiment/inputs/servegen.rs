@@ -1,5 +1,6 @@
 //! Finds the files of a folder of ServeGen client profiles.
 use super::open_text;
+use baseload_core::types::TraceFault;
 use baseload_trace::ServeGenClient;
 use std::path::Path;
 
@@ -7,8 +8,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// With the file, the line and what would be right.
-pub fn open_servegen(folder: &Path) -> Result<Vec<ServeGenClient>, String> {
-    let fault = |e: std::io::Error| format!("{}: {e}", folder.display());
+pub fn open_servegen(folder: &Path) -> Result<Vec<ServeGenClient>, TraceFault> {
+    let fault = |e: std::io::Error| TraceFault::of(folder.display().to_string(), e.to_string());
     let mut numbers = Vec::new();
     for file in std::fs::read_dir(folder).map_err(fault)? {
         let name = file.map_err(fault)?.file_name();
@@ -17,10 +18,8 @@ pub fn open_servegen(folder: &Path) -> Result<Vec<ServeGenClient>, String> {
     }
     numbers.sort_unstable();
     if numbers.first() != Some(&0) {
-        return Err(format!(
-            "{}: it has no chunk-0-trace.csv; a folder must be one of ServeGen's client profiles",
-            folder.display()
-        ));
+        let fault = TraceFault::of(folder.display().to_string(), "it has no chunk-0-trace.csv");
+        return Err(fault.hint("a folder must be one of ServeGen's client profiles"));
     }
     let read = |k: u32| {
         let (trace, data) =

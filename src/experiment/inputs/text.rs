@@ -1,4 +1,5 @@
 //! Files of text, plain or compressed.
+use baseload_core::types::TraceFault;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -7,8 +8,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// With the path.
-pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
-    let fault = |e: std::io::Error| format!("{}: {e}", path.display());
+pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, TraceFault> {
+    let fault = |e: std::io::Error| TraceFault::of(path.display().to_string(), e.to_string());
     let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
     let magic = file.fill_buf().map_err(fault)?;
     Ok(if magic.starts_with(&[0x1f, 0x8b]) {

@@ -1,16 +1,86 @@
-//! An endpoint, resolved: its price, latency, limits and cache.
+//! An endpoint, resolved: its price, latency, limits and cache. Keys of faults are counted from its table.
 use super::*;
 
+/// A law of latency, and the share of calls that failed, where it knows that.
+type Law = (Latency, Option<f64>);
+
 impl Resolver<'_> {
-    pub(super) fn endpoint(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ResolvedEndpoint, String> {
-        let catalog = self.catalog;
-        let key = format!("endpoint.{name}");
-        let row = self.price_row(name, e, date)?;
-        let service = self.service(name, e)?;
-        let (cache, write) = self.cache(name, e, &row)?;
-        let price = self.price(name, e, &row, write)?;
-        let known = catalog.api_latency(&e.catalog).ok();
-        let batch = service.turnaround.is_some();
+    pub(super) fn endpoint(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ResolvedEndpoint, Faults> {
+        let mut faults = Faults::default();
+        let row = self.price_row(name, e, date);
+        let service = faults.take(self.service(name, e));
+        let row = faults.take(row);
+        let (cache, write) = match &row {
+            Some(row) => faults.or((None, CacheWrite::Free), self.cache(name, e, row)),
+            None => (None, CacheWrite::Free),
+        };
+        let price = row.as_ref().map(|row| self.price(name, e, row, write)).transpose();
+        let price = faults.or_default(price).unwrap_or_default();
+        let law = row.as_ref().map(|row| self.law(name, e, row)).transpose();
+        let law = faults.or_default(law);
+        let limits = e
+            .limits
+            .as_ref()
+            .map_or(Ok(Limits::NONE), |l| self.limits(l, &e.catalog).map_err(|faults| faults.under("limits")));
+        let limits = faults.or(Limits::NONE, limits);
+        let bought = e
+            .provisioned
+            .as_ref()
+            .map(|p| self.provisioned(name, p, &e.catalog).map_err(|faults| faults.under("provisioned")));
+        let bought = faults.or_default(bought.transpose());
+        if e.provisioned.is_some() {
+            faults.extend(paid_twice(e, &limits));
+        }
+        let rates = faults.or_default(self.error_rates(e, law.as_ref().and_then(|(_, failed)| *failed)));
+        let account = e.account.clone().unwrap_or_else(|| name.into());
+        if account.is_empty() {
+            faults.push(Fault::at("account", "it is empty").hint("name it, or leave the key out"));
+        }
+        let (Some(row), Some(service), Some((latency, _))) = (row, service, law) else { return Err(faults) };
+        let spec = EndpointSpec {
+            name: name.into(),
+            latency,
+            error_rate: rates.0,
+            overload_rate: rates.1,
+            outages: None,
+            // What is paid by the hour costs nothing more a token.
+            price: if bought.is_some() { Price::default() } else { price },
+            account,
+            limits: Limits { utilization: bought.map(|(_, utilization)| utilization), ..limits },
+            squeezes: Vec::new(),
+            cache,
+            service,
+            capability: self.catalog.api_capability(&e.catalog).unwrap_or(Capability::Small),
+            max_input_tokens: u32::try_from(row.max_input_tokens).unwrap_or(u32::MAX),
+        };
+        let hourly = bought.map(|(hourly, _)| hourly);
+        faults.finish(ResolvedEndpoint { name: name.into(), spec, hourly, answers: None, row })
+    }
+
+    /// Shares of calls that end in a 5xx, and in an overload.
+    fn error_rates(&self, e: &EndpointSection, measured: Option<f64>) -> Result<(f64, f64), Faults> {
+        let errors = e.errors.clone().unwrap_or_default();
+        if e.error_rate.is_some() && errors.server_error.is_some() {
+            let fault = Fault::at(key!["errors", "server_error"], "error_rate says the same").hint("give one of them");
+            return Err(fault.into());
+        }
+        let known = self.catalog.api_latency(&e.catalog).ok().map(|row| row.error_rate);
+        let (key, rate) = match (errors.server_error, e.error_rate) {
+            (Some(own), _) => (key!["errors", "server_error"], own),
+            (None, own) => (key!["error_rate"], own.or(measured).or(known).unwrap_or(0.0)),
+        };
+        let mut faults = Faults::default();
+        let rate = faults.or_default(share(key, rate));
+        let overload = faults.or_default(share(key!["errors", "overloaded"], errors.overloaded));
+        if rate + overload > 1.0 {
+            let fault = Fault::at("errors", "more than all calls fail");
+            faults.push(fault.hint("the shares must add up to at most 1"));
+        }
+        faults.finish((rate, overload))
+    }
+
+    /// How long its calls take.
+    fn law(&mut self, name: &str, e: &EndpointSection, row: &ApiPrice) -> Result<Law, Faults> {
         let given = [
             ("ttft_p50", e.ttft_p50.is_some()),
             ("output_tokens_per_s", e.output_tokens_per_s.is_some()),
@@ -18,106 +88,48 @@ impl Resolver<'_> {
             ("latency_offset", e.latency_offset.is_some()),
             ("latency_of_another_model", e.latency_of_another_model),
         ];
-        if let Some((what, _)) = given.into_iter().find(|(_, given)| batch && *given) {
-            return Err(format!(
-                "{key}.{what}: a batch answers all at once; give {key}.batch.turnaround_p50 in its place"
-            ));
-        }
-        let (latency, measured_errors) = match &e.latency {
+        let refused = |keys: &[(&str, bool)], what: &str, hint: &str| {
+            let given = keys.iter().filter(|(_, given)| *given);
+            given.map(|(key, _)| Fault::at(*key, what).hint(hint)).collect::<Faults>().finish(())
+        };
+        if e.tier == Tier::Batch {
+            refused(&given, "a batch answers all at once", "give batch.turnaround_p50 in its place")?;
             // A batch is as fast as its turnaround; its law of latency is never asked.
-            _ if batch => {
-                let unused = LogNormal { ttft_p50_s: 1.0, output_tokens_per_s: 1.0, p95_over_p50: 1.0 };
-                (Latency::LogNormal(unused), None)
+            let unused = LogNormal { ttft_p50_s: 1.0, output_tokens_per_s: 1.0, p95_over_p50: 1.0 };
+            return Ok((Latency::LogNormal(unused), None));
+        }
+        match &e.latency {
+            Some(named) => {
+                refused(&given[..2], "latency is given too", "an endpoint has one law of latency")?;
+                Ok(self.measured(name, named, e, (&row.provider, &row.model))?)
             }
-            Some(named) => self.measured(&key, named, e, (&row.provider, &row.model))?,
-            None => (self.published(&key, name, e, known)?, None),
-        };
-        let mut limits = match &e.limits {
-            Some(l) => self.limits(&key, l, &e.catalog)?,
-            None => Limits::NONE,
-        };
-        for (what, given) in [
-            ("price", e.price.is_some()),
-            ("tier", e.tier != Tier::Standard),
-            ("limits.spend_cap_usd", limits.spend_cap.is_some()),
-        ] {
-            if given && e.provisioned.is_some() {
-                return Err(format!("{key}.{what}: provisioned units cost nothing a token; leave one of them out"));
+            None => {
+                refused(&given[3..], "it says how a profile is taken", "give latency too, or leave it out")?;
+                Ok((self.published(name, e)?, None))
             }
         }
-        let provisioned = e.provisioned.as_ref().map(|p| self.provisioned(&key, p, &e.catalog)).transpose()?;
-        limits.utilization = provisioned.map(|(_, utilization)| utilization);
-        let errors = e.errors.clone().unwrap_or_default();
-        if e.error_rate.is_some() && errors.server_error.is_some() {
-            return Err(format!("{key}.errors.server_error: {key}.error_rate says the same; give one of them"));
-        }
-        let own_errors = errors.server_error.or(e.error_rate);
-        let error_rate = share(
-            &format!("{key}.error_rate"),
-            own_errors.or(measured_errors).or(known.map(|k| k.error_rate)).unwrap_or(0.0),
-        )?;
-        let overload_rate = share(&format!("{key}.errors.overloaded"), errors.overloaded)?;
-        if error_rate + overload_rate > 1.0 {
-            return Err(format!("{key}.errors: more than all calls fail; the shares must add up to at most 1"));
-        }
-        let account = e.account.clone().unwrap_or_else(|| name.into());
-        if account.is_empty() {
-            return Err(format!("{key}.account is empty; name it, or leave the key out"));
-        }
-        let mut spec = EndpointSpec {
-            name: name.into(),
-            latency,
-            error_rate,
-            overload_rate,
-            outages: None,
-            price,
-            account,
-            limits,
-            squeezes: Vec::new(),
-            cache,
-            service,
-            capability: catalog.api_capability(&e.catalog).unwrap_or(Capability::Small),
-            max_input_tokens: u32::try_from(row.max_input_tokens).unwrap_or(u32::MAX),
-        };
-        if provisioned.is_some() {
-            // Paid by the hour: a token more costs nothing.
-            spec.price = Price::default();
-        }
-        let hourly = provisioned.map(|(hourly, _)| hourly);
-        Ok(ResolvedEndpoint { name: name.into(), spec, hourly, answers: None, row })
     }
 
     /// The law of the medians that are published, or given.
-    fn published(
-        &mut self,
-        key: &str,
-        name: &str,
-        e: &EndpointSection,
-        known: Option<&ApiLatency>,
-    ) -> Result<Latency, String> {
-        let own_ttft = e.ttft_p50.as_ref().map(|t| duration(&format!("{key}.ttft_p50"), t)).transpose()?;
-        let missing = |what: &str| format!("{key}: no published {what} for {}; give {key}.{what}", e.catalog);
-        let ttft_p50_s =
-            own_ttft.map(SimTime::as_secs_f64).or(known.map(|k| k.ttft_p50_s)).ok_or_else(|| missing("ttft_p50"))?;
-        let speed = e
-            .output_tokens_per_s
-            .or(known.map(|k| k.output_tokens_per_s))
-            .ok_or_else(|| missing("output_tokens_per_s"))?;
-        if !(speed.is_finite() && speed > 0.0) {
-            return Err(format!("{key}.output_tokens_per_s is {speed}; it must be above 0"));
-        }
-        if ttft_p50_s <= 0.0 {
-            return Err(format!("{key}.ttft_p50 is 0; it must be longer"));
-        }
-        for (only, given) in
-            [("latency_of_another_model", e.latency_of_another_model), ("latency_offset", e.latency_offset.is_some())]
-        {
-            if given {
-                return Err(format!(
-                    "{key}.{only}: it says how a profile is taken; give {key}.latency too, or leave it out"
-                ));
-            }
-        }
+    fn published(&mut self, name: &str, e: &EndpointSection) -> Result<Latency, Faults> {
+        let known = self.catalog.api_latency(&e.catalog).ok();
+        let missing = |key: &str| {
+            let what = format!("it is missing, and none is published for {}", e.catalog);
+            Fault::at(key, what).hint("give it")
+        };
+        let mut faults = Faults::default();
+        let own = e.ttft_p50.as_ref().map(|text| longer_than_0("ttft_p50", text)).transpose();
+        let ttft = own.and_then(|own| {
+            let ttft = own.map(SimTime::as_secs_f64).or(known.map(|k| k.ttft_p50_s));
+            ttft.ok_or_else(|| missing("ttft_p50"))
+        });
+        let speed = e.output_tokens_per_s.or(known.map(|k| k.output_tokens_per_s));
+        let speed = speed.ok_or_else(|| missing("output_tokens_per_s"));
+        let law = LogNormal {
+            ttft_p50_s: faults.or_default(ttft),
+            output_tokens_per_s: faults.or_default(speed.and_then(|speed| above_0("output_tokens_per_s", speed))),
+            p95_over_p50: known.map_or(3.0, |k| k.p95_over_p50),
+        };
         if let Some(k) = known {
             if k.unverified {
                 self.warnings.push(format!(
@@ -128,61 +140,59 @@ impl Resolver<'_> {
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }
-        Ok(Latency::LogNormal(LogNormal {
-            ttft_p50_s,
-            output_tokens_per_s: speed,
-            p95_over_p50: known.map_or(3.0, |k| k.p95_over_p50),
-        }))
+        faults.finish(Latency::LogNormal(law))
     }
 
-    /// The law of a profile of measured calls, and the share of calls that failed, where it knows that.
+    /// The law of a profile of measured calls.
     fn measured(
         &mut self,
-        key: &str,
+        name: &str,
         named: &str,
         e: &EndpointSection,
         (provider, model): (&str, &str),
-    ) -> Result<(Latency, Option<f64>), String> {
-        for (other, given) in
-            [("ttft_p50", e.ttft_p50.is_some()), ("output_tokens_per_s", e.output_tokens_per_s.is_some())]
-        {
-            if given {
-                return Err(format!("{key}.{other}: latency is given too; an endpoint has one law of latency"));
-            }
-        }
-        let wrong = |what: String| format!("{key}.latency: {what}");
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let profile = match profile_file(named, folder) {
+    ) -> Result<Law, Fault> {
+        let profile = match self.paths.at(&key!["endpoint", name, "latency"]) {
             Some(path) => {
-                let text = std::fs::read_to_string(&path).map_err(|e| {
-                    let path = path.display();
-                    wrong(format!(
-                        "{path}: {e}; `baseload calibrate api` writes one, `baseload catalog latency` names those here"
-                    ))
+                let text = std::fs::read_to_string(path).map_err(|e| {
+                    let hint = "`baseload calibrate api` writes one, `baseload catalog latency` names those here";
+                    Fault::at("latency", format!("{}: {e}", path.display())).hint(hint)
                 })?;
-                ApiProfile::parse(&text, &path.display().to_string()).map_err(wrong)?
+                ApiProfile::parse(&text, &path.display().to_string()).map_err(|e| Fault::from(e).under("latency"))?
             }
-            None => ApiProfile::named(named).map_err(|e| wrong(e.to_string()))?.clone(),
+            None => ApiProfile::named(named).map_err(|e| of_catalog("latency", e))?.clone(),
         };
         let of = format!("profile {} is of {}/{}", profile.name, profile.provider, profile.model);
         if !profile.is_of(provider, model) {
             if !e.latency_of_another_model {
-                return Err(wrong(format!(
-                    "{of}; the endpoint is {}: give a profile of that, or set latency_of_another_model = true",
-                    e.catalog
-                )));
+                let hint = "give a profile of that, or set latency_of_another_model = true";
+                return Err(Fault::at("latency", format!("{of}, and the endpoint is {}", e.catalog)).hint(hint));
             }
-            self.warnings.push(format!("{key}: {of}, and stands in for {}", e.catalog));
+            self.warnings.push(format!("endpoint.{name}: {of}, and stands in for {}", e.catalog));
         }
-        let offset = duration(&format!("{key}.latency_offset"), e.latency_offset.as_deref().unwrap_or("0s"))?;
+        let offset = duration("latency_offset", e.latency_offset.as_deref().unwrap_or("0s"))?;
         if e.latency_offset.is_some() && profile.hours.is_none() {
-            self.warnings.push(format!("{key}.latency_offset changes nothing: profile {} has no hours", profile.name));
+            let what = format!("profile {} has no hours", profile.name);
+            self.warnings.push(format!("endpoint.{name}.latency_offset changes nothing: {what}"));
         }
         if age_days(&profile.measured, "9999").is_none() {
-            self.warnings.push(format!("{key}: profile {} does not say when its calls were made", profile.name));
+            self.warnings
+                .push(format!("endpoint.{name}: profile {} does not say when its calls were made", profile.name));
         }
         self.dated.push((format!("latency profile {}", profile.name), profile.measured.clone()));
         let law = ProfileLaw::new(&profile, offset);
         Ok((Latency::Profile(Arc::new(law)), profile.outcomes.map(|o| o.error_rate())))
     }
+}
+
+/// What is of no use beside units that are bought by the hour.
+fn paid_twice(e: &EndpointSection, limits: &Limits) -> Vec<Fault> {
+    let given = [
+        (key!["price"], e.price.is_some()),
+        (key!["tier"], e.tier != Tier::Standard),
+        (key!["limits", "spend_cap_usd"], limits.spend_cap.is_some()),
+    ];
+    let given = given.into_iter().filter(|(_, given)| *given);
+    given
+        .map(|(key, _)| Fault::at(key, "provisioned units cost nothing a token").hint("leave one of them out"))
+        .collect()
 }

@@ -1,8 +1,10 @@
 //! The gateway around a policy, resolved: names of places looked up, rules checked.
 use super::super::format::{
-    AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
-    GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
+    AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, DurationText,
+    FallbackSection, GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
+    SaturationSection,
 };
+use super::policy::{Kept, Offers};
 use super::*;
 use baseload_core::gateway::{
     Admission, Backoff, Breaker, Budget, Cascade, Causes, Cooldown, Detector, Fallbacks, Hedge, Impatience, Jitter,
@@ -22,115 +24,133 @@ pub(super) struct ResolvedGateway {
 
 /// Places that a policy has, by name.
 pub(super) struct Places<'a> {
-    pub pools: &'a [ResolvedPool],
-    pub endpoints: &'a [ResolvedEndpoint],
-    /// Replicas kept of each pool.
-    pub kept: &'a [(usize, u32)],
-    /// Endpoints bought from, indices into `endpoints`.
-    pub bought: &'a [usize],
+    /// All of the experiment.
+    pub offers: &'a Offers<'a>,
+    /// What of it the policy keeps.
+    pub kept: &'a Kept,
 }
 
 impl Places<'_> {
-    /// A place among all of the experiment.
-    fn anywhere(&self, key: &str, name: &str) -> Result<Place, String> {
-        let pool = self.pools.iter().position(|p| p.name == name).map(|p| PoolId::nth(p).into());
-        let endpoint = || self.endpoints.iter().position(|e| e.name == name).map(|e| EndpointId::nth(e).into());
-        pool.or_else(endpoint).ok_or_else(|| {
-            let names =
-                self.pools.iter().map(|p| p.name.as_str()).chain(self.endpoints.iter().map(|e| e.name.as_str()));
-            format!("{key}: {}", unknown("pool or endpoint", name, names, "[pool.NAME] or [endpoint.NAME]"))
-        })
+    /// The place that `name` at `key` means, among all of the experiment.
+    fn anywhere(&self, key: impl Into<KeyPath>, name: &str) -> Result<Place, Fault> {
+        let pool = self.offers.pools.iter().position(|(p, _)| *p == name).map(|p| PoolId::nth(p).into());
+        let endpoint = || self.offers.endpoints.iter().position(|e| *e == name).map(|e| EndpointId::nth(e).into());
+        pool.or_else(endpoint).ok_or_else(|| Fault::unknown(key, "pool or endpoint", name, self.offers.places()))
     }
     /// The same place among those that the policy has, if it has it.
     fn of_policy(&self, place: Place) -> Option<Place> {
         match place {
             Place::Pool(p) => {
-                self.kept.iter().any(|(pool, replicas)| *pool == p.index() && *replicas > 0).then_some(place)
+                self.kept.pools.iter().any(|(pool, replicas)| *pool == p.index() && *replicas > 0).then_some(place)
             }
-            Place::Endpoint(e) => self.bought.iter().position(|b| *b == e.index()).map(|e| EndpointId::nth(e).into()),
+            Place::Endpoint(e) => {
+                self.kept.endpoints.iter().position(|b| *b == e.index()).map(|e| EndpointId::nth(e).into())
+            }
             Place::Replica(_) => None,
         }
     }
     fn name(&self, place: Place) -> &str {
         match place {
-            Place::Pool(p) => &self.pools[p.index()].name,
-            Place::Endpoint(e) => &self.endpoints[e.index()].name,
+            Place::Pool(p) => self.offers.pools[p.index()].0,
+            Place::Endpoint(e) => self.offers.endpoints[e.index()],
             Place::Replica(_) => "",
         }
     }
 }
 
-fn longer(key: &str, text: &str) -> Result<SimTime, String> {
-    match duration(key, text)? {
-        SimTime::ZERO => Err(format!("{key} is 0; it must be longer")),
-        time => Ok(time),
-    }
-}
-fn ppm(key: &str, value: f64) -> Result<u32, String> {
+fn ppm(key: impl Into<KeyPath>, value: f64) -> Result<u32, Fault> {
     Ok((share(key, value)? * 1e6).round() as u32)
 }
+
 /// The only one of several choices that is given.
-fn only<T>(key: &str, choices: &[(&str, bool)], chosen: Option<T>) -> Result<T, String> {
+fn only<T>(choices: &[(&str, bool)], chosen: Option<T>) -> Result<T, Fault> {
     let given = choices.iter().filter(|(_, on)| *on).count();
     let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-    chosen.filter(|_| given == 1).ok_or_else(|| format!("{key}: {given} are given; give one of {}", names.join(", ")))
+    let fault = || Fault::new(format!("{given} are given")).hint(format!("give one of {}", names.join(", ")));
+    chosen.filter(|_| given == 1).ok_or_else(fault)
+}
+
+/// What is given, resolved: its faults stand under `key`.
+fn some<S, T, E: Into<Faults>>(
+    key: &str,
+    section: Option<&S>,
+    made: impl FnOnce(&S) -> Result<T, E>,
+) -> Result<Option<T>, Faults> {
+    section.map(|s| made(s).map_err(|e| e.into().under(key))).transpose()
 }
 
 impl Resolver<'_> {
-    /// The gateway of policy `name`.
-    pub(super) fn gateway(
-        &self,
-        name: &str,
-        p: &PolicySection,
-        places: &Places<'_>,
-    ) -> Result<ResolvedGateway, String> {
-        let (key, g) = match &p.own.gateway {
-            Some(own) => (format!("policy.{name}.gateway"), own),
-            None => ("gateway".to_string(), &self.file.gateway),
+    /// The gateway of a policy. Where that has none of its own it is the experiment's, and only what names the policy's places
+    /// can differ: its faults are said once.
+    pub(super) fn gateway(&self, p: &PolicySection, places: &Places<'_>) -> Result<ResolvedGateway, Faults> {
+        let cascade = some("cascade", p.own.cascade.as_ref(), |c| cascade(c, places));
+        let (own, g) = match &p.own.gateway {
+            Some(own) => (true, own),
+            None => (false, &self.file.gateway),
         };
-        let at = |k: &str| format!("{key}.{k}");
-        let interval = longer(&at("scrape.interval"), &g.scrape.interval)?;
-        let some = |k: &str, text: &Option<DurationText>| text.as_ref().map(|t| longer(&at(k), t)).transpose();
-        let mut concurrency = Vec::new();
-        for (place, most) in g.concurrency.iter().flatten() {
-            let key = at(&format!("concurrency.{place}"));
-            let place = places.anywhere(&key, place)?;
-            let most = at_least_one(&key, *most)?;
-            concurrency.extend(places.of_policy(place).map(|place| (place, most)));
+        let mut faults = Faults::default();
+        let cascade = faults.or_default(cascade);
+        match resolved(g, places) {
+            Ok(mut gateway) => {
+                gateway.resilience.cascade = cascade;
+                faults.finish(gateway)
+            }
+            Err(wrong) => {
+                // `all` says what is wrong with the experiment's own.
+                if own {
+                    faults.extend(wrong.under("gateway"));
+                }
+                Err(faults)
+            }
         }
-        let resilience = Resilience {
-            timeout: longer(&at("timeout"), &g.timeout)?,
-            try_timeout: some("try_timeout", &g.try_timeout)?,
-            first_token_timeout: some("first_token_timeout", &g.first_token_timeout)?,
-            retry: retry(&at("retry"), g.retry.as_ref(), g.retries)?,
-            fallbacks: g
-                .fallback
-                .as_ref()
-                .map_or_else(|| Ok(Fallbacks::default()), |f| fallbacks(&at("fallback"), f, places))?,
-            hedge: g.hedge.as_ref().map(|h| hedge(&at("hedge"), h)).transpose()?,
-            breaker: g.breaker.as_ref().map(|b| breaker(&at("breaker"), b)).transpose()?,
-            cooldown: g.cooldown.as_ref().map(|c| cooldown(&at("cooldown"), c)).transpose()?,
-            admission: g
-                .admission
-                .as_ref()
-                .map(|a| admission(&at("admission"), a, !concurrency.is_empty()))
-                .transpose()?,
-            concurrency,
-            impatience: g.impatience.as_ref().map(|i| impatience(&at("impatience"), i)).transpose()?,
-            cascade: p
-                .own
-                .cascade
-                .as_ref()
-                .map(|c| cascade(&format!("policy.{name}.cascade"), c, places))
-                .transpose()?,
-        };
-        Ok(ResolvedGateway {
-            resilience,
-            scrape: (interval, duration(&at("scrape.delay"), &g.scrape.delay)?),
-            assumed_prefill_tokens_per_s: g.assumed_prefill_tokens_per_s,
-            kv_event_delay: duration(&at("kv_event_delay"), &g.kv_event_delay)?,
-        })
     }
+
+    /// The experiment's own gateway, before all of its places.
+    pub(super) fn own_gateway(&self, offers: &Offers<'_>) -> Result<ResolvedGateway, Faults> {
+        let kept = Kept {
+            pools: offers.pools.iter().enumerate().map(|(i, (_, replicas))| (i, *replicas)).collect(),
+            endpoints: (0..offers.endpoints.len()).collect(),
+        };
+        resolved(&self.file.gateway, &Places { offers, kept: &kept })
+    }
+}
+
+/// A gateway of its section. Keys of faults are counted from that.
+fn resolved(g: &GatewaySection, places: &Places<'_>) -> Result<ResolvedGateway, Faults> {
+    let mut faults = Faults::default();
+    let scrape = faults.or_default(scrape(&g.scrape).map_err(|faults| faults.under("scrape")));
+    let mut concurrency = Vec::new();
+    for (name, most) in g.concurrency.iter().flatten() {
+        let key = key!["concurrency", name];
+        let most = faults.or_default(at_least_1(key.clone(), *most));
+        let place = faults.take(places.anywhere(key, name)).and_then(|place| places.of_policy(place));
+        concurrency.extend(place.map(|place| (place, most)));
+    }
+    let limited = g.concurrency.as_ref().is_some_and(|c| !c.is_empty());
+    let mut time = |key: &str, text: &Option<DurationText>| {
+        faults.or_default(text.as_ref().map(|text| longer_than_0(key, text)).transpose())
+    };
+    let (try_timeout, first_token_timeout) =
+        (time("try_timeout", &g.try_timeout), time("first_token_timeout", &g.first_token_timeout));
+    let resilience = Resilience {
+        timeout: faults.or(SimTime::ZERO, longer_than_0("timeout", &g.timeout)),
+        try_timeout,
+        first_token_timeout,
+        retry: faults.or_default(retry(g.retry.as_ref(), g.retries).map_err(|faults| faults.under("retry"))),
+        fallbacks: faults
+            .or_default(some("fallback", g.fallback.as_ref(), |f| fallbacks(f, places)))
+            .unwrap_or_default(),
+        hedge: faults.or_default(some("hedge", g.hedge.as_ref(), hedge)),
+        breaker: faults.or_default(some("breaker", g.breaker.as_ref(), breaker)),
+        cooldown: faults.or_default(some("cooldown", g.cooldown.as_ref(), cooldown)),
+        admission: faults.or_default(some("admission", g.admission.as_ref(), |a| admission(a, limited))),
+        concurrency,
+        impatience: faults.or_default(some("impatience", g.impatience.as_ref(), impatience)),
+        cascade: None,
+    };
+    let kv_event_delay = faults.or(SimTime::ZERO, duration("kv_event_delay", &g.kv_event_delay));
+    let assumed_prefill_tokens_per_s = g.assumed_prefill_tokens_per_s;
+    faults.finish(ResolvedGateway { resilience, scrape, assumed_prefill_tokens_per_s, kv_event_delay })
 }
 
 /// The retries that a gateway section means, with its preset's number.
@@ -139,7 +159,7 @@ pub(super) fn retries_of(g: &GatewaySection) -> u32 {
     g.retries.unwrap_or_else(|| Retry::preset(preset.name()).unwrap_or_default().retries)
 }
 
-fn retry(key: &str, section: Option<&RetrySection>, retries: Option<u32>) -> Result<Retry, String> {
+fn retry(section: Option<&RetrySection>, retries: Option<u32>) -> Result<Retry, Faults> {
     let none = RetrySection::default();
     let r = section.unwrap_or(&none);
     let preset = Retry::preset(r.preset.name()).unwrap_or_default();
@@ -151,54 +171,54 @@ fn retry(key: &str, section: Option<&RetrySection>, retries: Option<u32>) -> Res
         queue_full: names.contains(&CauseName::QueueFull),
         replica_lost: names.contains(&CauseName::ReplicaLost),
     });
-    let budget = r.budget.as_ref().map(|b| {
-        let share_ppm = ppm(&format!("{key}.budget.share"), b.share)?.into();
-        let burst = at_least_one(&format!("{key}.budget.burst"), b.burst)?.into();
-        Ok::<Budget, String>(Budget { share_ppm, burst })
+    let mut faults = Faults::default();
+    let budget = some("budget", r.budget.as_ref(), |b| {
+        let mut faults = Faults::default();
+        let share_ppm = faults.or_default(ppm("share", b.share)).into();
+        let burst = faults.or_default(at_least_1("burst", b.burst)).into();
+        faults.finish(Budget { share_ppm, burst })
     });
-    Ok(Retry {
+    let retry = Retry {
         retries: retries.unwrap_or(preset.retries),
         on: on.unwrap_or(preset.on),
-        backoff: match &r.backoff {
-            Some(b) => backoff(&format!("{key}.backoff"), b, preset.backoff)?,
-            None => preset.backoff,
-        },
-        retry_after: match &r.retry_after {
-            Some(a) => retry_after(&format!("{key}.retry_after"), a)?,
-            None => preset.retry_after,
-        },
+        backoff: faults
+            .or_default(some("backoff", r.backoff.as_ref(), |b| backoff(b, preset.backoff)))
+            .unwrap_or(preset.backoff),
+        retry_after: faults
+            .or_default(some("retry_after", r.retry_after.as_ref(), retry_after))
+            .unwrap_or(preset.retry_after),
         at_once_elsewhere: r.at_once_elsewhere.unwrap_or(preset.at_once_elsewhere),
-        budget: budget.transpose()?,
-    })
-}
-
-fn backoff(key: &str, b: &BackoffSection, preset: Backoff) -> Result<Backoff, String> {
-    let time = |k: &str, text: &Option<DurationText>, preset| {
-        text.as_ref().map_or(Ok(preset), |t| duration(&format!("{key}.{k}"), t))
+        budget: faults.or_default(budget),
     };
-    let factor = b.factor.unwrap_or(preset.factor);
-    if !(1.0..=1e6).contains(&factor) {
-        return Err(format!("{key}.factor is {factor}; it must be at least 1"));
-    }
-    let jitter = b.jitter.as_ref().map_or(Ok(preset.jitter), |j| jitter(&format!("{key}.jitter"), j))?;
-    let base = time("base", &b.base, preset.base)?;
-    Ok(Backoff { base, factor, max: time("max", &b.max, preset.max.max(base))?, jitter })
+    faults.finish(retry)
 }
 
-fn jitter(key: &str, j: &JitterSection) -> Result<Jitter, String> {
+fn backoff(b: &BackoffSection, preset: Backoff) -> Result<Backoff, Faults> {
+    let mut faults = Faults::default();
+    let mut time = |key: &str, text: &Option<DurationText>, preset| {
+        text.as_ref().map_or(preset, |text| faults.or(preset, duration(key, text)))
+    };
+    let base = time("base", &b.base, preset.base);
+    let max = time("max", &b.max, preset.max.max(base));
+    let factor = b.factor.unwrap_or(preset.factor);
+    let factor = faults.or_default(in_range("factor", factor, (1.0..=1e6).contains(&factor), "it must be at least 1"));
+    let jitter = faults.or_default(some("jitter", b.jitter.as_ref(), jitter)).unwrap_or(preset.jitter);
+    faults.finish(Backoff { base, factor, max, jitter })
+}
+
+fn jitter(j: &JitterSection) -> Result<Jitter, Fault> {
     let given = [("less", j.less.is_some()), ("around", j.around.is_some()), ("plus", j.plus.is_some())];
     let chosen = match (j.less, j.around, &j.plus) {
-        (Some(x), ..) => Some(Jitter::Less(share(&format!("{key}.less"), x)?)),
-        (_, Some(x), _) => Some(Jitter::Around(share(&format!("{key}.around"), x)?)),
-        (.., Some(t)) => Some(Jitter::Plus(duration(&format!("{key}.plus"), t)?)),
+        (Some(x), ..) => Some(Jitter::Less(share("less", x)?)),
+        (_, Some(x), _) => Some(Jitter::Around(share("around", x)?)),
+        (.., Some(t)) => Some(Jitter::Plus(duration("plus", t)?)),
         _ => None,
     };
-    only(key, &given, chosen)
+    only(&given, chosen)
 }
 
-fn retry_after(key: &str, a: &RetryAfterSection) -> Result<RetryAfter, String> {
-    let time =
-        |k: &str, text: &Option<DurationText>| text.as_ref().map(|t| duration(&format!("{key}.{k}"), t)).transpose();
+fn retry_after(a: &RetryAfterSection) -> Result<RetryAfter, Fault> {
+    let time = |key: &str, text: &Option<DurationText>| text.as_ref().map(|t| duration(key, t)).transpose();
     let up_to = time("up_to", &a.up_to)?;
     let otherwise = time("up_to_else_backoff", &a.up_to_else_backoff)?;
     let in_all = time("up_to_in_all", &a.up_to_in_all)?;
@@ -211,129 +231,151 @@ fn retry_after(key: &str, a: &RetryAfterSection) -> Result<RetryAfter, String> {
     ];
     let chosen = up_to.map(RetryAfter::UpTo).or(otherwise.map(RetryAfter::UpToElseBackoff));
     let chosen = chosen.or(in_all.map(RetryAfter::UpToInAll)).or(ignored.then_some(RetryAfter::Ignored));
-    only(key, &given, chosen)
+    only(&given, chosen)
 }
 
-fn fallbacks(key: &str, f: &FallbackSection, places: &Places<'_>) -> Result<Fallbacks, String> {
-    let read = |kind: &str, chains: &IndexMap<String, Vec<String>>| {
-        let mut out: Vec<(Place, Vec<Place>)> = Vec::new();
+/// Chains of places: of each the places to go on to.
+type Chains = Vec<(Place, Vec<Place>)>;
+
+fn fallbacks(f: &FallbackSection, places: &Places<'_>) -> Result<Fallbacks, Faults> {
+    let mut faults = Faults::default();
+    let mut read = |kind: &str, chains: &IndexMap<String, Vec<String>>| {
+        let mut out = Chains::new();
         for (of, to) in chains {
-            let key = format!("{key}.{kind}.{of}");
+            let key = key![kind, of];
             if to.is_empty() {
-                return Err(format!("{key} is empty; name the places to go on to, or leave it out"));
+                let fault = Fault::at(key.clone(), "it is empty");
+                faults.push(fault.hint("name the places to go on to, or leave it out"));
             }
-            let owner = places.anywhere(&key, of)?;
-            out.push((owner, to.iter().map(|t| places.anywhere(&key, t)).collect::<Result<_, _>>()?));
+            let owner = faults.take(places.anywhere(key.clone(), of));
+            let to = to.iter().enumerate();
+            let to = to.filter_map(|(i, name)| faults.take(places.anywhere(key.clone().then(i), name))).collect();
+            out.extend(owner.map(|owner| (owner, to)));
         }
-        Ok(out)
+        out
     };
-    let max_hops = at_least_one(&format!("{key}.max_hops"), f.max_hops)?;
-    let all = Fallbacks {
-        chains: read("chains", &f.chains)?,
-        too_long: read("context_window", &f.context_window)?,
-        max_hops,
-    };
+    let (chains, too_long) = (read("chains", &f.chains), read("context_window", &f.context_window));
+    let max_hops = faults.or_default(at_least_1("max_hops", f.max_hops));
+    let all = Fallbacks { chains, too_long, max_hops };
     if let Some(way) = all.cycle() {
         let names: Vec<&str> = way.iter().map(|s| places.name(*s)).collect();
         let kind = if f.chains.contains_key(names[0]) { "chains" } else { "context_window" };
-        return Err(format!(
-            "{key}.{kind}.{}: it goes round in a circle: {}; a chain must end",
-            names[0],
-            names.join(" -> ")
-        ));
+        let what = format!("it goes round in a circle: {}", names.join(" -> "));
+        faults.push(Fault::at(key![kind, names[0]], what).hint("a chain must end"));
     }
-    let kept = |chains: Vec<(Place, Vec<Place>)>| {
+    let kept = |chains: Chains| {
         let chain = |(of, to): (Place, Vec<Place>)| {
             let to: Vec<Place> = to.into_iter().filter_map(|s| places.of_policy(s)).collect();
             places.of_policy(of).filter(|_| !to.is_empty()).map(|of| (of, to))
         };
         chains.into_iter().filter_map(chain).collect()
     };
-    Ok(Fallbacks { chains: kept(all.chains), too_long: kept(all.too_long), max_hops })
+    faults.finish(Fallbacks { chains: kept(all.chains), too_long: kept(all.too_long), max_hops })
 }
 
-fn hedge(key: &str, h: &HedgeSection) -> Result<Hedge, String> {
+fn hedge(h: &HedgeSection) -> Result<Hedge, Faults> {
     if h.after.is_none() && h.quantile.is_none() {
-        return Err(format!("{key}: it says not when: give after, such as \"2s\", or quantile, such as 0.95"));
+        let fault = Fault::new("it says not when").hint("give after, such as \"2s\", or quantile, such as 0.95");
+        return Err(fault.into());
     }
-    let after = h.after.as_ref().map(|t| longer(&format!("{key}.after"), t)).transpose()?;
-    let quantile_ppm = h.quantile.map(|q| ppm(&format!("{key}.quantile"), q)).transpose()?;
-    Ok(Hedge { after, quantile_ppm })
+    let mut faults = Faults::default();
+    let after = faults.or_default(h.after.as_ref().map(|t| longer_than_0("after", t)).transpose());
+    let quantile_ppm = faults.or_default(h.quantile.map(|q| ppm("quantile", q)).transpose());
+    faults.finish(Hedge { after, quantile_ppm })
 }
 
-fn breaker(key: &str, b: &BreakerSection) -> Result<Breaker, String> {
-    let at = |k: &str| format!("{key}.{k}");
-    let rate = b.failed_share.map(|s| {
-        let (ppm, at_least) = (ppm(&at("failed_share"), s)?, at_least_one(&at("at_least"), b.at_least)?);
-        Ok::<(u32, u32), String>((ppm, at_least))
-    });
-    Ok(Breaker {
-        failures: at_least_one(&at("failures"), b.failures)?,
-        window: longer(&at("window"), &b.window)?,
-        rate: rate.transpose()?,
-        open: longer(&at("open"), &b.open)?,
-        successes: at_least_one(&at("successes"), b.successes)?,
+fn breaker(b: &BreakerSection) -> Result<Breaker, Faults> {
+    let mut faults = Faults::default();
+    let rate = b
+        .failed_share
+        .map(|s| (faults.or_default(ppm("failed_share", s)), faults.or_default(at_least_1("at_least", b.at_least))));
+    let breaker = Breaker {
+        failures: faults.or_default(at_least_1("failures", b.failures)),
+        window: faults.or(SimTime::ZERO, longer_than_0("window", &b.window)),
+        rate,
+        open: faults.or(SimTime::ZERO, longer_than_0("open", &b.open)),
+        successes: faults.or_default(at_least_1("successes", b.successes)),
         refuse_if_all_open: b.refuse_if_all_open,
-    })
-}
-
-fn cooldown(key: &str, c: &CooldownSection) -> Result<Cooldown, String> {
-    Ok(Cooldown {
-        time: longer(&format!("{key}.time"), &c.time)?,
-        failed_ppm: ppm(&format!("{key}.failed_share"), c.failed_share)?,
-        at_least: at_least_one(&format!("{key}.at_least"), c.at_least)?,
-    })
-}
-
-fn admission(key: &str, a: &AdmissionSection, limits: bool) -> Result<Admission, String> {
-    let at = |k: &str| format!("{key}.{k}");
-    let detector = match (&a.saturation, a.max_in_flight) {
-        (Some(_), Some(_)) => return Err(format!("{key}: both saturation and max_in_flight; give one")),
-        (Some(s), None) => {
-            let kv_use_ppm = ppm(&at("saturation.kv_use"), s.kv_use)?;
-            if kv_use_ppm == 0 {
-                return Err(format!("{} is 0; it must be above 0", at("saturation.kv_use")));
-            }
-            let stale = s.stale_after.as_ref().map(|t| duration(&at("saturation.stale_after"), t)).transpose()?;
-            let waiting = at_least_one(&at("saturation.waiting"), s.waiting)?;
-            Some(Detector::Utilization { waiting, kv_use_ppm, stale_after: stale.unwrap_or(SimTime::NEVER) })
-        }
-        (None, Some(most)) => Some(Detector::InFlight(at_least_one(&at("max_in_flight"), most)?)),
-        (None, None) if !limits => {
-            return Err(format!("{key}: nothing tells when the fleet is full: give saturation or max_in_flight"));
-        }
-        (None, None) => None,
     };
-    let queue = a.queue.as_ref().map(|q| {
-        let capacity = at_least_one(&at("queue.capacity"), q.capacity)?;
-        Ok::<Queue, String>(Queue { capacity, ttl: longer(&at("queue.ttl"), &q.ttl)? })
+    faults.finish(breaker)
+}
+
+fn cooldown(c: &CooldownSection) -> Result<Cooldown, Faults> {
+    let mut faults = Faults::default();
+    let cooldown = Cooldown {
+        time: faults.or(SimTime::ZERO, longer_than_0("time", &c.time)),
+        failed_ppm: faults.or_default(ppm("failed_share", c.failed_share)),
+        at_least: faults.or_default(at_least_1("at_least", c.at_least)),
+    };
+    faults.finish(cooldown)
+}
+
+/// `limited`: places have limits of their own that tell when they are full.
+fn admission(a: &AdmissionSection, limited: bool) -> Result<Admission, Faults> {
+    let mut faults = Faults::default();
+    let detector: Result<_, Faults> = match (&a.saturation, a.max_in_flight) {
+        (Some(_), Some(_)) => Err(Fault::new("both saturation and max_in_flight").hint("give one").into()),
+        (Some(s), None) => saturation(s).map(Some).map_err(|faults| faults.under("saturation")),
+        (None, Some(most)) => Ok(faults.take(at_least_1("max_in_flight", most)).map(Detector::InFlight)),
+        (None, None) if !limited => {
+            let fault = Fault::new("nothing tells when the fleet is full");
+            Err(fault.hint("give saturation or max_in_flight").into())
+        }
+        (None, None) => Ok(None),
+    };
+    let detector = faults.or_default(detector);
+    let queue = some("queue", a.queue.as_ref(), |q| {
+        let mut faults = Faults::default();
+        let capacity = faults.or_default(at_least_1("capacity", q.capacity));
+        let ttl = faults.or(SimTime::ZERO, longer_than_0("ttl", &q.ttl));
+        faults.finish(Queue { capacity, ttl })
     });
-    Ok(Admission { detector, shed_above: a.shed_above, queue: queue.transpose()? })
+    let queue = faults.or_default(queue);
+    faults.finish(Admission { detector, shed_above: a.shed_above, queue })
 }
 
-fn impatience(key: &str, i: &ImpatienceSection) -> Result<Impatience, String> {
-    if !(0.0..=10.0).contains(&i.sigma) {
-        return Err(format!("{key}.sigma is {}; it must lie between 0 and 10", i.sigma));
-    }
-    let median = longer(&format!("{key}.patience"), &i.patience)?;
-    Ok(Impatience { share: share(&format!("{key}.share"), i.share)?, median, sigma: i.sigma })
-}
-
-fn cascade(key: &str, c: &CascadeSection, places: &Places<'_>) -> Result<Cascade, String> {
-    if c.stages.len() < 2 || c.accept.len() + 1 != c.stages.len() {
-        return Err(format!(
-            "{key}: {} stages and {} numbers in accept; give at least two stages, and a number for each but the last",
-            c.stages.len(),
-            c.accept.len()
-        ));
-    }
-    let of_policy = |name: &String| {
-        let key = format!("{key}.stages");
-        let spot = places.anywhere(&key, name)?;
-        places.of_policy(spot).ok_or_else(|| {
-            format!("{key}: the policy has no `{name}`: keep replicas of the pool, or name the endpoint in endpoints")
-        })
+fn saturation(s: &SaturationSection) -> Result<Detector, Faults> {
+    let mut faults = Faults::default();
+    let kv_use = above_0("kv_use", s.kv_use).and_then(|x| ppm("kv_use", x));
+    let stale = s.stale_after.as_ref().map(|t| duration("stale_after", t)).transpose();
+    let detector = Detector::Utilization {
+        waiting: faults.or_default(at_least_1("waiting", s.waiting)),
+        kv_use_ppm: faults.or_default(kv_use),
+        stale_after: faults.or_default(stale).unwrap_or(SimTime::NEVER),
     };
-    let accept = c.accept.iter().map(|a| share(&format!("{key}.accept"), *a)).collect::<Result<_, _>>()?;
-    Ok(Cascade { stages: c.stages.iter().map(of_policy).collect::<Result<_, _>>()?, accept })
+    faults.finish(detector)
+}
+
+fn impatience(i: &ImpatienceSection) -> Result<Impatience, Faults> {
+    let mut faults = Faults::default();
+    let holds = (0.0..=10.0).contains(&i.sigma);
+    let impatience = Impatience {
+        share: faults.or_default(share("share", i.share)),
+        median: faults.or(SimTime::ZERO, longer_than_0("patience", &i.patience)),
+        sigma: faults.or_default(in_range("sigma", i.sigma, holds, "it must lie between 0 and 10")),
+    };
+    faults.finish(impatience)
+}
+
+fn cascade(c: &CascadeSection, places: &Places<'_>) -> Result<Cascade, Faults> {
+    let mut faults = Faults::default();
+    if c.stages.len() < 2 || c.accept.len() + 1 != c.stages.len() {
+        let what = format!("{} stages and {} numbers in accept", c.stages.len(), c.accept.len());
+        faults.push(Fault::new(what).hint("give at least two stages, and a number for each but the last"));
+    }
+    let mut stages = Vec::new();
+    for (i, name) in c.stages.iter().enumerate() {
+        let at = key!["stages", i];
+        let place = places.anywhere(at.clone(), name).and_then(|place| {
+            let fault = || {
+                let hint = "keep replicas of the pool, or name the endpoint in endpoints";
+                Fault::at(at, format!("the policy has no `{name}`")).hint(hint)
+            };
+            places.of_policy(place).ok_or_else(fault)
+        });
+        stages.extend(faults.take(place));
+    }
+    let accept = c.accept.iter().enumerate();
+    let accept = accept.map(|(i, a)| faults.or_default(share(key!["accept", i], *a))).collect();
+    faults.finish(Cascade { stages, accept })
 }

@@ -1,32 +1,44 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::format::{
-    BatchSection, CacheName, DurationText, EndpointSection, EngineSection, ExperimentFile, FileError, PolicySection,
-    PoolSection,
+    BatchSection, CacheName, EndpointSection, EngineSection, ExperimentFile, FileFaults, Origin, Paths, PolicySection,
+    PoolSection, Text, load,
 };
-use super::inputs::{KernelInput, OwnFacts, read_catalog};
-use super::verdict::gate::{self, Tolerance};
+use super::inputs::{KernelInput, OwnFacts, find, read_catalog};
+use super::verdict::gate::Tolerance;
 use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
 };
-use baseload_core::catalog::{ApiLatency, ApiPrice, ApiProfile, Catalog, PromptCacheRow, Tier, age_days, unknown};
+use baseload_core::catalog::{ApiPrice, ApiProfile, Catalog, CatalogError, Profile, PromptCacheRow, Tier, age_days};
 use baseload_core::engine::{EngineMode, Engines};
 use baseload_core::fleet::{FailureModel, ReplicaType};
-use baseload_core::gateway::{Answers, Known, Resilience, Routing, ScrapeSection};
+use baseload_core::gateway::{Answers, Presets, Resilience, Routing, ScrapeSection};
 use baseload_core::sim::{PoolSpec, WorldSpec};
-use baseload_core::types::{Capability, ClassSpec, Faults, PlaceMap, Privacy, SimTime, Usd, parse_duration};
+use baseload_core::types::check::{above_0, at_least_1, duration, from_0, in_range, longer_than_0, share};
+use baseload_core::types::{
+    Capability, ClassSpec, Fault, Faults, KeyPath, PlaceMap, Privacy, Segment, SimTime, TraceFault, Usd, key,
+};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod costs;
 mod endpoint;
+mod facts;
 mod gateway;
 mod limits;
 mod outages;
 mod policy;
 mod pool;
 mod quality;
+mod trace;
+mod traffic;
 
+pub use facts::Fact;
+use facts::facts;
+use policy::Offers;
 pub use quality::QualityInput;
+pub use trace::{ArrivalSpec, TraceKind, TraceSpec};
 
 pub use limits::Hourly;
 mod price;
@@ -84,10 +96,24 @@ pub struct ResolvedPolicy {
 
 /// An experiment, ready to run.
 pub struct Experiment {
-    /// As written, with defaults, those that depend on a GPU included.
-    pub file: ExperimentFile,
-    /// Where it lies; relative paths start there.
-    pub folder: PathBuf,
+    /// Its name; also names the result folder.
+    pub name: String,
+    /// What it answers.
+    pub question: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Replicates of every policy.
+    pub replicates: u32,
+    /// Where requests come from.
+    pub trace: TraceSpec,
+    /// What was written, for people: with defaults, those that depend on a GPU included.
+    pub echo: Echo,
+    /// The files that it was read from, for messages and for the manifest's hashes.
+    pub(super) origin: Origin,
+    /// The files that it names.
+    pub(super) paths: Paths,
+    /// Rows of the catalogue that it rests on.
+    pub(super) facts: Vec<Fact>,
     /// Pools in file order.
     pub pools: Vec<ResolvedPool>,
     /// Endpoints in file order.
@@ -117,43 +143,68 @@ pub struct Experiment {
     /// The catalogue files that were laid over the embedded facts.
     pub(super) catalog_files: Vec<KernelInput>,
     failures: Option<FailureModel>,
+    gateway: gateway::ResolvedGateway,
 }
 
-/// Resolves a file that lies at `path`.
-///
-/// # Errors
-/// `FILE:LINE: key.path: what is wrong; what would be right`.
-pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileError> {
-    resolve_with(file, path, &[])
+/// What experiments are resolved against, beside what they say themselves.
+#[derive(Clone)]
+pub struct Settings {
+    /// `path.to.key=value`s that stand in place of what files say.
+    pub sets: Vec<String>,
+    /// Catalogue files, laid over those that an experiment names.
+    pub catalogs: Vec<PathBuf>,
+    /// Presets that policies may name.
+    pub presets: Presets,
+    /// Engines that pools may name.
+    pub engines: Engines,
 }
 
-/// The same with more catalogue files than the experiment names.
-///
-/// # Errors
-/// As [`resolve`].
-pub fn resolve_with(file: ExperimentFile, path: &Path, more: &[PathBuf]) -> Result<Experiment, FileError> {
-    resolve_among(file, path, more, &Engines::embedded())
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { sets: Vec::new(), catalogs: Vec::new(), presets: Presets::embedded(), engines: Engines::embedded() }
+    }
 }
 
-/// The same with engines of the caller's own beside this program's.
+impl Experiment {
+    /// The experiment of a file.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each `FILE:LINE: key.path: what is wrong; what would be right`.
+    pub fn load(path: &Path) -> Result<Experiment, FileFaults> {
+        Experiment::load_with(path, &Settings::default())
+    }
+
+    /// The same with keys set, more facts, or presets of the caller's own.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn load_with(path: &Path, settings: &Settings) -> Result<Experiment, FileFaults> {
+        resolve(load(path, &settings.sets, &settings.presets)?, settings)
+    }
+}
+
+/// Resolves a text against the embedded facts, the files that it names, and the settings' facts and engines.
 ///
 /// # Errors
-/// As [`resolve`].
-pub fn resolve_among(
-    file: ExperimentFile,
-    path: &Path,
-    more: &[PathBuf],
-    engines: &Engines,
-) -> Result<Experiment, FileError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let files: Vec<PathBuf> = file.catalog.files.iter().map(|f| folder.join(f)).chain(more.iter().cloned()).collect();
-    let OwnFacts { catalog, notes, files } = read_catalog(&files)?;
-    let resolver = Resolver { file: &file, path, catalog: &catalog, engines, warnings: notes, dated: Vec::new() };
-    let resolved = resolver.all().map_err(|wrong| match wrong {
-        Wrong::Said(message) => file.origin.fault(&message),
-        Wrong::Faults(faults) => file.origin.located(faults),
+/// All that is wrong with the text by itself and in what it means.
+pub fn resolve(text: Text, settings: &Settings) -> Result<Experiment, FileFaults> {
+    let own = text.paths.below(&["catalog", "files"]).map(|named| named.path.clone());
+    let files: Vec<PathBuf> = own.chain(settings.catalogs.iter().cloned()).collect();
+    let OwnFacts { catalog, notes, files } = read_catalog(&files).map_err(|faults| match text.clone().whole() {
+        Ok(_) => faults,
+        Err(of_text) => of_text.and(faults),
     })?;
-    Ok(Experiment { catalog_files: files, catalog, ..resolved })
+    let resolver = Resolver {
+        file: &text.file,
+        folder: &text.folder,
+        paths: &text.paths,
+        catalog: &catalog,
+        engines: &settings.engines,
+        warnings: notes,
+        dated: Vec::new(),
+    };
+    let resolved = resolver.all(&text).map_err(|faults| text.origin.located(faults))?;
+    Ok(Experiment { catalog_files: files, catalog, origin: text.origin, paths: text.paths, ..resolved })
 }
 
 /// The file with what was resolved in it.
@@ -171,32 +222,12 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
     file
 }
 
-/// What is wrong: said in words, its key in front, or typed.
-enum Wrong {
-    Said(String),
-    Faults(Faults),
-}
-
-impl From<String> for Wrong {
-    fn from(message: String) -> Wrong {
-        Wrong::Said(message)
-    }
-}
-impl From<&str> for Wrong {
-    fn from(message: &str) -> Wrong {
-        Wrong::Said(message.into())
-    }
-}
-impl From<Faults> for Wrong {
-    fn from(faults: Faults) -> Wrong {
-        Wrong::Faults(faults)
-    }
-}
-
 struct Resolver<'a> {
     file: &'a ExperimentFile,
-    path: &'a Path,
-    /// The catalogue, with prices of the user's own where there are.
+    /// Where relative paths start.
+    folder: &'a Path,
+    paths: &'a Paths,
+    /// The catalogue, with rows of the user's own where there are.
     catalog: &'a Catalog,
     /// Engines that pools may name.
     engines: &'a Engines,
@@ -204,24 +235,18 @@ struct Resolver<'a> {
     dated: Vec<(String, String)>,
 }
 
-fn duration(key: &str, text: &str) -> Result<SimTime, String> {
-    parse_duration(text).map_err(|e| format!("{key}: {e}"))
+/// A look-up that found nothing, for the name at `key`.
+fn of_catalog(key: impl Into<KeyPath>, error: CatalogError) -> Fault {
+    let CatalogError::Unknown { what, name, hint } = error;
+    Fault::at(key, format!("unknown {what} `{name}`")).hint(hint.trim_start_matches("; "))
 }
 
-fn scrape(key: &str, s: &ScrapeSection) -> Result<(SimTime, SimTime), String> {
-    let interval = duration(&format!("{key}.interval"), &s.interval)?;
-    if interval == SimTime::ZERO {
-        return Err(format!("{key}.interval is 0; it must be longer"));
-    }
-    Ok((interval, duration(&format!("{key}.delay"), &s.delay)?))
-}
-
-fn at_least_one(key: &str, value: u32) -> Result<u32, String> {
-    if value == 0 { Err(format!("{key} is 0; it must be at least 1")) } else { Ok(value) }
-}
-
-fn share(key: &str, value: f64) -> Result<f64, String> {
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(format!("{key} is {value}; it must lie between 0 and 1")) }
+/// How old engine signals are. Keys of faults are counted from `scrape`.
+fn scrape(s: &ScrapeSection) -> Result<(SimTime, SimTime), Faults> {
+    let mut faults = Faults::default();
+    let interval = faults.or(SimTime::ZERO, longer_than_0("interval", &s.interval));
+    let delay = faults.or(SimTime::ZERO, duration("delay", &s.delay));
+    faults.finish((interval, delay))
 }
 
 /// What a source says after it has said that it is an assumption.
@@ -230,89 +255,91 @@ fn why(source: &str) -> &str {
     if rest.is_empty() { "nobody measured it" } else { rest }
 }
 
+/// What is wrong with an experiment's first lines.
+fn head(f: &ExperimentFile) -> Faults {
+    let mut faults = Faults::default();
+    if f.version != 1 {
+        faults.push(Fault::at("version", format!("it is {}", f.version)).hint("this program reads version 1"));
+    }
+    if f.name.is_empty() || !f.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        let hint = "it names a folder: letters, digits, `-`, `_`, `.`";
+        faults.push(Fault::at("name", format!("it is `{}`", f.name)).hint(hint));
+    }
+    if f.replicates != 1 {
+        faults.push(Fault::at("replicates", format!("it is {}", f.replicates)).hint("only 1 is supported today"));
+    }
+    faults
+}
+
 impl Resolver<'_> {
-    fn all(mut self) -> Result<Experiment, Wrong> {
+    /// All values, or all faults: those of the text, and of what could be read of it.
+    fn all(mut self, text: &Text) -> Result<Experiment, Faults> {
         let f = self.file;
-        if f.version != 1 {
-            return Err(Wrong::Said(format!("version is {}; this program reads version 1", f.version)));
+        let mut faults = text.faults.clone();
+        faults.extend(head(f));
+        let slo = faults.or_default(self.slo().map_err(|faults| faults.under("slo")));
+        let classes = faults.or_default(self.classes());
+        let trace = faults.take(self.trace().map_err(|faults| faults.under("trace")));
+        let missing = trace.as_ref().and_then(|trace| find(trace).err()).unwrap_or_default().under("trace");
+        let mut pools = Vec::new();
+        for (name, p) in &f.pool {
+            let pool = self.pool(name, p).map_err(|faults| faults.under(key!["pool", name]));
+            pools.push(faults.take(pool));
         }
-        if f.name.is_empty() || !f.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            return Err(Wrong::Said(format!(
-                "name is `{}`; it names a folder: letters, digits, `-`, `_`, `.`",
-                f.name
-            )));
+        let date = faults.or_default(self.date());
+        let mut endpoints = Vec::new();
+        for (name, e) in &f.endpoint {
+            let endpoint = self.endpoint(name, e, date.as_deref().unwrap_or_default());
+            endpoints.push(faults.take(endpoint.map_err(|faults| faults.under(key!["endpoint", name]))));
         }
-        if f.replicates != 1 {
-            return Err(Wrong::Said(format!("replicates is {}; only 1 is supported today", f.replicates)));
+        if endpoints.iter().all(Option::is_some) {
+            let mut whole: Vec<ResolvedEndpoint> = endpoints.into_iter().flatten().collect();
+            faults.take(self.accounts(&mut whole));
+            endpoints = whole.into_iter().map(Some).collect();
         }
-        let slo = self.slo()?;
-        let classes = self.classes()?;
-        let mut pools = f.pool.iter().map(|(n, p)| self.pool(n, p)).collect::<Result<Vec<_>, _>>()?;
-        let date = self.date()?;
-        let mut endpoints = f
-            .endpoint
-            .iter()
-            .map(|(n, e)| self.endpoint(n, e, date.as_deref().unwrap_or_default()))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.accounts(&mut endpoints)?;
-        self.outages(&mut endpoints)?;
-        if f.policy.is_empty() {
-            return Err("no [policy.NAME]; an experiment compares at least one policy".into());
-        }
-        let quality = self.quality(&mut pools, &mut endpoints)?;
+        faults.take(self.outages(&mut endpoints));
+        let (quality, answers) = self.quality(&mut faults);
         self.idle_priorities(&pools);
-        let known = Known {
-            pools: pools.iter().map(|p| p.name.clone()).collect(),
-            classes: classes.iter().map(|(c, _)| c.name.clone()).collect(),
-            slo_ttft: slo[0],
-            ..Known::default()
-        };
-        let policies = f
-            .policy
-            .iter()
-            .map(|(n, p)| self.policy(n, p, &pools, &endpoints, &known))
-            .collect::<Result<Vec<_>, _>>()?;
-        let e = &f.economics;
-        let mut yearly = |own: Option<f64>, key: &str| -> Result<Usd, String> {
-            let row = self.catalog.ops(key).map_err(|e| e.to_string())?;
-            if own.is_none() && row.source.contains("UNVERIFIED") {
-                let typical = super::verdict::summary::thousands(row.typical as u64);
-                self.warnings.push(format!("{key}: US$ {typical} a year is an assumption: {}", why(&row.source)));
-            }
-            Usd::from_number(own.unwrap_or(row.typical)).map_err(|e| format!("economics: {e}"))
-        };
-        let people_per_year = yearly(e.people_usd_per_year, super::PEOPLE_KEY)?;
-        let on_call_per_year = yearly(e.on_call_usd_per_year, super::ON_CALL_KEY)?;
-        if !(0.0..=1000.0).contains(&e.people_fte) {
-            let message = format!("economics.people_fte is {}; it must be a number from 0", e.people_fte);
-            return Err(message.into());
+        let offers = Offers::new(text, &classes, slo[0], answers);
+        let gateway = faults.take(self.own_gateway(&offers).map_err(|faults| faults.under("gateway")));
+        if offers.policies.is_empty() {
+            let fault = Fault::new("there is no [policy.NAME]");
+            faults.push(fault.hint("an experiment compares at least one policy"));
         }
-        let failures = f.failures.as_ref().map(|x| -> Result<FailureModel, String> {
-            if !(x.per_gpu_hour.is_finite() && x.per_gpu_hour >= 0.0) {
-                return Err(format!("failures.per_gpu_hour is {}; it must be a number from 0", x.per_gpu_hour));
-            }
-            Ok(FailureModel {
-                per_gpu_hour: x.per_gpu_hour,
-                detection: duration("failures.detection", &x.detection)?,
-                recovery: duration("failures.recovery", &x.recovery)?,
-            })
-        });
-        let gate = f
-            .gate
-            .iter()
-            .map(|(k, r)| {
-                let known = gate::check_name(k, f.policy.keys().map(String::as_str));
-                let rule = known.and_then(|()| r.tolerance()).map(|t| (k.clone(), t));
-                rule.map_err(|e| format!("gate.\"{k}\": {e}"))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut policies = Vec::new();
+        for (name, p) in &f.policy {
+            let policy = self.policy(name, p, &offers).map_err(|faults| faults.under(key!["policy", name]));
+            policies.extend(faults.take(policy));
+        }
+        let people = faults.or_default(self.people().map_err(|faults| faults.under("economics")));
+        let failures = faults.or_default(self.failures().map_err(|faults| faults.under("failures")));
+        let gate = faults.or_default(self.gate(&offers.policies).map_err(|faults| faults.under("gate")));
+        let (Some(trace), Some(gateway)) = (trace, gateway.filter(|_| faults.is_empty())) else {
+            // Who has to mend something hears at once of files that a run would miss.
+            faults.extend(missing);
+            return Err(faults);
+        };
+        let mut pools: Vec<ResolvedPool> = pools.into_iter().flatten().collect();
+        let mut endpoints: Vec<ResolvedEndpoint> = endpoints.into_iter().flatten().collect();
+        pools.iter_mut().zip(offers.answers.pools).for_each(|(pool, answers)| pool.answers = answers);
+        endpoints.iter_mut().zip(offers.answers.endpoints).for_each(|(e, answers)| e.answers = answers);
         Ok(Experiment {
-            folder: self.path.parent().unwrap_or(Path::new(".")).to_path_buf(),
-            people_fte_thousandths: (e.people_fte * 1000.0).round() as u32,
-            failures: failures.transpose()?,
+            name: f.name.clone(),
+            question: f.question.clone(),
+            seed: f.seed,
+            replicates: f.replicates,
+            trace,
+            gateway,
+            people_fte_thousandths: people.fte_thousandths,
+            people_per_year: people.per_year,
+            on_call_per_year: people.on_call_per_year,
+            failures,
+            facts: facts(f, self.catalog, &endpoints),
             warnings: self.warnings,
             dated_facts: self.dated,
-            file: echoed(f, &pools, date),
+            echo: Echo(echoed(f, &pools, date)),
+            origin: Origin::default(),
+            paths: Paths::default(),
             catalog_files: Vec::new(),
             catalog: Catalog::default(),
             pools,
@@ -322,84 +349,24 @@ impl Resolver<'_> {
             slo,
             quality,
             gate,
-            people_per_year,
-            on_call_per_year,
         })
     }
-
-    fn slo(&self) -> Result<[Option<SimTime>; 3], String> {
-        let s = &self.file.slo;
-        let mut out = [None; 3];
-        for (slot, (key, text)) in
-            out.iter_mut().zip([("slo.ttft", &s.ttft), ("slo.tpot", &s.tpot), ("slo.e2e", &s.e2e)])
-        {
-            if let Some(text) = text {
-                let value = duration(key, text)?;
-                if value == SimTime::ZERO {
-                    return Err(format!(
-                        "{key} is 0; nothing meets it: leave the key out, or give a duration such as \"2s\""
-                    ));
-                }
-                *slot = Some(value);
-            }
-        }
-        Ok(out)
-    }
-
-    fn classes(&self) -> Result<Vec<(ClassSpec, u32)>, String> {
-        let mut out = Vec::new();
-        let mut total = 0;
-        for (name, class) in &self.file.class {
-            let ppm = (share(&format!("class.{name}.share"), class.share)? * 1e6).round() as u32;
-            total += ppm;
-            out.push((
-                ClassSpec {
-                    name: name.clone(),
-                    privacy: class.privacy,
-                    needs: class.needs,
-                    priority: class.priority,
-                    tolerates: self.tolerates(name, class.tolerates.as_ref())?,
-                },
-                ppm,
-            ));
-        }
-        let rest = 1_000_000u32
-            .checked_sub(total)
-            .ok_or_else(|| format!("the shares of all classes add up to {}; at most 1", f64::from(total) / 1e6))?;
-        let plain = ClassSpec { privacy: Privacy::Any, needs: Capability::Small, ..ClassSpec::default() };
-        out.push((ClassSpec { name: "default".into(), ..plain }, rest));
-        Ok(out)
-    }
-
-    fn tolerates(&self, class: &str, text: Option<&DurationText>) -> Result<Option<SimTime>, String> {
-        let key = format!("class.{class}.tolerates");
-        match text.map(|t| duration(&key, t)).transpose()? {
-            Some(SimTime::ZERO) => Err(format!("{key} is 0; leave it out, or give a duration such as \"6h\"")),
-            other => Ok(other),
-        }
-    }
-
-    /// Warns of priorities that nobody goes by.
-    fn idle_priorities(&mut self, pools: &[ResolvedPool]) {
-        let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
-        let gateways = self.file.policy.values().filter_map(|p| p.own.gateway.as_ref()).chain([&self.file.gateway]);
-        let admits = gateways.filter_map(|g| g.admission.as_ref()).any(|a| a.shed_above.is_some() || a.queue.is_some());
-        let by_priority = pools.iter().any(|pool| pool.replica.limits.by_priority);
-        if let Some((name, _)) = given.filter(|_| !admits && !by_priority) {
-            self.warnings.push(format!(
-                "class.{name}.priority changes nothing: no pool's engine goes by it (scheduling_policy = \"priority\")"
-            ));
-        }
-    }
 }
 
-/// Where a pool's profile lies, if it is a file and not a name of the catalogue.
-pub(super) fn profile_file(named: &str, folder: &Path) -> Option<PathBuf> {
-    let path = folder.join(named);
-    (named.ends_with(".toml") || path.is_file()).then_some(path)
-}
+/// An experiment as it was written, with every default: to be printed, never to be asked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Echo(ExperimentFile);
 
 impl Experiment {
+    /// Faults at their places in its files.
+    pub fn located(&self, faults: impl Into<Faults>) -> FileFaults {
+        self.origin.located(faults.into())
+    }
+    /// Whether some provider of it has incidents.
+    pub fn has_outages(&self) -> bool {
+        self.endpoints.iter().any(|e| e.spec.outages.is_some() || !e.spec.squeezes.is_empty())
+    }
     /// The world of one policy and replicate. `mode` changes how fast it is simulated, never what comes out.
     pub fn world(&self, policy: &ResolvedPolicy, replicate: u32, mode: EngineMode) -> WorldSpec {
         let pools = policy.pools.iter().map(|(i, replicas)| {
@@ -413,7 +380,7 @@ impl Experiment {
             }
         });
         WorldSpec {
-            seed: self.file.seed,
+            seed: self.seed,
             replicate,
             pools: pools.collect(),
             endpoints: policy.endpoints.iter().map(|e| self.endpoints[*e].spec.clone()).collect(),

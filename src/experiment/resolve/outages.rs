@@ -4,114 +4,126 @@ use super::*;
 use baseload_core::api::{Drawn, Incident, Outages, Squeeze};
 
 impl Resolver<'_> {
-    /// Gives endpoints the incidents of their providers.
-    pub(super) fn outages(&mut self, endpoints: &mut [ResolvedEndpoint]) -> Result<(), String> {
+    /// Gives endpoints the incidents of their providers; those that did not resolve stay as they are.
+    pub(super) fn outages(&mut self, endpoints: &mut [Option<ResolvedEndpoint>]) -> Result<(), Faults> {
         let file = self.file;
-        let catalog_of = |e: &ResolvedEndpoint| file.endpoint[&e.name].catalog.split_once('/').unwrap_or_default();
+        let mut faults = Faults::default();
+        let catalog_of = |e: &EndpointSection| e.catalog.split_once('/').map(|(p, m)| (p.to_string(), m.to_string()));
+        let bought: Vec<(String, String)> = file.endpoint.values().map(|e| catalog_of(e).unwrap_or_default()).collect();
         for (provider, section) in &file.outages {
-            let key = format!("outages.{provider}");
-            let known: Vec<&str> = endpoints.iter().map(|e| catalog_of(e).0).collect();
-            if !known.contains(&provider.as_str()) {
-                return Err(format!("{key}: {}", unknown("provider", provider, known.into_iter(), "[endpoint.NAME]")));
+            let at = key!["outages", provider];
+            if !bought.iter().any(|(of, _)| of == provider) {
+                let known = bought.iter().map(|(of, _)| of.as_str());
+                faults.push(Fault::unknown(at, "provider", provider, known));
+                continue;
             }
-            let models: Vec<&str> =
-                endpoints.iter().map(catalog_of).filter(|(p, _)| p == provider).map(|(_, model)| model).collect();
+            let models: Vec<&str> = bought.iter().filter(|(p, _)| p == provider).map(|(_, m)| m.as_str()).collect();
             for (i, model) in section.models.iter().flatten().enumerate() {
                 if !models.contains(&model.as_str()) {
-                    let names = models.iter().copied();
-                    return Err(format!("{key}.models[{i}]: {}", unknown("model", model, names, "[endpoint.NAME]")));
+                    let at = at.clone().then("models").then(i);
+                    faults.push(Fault::unknown(at, "model", model, models.iter().copied()));
                 }
             }
-            let (outages, squeezes) = self.outages_of(&key, provider, section)?;
-            let meets = |e: &ResolvedEndpoint| {
-                let (of, model) = catalog_of(e);
-                of == provider && section.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
+            let resolved = self.outages_of(provider, section).map_err(|faults| faults.under(at));
+            let Some((outages, squeezes)) = faults.take(resolved) else { continue };
+            let meets = |(of, model): &(String, String)| {
+                of == provider && section.models.as_ref().is_none_or(|models| models.contains(model))
             };
-            let met: Vec<usize> = (0..endpoints.len()).filter(|i| meets(&endpoints[*i])).collect();
-            if let Some(i) = squeezed(&section.schedule).filter(|_| {
-                let limited = |i: &usize| Limits { rules: Rules::PLAIN, ..endpoints[*i].spec.limits } != Limits::NONE;
-                !met.iter().any(limited)
-            }) {
-                self.warnings.push(format!("{key}.schedule[{i}].limits_times changes nothing: no endpoint has limits"));
-            }
+            let met: Vec<usize> = (0..endpoints.len()).filter(|i| meets(&bought[*i])).collect();
+            self.unfelt(provider, section, met.iter().filter_map(|i| endpoints[*i].as_ref()));
             // An account is squeezed for all who share it.
-            let accounts: Vec<String> = met.iter().map(|i| endpoints[*i].spec.account.clone()).collect();
-            for endpoint in endpoints.iter_mut().filter(|e| accounts.contains(&e.spec.account)) {
+            let accounts: Vec<String> =
+                met.iter().filter_map(|i| Some(endpoints[*i].as_ref()?.spec.account.clone())).collect();
+            for endpoint in endpoints.iter_mut().flatten().filter(|e| accounts.contains(&e.spec.account)) {
                 endpoint.spec.squeezes.extend_from_slice(&squeezes);
             }
             if !outages.written.is_empty() || outages.drawn.is_some() {
                 let outages = Arc::new(outages);
-                met.into_iter().for_each(|i| endpoints[i].spec.outages = Some(outages.clone()));
+                for i in met {
+                    if let Some(endpoint) = &mut endpoints[i] {
+                        endpoint.spec.outages = Some(outages.clone());
+                    }
+                }
             }
         }
-        Ok(())
+        faults.finish(())
     }
 
-    fn outages_of(&mut self, key: &str, provider: &str, s: &OutageSection) -> Result<(Outages, Vec<Squeeze>), String> {
-        if s.schedule.is_empty() && s.drawn.is_none() {
-            return Err(format!("{key}: no incidents; give {key}.schedule or {key}.drawn"));
+    /// Warns of limits that are squeezed where there are none.
+    fn unfelt<'a>(
+        &mut self,
+        provider: &str,
+        section: &OutageSection,
+        mut met: impl Iterator<Item = &'a ResolvedEndpoint>,
+    ) {
+        let Some(i) = section.schedule.iter().position(|e| e.limits_times != 1.0) else { return };
+        if !met.any(|e| Limits { rules: Rules::PLAIN, ..e.spec.limits } != Limits::NONE) {
+            let at = key!["outages", provider, "schedule", i, "limits_times"];
+            self.warnings.push(format!("{at} changes nothing: no endpoint has limits"));
         }
+    }
+
+    /// What happens at a provider. Keys of faults are counted from its table.
+    fn outages_of(&mut self, provider: &str, s: &OutageSection) -> Result<(Outages, Vec<Squeeze>), Faults> {
+        if s.schedule.is_empty() && s.drawn.is_none() {
+            return Err(Fault::new("no incidents").hint("give schedule or drawn").into());
+        }
+        let mut faults = Faults::default();
         let (mut written, mut squeezes) = (Vec::new(), Vec::new());
         for (i, entry) in s.schedule.iter().enumerate() {
-            let key = format!("{key}.schedule[{i}]");
-            let (incident, times_ppm) = self::entry(&key, entry)?;
-            if incident.fails > 0.0 || incident.slower > 1.0 {
-                written.push(incident);
-            } else if times_ppm == 1_000_000 {
-                return Err(format!("{key} changes nothing; give {key}.fails, {key}.slower or {key}.limits_times"));
-            }
+            let entry = self::entry(entry).map_err(|faults| faults.under(key!["schedule", i]));
+            let Some((incident, times_ppm)) = faults.take(entry) else { continue };
             if times_ppm != 1_000_000 {
                 squeezes.push(Squeeze { at: incident.at, until: incident.until, times_ppm });
             }
-        }
-        let drawn = match &s.drawn {
-            Some(service) => {
-                let row = self.catalog.incidents(service).map_err(|e| format!("{key}.drawn: {e}"))?;
-                self.dated.push((format!("incidents of {service}"), row.date.clone()));
-                Some(Drawn {
-                    gap_median_h: row.gap_median_h,
-                    gap_sigma: row.gap_sigma(),
-                    duration_median_min: row.duration_median_min,
-                    duration_sigma: row.duration_sigma(),
-                    noticed: row.noticed(),
-                    full: row.full(),
-                    partial_fails: share(&format!("{key}.partial.fails"), s.partial.fails)?,
-                    partial_slower: slower(&format!("{key}.partial.slower"), s.partial.slower)?,
-                })
+            if incident.fails > 0.0 || incident.slower > 1.0 {
+                written.push(incident);
             }
-            None => None,
+        }
+        let drawn = s.drawn.as_ref().map(|service| self.drawn(service, s)).transpose();
+        let drawn = faults.or_default(drawn);
+        faults.finish((Outages { provider: provider.into(), written, drawn }, squeezes))
+    }
+
+    fn drawn(&mut self, service: &str, s: &OutageSection) -> Result<Drawn, Faults> {
+        let row = self.catalog.incidents(service).map_err(|e| of_catalog("drawn", e))?;
+        self.dated.push((format!("incidents of {service}"), row.date.clone()));
+        let mut faults = Faults::default();
+        let drawn = Drawn {
+            gap_median_h: row.gap_median_h,
+            gap_sigma: row.gap_sigma(),
+            duration_median_min: row.duration_median_min,
+            duration_sigma: row.duration_sigma(),
+            noticed: row.noticed(),
+            full: row.full(),
+            partial_fails: faults.or_default(share(key!["partial", "fails"], s.partial.fails)),
+            partial_slower: faults.or_default(slower(key!["partial", "slower"], s.partial.slower)),
         };
-        Ok((Outages { provider: provider.into(), written, drawn }, squeezes))
+        faults.finish(drawn)
     }
 }
 
-/// The first entry that squeezes.
-fn squeezed(schedule: &[OutageEntry]) -> Option<usize> {
-    schedule.iter().position(|e| e.limits_times != 1.0)
+fn slower(key: impl Into<KeyPath>, value: f64) -> Result<f64, Fault> {
+    in_range(key, value, value.is_finite() && value >= 1.0, "it must be at least 1")
 }
 
-fn slower(key: &str, value: f64) -> Result<f64, String> {
-    if value.is_finite() && value >= 1.0 { Ok(value) } else { Err(format!("{key} is {value}; it must be at least 1")) }
-}
-
-fn entry(key: &str, e: &OutageEntry) -> Result<(Incident, u64), String> {
-    let at = duration(&format!("{key}.at"), &e.at)?;
-    let lasts = duration(&format!("{key}.duration"), &e.duration)?;
-    if lasts == SimTime::ZERO {
-        return Err(format!("{key}.duration is 0; it must be longer"));
-    }
-    let times = e.limits_times;
-    if !(1e-6..=1.0).contains(&times) {
-        return Err(format!(
-            "{key}.limits_times is {times}; it is what is left of the limits, above 0 and at most 1: with none left nothing is \
-             let in, which is fails = 1.0"
-        ));
-    }
+/// An incident, and millionths of the limits that are left in it.
+fn entry(e: &OutageEntry) -> Result<(Incident, u64), Faults> {
+    let mut faults = Faults::default();
+    let at = faults.or(SimTime::ZERO, duration("at", &e.at));
+    let lasts = faults.or(SimTime::ZERO, longer_than_0("duration", &e.duration));
+    let right = "it is what is left of the limits, above 0 and at most 1: with none left nothing is let in, which is \
+                 fails = 1.0";
+    let times = in_range("limits_times", e.limits_times, (1e-6..=1.0).contains(&e.limits_times), right);
     let incident = Incident {
         at,
         until: at + lasts,
-        fails: share(&format!("{key}.fails"), e.fails)?,
-        slower: slower(&format!("{key}.slower"), e.slower)?,
+        fails: faults.or_default(share("fails", e.fails)),
+        slower: faults.or_default(slower("slower", e.slower)),
     };
-    Ok((incident, (times * 1e6).round() as u64))
+    let times_ppm = (faults.or_default(times) * 1e6).round() as u64;
+    if faults.is_empty() && incident.fails == 0.0 && incident.slower == 1.0 && times_ppm == 1_000_000 {
+        faults.push(Fault::new("it changes nothing").hint("give fails, slower or limits_times"));
+    }
+    faults.finish((incident, times_ppm))
 }

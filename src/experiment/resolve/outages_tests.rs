@@ -1,10 +1,12 @@
 //! Limits, accounts, provisioned units and outages as people write them.
+use super::tests::load_text;
 use super::*;
-use crate::experiment::load;
 use baseload_core::api::{Counting, Incident, OutputCounting, Sequence};
 
 const FILE: &str = r#"
 name = "t"
+[trace]
+users = { concurrency = 1, requests = 1, prompt_tokens = 1, output_tokens = 1 }
 [endpoint.sonnet]
 catalog = "anthropic/claude-sonnet-4-6"
 [endpoint.haiku]
@@ -15,17 +17,10 @@ catalog = "openai/gpt-4o"
 "#;
 
 fn loaded(text: &str) -> Result<Experiment, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.toml");
-    std::fs::write(&path, format!("{FILE}{text}")).unwrap();
-    resolve(load(&path, &[]).map_err(|e| e.to_string())?, &path).map_err(|e| e.to_string())
+    load_text(&format!("{FILE}{text}"), &[])
 }
 fn with(sets: &[&str]) -> Result<Experiment, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.toml");
-    std::fs::write(&path, FILE).unwrap();
-    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-    resolve(load(&path, &sets).map_err(|e| e.to_string())?, &path).map_err(|e| e.to_string())
+    load_text(FILE, sets)
 }
 fn limits(endpoint: usize, set: &str) -> Limits {
     with(&[set]).unwrap_or_else(|e| panic!("{set}: {e}")).endpoints[endpoint].spec.limits
@@ -56,36 +51,39 @@ fn limits_follow_the_provider_the_preset_and_the_tier() {
 #[test]
 fn wrong_limits_are_named_with_their_key() {
     for (set, wanted) in [
-        ("gpt.limits={ requests_per_minute = 0 }", "endpoint.gpt.limits.requests_per_minute is 0"),
-        ("gpt.limits={ tokens_per_day = 0 }", "endpoint.gpt.limits.tokens_per_day is 0"),
+        ("gpt.limits={ requests_per_minute = 0 }", "endpoint.gpt.limits.requests_per_minute: it is 0"),
+        ("gpt.limits={ tokens_per_day = 0 }", "endpoint.gpt.limits.tokens_per_day: it is 0"),
         ("gpt.limits={ tier = \"openai/Tier 6\" }", "unknown tier `openai/Tier 6`; did you mean `openai/Tier"),
         ("gpt.limits={ tier = \"google/Tier 1-3\" }", "no published numbers"),
         ("gpt.limits={ burn_down = 5 }", "endpoint.gpt.limits.burn_down: only Bedrock's"),
         ("gpt.limits={ day_offset = \"1h\" }", "endpoint.gpt.limits.day_offset: only Gemini's"),
-        ("gpt.limits={ requests_over = \"2m\" }", "endpoint.gpt.limits.requests_over is 2m"),
-        ("gpt.limits={ acceleration = { over = \"90s\" } }", "endpoint.gpt.limits.acceleration.over is 90s"),
-        ("gpt.limits={ acceleration = { times = 0.0 } }", "endpoint.gpt.limits.acceleration.times is 0"),
-        ("gpt.limits={ spend_cap_usd = 0.0 }", "endpoint.gpt.limits.spend_cap_usd is 0"),
+        ("gpt.limits={ requests_over = \"2m\" }", "endpoint.gpt.limits.requests_over: it is 2m"),
+        ("gpt.limits={ acceleration = { over = \"90s\" } }", "endpoint.gpt.limits.acceleration.over: it is 90s"),
+        ("gpt.limits={ acceleration = { times = 0.0 } }", "endpoint.gpt.limits.acceleration.times: it is 0"),
+        ("gpt.limits={ spend_cap_usd = 0.0 }", "endpoint.gpt.limits.spend_cap_usd: it is 0"),
         ("gpt.limits={ preset = \"antropic\" }", "did you mean `anthropic`?"),
-        ("gpt.account=\"\"", "endpoint.gpt.account is empty"),
-        ("gpt.errors={ overloaded = 1.5 }", "endpoint.gpt.errors.overloaded is 1.5"),
+        ("gpt.account=\"\"", "endpoint.gpt.account: it is empty"),
+        ("gpt.errors={ overloaded = 1.5 }", "endpoint.gpt.errors.overloaded: it is 1.5"),
         ("gpt.errors={ server_error = 0.6, overloaded = 0.6 }", "endpoint.gpt.errors: more than all"),
-        ("gpt.provisioned={ units = 0, usd_per_unit_hour = 1.0 }", "endpoint.gpt.provisioned.units is 0"),
+        ("gpt.provisioned={ units = 0, usd_per_unit_hour = 1.0 }", "endpoint.gpt.provisioned.units: it is 0"),
         (
             "gpt.provisioned={ units = 15, usd_per_unit_hour = 1.0, output_weight = 1e9 }",
-            "endpoint.gpt.provisioned.output_weight is 1000000000",
+            "endpoint.gpt.provisioned.output_weight: it is 1000000000",
         ),
-        ("gpt.provisioned={ units = 15, usd_per_unit_hour = 0.0 }", "endpoint.gpt.provisioned.usd_per_unit_hour is 0"),
+        (
+            "gpt.provisioned={ units = 15, usd_per_unit_hour = 0.0 }",
+            "endpoint.gpt.provisioned.usd_per_unit_hour: it is 0",
+        ),
         (
             "sonnet.provisioned={ units = 15, usd_per_unit_hour = 1.0 }",
-            "or give endpoint.sonnet.provisioned.input_tokens_per_minute",
+            "endpoint.sonnet.provisioned.input_tokens_per_minute: it is missing, and unknown provisioned model",
         ),
     ] {
         let e = with(&[&format!("endpoint.{set}")]).err().unwrap_or_else(|| panic!("{set} is refused"));
         assert!(e.contains(wanted), "{set}: {e}");
     }
     let e = with(&["endpoint.gpt.error_rate=0.1", "endpoint.gpt.errors={ server_error = 0.1 }"]).err().unwrap();
-    assert!(e.contains("endpoint.gpt.errors.server_error: endpoint.gpt.error_rate says the same"), "{e}");
+    assert!(e.contains("endpoint.gpt.errors.server_error: error_rate says the same"), "{e}");
 }
 
 #[test]
@@ -101,7 +99,12 @@ fn an_account_has_one_set_of_limits_and_whoever_names_it_shares_them() {
     let units = "endpoint.gpt={ catalog = \"openai/gpt-4o\", account = \"a\", \
                  provisioned = { units = 15, usd_per_unit_hour = 1.0 } }";
     let own = with(&[shared, one, units]).err().unwrap();
-    assert!(own.contains("endpoint.gpt.provisioned: units are an account of their own"), "{own}");
+    assert!(
+        own.contains(
+            "endpoint.gpt.provisioned: account `a` is that of endpoint.sonnet, too; units are an account of their own"
+        ),
+        "{own}"
+    );
 }
 
 #[test]
@@ -150,14 +153,17 @@ fn wrong_outages_are_named_with_their_key() {
         ("[outages.openai]\ndrawn = \"openai\"\n".into(), "did you mean `openai-api`?"),
         ("[outages.openai]\nmodels = [\"gpt-4o\"]\n".into(), "outages.openai: no incidents"),
         ("[outages.openai]\nmodels = [\"gpt-4\"]\ndrawn = \"openai-api\"\n".into(), "did you mean `gpt-4o`?"),
-        (entry("at = \"1h\", duration = \"1h\""), "outages.openai.schedule[0] changes nothing"),
-        (entry("at = \"1h\", duration = \"0s\", fails = 1.0"), "outages.openai.schedule[0].duration is 0"),
-        (entry("at = \"1h\", duration = \"1h\", fails = 1.5"), "outages.openai.schedule[0].fails is 1.5"),
-        (entry("at = \"1h\", duration = \"1h\", slower = 0.5"), "outages.openai.schedule[0].slower is 0.5"),
-        (entry("at = \"1h\", duration = \"1h\", limits_times = 0.0"), "outages.openai.schedule[0].limits_times is 0"),
+        (entry("at = \"1h\", duration = \"1h\""), "outages.openai.schedule[0]: it changes nothing"),
+        (entry("at = \"1h\", duration = \"0s\", fails = 1.0"), "outages.openai.schedule[0].duration: it is 0"),
+        (entry("at = \"1h\", duration = \"1h\", fails = 1.5"), "outages.openai.schedule[0].fails: it is 1.5"),
+        (entry("at = \"1h\", duration = \"1h\", slower = 0.5"), "outages.openai.schedule[0].slower: it is 0.5"),
+        (
+            entry("at = \"1h\", duration = \"1h\", limits_times = 0.0"),
+            "outages.openai.schedule[0].limits_times: it is 0",
+        ),
         (
             "[outages.openai]\ndrawn = \"openai-api\"\npartial = { slower = 0.1 }\n".into(),
-            "outages.openai.partial.slower is 0.1",
+            "outages.openai.partial.slower: it is 0.1",
         ),
     ] {
         let e = loaded(&text).err().unwrap_or_else(|| panic!("{text} is refused"));

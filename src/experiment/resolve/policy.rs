@@ -1,8 +1,7 @@
-//! A policy, resolved: the fleet that it keeps, what it may buy, how it routes.
+//! A policy, resolved: the fleet that it keeps, what it may buy, how it routes. Keys of faults are counted from its table.
+use super::quality::AllAnswers;
 use super::*;
-use baseload_core::gateway::{Keeps, Known, Parts, Routing, RuleSection};
-use baseload_core::types::key;
-use baseload_core::types::{Fault, Faults, Segment};
+use baseload_core::gateway::{Decide, Keeps, Known, Outcomes, Parts, Routing, RuleSection};
 
 impl ResolvedPolicy {
     /// Whether it may send to an endpoint what its own replicas may serve too.
@@ -15,78 +14,189 @@ impl ResolvedPolicy {
     }
 }
 
+impl Experiment {
+    /// The same experiment with one more policy, written in Rust: it keeps all pools at their own replicas and all endpoints,
+    /// behind the experiment's gateway. Each simulation has a clone of `policy`.
+    ///
+    /// # Errors
+    /// A name that there is already.
+    pub fn with_policy<P>(mut self, name: &str, policy: P) -> Result<Experiment, FileFaults>
+    where
+        P: Decide + Clone + Send + Sync + 'static,
+    {
+        if self.policies.iter().any(|p| p.name == name) {
+            let fault = Fault::at(key!["policy", name], "a policy has this name").hint("give another name");
+            return Err(self.located(fault));
+        }
+        self.policies.push(ResolvedPolicy {
+            name: name.into(),
+            pools: self.pools.iter().enumerate().map(|(i, pool)| (i, pool.replicas)).collect(),
+            endpoints: (0..self.endpoints.len()).collect(),
+            routing: Routing::Custom(Arc::new(move || Box::new(policy.clone()))),
+            scrape: None,
+            gateway: self.gateway.clone(),
+        });
+        Ok(self)
+    }
+}
+
+/// What an experiment has that policies may name. Tables that were left out for a fault are there too, so that nobody is told
+/// that they are unknown: what is made of them is thrown away.
+pub(super) struct Offers<'a> {
+    /// Pools, and the replicas of each where a policy does not say.
+    pub pools: Vec<(&'a str, u32)>,
+    /// Endpoints.
+    pub endpoints: Vec<&'a str>,
+    /// How good their answers are.
+    pub answers: AllAnswers,
+    /// Policies.
+    pub policies: Vec<&'a str>,
+    classes: Vec<String>,
+    slo_ttft: Option<SimTime>,
+}
+
+impl<'a> Offers<'a> {
+    pub(super) fn new(
+        text: &'a Text,
+        classes: &[(ClassSpec, u32)],
+        slo_ttft: Option<SimTime>,
+        mut answers: AllAnswers,
+    ) -> Offers<'a> {
+        let f = &text.file;
+        let some = || Some(Arc::new(Answers::new("", Outcomes::Share(0.5), 0, 0)));
+        answers.pools.extend(text.lost("pool").map(|_| some()));
+        answers.endpoints.extend(text.lost("endpoint").map(|_| some()));
+        let pools = f.pool.iter().map(|(name, p)| (name.as_str(), p.replicas));
+        Offers {
+            pools: pools.chain(text.lost("pool").map(|name| (name, 1))).collect(),
+            endpoints: f.endpoint.keys().map(String::as_str).chain(text.lost("endpoint")).collect(),
+            answers,
+            policies: f.policy.keys().map(String::as_str).chain(text.lost("policy")).collect(),
+            classes: classes.iter().map(|(c, _)| c.name.clone()).chain(text.lost("class").map(String::from)).collect(),
+            slo_ttft,
+        }
+    }
+
+    /// All pools and endpoints.
+    pub(super) fn places(&self) -> impl Iterator<Item = &'a str> {
+        self.pools.iter().map(|(name, _)| *name).chain(self.endpoints.iter().copied())
+    }
+}
+
+/// What a policy keeps of an experiment.
+pub(super) struct Kept {
+    /// Pools and the replicas of each.
+    pub pools: Vec<(usize, u32)>,
+    /// Endpoints that it may buy from.
+    pub endpoints: Vec<usize>,
+}
+
+/// The part of the experiment that the section asks for.
+fn kept(p: &PolicySection, offers: &Offers<'_>) -> Result<Kept, Faults> {
+    let keeps = p.preset.as_ref().map_or(Keeps::All, |given| given.preset.keeps);
+    let mut faults = Faults::default();
+    for name in p.own.pools.keys().filter(|name| !offers.pools.iter().any(|(pool, _)| pool == name)) {
+        let known = offers.pools.iter().map(|(pool, _)| *pool);
+        faults.push(Fault::unknown(key!["pools", name], "pool", name, known));
+    }
+    let replicas = |(i, (name, own)): (usize, &(&str, u32))| {
+        let asked = p.own.pools.get(*name).copied().unwrap_or(*own);
+        (i, if keeps == Keeps::NoReplicas { 0 } else { asked })
+    };
+    let pools: Vec<(usize, u32)> = offers.pools.iter().enumerate().map(replicas).collect();
+    let mut endpoints = Vec::new();
+    match &p.own.endpoints {
+        _ if keeps == Keeps::NoEndpoints => {}
+        Some(names) => {
+            for (i, name) in names.iter().enumerate() {
+                match offers.endpoints.iter().position(|e| e == name) {
+                    Some(e) => endpoints.push(e),
+                    None => {
+                        let known = offers.endpoints.iter().copied();
+                        faults.push(Fault::unknown(key!["endpoints", i], "endpoint", name, known));
+                    }
+                }
+            }
+        }
+        None => endpoints = (0..offers.endpoints.len()).collect(),
+    }
+    if faults.is_empty() && endpoints.is_empty() && pools.iter().all(|(_, replicas)| *replicas == 0) {
+        let fault = Fault::new("no replicas and no endpoints; it may use no backend");
+        faults.push(fault.hint("give it pools or endpoints"));
+    }
+    faults.finish(Kept { pools, endpoints })
+}
+
 impl Resolver<'_> {
     pub(super) fn policy(
         &mut self,
         name: &str,
         p: &PolicySection,
-        pools: &[ResolvedPool],
-        endpoints: &[ResolvedEndpoint],
-        known: &Known,
-    ) -> Result<ResolvedPolicy, Wrong> {
-        let key = format!("policy.{name}");
-        let keeps = p.preset.as_ref().map_or(Keeps::All, |given| given.preset.keeps);
-        let pool_names = || pools.iter().map(|x| x.name.as_str());
-        let endpoint_names = || endpoints.iter().map(|x| x.name.as_str());
-        if let Some(wrong) = p.own.pools.keys().find(|k| !pool_names().any(|n| n == *k)) {
-            let message = format!("{key}.pools: {}", unknown("pool", wrong, pool_names(), "[pool.NAME]"));
-            return Err(message.into());
-        }
-        let kept = |i: usize, pool: &ResolvedPool| {
-            let replicas = p.own.pools.get(&pool.name).copied().unwrap_or(pool.replicas);
-            (i, if keeps == Keeps::NoReplicas { 0 } else { replicas })
-        };
-        let kept: Vec<(usize, u32)> = pools.iter().enumerate().map(|(i, pool)| kept(i, pool)).collect();
-        let find = |at: &str, wanted: &str| {
-            let found = endpoints.iter().position(|e| e.name == wanted);
-            found.ok_or_else(|| {
-                format!("{key}.{at}: {}", unknown("endpoint", wanted, endpoint_names(), "[endpoint.NAME]"))
-            })
-        };
-        let bought: Vec<usize> = match &p.own.endpoints {
-            _ if keeps == Keeps::NoEndpoints => Vec::new(),
-            Some(names) => names.iter().map(|n| find("endpoints", n)).collect::<Result<_, String>>()?,
-            None => (0..endpoints.len()).collect(),
-        };
-        if bought.is_empty() && kept.iter().all(|(_, replicas)| *replicas == 0) {
-            let what = "no replicas and no endpoints; it may use no backend";
-            let message = format!("{key}: {what}: give {key}.pools or {key}.endpoints");
-            return Err(message.into());
-        }
+        offers: &Offers<'_>,
+    ) -> Result<ResolvedPolicy, Faults> {
+        let kept = kept(p, offers)?;
+        let of_endpoints = |e: &usize| offers.endpoints[*e].to_string();
         let known = Known {
-            replicas: kept.iter().map(|(_, n)| *n).collect(),
-            endpoints: bought.iter().map(|e| endpoints[*e].name.clone()).collect(),
-            quality: quality::known(pools, endpoints),
-            ..known.clone()
+            pools: offers.pools.iter().map(|(name, _)| name.to_string()).collect(),
+            replicas: kept.pools.iter().map(|(_, n)| *n).collect(),
+            endpoints: kept.endpoints.iter().map(of_endpoints).collect(),
+            classes: offers.classes.clone(),
+            slo_ttft: offers.slo_ttft,
+            quality: offers.answers.by_name(offers),
         };
-        let parts = parts(&key, p, &known)?;
-        let assembled = parts.assemble(&known).map_err(|faults| {
-            let said = |fault: Fault| match &p.preset {
-                Some(given) if !of_own_rules(&fault, p.parts.rules.len()) => given.said(fault),
-                _ => fault,
-            };
-            faults.into_iter().map(said).collect::<Faults>().under(key!["policy", name])
-        })?;
-        let warnings = assembled.warnings.into_iter();
-        self.warnings.extend(warnings.map(|w| w.under(key!["policy", name]).to_string()));
-        let scrape = match &parts.scrape {
-            Some(s) => Some(scrape(&format!("{key}.scrape"), s)?),
-            None => None,
-        };
-        let used = kept.iter().filter(|(_, replicas)| *replicas > 0).map(|(i, _)| &pools[*i]);
-        let mut places: Vec<(&str, bool)> = used.map(|p| (p.name.as_str(), p.answers.is_some())).collect();
-        places.extend(bought.iter().map(|e| (endpoints[*e].name.as_str(), endpoints[*e].answers.is_some())));
-        self.unknown_quality(name, &places);
-        let routing = Routing::Pipeline(assembled.pipeline);
-        let gateway = self.gateway(name, p, &gateway::Places { pools, endpoints, kept: &kept, bought: &bought })?;
-        Ok(ResolvedPolicy { name: name.into(), pools: kept, endpoints: bought, routing, scrape, gateway })
+        let mut faults = Faults::default();
+        let parts = faults.take(parts(p, &known));
+        let assembled = parts.as_ref().map(|parts| {
+            parts.assemble(&known).map_err(|faults| {
+                let said = |fault: Fault| match &p.preset {
+                    Some(given) if !of_own_rules(&fault, p.parts.rules.len()) => given.said(fault),
+                    _ => fault,
+                };
+                faults.into_iter().map(said).collect::<Faults>()
+            })
+        });
+        let assembled = faults.or_default(assembled.transpose());
+        let at = key!["policy", name];
+        let warnings = assembled.iter().flat_map(|a| &a.warnings);
+        self.warnings.extend(warnings.map(|w| w.clone().under(at.clone()).to_string()));
+        let scraped = parts.as_ref().and_then(|parts| parts.scrape.as_ref());
+        let scrape = scraped.map(|s| scrape(s).map_err(|faults| faults.under("scrape"))).transpose();
+        let scrape = faults.or_default(scrape);
+        self.unknown_quality(name, &kept, offers);
+        let gateway = faults.take(self.gateway(p, &gateway::Places { offers, kept: &kept }));
+        let (Some(assembled), Some(gateway)) = (assembled, gateway) else { return Err(faults) };
+        faults.finish(ResolvedPolicy {
+            name: name.into(),
+            pools: kept.pools,
+            endpoints: kept.endpoints,
+            routing: Routing::Pipeline(assembled.pipeline),
+            scrape,
+            gateway,
+        })
+    }
+
+    /// Warns of a policy that may send to places whose quality is not given, beside some where it is.
+    fn unknown_quality(&mut self, policy: &str, kept: &Kept, offers: &Offers<'_>) {
+        let used = kept.pools.iter().filter(|(_, replicas)| *replicas > 0).map(|(i, _)| *i);
+        let mut places: Vec<(&str, bool)> =
+            used.map(|i| (offers.pools[i].0, offers.answers.pools[i].is_some())).collect();
+        places.extend(kept.endpoints.iter().map(|e| (offers.endpoints[*e], offers.answers.endpoints[*e].is_some())));
+        let without: Vec<&str> = places.iter().filter(|(_, known)| !known).map(|(name, _)| *name).collect();
+        if without.is_empty() || without.len() == places.len() {
+            return;
+        }
+        self.warnings.push(format!(
+            "policy {policy}: the quality of {} is not given; quality_served counts the answers of the others only",
+            without.join(" and ")
+        ));
     }
 }
 
 /// The parts of a policy: its own, or a preset's behind its own rules.
-fn parts(key: &str, p: &PolicySection, known: &Known) -> Result<Parts, String> {
+fn parts(p: &PolicySection, known: &Known) -> Result<Parts, Faults> {
     let own = p.parts.clone();
     let Some(given) = &p.preset else { return Ok(own) };
+    let name = given.preset.name;
     let brought = [
         ("scorers", own.scorers.is_some()),
         ("picker", own.picker.is_some()),
@@ -94,13 +204,11 @@ fn parts(key: &str, p: &PolicySection, known: &Known) -> Result<Parts, String> {
         ("kv_cost", own.kv_cost.is_some()),
         ("weights", own.weights.is_some()),
     ];
-    if let Some((part, _)) = brought.iter().find(|(_, given)| *given) {
-        let name = given.preset.name;
-        return Err(format!(
-            "{key}.{part}: the preset {name} brings its own; write its parts instead, `baseload policies show {name}` \
-             prints them"
-        ));
-    }
+    let refused = |(part, _): (&str, bool)| {
+        let hint = format!("write its parts instead, `baseload policies show {name}` prints them");
+        Fault::at(part, format!("the preset {name} brings its own")).hint(hint)
+    };
+    brought.into_iter().filter(|(_, given)| *given).map(refused).collect::<Faults>().finish(())?;
     let mut parts = given.parts.clone();
     // What a preset says of backends that this policy does not have never holds.
     let none_kept = known.replicas.iter().all(|n| *n == 0);
@@ -113,7 +221,7 @@ fn parts(key: &str, p: &PolicySection, known: &Known) -> Result<Parts, String> {
     Ok(parts)
 }
 
-/// Whether a fault is of one of the policy's own rules, the first so many. Its key counts from the policy's table.
+/// Whether a fault is of one of the policy's own rules, the first so many.
 fn of_own_rules(fault: &Fault, own: usize) -> bool {
     matches!(fault.key.segments(), [Segment::Name(rules), Segment::Index(at), ..] if rules == "rules" && *at < own)
 }

@@ -3,18 +3,16 @@ use super::*;
 #[cfg(feature = "frames")]
 use crate::calibrate::Kernels;
 use crate::experiment::format::RentSection;
-use baseload_core::catalog::{Profile, StepTimeFile};
+use baseload_core::catalog::StepTimeFile;
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, RentSpec, ReplicaSpec, StepTimeSource};
-use baseload_core::types::{Fault, Faults, key};
 
 impl Resolver<'_> {
+    /// A pool. Keys of faults are counted from its table.
     pub(super) fn pool(&mut self, name: &str, p: &PoolSection) -> Result<ResolvedPool, Faults> {
-        let (spec, kernels) = self.words(p).map_err(|fault| fault.under(key!["pool", name]))?;
-        let made = spec.resolve(self.catalog).and_then(|replica| {
-            let files = kernels.map(|k| k.files(self.catalog, &spec, &replica)).transpose();
-            Ok((replica, files.map_err(|e| Fault::at("kernels", e))?.unwrap_or_default()))
-        });
-        let (replica, kernel_files) = made.map_err(|fault| fault.under(key!["pool", name]))?;
+        let (spec, kernels) = self.words(name, p)?;
+        let replica = spec.resolve(self.catalog)?;
+        let files = kernels.map(|k| k.files(self.catalog, &spec, &replica)).transpose();
+        let kernel_files = files.map_err(|e| Fault::from(e).under("kernels"))?.unwrap_or_default();
         self.warnings.extend(replica.warnings.iter().map(|w| format!("pool {name}: {w}")));
         self.dated.extend(replica.rent.iter().filter_map(|rent| rent.read.clone()));
         Ok(ResolvedPool {
@@ -27,57 +25,71 @@ impl Resolver<'_> {
     }
 
     /// The words of a pool's replicas, and the kernel tables that their step time is interpolated in.
-    fn words(&self, p: &PoolSection) -> Result<(ReplicaSpec, Option<ReadKernels>), Fault> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut spec = replica_of(p, self.engines)?;
-        let mut kernels = None;
-        spec.step_time = match (&p.profile, &p.kernels) {
-            (Some(_), Some(_)) => {
-                return Err(Fault::at("kernels", "profile is given too; a pool has one step time"));
-            }
-            (Some(named), None) => profile_of(named, folder).map_err(|e| Fault::at("profile", e))?,
-            (None, Some(path)) => {
-                let read = kernels_of(&folder.join(path)).map_err(|e| Fault::at("kernels", e))?;
-                kernels.insert(read).source()
-            }
-            (None, None) => StepTimeSource::Analytic,
+    fn words(&self, name: &str, p: &PoolSection) -> Result<(ReplicaSpec, Option<ReadKernels>), Faults> {
+        let mut faults = Faults::default();
+        let engine = faults.take(self.engines.chosen(&p.engine.0).map_err(|fault| fault.under("engine")));
+        let rent = faults.take(rent_of(&p.rent).map_err(|fault| fault.under("rent")));
+        let step_time = faults.take(self.step_time(name, p));
+        let (Some(engine), Some(rent), Some((step_time, kernels))) = (engine, rent, step_time) else {
+            faults.take(self.catalog.model_named(&p.model).map_err(|e| of_catalog("model", e)));
+            faults.take(self.catalog.gpu(&p.gpu).map_err(|e| of_catalog("gpu", e)));
+            return Err(faults);
         };
-        Ok((spec, kernels))
+        let spec = ReplicaSpec {
+            tensor_parallel: p.tensor_parallel,
+            formats: Formats { weights: p.weights_dtype.map(Into::into), kv: p.kv_dtype },
+            memory: MemoryOptions {
+                utilization: p.utilization,
+                max_model_len: p.max_model_len.map_or(LongestSequence::OfModel, LongestSequence::Tokens),
+                num_blocks: p.num_blocks,
+            },
+            rent: Some(rent),
+            step_time,
+            ..ReplicaSpec::new(&p.model, &p.gpu, engine)
+        };
+        faults.finish((spec, kernels))
     }
-}
 
-/// The words of a pool's replicas, but for its step time.
-fn replica_of(p: &PoolSection, engines: &Engines) -> Result<ReplicaSpec, Fault> {
-    let engine = engines.chosen(&p.engine.0).map_err(|fault| fault.under("engine"))?;
-    Ok(ReplicaSpec {
-        tensor_parallel: p.tensor_parallel,
-        formats: Formats { weights: p.weights_dtype.map(Into::into), kv: p.kv_dtype },
-        memory: MemoryOptions {
-            utilization: p.utilization,
-            max_model_len: p.max_model_len.map_or(LongestSequence::OfModel, LongestSequence::Tokens),
-            num_blocks: p.num_blocks,
-        },
-        rent: Some(rent_of(&p.rent)?),
-        ..ReplicaSpec::new(&p.model, &p.gpu, engine)
-    })
+    /// Where a pool's step time comes from.
+    fn step_time(&self, name: &str, p: &PoolSection) -> Result<(StepTimeSource, Option<ReadKernels>), Fault> {
+        let path = |key: &str| self.paths.at(&key!["pool", name, key]);
+        match (&p.profile, path("kernels")) {
+            (Some(_), Some(_)) => Err(Fault::at("kernels", "profile is given too").hint("a pool has one step time")),
+            (Some(named), None) => {
+                let source = match path("profile") {
+                    Some(path) => profile_in(named, path).map_err(|e| Fault::from(e).under("profile")),
+                    None => Profile::named(named)
+                        .map(|profile| StepTimeSource::Profile(Arc::new(profile.clone())))
+                        .map_err(|e| of_catalog("profile", e)),
+                };
+                Ok((source?, None))
+            }
+            (None, Some(path)) => {
+                let read = kernels_of(path).map_err(|e| Fault::from(e).under("kernels"))?;
+                Ok((read.source(), Some(read)))
+            }
+            (None, None) => Ok((StepTimeSource::Analytic, None)),
+        }
+    }
 }
 
 fn rent_of(rent: &RentSection) -> Result<RentSpec, Fault> {
     match (&rent.usd_per_gpu_hour, &rent.provider, &rent.kind) {
-        (Some(usd), None, None) => Usd::from_number(*usd).map(RentSpec::Own).map_err(|e| Fault::at("rent", e)),
+        (Some(usd), None, None) => {
+            Usd::from_number(*usd).map(RentSpec::Own).map_err(|fault| fault.under("usd_per_gpu_hour"))
+        }
         (None, Some(provider), Some(kind)) => Ok(RentSpec::Of { provider: provider.clone(), kind: kind.clone() }),
-        _ => Err(Fault::at("rent", "give provider and kind, or usd_per_gpu_hour")),
+        _ => {
+            let fault = Fault::new("it says not, or twice, what a GPU costs");
+            Err(fault.hint("give provider and kind, or usd_per_gpu_hour"))
+        }
     }
 }
 
-/// The step time of the profile or of the rows that a pool names.
-fn profile_of(named: &str, folder: &Path) -> Result<StepTimeSource, String> {
-    let Some(path) = profile_file(named, folder) else {
-        let profile = Profile::named(named).map_err(|e| e.to_string())?;
-        return Ok(StepTimeSource::Profile(Arc::new(profile.clone())));
-    };
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+/// The step time of the profile or of the rows in a file.
+fn profile_in(named: &str, path: &Path) -> Result<StepTimeSource, TraceFault> {
     let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&file, e.to_string()))?;
     if StepTimeFile::is(&text) {
         return Ok(StepTimeSource::Rows(Arc::new((named.to_owned(), StepTimeFile::parse(&text, &file)?))));
     }
@@ -98,8 +110,13 @@ impl ReadKernels {
     }
 
     /// The files that the step time of a replica rests on, named from the path.
-    fn files(&self, catalog: &Catalog, spec: &ReplicaSpec, replica: &ReplicaType) -> Result<Vec<KernelInput>, String> {
-        let gpu = catalog.gpu(&spec.gpu).map_err(|e| e.to_string())?;
+    fn files(
+        &self,
+        catalog: &Catalog,
+        spec: &ReplicaSpec,
+        replica: &ReplicaType,
+    ) -> Result<Vec<KernelInput>, TraceFault> {
+        let gpu = catalog.gpu(&spec.gpu).map_err(|e| TraceFault::new(e.to_string()))?;
         let chosen = self.kernels.chosen(catalog, gpu, replica.weights, spec.formats.kv)?;
         let mut files: Vec<KernelInput> = Vec::new();
         for taken in &chosen.taken {
@@ -120,7 +137,7 @@ impl ReadKernels {
 }
 
 #[cfg(feature = "frames")]
-fn kernels_of(path: &Path) -> Result<ReadKernels, String> {
+fn kernels_of(path: &Path) -> Result<ReadKernels, TraceFault> {
     let times = crate::frames::read_kernels(&[path.to_path_buf()])?;
     Ok(ReadKernels { path: path.to_path_buf(), kernels: Arc::new(Kernels::new(times)) })
 }
@@ -134,12 +151,13 @@ impl ReadKernels {
     fn source(&self) -> StepTimeSource {
         match *self {}
     }
-    fn files(&self, _: &Catalog, _: &ReplicaSpec, _: &ReplicaType) -> Result<Vec<KernelInput>, String> {
+    fn files(&self, _: &Catalog, _: &ReplicaSpec, _: &ReplicaType) -> Result<Vec<KernelInput>, TraceFault> {
         match *self {}
     }
 }
 
 #[cfg(not(feature = "frames"))]
-fn kernels_of(_path: &Path) -> Result<ReadKernels, String> {
-    Err("this build cannot read Parquet: build with the feature `frames`".into())
+fn kernels_of(path: &Path) -> Result<ReadKernels, TraceFault> {
+    let fault = TraceFault::of(path.display().to_string(), "this build reads no Parquet");
+    Err(fault.hint("build it with the feature `frames`"))
 }

@@ -7,39 +7,40 @@ const OLD_DAYS: i64 = 90;
 impl Resolver<'_> {
     /// The day whose prices hold: the one given, else the newest that a price of an endpoint's model was read on. None where
     /// nothing is bought.
-    pub(super) fn date(&self) -> Result<Option<String>, String> {
+    pub(super) fn date(&self) -> Result<Option<String>, Faults> {
         if let Some(date) = &self.file.date {
-            let day = baseload_core::catalog::day_of(date);
-            return match day {
+            return match baseload_core::catalog::day_of(date) {
                 Some(_) => Ok(Some(date.clone())),
-                None => Err(format!("date is `{date}`; give a day such as \"2026-11-25\"")),
+                None => {
+                    let what = format!("`{date}` is no day");
+                    Err(Fault::at("date", what).hint("give a day such as \"2026-11-25\"").into())
+                }
             };
         }
         let mut newest: Option<&str> = None;
+        let mut faults = Faults::default();
         for (name, e) in &self.file.endpoint {
-            let rows = self.catalog.api_rows(&e.catalog).map_err(|m| format!("endpoint.{name}.catalog: {m}"))?;
+            // A name that is unknown is the endpoint's fault.
+            let Ok(rows) = self.catalog.api_rows(&e.catalog) else { continue };
             if rows.len() > 1 {
-                return Err(format!(
-                    "endpoint.{name}.catalog: {} has prices of several days; give date = \"YYYY-MM-DD\"",
-                    e.catalog
-                ));
+                let what = format!("{} has prices of several days", e.catalog);
+                faults.push(Fault::at(key!["endpoint", name, "catalog"], what).hint("give date = \"YYYY-MM-DD\""));
             }
             newest = rows.into_iter().map(|r| r.date.as_str()).chain(newest).max();
         }
-        Ok(newest.map(String::from))
+        faults.finish(newest.map(String::from))
     }
 
     /// The row that holds on `date`, with what a reader should know of it.
-    pub(super) fn price_row(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ApiPrice, String> {
-        let key = format!("endpoint.{name}.catalog");
-        let listed = self.catalog.api(&e.catalog).map_err(|m| format!("{key}: {m}"))?;
+    pub(super) fn price_row(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ApiPrice, Fault> {
+        let listed = self.catalog.api(&e.catalog).map_err(|e| of_catalog("catalog", e))?;
         if e.price.is_some() || e.provisioned.is_some() {
             // Of the row only what the model can do counts.
             return Ok(listed.clone());
         }
         let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|m| {
             let date = if self.file.date.is_some() { "change date, or give" } else { "give date, or" };
-            format!("{key}: {m}; {date} prices of that day with --catalog")
+            Fault::at("catalog", m.to_string()).hint(format!("{date} prices of that day with --catalog"))
         })?;
         let (row, read) = (row.clone(), row.date.clone());
         if !known {
@@ -71,15 +72,15 @@ impl Resolver<'_> {
         name: &str,
         e: &EndpointSection,
         row: &ApiPrice,
-    ) -> Result<(Option<CacheRule>, CacheWrite), String> {
-        let key = format!("endpoint.{name}.cache");
+    ) -> Result<(Option<CacheRule>, CacheWrite), Fault> {
         let none = (None, CacheWrite::Free);
         let known = self.catalog.prompt_cache(&row.provider, &row.model);
         let asked = match (e.cache, known) {
             (Some(CacheName::Off), _) => return Ok(none),
             (Some(asked), Some(_)) => asked,
             (Some(_), None) => {
-                return Err(format!("{key}: no prompt cache of {} is known; leave it out, or say \"off\"", row.name()));
+                let what = format!("no prompt cache of {} is known", row.name());
+                return Err(Fault::at("cache", what).hint("leave it out, or say \"off\""));
             }
             // Jobs of a batch run at times that nobody knows, so no reads are counted on.
             (None, Some(r)) if r.unasked && e.tier != Tier::Batch => CacheName::Auto,
@@ -89,7 +90,8 @@ impl Resolver<'_> {
         let (ttl_s, write) = match (asked, rule.long_ttl_s) {
             (CacheName::AutoHour, Some(long)) => (long, CacheWrite::Hour),
             (CacheName::AutoHour, None) => {
-                return Err(format!("{key}: {} has no entries that live an hour; say \"auto\" or \"off\"", row.name()));
+                let what = format!("{} has no entries that live an hour", row.name());
+                return Err(Fault::at("cache", what).hint("say \"auto\" or \"off\""));
             }
             _ => (rule.ttl_s, CacheWrite::Usual),
         };
@@ -118,18 +120,16 @@ impl Resolver<'_> {
         e: &EndpointSection,
         row: &ApiPrice,
         write: CacheWrite,
-    ) -> Result<Price, String> {
+    ) -> Result<Price, Faults> {
         if let Some(own) = &e.price {
             if e.tier != Tier::Standard {
-                let tier = e.tier.name();
-                return Err(format!(
-                    "endpoint.{name}.price: your own price is that of the tier standard; for the tier {tier} give rows with --catalog"
-                ));
+                let what = "your own price is that of the tier standard";
+                let hint = format!("for the tier {} give rows with --catalog", e.tier.name());
+                return Err(Fault::at("price", what).hint(hint).into());
             }
-            return super::quality::own_price(&format!("endpoint.{name}"), own);
+            return super::quality::own_price(own).map_err(|faults| faults.under("price"));
         }
-        let Priced { price, derived } =
-            Price::of(row, e.tier, write).map_err(|m| format!("endpoint.{name}.tier: {m}"))?;
+        let Priced { price, derived } = Price::of(row, e.tier, write).map_err(|m| Fault::at("tier", m.to_string()))?;
         if !derived.is_empty() {
             self.warnings.push(format!(
                 "endpoint {name} ({}, tier {}): no list says what {} cost; assumed in proportion to input",
@@ -142,60 +142,69 @@ impl Resolver<'_> {
     }
 
     /// The tier's and the model's ways beyond price.
-    pub(super) fn service(&mut self, name: &str, e: &EndpointSection) -> Result<Service, String> {
-        let key = |k: &str| format!("endpoint.{name}.{k}");
-        let of = |k: &str, tier: &str| Err(format!("{}: only an endpoint with tier = \"{tier}\" has it", key(k)));
+    pub(super) fn service(&mut self, name: &str, e: &EndpointSection) -> Result<Service, Faults> {
+        let mut faults = Faults::default();
+        let only = |key: &str, tier: &str| Fault::at(key, format!("only an endpoint with tier = \"{tier}\" has it"));
         let unavailable_share = match (e.unavailable_share, e.tier) {
-            (Some(given), Tier::Flex) => share(&key("unavailable_share"), given)?,
-            (Some(_), _) => return of("unavailable_share", "flex"),
+            (Some(given), Tier::Flex) => share("unavailable_share", given),
+            (Some(_), _) => Err(only("unavailable_share", "flex")),
             (None, Tier::Flex) => {
                 self.warnings.push(format!(
                     "endpoint {name} (tier flex): that it always has room is an assumption; give unavailable_share"
                 ));
-                0.0
+                Ok(0.0)
             }
-            (None, _) => 0.0,
+            (None, _) => Ok(0.0),
         };
         let turnaround = match (&e.batch, e.tier) {
-            (section, Tier::Batch) => {
-                let default = BatchSection::default();
-                let b = section.as_ref().unwrap_or(&default);
-                if section.is_none() {
-                    self.warnings.push(format!(
-                        "endpoint {name} (tier batch): a turnaround of {} is an assumption; give batch.turnaround_p50",
-                        b.turnaround_p50
-                    ));
-                }
-                if self.file.class.values().all(|c| c.tolerates.is_none()) {
-                    self.warnings.push(format!(
-                        "endpoint {name} (tier batch) serves nobody: no class says how long it tolerates to wait"
-                    ));
-                }
-                Some(turnaround(&key("batch"), b)?)
-            }
-            (Some(_), _) => return of("batch", "batch"),
-            (None, _) => None,
+            (section, Tier::Batch) => Some(self.turnaround(name, section.as_ref())).transpose(),
+            (Some(_), _) => Err(only("batch", "batch").into()),
+            (None, _) => Ok(None),
         };
         let reasoning = e.reasoning.as_ref().map(|r| {
-            if !(0.0..=10.0).contains(&r.sigma) {
-                return Err(format!("{}.sigma is {}; it must lie between 0 and 10", key("reasoning"), r.sigma));
-            }
-            let median_tokens = at_least_one(&format!("{}.median_tokens", key("reasoning")), r.median_tokens)?;
-            Ok(Reasoning { median_tokens, sigma: r.sigma })
+            let holds = (0.0..=10.0).contains(&r.sigma);
+            let sigma = in_range(key!["reasoning", "sigma"], r.sigma, holds, "it must lie between 0 and 10")?;
+            Ok(Reasoning { median_tokens: at_least_1(key!["reasoning", "median_tokens"], r.median_tokens)?, sigma })
         });
-        Ok(Service { tier: e.tier, unavailable_share, turnaround, reasoning: reasoning.transpose()? })
+        let service = Service {
+            tier: e.tier,
+            unavailable_share: faults.or_default(unavailable_share),
+            turnaround: faults.or_default(turnaround),
+            reasoning: faults.or_default(reasoning.transpose().map_err(|fault: Fault| fault)),
+        };
+        faults.finish(service)
     }
-}
 
-fn turnaround(key: &str, b: &BatchSection) -> Result<Turnaround, String> {
-    let p50 = duration(&format!("{key}.turnaround_p50"), &b.turnaround_p50)?;
-    if p50 == SimTime::ZERO || p50 > Turnaround::DAY {
-        return Err(format!("{key}.turnaround_p50 is {}; it must lie above 0 and within 24h", b.turnaround_p50));
+    /// When answers of a batch come, with what of it is an assumption.
+    fn turnaround(&mut self, name: &str, section: Option<&BatchSection>) -> Result<Turnaround, Faults> {
+        let default = BatchSection::default();
+        let b = section.unwrap_or(&default);
+        if section.is_none() {
+            self.warnings.push(format!(
+                "endpoint {name} (tier batch): a turnaround of {} is an assumption; give batch.turnaround_p50",
+                b.turnaround_p50
+            ));
+        }
+        if self.file.class.values().all(|c| c.tolerates.is_none()) {
+            self.warnings.push(format!(
+                "endpoint {name} (tier batch) serves nobody: no class says how long it tolerates to wait"
+            ));
+        }
+        let mut faults = Faults::default();
+        let p50 = duration(key!["batch", "turnaround_p50"], &b.turnaround_p50).and_then(|p50| {
+            let holds = p50 > SimTime::ZERO && p50 <= Turnaround::DAY;
+            let right = "it must lie above 0 and within 24h";
+            in_range(key!["batch", "turnaround_p50"], &b.turnaround_p50, holds, right).map(|_| p50)
+        });
+        let holds = (1.0..=1e6).contains(&b.p95_over_p50);
+        let ratio = in_range(key!["batch", "p95_over_p50"], b.p95_over_p50, holds, "it must be at least 1");
+        let made = Turnaround {
+            p50_s: faults.or(SimTime::ZERO, p50).as_secs_f64(),
+            p95_over_p50: faults.or_default(ratio),
+            window: Turnaround::DAY,
+        };
+        faults.finish(made)
     }
-    if !(1.0..=1e6).contains(&b.p95_over_p50) {
-        return Err(format!("{key}.p95_over_p50 is {}; it must be at least 1", b.p95_over_p50));
-    }
-    Ok(Turnaround { p50_s: p50.as_secs_f64(), p95_over_p50: b.p95_over_p50, window: Turnaround::DAY })
 }
 
 fn rule_of(row: &PromptCacheRow, ttl_s: u64) -> CacheRule {

@@ -1,9 +1,10 @@
 //! Tests of resolution: defaults that depend on hardware, and keys that reach the engine.
 use super::*;
-use crate::experiment::load;
 
 const FILE: &str = r#"
 name = "t"
+[trace]
+users = { concurrency = 1, requests = 1, prompt_tokens = 1, output_tokens = 1 }
 [class.batch]
 share = 0.5
 priority = 3
@@ -15,11 +16,21 @@ rent = { usd_per_gpu_hour = 2.0 }
 "#;
 
 fn loaded(sets: &[&str]) -> Result<Experiment, String> {
+    load_text(FILE, sets)
+}
+
+/// The experiment of a text.
+pub(super) fn load_text(text: &str, sets: &[&str]) -> Result<Experiment, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.toml");
-    std::fs::write(&path, FILE).unwrap();
-    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-    resolve(load(&path, &sets).map_err(|e| e.to_string())?, &path).map_err(|e| e.to_string())
+    std::fs::write(&path, text).unwrap();
+    let settings = Settings { sets: sets.iter().map(|s| (*s).to_owned()).collect(), ..Settings::default() };
+    Experiment::load_with(&path, &settings).map_err(|faults| faults.to_string())
+}
+
+/// What is echoed of an experiment.
+fn echo(exp: &Experiment) -> String {
+    toml::to_string(&exp.echo).unwrap()
 }
 
 /// What the pool's engine was resolved to: its section.
@@ -40,10 +51,10 @@ fn limits_come_from_the_gpu_unless_given_and_are_echoed() {
         let exp = loaded(sets).unwrap();
         let limits = exp.pools[0].replica.limits;
         assert_eq!((limits.most_tokens, limits.max_rows), (tokens, seqs), "hardware-defaults: {sets:?}");
-        let echoed = &exp.file.pool["chat"].engine.0["vllm"];
+        let echoed = &exp.echo.0.pool["chat"].engine.0["vllm"];
         let echoed = ["max_num_batched_tokens", "max_num_seqs"].map(|key| echoed[key].as_integer());
         assert_eq!(echoed, [Some(tokens as i64), Some(seqs.into())], "what is echoed is what runs: {sets:?}");
-        assert!(toml::to_string(&exp.file).unwrap().contains(&format!("max_num_seqs = {seqs}")));
+        assert!(echo(&exp).contains(&format!("max_num_seqs = {seqs}")));
     }
     let e = loaded(&["pool.chat.engine.vllm.max_num_seqs=0"]).err().unwrap();
     assert!(e.contains("pool.chat.engine.vllm.max_num_seqs: it is 0; it must be at least 1"), "{e}");
@@ -55,8 +66,8 @@ fn limits_come_from_the_gpu_unless_given_and_are_echoed() {
 #[test]
 fn an_echoed_file_resolves_to_itself() {
     let once = loaded(&[]).unwrap();
-    let twice = resolve(once.file.clone(), Path::new("t.toml")).unwrap();
-    assert_eq!(toml::to_string(&once.file).unwrap(), toml::to_string(&twice.file).unwrap());
+    let twice = load_text(&echo(&once), &[]).unwrap();
+    assert_eq!(echo(&once), echo(&twice));
 }
 
 #[test]
@@ -116,7 +127,7 @@ fn precisions_reach_memory_and_step_time() {
     assert!(step(&small, 64_000) - step(&small, 0) < step(&plain, 64_000) - step(&plain, 0), "and so is the cache");
     assert_eq!(small.replica.title, "llama-3.1-8b on 1 x h100-sxm, fp8 weights, fp8 KV cache");
     let e = loaded(&["pool.chat.kv_dtype=int4"]).err().unwrap();
-    assert!(e.contains("pool.chat.kv_dtype") && e.contains("`bf16` or `fp8`"), "{e}");
+    assert!(e.contains("pool.chat.kv_dtype: unknown value `int4`") && e.contains("bf16, fp8"), "{e}");
 }
 
 #[test]
@@ -144,14 +155,13 @@ fn a_policy_lays_its_gateway_over_that_of_all() {
     assert_eq!((own.timeout, plain.timeout), (SimTime::from_secs(30), SimTime::from_secs(30)));
     assert!(own.retry.at_once_elsewhere && plain.retry.at_once_elsewhere);
     assert!(own.hedge.is_some() && plain.hedge.is_none());
-    let echoed = exp.file.policy["own"].own.gateway.as_ref().unwrap();
+    let echoed = exp.echo.0.policy["own"].own.gateway.as_ref().unwrap();
     assert_eq!((echoed.timeout.as_str(), echoed.retries), ("30s", Some(2)), "what is echoed is what runs");
     let sglang = loaded(&["gateway.retry.preset=sglang"]).unwrap();
     assert_eq!(sglang.policies[0].gateway.resilience.retry.retries, 4, "a preset's number of retries");
     let given = loaded(&["gateway.retry.preset=sglang", "gateway.retries=1"]).unwrap();
     assert_eq!(given.policies[0].gateway.resilience.retry.retries, 1);
-    let twice = resolve(exp.file.clone(), Path::new("t.toml")).unwrap();
-    assert_eq!(toml::to_string(&exp.file).unwrap(), toml::to_string(&twice.file).unwrap());
+    assert_eq!(echo(&exp), echo(&load_text(&echo(&exp), &[]).unwrap()));
 }
 
 #[test]
@@ -163,22 +173,22 @@ fn faults_of_the_gateway_name_their_key_and_what_would_be_right() {
             "gateway.fallback.chains.chat: it goes round in a circle: chat -> big -> chat",
         ),
         (&["gateway.fallback.chains={chat=[\"bigg\"]}"], "did you mean `big`"),
-        (&["gateway.fallback.chains={chat=[]}"], "gateway.fallback.chains.chat is empty"),
+        (&["gateway.fallback.chains={chat=[]}"], "gateway.fallback.chains.chat: it is empty"),
         (&["gateway.retry.preset=litelm"], "did you mean `litellm`"),
-        (&["gateway.try_timeout=0s"], "gateway.try_timeout is 0"),
+        (&["gateway.try_timeout=0s"], "gateway.try_timeout: it is 0"),
         (&["gateway.hedge={}"], "give after, such as"),
-        (&["gateway.hedge.quantile=95"], "gateway.hedge.quantile is 95; it must lie between 0 and 1"),
+        (&["gateway.hedge.quantile=95"], "gateway.hedge.quantile: it is 95; it must lie between 0 and 1"),
         (&["gateway.retry.backoff.jitter={less=0.1, plus=\"1s\"}"], "give one of less, around, plus"),
         (&["gateway.retry.retry_after={}"], "gateway.retry.retry_after: 0 are given"),
         (&["gateway.admission={}"], "give saturation or max_in_flight"),
-        (&["gateway.concurrency.chat=0"], "gateway.concurrency.chat is 0; it must be at least 1"),
-        (&["policy.own.gateway.breaker.failures=0"], "policy.own.gateway.breaker.failures is 0"),
+        (&["gateway.concurrency.chat=0"], "gateway.concurrency.chat: it is 0; it must be at least 1"),
+        (&["policy.own.gateway.breaker.failures=0"], "policy.own.gateway.breaker.failures: it is 0"),
         (&["policy.own.cascade={stages=[\"chat\"], accept=[]}"], "give at least two stages"),
         (
             &["policy.own.cascade={stages=[\"chat\",\"big\"], accept=[0.5]}", "policy.own.pools={big=0}"],
             "the policy has no `big`",
         ),
-        (&["class.batch.tolerates=0s"], "class.batch.tolerates is 0"),
+        (&["class.batch.tolerates=0s"], "class.batch.tolerates: it is 0"),
     ] {
         let sets: Vec<&str> = [second].iter().chain(sets).copied().collect();
         let says = loaded(&sets).err().unwrap_or_else(|| panic!("{sets:?} resolved"));

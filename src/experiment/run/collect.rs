@@ -7,8 +7,8 @@ use super::timeline::Timeline;
 use baseload_core::economics::{self, Bill, LineKind};
 use baseload_core::sim::SimStats;
 use baseload_core::types::{
-    AttemptRecord, EndpointId, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, RecordSink, RequestRecord,
-    SeriesRow, SimTime, Usd,
+    AttemptRecord, EndpointId, Fault, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, RecordSink, RequestRecord,
+    SeriesRow, SimTime, TraceFault, Usd,
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Collector {
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
     /// First fault of the writer; the run stops at it.
-    pub fault: Option<String>,
+    pub fault: Option<TraceFault>,
 }
 
 impl Collector {
@@ -80,7 +80,7 @@ impl Collector {
         self
     }
     /// The fault of a request that the table of answers has no row for.
-    pub fn missing_row(&self) -> Option<String> {
+    pub fn missing_row(&self) -> Option<Fault> {
         self.quality.as_ref()?.too_short(self.last_index)
     }
     /// Also writes records.
@@ -93,7 +93,7 @@ impl Collector {
     ///
     /// # Errors
     /// The writer's first fault.
-    pub fn close(&mut self) -> Result<(), String> {
+    pub fn close(&mut self) -> Result<(), TraceFault> {
         #[cfg(feature = "frames")]
         if let Some(writer) = self.writer.take() {
             writer.finish()?;
@@ -109,12 +109,7 @@ impl Collector {
     ///
     /// # Errors
     /// A window of zero length with API spend: a month cannot be told from it.
-    pub fn summary(
-        &self,
-        exp: &Experiment,
-        policy: &ResolvedPolicy,
-        stats: &SimStats,
-    ) -> Result<PolicySummary, String> {
+    pub fn summary(&self, exp: &Experiment, policy: &ResolvedPolicy, stats: &SimStats) -> Result<PolicySummary, Fault> {
         let window = stats.last_arrival.since(stats.first_arrival);
         let window_s = window.as_secs_f64();
         let per_s = |n: u64| if window_s > 0.0 { n as f64 / window_s } else { 0.0 };
@@ -209,7 +204,7 @@ impl Collector {
         Ok(summary)
     }
 
-    fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, String> {
+    fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, Fault> {
         let mut lines = Vec::new();
         for (pool, replicas) in &policy.pools {
             let pool = &exp.pools[*pool];
@@ -258,7 +253,7 @@ impl RecordSink for Collector {
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
-            self.fault.get_or_insert(e);
+            self.fault.get_or_insert(e.into());
         }
     }
     fn request(&mut self, record: &RequestRecord) {
@@ -293,7 +288,7 @@ impl RecordSink for Collector {
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
-            self.fault.get_or_insert(e);
+            self.fault.get_or_insert(e.into());
         }
     }
     fn gaps(&mut self, run: &GapRun) {

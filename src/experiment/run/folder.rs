@@ -1,4 +1,5 @@
 //! The result folder: written as `NAME.partial`, renamed when whole.
+use baseload_core::types::TraceFault;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,26 +16,27 @@ impl ResultFolder {
     ///
     /// # Errors
     /// With the path; an existing folder that is no result folder is never touched.
-    pub fn create(target: &Path) -> Result<ResultFolder, String> {
+    pub fn create(target: &Path) -> Result<ResultFolder, TraceFault> {
         ResultFolder::of("summary.json", target)
     }
     /// Starts `target.partial` for a result that is known by the file `mark`.
     ///
     /// # Errors
     /// With the path; an existing folder without that file is never touched.
-    pub fn of(mark: &str, target: &Path) -> Result<ResultFolder, String> {
+    pub fn of(mark: &str, target: &Path) -> Result<ResultFolder, TraceFault> {
+        let named = || target.display().to_string();
         if target.exists() && !target.join(mark).is_file() {
-            return Err(format!(
-                "{} exists and holds no {mark}: it is not a result folder; give another --out",
-                target.display()
-            ));
+            let fault = TraceFault::of(named(), format!("it exists and holds no {mark}: it is not a result folder"));
+            return Err(fault.hint("give another --out"));
         }
-        let mut name =
-            target.file_name().ok_or_else(|| format!("--out {}: not a folder name", target.display()))?.to_os_string();
+        let no_name = || TraceFault::of(named(), "it is no folder's name").hint("give another --out");
+        let mut name = target.file_name().ok_or_else(no_name)?.to_os_string();
         name.push(".partial");
         let partial = target.with_file_name(name);
-        let fault =
-            |e: std::io::Error| format!("{}: {e}; give a folder you may write to with --out", partial.display());
+        let fault = |e: std::io::Error| {
+            let hint = "give a folder you may write to with --out";
+            TraceFault::of(partial.display().to_string(), e.to_string()).hint(hint)
+        };
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(fault)?;
         }
@@ -49,16 +51,17 @@ impl ResultFolder {
     ///
     /// # Errors
     /// With the path.
-    pub fn write(&self, name: &str, text: &str) -> Result<(), String> {
+    pub fn write(&self, name: &str, text: &str) -> Result<(), TraceFault> {
         let path = self.partial.join(name);
-        fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
+        fs::write(&path, text).map_err(|e| TraceFault::of(path.display().to_string(), e.to_string()))
     }
     /// Puts the folder in its place; a former result moves aside first and is removed last.
     ///
     /// # Errors
     /// With the path.
-    pub fn finish(mut self) -> Result<PathBuf, String> {
-        let fault = |e: std::io::Error| format!("{}: {e}", self.target.display());
+    pub fn finish(mut self) -> Result<PathBuf, TraceFault> {
+        let named = self.target.display().to_string();
+        let fault = |e: std::io::Error| TraceFault::of(&named, e.to_string());
         let mut old = self.partial.clone().into_os_string();
         old.push(".old");
         let old = PathBuf::from(old);
@@ -106,6 +109,6 @@ mod tests {
     #[test]
     fn a_foreign_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(ResultFolder::create(dir.path()).unwrap_err().contains("not a result folder"));
+        assert!(ResultFolder::create(dir.path()).unwrap_err().what.contains("not a result folder"));
     }
 }

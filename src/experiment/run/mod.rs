@@ -5,21 +5,21 @@ mod histogram;
 pub mod manifest;
 mod oracle;
 mod timeline;
+mod traffic;
 mod whole_file;
 
 pub use collect::Collector;
 pub use oracle::Oracle;
+pub use traffic::Traffic;
 pub use whole_file::{WholeFile, write_whole};
 
-use super::format::FileError;
-use super::inputs::{TraceOrigin, play_of};
-use super::resolve::Experiment;
+use super::format::FileFaults;
+use super::resolve::{Experiment, ResolvedPolicy};
 use super::verdict::rank::verdict;
 use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
-use baseload_core::types::SimTime;
-use baseload_trace::SourceOptions;
+use baseload_core::types::{Fault, Faults, SimTime, TraceFault};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -72,9 +72,23 @@ pub enum RunError {
     /// Ctrl-C.
     #[error("interrupted; nothing was written")]
     Interrupted,
-    /// Anything else, in words.
-    #[error("{0}")]
-    Fault(String),
+    /// The experiment cannot be run.
+    #[error(transparent)]
+    Experiment(#[from] FileFaults),
+    /// Its trace cannot be read, or its results not be written.
+    #[error(transparent)]
+    File(#[from] TraceFault),
+    /// A simulation ended early.
+    #[error("policy {policy}: {error}")]
+    Simulation {
+        /// Of which policy.
+        policy: String,
+        /// Why.
+        error: SimError,
+    },
+    /// What was asked for cannot be.
+    #[error(transparent)]
+    Asked(#[from] Fault),
 }
 
 /// Counts that are not compared.
@@ -92,28 +106,6 @@ pub struct Perf {
     pub events: u64,
 }
 
-/// The trace of an experiment, found.
-///
-/// # Errors
-/// As [`TraceOrigin::find`], and options that no source can follow, at their place in the file.
-pub fn trace_of(exp: &Experiment) -> Result<(TraceOrigin, SourceOptions), FileError> {
-    let t = &exp.file.trace;
-    let fault = |e: String| exp.file.origin.fault(&e);
-    let play = play_of(t).map_err(fault)?;
-    let options = SourceOptions {
-        seed: exp.file.seed,
-        replicate: 0,
-        rate_scale: t.rate_scale,
-        limit: t.limit,
-        default_max_output_tokens: t.default_max_output_tokens,
-        spread_buckets: t.spread_buckets,
-        sort: t.sort,
-        play,
-    };
-    options.check().map_err(|e| fault(format!("trace.{e}")))?;
-    Ok((TraceOrigin::find(t, &exp.folder).map_err(fault)?, options))
-}
-
 /// A policy's results, what was counted, and what its source has to say.
 type Simulated = (PolicySummary, SimStats, Vec<String>);
 
@@ -121,46 +113,12 @@ type Simulated = (PolicySummary, SimStats, Vec<String>);
 ///
 /// # Errors
 /// A fault of the trace, of writing records, or an interruption.
-pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
-    let (origin, source_options) = trace_of(exp).map_err(|e| RunError::Fault(e.into()))?;
+pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
-    let pool = pool.map_err(|e| RunError::Fault(format!("--jobs {}: {e}", options.jobs)))?;
+    let pool = pool.map_err(|e| Fault::at("--jobs", format!("{}: {e}", options.jobs)))?;
     let results: Vec<Result<Simulated, RunError>> = pool.install(|| {
         let each = exp.policies.par_iter().with_max_len(1); // long simulations are stolen one by one
-        each.map(|policy| {
-            let _watched = Watched::new(options.watch);
-            let spec = exp.world(policy, 0, options.mode);
-            let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
-            let mut collector = Collector::new(policy.endpoints.len())
-                .with_oracle(Oracle::new(&spec))
-                .with_quality(exp.quality.as_ref());
-            #[cfg(feature = "frames")]
-            if let Some(folder) = options.records {
-                let names = crate::frames::Names {
-                    classes: exp.class_names(),
-                    pools: policy.pools.iter().map(|(i, _)| exp.pools[*i].name.clone()).collect(),
-                    endpoints: policy.endpoints.iter().map(|i| exp.endpoints[*i].name.clone()).collect(),
-                };
-                let writer = crate::frames::RecordWriter::create(folder, &policy.name, 0, names);
-                collector = collector.with_writer(writer.map_err(RunError::Fault)?);
-            }
-            let stats = simulate(&spec, source.as_mut(), &mut collector, options.progress, options.stop);
-            let stats = stats.map_err(|e| match e {
-                SimError::Interrupted => RunError::Interrupted,
-                other => RunError::Fault(format!("policy {}: {other}", policy.name)),
-            })?;
-            if stats.requests == 0 {
-                let message = "trace: it yields no requests; a comparison needs at least one";
-                return Err(RunError::Fault(exp.file.origin.fault(message).into()));
-            }
-            if let Some(message) = collector.missing_row() {
-                return Err(RunError::Fault(exp.file.origin.fault(&message).into()));
-            }
-            collector.close().map_err(RunError::Fault)?;
-            let summary = collector.summary(exp, policy, &stats).map_err(RunError::Fault)?;
-            Ok((summary, stats, source.notes()))
-        })
-        .collect()
+        each.map(|policy| simulated(exp, policy, traffic, options)).collect()
     });
     let mut perf = Perf::default();
     let mut policies = Vec::new();
@@ -186,9 +144,9 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
     }
     let summary = Summary {
         format: FORMAT,
-        name: exp.file.name.clone(),
-        question: exp.file.question.clone(),
-        seed: exp.file.seed,
+        name: exp.name.clone(),
+        question: exp.question.clone(),
+        seed: exp.seed,
         requests: policies.first().map_or(0, |p| p.requests),
         window_s: window.as_secs_f64(),
         verdict: verdict(&policies, &slo),
@@ -197,4 +155,67 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
         warnings,
     };
     Ok((summary, perf))
+}
+
+/// One simulation, and what came of it.
+fn simulated(
+    exp: &Experiment,
+    policy: &ResolvedPolicy,
+    traffic: &Traffic,
+    options: &RunOptions<'_>,
+) -> Result<Simulated, RunError> {
+    let _watched = Watched::new(options.watch);
+    let spec = exp.world(policy, 0, options.mode);
+    let mut source = traffic.source(exp)?;
+    let mut collector =
+        Collector::new(policy.endpoints.len()).with_oracle(Oracle::new(&spec)).with_quality(exp.quality.as_ref());
+    #[cfg(feature = "frames")]
+    if let Some(folder) = options.records {
+        let names = crate::frames::Names {
+            classes: exp.class_names(),
+            pools: policy.pools.iter().map(|(i, _)| exp.pools[*i].name.clone()).collect(),
+            endpoints: policy.endpoints.iter().map(|i| exp.endpoints[*i].name.clone()).collect(),
+        };
+        let writer = crate::frames::RecordWriter::create(folder, &policy.name, 0, names);
+        collector = collector.with_writer(writer.map_err(TraceFault::from)?);
+    }
+    let stats = simulate(&spec, source.as_mut(), &mut collector, options.progress, options.stop);
+    let stats = stats.map_err(|error| match error {
+        SimError::Interrupted => RunError::Interrupted,
+        error => RunError::Simulation { policy: policy.name.clone(), error },
+    })?;
+    if stats.requests == 0 {
+        return Err(exp.located(nothing_comes()).into());
+    }
+    if let Some(fault) = collector.missing_row() {
+        return Err(exp.located(fault).into());
+    }
+    collector.close()?;
+    let summary = collector.summary(exp, policy, &stats).map_err(Faults::from);
+    Ok((summary.map_err(|faults| exp.located(faults))?, stats, source.notes()))
+}
+
+/// The fault of a trace without requests.
+pub(super) fn nothing_comes() -> Fault {
+    Fault::at("trace", "it yields no requests").hint("a comparison needs at least one")
+}
+
+impl Experiment {
+    /// Runs it on all cores and keeps no records.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn run(&self) -> Result<Summary, RunError> {
+        let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+        let options = RunOptions {
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            records: None,
+            progress: &progress,
+            stop: &stop,
+            mode: EngineMode::default(),
+            watch: &(),
+        };
+        let traffic = Traffic::of(self, &stop)?;
+        run(self, &traffic, &options).map(|(summary, _)| summary)
+    }
 }

@@ -1,4 +1,5 @@
 //! A file that is written beside its place and put there when it is whole.
+use baseload_core::types::TraceFault;
 use std::path::{Path, PathBuf};
 
 /// A file under construction; dropped unfinished, it is removed.
@@ -14,9 +15,10 @@ impl WholeFile {
     ///
     /// # Errors
     /// A target that is a folder or names no file.
-    pub fn new(target: &Path) -> Result<WholeFile, String> {
+    pub fn new(target: &Path) -> Result<WholeFile, TraceFault> {
         let Some(name) = target.file_name().filter(|_| !target.is_dir()) else {
-            return Err(format!("{}: it is a folder; give the name of a file", target.display()));
+            let fault = TraceFault::of(target.display().to_string(), "it is a folder");
+            return Err(fault.hint("give the name of a file"));
         };
         let direct = target.exists() && !target.is_file();
         let beside = if direct {
@@ -36,9 +38,10 @@ impl WholeFile {
     ///
     /// # Errors
     /// With the path.
-    pub fn finish(mut self) -> Result<(), String> {
+    pub fn finish(mut self) -> Result<(), TraceFault> {
         if !self.done {
-            std::fs::rename(&self.beside, &self.target).map_err(|e| format!("{}: {e}", self.target.display()))?;
+            let named = || self.target.display().to_string();
+            std::fs::rename(&self.beside, &self.target).map_err(|e| TraceFault::of(named(), e.to_string()))?;
             self.done = true;
         }
         Ok(())
@@ -57,10 +60,11 @@ impl Drop for WholeFile {
 ///
 /// # Errors
 /// With the path.
-pub fn write_whole(target: &Path, text: &str) -> Result<(), String> {
+pub fn write_whole(target: &Path, text: &str) -> Result<(), TraceFault> {
     let file = WholeFile::new(target)?;
-    std::fs::write(file.path(), text)
-        .map_err(|e| format!("{}: {e}; give a place you may write to", target.display()))?;
+    std::fs::write(file.path(), text).map_err(|e| {
+        TraceFault::of(target.display().to_string(), e.to_string()).hint("give a place you may write to")
+    })?;
     file.finish()
 }
 
@@ -80,8 +84,8 @@ mod tests {
         write_whole(&target, "2").unwrap();
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "2");
         assert_eq!(dir.path().read_dir().unwrap().count(), 1);
-        assert!(write_whole(dir.path(), "1").unwrap_err().contains("it is a folder"));
-        assert!(write_whole(&dir.path().join("no/a.toml"), "1").unwrap_err().contains("no/a.toml"));
+        assert!(write_whole(dir.path(), "1").unwrap_err().what.contains("it is a folder"));
+        assert!(write_whole(&dir.path().join("no/a.toml"), "1").unwrap_err().file.contains("no/a.toml"));
     }
 
     #[cfg(unix)]

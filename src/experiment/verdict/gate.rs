@@ -3,7 +3,7 @@
 //! May import: the summary. Must keep true: an unknown policy or metric is an error, never a silent pass; the same
 //! summaries pass with any tolerance.
 use super::summary::{Better, METRICS, PolicySummary, Summary};
-use baseload_core::catalog::unknown;
+use baseload_core::types::{Fault, Faults, KeyPath};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Tolerance {
     ///
     /// # Errors
     /// Text that is none of these, or negative.
-    pub fn parse(text: &str) -> Result<Tolerance, String> {
+    pub fn parse(text: &str) -> Result<Tolerance, Fault> {
         let text = text.trim();
         type Make = fn(f64) -> Tolerance;
         let units: [(&str, Make); 4] = [
@@ -38,7 +38,10 @@ impl Tolerance {
             .unwrap_or((text, &units[3].1));
         match number.parse::<f64>() {
             Ok(value) if value.is_finite() && value >= 0.0 => Ok(make(value)),
-            _ => Err(format!("`{text}` is no tolerance: write \"5%\", \"50ms\", \"0.05s\" or a number from 0")),
+            _ => {
+                let hint = "write \"5%\", \"50ms\", \"0.05s\" or a number from 0";
+                Err(Fault::at("worse", format!("`{text}` is no tolerance")).hint(hint))
+            }
         }
     }
 
@@ -46,7 +49,7 @@ impl Tolerance {
     ///
     /// # Errors
     /// A number that is negative or not finite.
-    pub fn absolute(value: f64) -> Result<Tolerance, String> {
+    pub fn absolute(value: f64) -> Result<Tolerance, Fault> {
         Tolerance::parse(&format!("{value}"))
     }
 
@@ -91,7 +94,7 @@ impl GateRule {
     ///
     /// # Errors
     /// As [`Tolerance::parse`].
-    pub fn tolerance(&self) -> Result<Tolerance, String> {
+    pub fn tolerance(&self) -> Result<Tolerance, Fault> {
         match &self.worse {
             Worse::Number(value) => Tolerance::absolute(*value),
             Worse::Text(text) => Tolerance::parse(text),
@@ -188,12 +191,16 @@ impl GateReport {
 ///
 /// # Errors
 /// A rule that names a policy or metric that either summary does not have, or gives a time for what is no time.
-pub fn gate(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance)]) -> Result<GateReport, String> {
+pub fn gate(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance)]) -> Result<GateReport, Faults> {
     if baseline.format != candidate.format {
-        return Err(format!("the baseline has summary format {}, this run {}", baseline.format, candidate.format));
+        let what = format!("the baseline has summary format {}, this run {}", baseline.format, candidate.format);
+        return Err(Fault::new(what).hint("compare results of one version").into());
     }
-    let rows =
-        rules.iter().map(|(name, tolerance)| row(baseline, candidate, name, *tolerance)).collect::<Result<_, _>>();
+    let mut faults = Faults::default();
+    let rows = rules.iter().filter_map(|(name, tolerance)| {
+        faults.take(row(baseline, candidate, name, *tolerance).map_err(|fault| fault.under(name).under("gate")))
+    });
+    let rows = rows.collect();
     let mut notes = Vec::new();
     if baseline.seed != candidate.seed {
         notes.push(format!("the seeds differ: {} in the baseline, {} here", baseline.seed, candidate.seed));
@@ -204,47 +211,47 @@ pub fn gate(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance
             baseline.requests, candidate.requests
         ));
     }
-    Ok(GateReport { rows: rows?, notes })
+    faults.finish(GateReport { rows, notes })
 }
 
 /// Checks that `policy.metric` names a policy among `policies` and a metric that can be gated, before anything runs.
 ///
 /// # Errors
 /// With the nearest name.
-pub fn check_name<'a>(name: &str, policies: impl Iterator<Item = &'a str>) -> Result<(), String> {
-    let Some((policy, metric)) = name.rsplit_once('.') else {
-        return Err("it is not of the form \"policy.metric\"".into());
-    };
-    let known: Vec<&str> = policies.collect();
-    if !known.contains(&policy) {
-        return Err(unknown("policy", policy, known.into_iter(), "[policy.NAME]"));
+pub fn check_name(name: &str, policies: &[&str]) -> Result<(), Fault> {
+    let (policy, metric) = parts(name)?;
+    if !policies.contains(&policy) {
+        return Err(Fault::unknown(KeyPath::default(), "policy", policy, policies.iter().copied()));
     }
-    if !METRICS.iter().any(|(known, _)| *known == metric) {
-        return Err(unknown("metric", metric, METRICS.iter().map(|(known, _)| *known), "summary.json"));
-    }
-    Ok(())
+    better(metric).map(drop)
 }
 
-fn row(baseline: &Summary, candidate: &Summary, name: &str, tolerance: Tolerance) -> Result<GateRow, String> {
-    // A policy's name may hold dots, a metric's cannot.
-    let Some((policy, metric)) = name.rsplit_once('.') else {
-        return Err(format!("gate `{name}` is not of the form `policy.metric`"));
-    };
-    let Some((_, better)) = METRICS.iter().find(|(known, _)| *known == metric) else {
-        let known: Vec<&str> = METRICS.iter().map(|(known, _)| *known).collect();
-        return Err(format!("gate `{name}`: no metric `{metric}`; there are {}", known.join(", ")));
-    };
+/// A policy and a metric. A policy's name may hold dots, a metric's cannot.
+fn parts(name: &str) -> Result<(&str, &str), Fault> {
+    name.rsplit_once('.').ok_or_else(|| Fault::new("it is not of the form \"policy.metric\"").hint("write it so"))
+}
+
+/// Which way a metric is better.
+fn better(metric: &str) -> Result<Better, Fault> {
+    let found = METRICS.iter().find(|(known, _)| *known == metric).map(|(_, better)| *better);
+    found.ok_or_else(|| Fault::unknown(KeyPath::default(), "metric", metric, METRICS.iter().map(|(known, _)| *known)))
+}
+
+fn row(baseline: &Summary, candidate: &Summary, name: &str, tolerance: Tolerance) -> Result<GateRow, Fault> {
+    let (policy, metric) = parts(name)?;
+    let better = better(metric)?;
     if matches!(tolerance, Tolerance::Seconds(_)) && (!metric.ends_with("_s") || metric.ends_with("_per_s")) {
-        return Err(format!("gate `{name}`: the tolerance is a time, but `{metric}` is not in seconds"));
+        let what = format!("the tolerance is a time, and `{metric}` is not in seconds");
+        return Err(Fault::at("worse", what).hint("give a share or an amount"));
     }
-    let before = find(baseline, "the baseline", name, policy)?.metric(metric);
-    let after = find(candidate, "this run", name, policy)?.metric(metric);
+    let before = find(baseline, "the baseline", policy)?.metric(metric);
+    let after = find(candidate, "this run", policy)?.metric(metric);
     let (change_percent, verdict) = match (before, after) {
         (None, None) => (None, GateVerdict::Unchanged),
         (Some(_), None) => (None, GateVerdict::Worse),
         (None, Some(_)) => (None, GateVerdict::Better),
         (Some(b), Some(c)) => {
-            let worse_by = if *better == Better::Lower { c - b } else { b - c };
+            let worse_by = if better == Better::Lower { c - b } else { b - c };
             // Slack for the rounding of the subtraction alone.
             let allowed = tolerance.allowed(b) + 1e-12 * b.abs();
             let verdict = match worse_by {
@@ -259,10 +266,10 @@ fn row(baseline: &Summary, candidate: &Summary, name: &str, tolerance: Tolerance
     Ok(GateRow { metric: name.into(), baseline: before, candidate: after, change_percent, tolerance, verdict })
 }
 
-fn find<'a>(summary: &'a Summary, which: &str, rule: &str, policy: &str) -> Result<&'a PolicySummary, String> {
+fn find<'a>(summary: &'a Summary, which: &str, policy: &str) -> Result<&'a PolicySummary, Fault> {
     summary.policies.iter().find(|p| p.name == policy).ok_or_else(|| {
         let known: Vec<&str> = summary.policies.iter().map(|p| p.name.as_str()).collect();
-        format!("gate `{rule}`: {which} has no policy `{policy}`; it has {}", known.join(", "))
+        Fault::new(format!("{which} has no policy `{policy}`")).hint(format!("it has {}", known.join(", ")))
     })
 }
 
@@ -311,7 +318,7 @@ mod tests {
         assert_eq!(Tolerance::parse("0.05s"), Ok(Tolerance::Seconds(0.05)));
         assert_eq!(Tolerance::parse("0.01"), Ok(Tolerance::Absolute(0.01)));
         for bad in ["-1%", "fast", "", "nan", "inf%", "5 minutes"] {
-            assert!(Tolerance::parse(bad).unwrap_err().contains("is no tolerance"), "{bad}");
+            assert!(Tolerance::parse(bad).unwrap_err().what.contains("is no tolerance"), "{bad}");
         }
         let rule = |text: &str| toml::from_str::<GateRule>(text).unwrap().tolerance();
         assert_eq!(rule("worse = \"5%\""), Ok(Tolerance::Relative(0.05)));
@@ -340,10 +347,10 @@ mod tests {
     fn unknown_names_are_errors_that_list_the_known() {
         let s = summary(Some(1.0), 1.0);
         let fail = |name: &str, tolerance: &str| {
-            gate(&s, &s, &[(name.into(), Tolerance::parse(tolerance).unwrap())]).unwrap_err()
+            gate(&s, &s, &[(name.into(), Tolerance::parse(tolerance).unwrap())]).unwrap_err().to_string()
         };
         assert!(fail("own.ttft_p99_s", "5%").contains("no policy `own`; it has hybrid.v2"));
-        assert!(fail("hybrid.v2.ttft_p98_s", "5%").contains("ttft_p50_s, ttft_p90_s, ttft_p99_s"));
+        assert!(fail("hybrid.v2.ttft_p98_s", "5%").contains("did you mean `ttft_p9"));
         assert!(fail("hybrid", "5%").contains("policy.metric"));
         assert!(fail("hybrid.v2.requests_per_s", "5ms").contains("not in seconds"));
     }

@@ -1,7 +1,7 @@
 //! Lines of a monthly bill and their sum.
 //!
 //! May import: types. Must keep true: the total is the sum of the lines, each rounded at most once.
-use crate::types::{NS_PER_S, SimTime, Usd};
+use crate::types::{Fault, NS_PER_S, SimTime, Usd};
 
 /// Hours in a billing month.
 pub const HOURS_PER_MONTH: u64 = 730;
@@ -80,14 +80,13 @@ pub fn provisioned_line(name: impl Into<String>, units: u32, usd_per_unit_hour: 
 ///
 /// # Errors
 /// A window of zero length (fewer than two arrival instants) says nothing about a month's spend.
-pub fn api_line(name: impl Into<String>, spend: Usd, window: SimTime) -> Result<BillLine, String> {
+pub fn api_line(name: impl Into<String>, spend: Usd, window: SimTime) -> Result<BillLine, Fault> {
     let name = name.into();
     let usd_per_month = match (spend, window) {
         (Usd::ZERO, _) => Usd::ZERO,
         (_, SimTime::ZERO) => {
-            return Err(format!(
-                "`{name}`: all requests arrive at one instant, so the spend cannot be scaled to a month"
-            ));
+            let what = "all requests arrive at one instant, so the spend cannot be scaled to a month";
+            return Err(Fault::at(name, what));
         }
         _ => spend.scaled(u128::from(MONTH.0), u128::from(window.0)),
     };
@@ -147,7 +146,7 @@ mod tests {
         let two_months = SimTime(MONTH.0 * 2);
         assert_eq!(api_line("a", Usd(5), two_months).unwrap().usd_per_month, Usd(2));
         assert_eq!(api_line("a", Usd(7), two_months).unwrap().usd_per_month, Usd(4));
-        assert!(api_line("a", Usd(1), SimTime::ZERO).unwrap_err().contains("one instant"));
+        assert!(api_line("a", Usd(1), SimTime::ZERO).unwrap_err().what.contains("one instant"));
         assert_eq!(api_line("a", Usd::ZERO, SimTime::ZERO).unwrap().usd_per_month, Usd::ZERO);
         // A billion dollars in one hour still fits.
         assert_eq!(

@@ -88,6 +88,14 @@ impl<const N: usize> From<[Run; N]> for Content {
 }
 
 impl Content {
+    /// Bytes beside the struct's own; several clones share them.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Runs::One(_) => 0,
+            Runs::Many(runs) => size_of_val(&**runs),
+        }
+    }
+
     /// `tokens` tokens that request `index` brings.
     pub fn private(index: u64, tokens: u32) -> Content {
         Content(Runs::One([Run { id: ContentId::Private(index), start: 0, len: tokens }]))

@@ -289,7 +289,7 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// A fault of a trace or of a file of measurements. Shown as `FILE:LINE: what; hint`.
+/// A fault of a file that has no keys: a trace, measurements, a result. Shown as `FILE:LINE: what; hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceFault {
     /// The name that the text was opened under; empty until whoever knows it says so ([`TraceFault::in_file`]).
@@ -372,6 +372,28 @@ impl fmt::Display for TraceFault {
 }
 
 impl std::error::Error for TraceFault {}
+
+impl From<TraceFault> for Fault {
+    /// As a part of what is wrong at the key that names the file.
+    fn from(fault: TraceFault) -> Fault {
+        let hint = fault.hint.clone();
+        Fault { hint, ..Fault::new(TraceFault { hint: None, ..fault }.to_string()) }
+    }
+}
+
+impl From<Fault> for TraceFault {
+    /// As what is wrong with the file that has the key.
+    fn from(fault: Fault) -> TraceFault {
+        let hint = fault.hint.clone();
+        TraceFault { hint, ..TraceFault::new(Fault { hint: None, ..fault }.to_string()) }
+    }
+}
+
+impl From<TraceFault> for Faults {
+    fn from(fault: TraceFault) -> Faults {
+        Fault::from(fault).into()
+    }
+}
 
 impl From<&str> for TraceFault {
     fn from(what: &str) -> TraceFault {
