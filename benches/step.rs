@@ -20,8 +20,6 @@ fn decoding(rows: u32) -> (VllmScheduler, Batch, StepResult) {
             max_output_tokens: 1000,
             priority: 0,
             content: Content::private(id, PROMPT),
-            external_kv: None,
-            hold_kv_until: None,
         };
         engine.enqueue(job, SimTime::ZERO).expect("it fits");
     }

@@ -2,12 +2,16 @@
 //! the least busy one, so that its prompts find their prefixes cached; nobody else's do.
 //!
 //!     cargo run --no-default-features --example custom_policy
-use baseload::engine::{Engine, EngineMode, VllmConfig};
-use baseload::gateway::{BackendFacts, Decide, Decision, Draws, Feedback, GatewayView, Needs, Resilience, Routing};
+use baseload::catalog::Catalog;
+use baseload::engine::{EngineMode, Engines};
+use baseload::fleet::{LongestSequence, MemoryOptions, ReplicaSpec};
+use baseload::gateway::{
+    ASSUMED_PREFILL_TOKENS_PER_S, Decide, Decision, Draws, Feedback, GatewayView, Needs, Resilience, Routing,
+};
 use baseload::sim::{PoolSpec, WorldSpec, simulate};
 use baseload::types::{
-    AttemptRecord, BatchShape, Capability, ClassSpec, Content, ContentId, DecodeLaw, Femtos, GapRun, NO_SESSION,
-    Outcome, Place, PlaceMap, ReplicaId, Request, RequestRecord, Run, SeriesRow, SimTime, Source, StepTime,
+    AttemptRecord, BatchShape, ClassSpec, Content, ContentId, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome, Place,
+    PlaceMap, ReplicaId, Request, RequestRecord, Run, SeriesRow, SimTime, Source, StepTime, TraceFault,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,7 +76,7 @@ struct Traffic(u64);
 const REQUESTS: u64 = 400;
 
 impl Source for Traffic {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok((self.0 < REQUESTS).then(|| SimTime::from_millis(self.0 * 100)))
     }
     fn next(&mut self) -> Request {
@@ -123,23 +127,23 @@ impl baseload::types::RecordSink for Results {
 }
 
 fn run(routing: Routing) -> Results {
-    let config = VllmConfig { num_blocks: 2_000, ..VllmConfig::default() };
+    let engine = Engines::embedded().chosen(&toml::Table::new()).expect("the usual engine takes its defaults");
+    let memory = MemoryOptions {
+        num_blocks: Some(2_000),
+        max_model_len: LongestSequence::Tokens(8_192),
+        ..MemoryOptions::default()
+    };
+    let words = ReplicaSpec { memory, ..ReplicaSpec::new("llama-3.1-8b", "h100-sxm", engine) };
+    let replica = words.resolve(Catalog::embedded()).expect("it fits").with_step_time(Arc::new(Steps));
     let spec = WorldSpec {
         seed: 1,
         replicate: 0,
         pools: vec![PoolSpec {
             name: "chat".into(),
             replicas: 4,
-            gpus_per_replica: 1,
-            facts: BackendFacts {
-                internal: true,
-                capability: Capability::Mid,
-                max_context_tokens: 8_192,
-                deferred: false,
-            },
-            engine: Box::new(move || Engine::vllm(config.clone(), EngineMode::default())),
-            step_time: Arc::new(Steps),
-            assumed_prefill_tokens_per_s: 20_000,
+            replica: Arc::new(replica),
+            mode: EngineMode::default(),
+            assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
         }],
         endpoints: Vec::new(),
         routing,

@@ -16,7 +16,7 @@ use super::nnls::Normal;
 use super::score::quantile;
 use super::trial::{Lags, Logged, play_logged};
 use baseload_core::catalog::{Frontend, StepCoefficients};
-use baseload_core::engine::VllmConfig;
+use baseload_core::fleet::ReplicaType;
 use baseload_core::latency::{FIRST_ROWS, Features, Fitted};
 use baseload_core::types::SimTime;
 use std::sync::Arc;
@@ -218,15 +218,15 @@ impl<'a> Sums<'a> {
 pub struct Observed<'a> {
     /// The run.
     pub run: &'a RequestRun,
-    /// The engine's settings.
-    pub config: VllmConfig,
+    /// The replica, whatever its step time.
+    pub replica: Arc<ReplicaType>,
     /// Requests that count, from the first.
     pub first: usize,
 }
 
 fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<Row>, String> {
-    let trial = o.run.trial(o.config.clone(), lags);
-    let played = play_logged(&trial, Arc::new(Fitted::new(step, 1.0))).map_err(|e| format!("{}: {e}", o.run.name))?;
+    let replica = ReplicaType::clone(&o.replica).with_step_time(Arc::new(Fitted::new(step, 1.0)));
+    let played = play_logged(&o.run.trial(lags), &replica).map_err(|e| format!("{}: {e}", o.run.name))?;
     let sums = Sums::new(&played.log);
     let between = |from: SimTime, to: SimTime| -> [f64; K] {
         let (a, b) = (sums.until(from), sums.until(to));
@@ -315,12 +315,14 @@ pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromR
 
 #[cfg(test)]
 mod tests {
+    use super::super::replica::MeasuredReplica;
     use super::super::trial::{Loop, Sent, play};
     use super::*;
-    use baseload_core::catalog::MeasuredEngine;
+    use baseload_core::catalog::{Catalog, MeasuredEngine};
+    use baseload_core::fleet::StepTimeSource;
 
     /// Requests that overlap, so that a prompt's cost in the engine is seen in the tokens of others.
-    fn run(truth: &FromRequests, config: &VllmConfig) -> RequestRun {
+    fn run(truth: &FromRequests, replica: &Arc<ReplicaType>) -> RequestRun {
         let sent = |i: u64| Sent {
             at: SimTime::from_millis(i * 90 + i % 7 * 11),
             prompt: 60 + (i * 397 % 1_500) as u32,
@@ -337,7 +339,7 @@ mod tests {
             measured: Vec::new(),
             hash: String::new(),
         };
-        let played = play(&run.trial(config.clone(), truth.lags()), Arc::new(Fitted::new(&truth.step, 1.0))).unwrap();
+        let played = play(&run.trial(truth.lags()), replica).unwrap();
         run.measured = played.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect();
         run
     }
@@ -354,9 +356,14 @@ mod tests {
             },
             frontend: Frontend { arrival_s: 0.006, arrival_s_per_1000_prompt_tokens: 0.012, token_s: 0.0 },
         };
-        let config = VllmConfig { num_blocks: 4_096, ..VllmConfig::default() };
-        let run = run(&truth, &config);
-        let observed = [Observed { run: &run, config, first: run.requests.len() }];
+        let engine = MeasuredEngine { num_gpu_blocks: Some(4_096), ..MeasuredEngine::default() }
+            .with("async_scheduling", Some(true))
+            .with("max_num_batched_tokens", Some(8_192));
+        let replica = MeasuredReplica::of("m", "g", engine)
+            .resolve(Catalog::embedded(), StepTimeSource::Coefficients(truth.step, 1.0))
+            .unwrap();
+        let run = run(&truth, &replica);
+        let observed = [Observed { run: &run, replica, first: run.requests.len() }];
         let mut wanted = FROM_REQUESTS;
         wanted[FRONTEND_TOKEN] = true;
         let fit = from_requests(&observed, &wanted).unwrap();

@@ -10,9 +10,9 @@ use super::fit::{FRONTEND, FRONTEND_TOKEN, K, Row, Wanted, frontend, lags, robus
 use super::hash;
 use super::kinds::inferencex::{self, Point, apart, predict};
 use super::score::{Errors, Group, errors};
-use super::supply::Supply;
 use super::validate::Input;
 use baseload_core::catalog::{Catalog, Frontend, FrontendRow};
+use baseload_core::fleet::StepTimeSource;
 
 /// Folds of whole groups.
 const FOLDS: u64 = 5;
@@ -40,7 +40,7 @@ fn fit(catalog: &Catalog, points: &[&Point]) -> Result<Frontend, String> {
     let mut now = Frontend::default();
     for _ in 0..ROUNDS {
         let row = |p: &&Point| {
-            let predicted = predict(catalog, p, lags(&now), &Supply::Catalogue)?;
+            let predicted = predict(catalog, p, lags(&now), &StepTimeSource::Analytic)?;
             let own = now.arrival_s + now.token_s + now.arrival_s_per_1000_prompt_tokens * predicted.prompt / 1e3;
             let mut columns = [0.0; K];
             (columns[FRONTEND], columns[FRONTEND_TOKEN]) = (1.0, predicted.prompt);
@@ -55,7 +55,7 @@ fn fit(catalog: &Catalog, points: &[&Point]) -> Result<Frontend, String> {
 fn group<'a>(catalog: &Catalog, points: impl Iterator<Item = &'a &'a Point>, f: &Frontend) -> Result<Group, String> {
     let mut group = Group::default();
     for p in points {
-        group.add("ttft_s", predict(catalog, p, lags(f), &Supply::Catalogue)?.ttft_s, p.ttft_s);
+        group.add("ttft_s", predict(catalog, p, lags(f), &StepTimeSource::Analytic)?.ttft_s, p.ttft_s);
     }
     Ok(group)
 }
@@ -71,7 +71,8 @@ pub fn fit_frontend(catalog: &Catalog, inputs: Vec<Input>, date: &str) -> Result
     }
     // Rows that cannot be predicted are left out here as they are by `validate`, which says why.
     let judged = |p: &&Point| {
-        apart(p, &points).is_none() && predict(catalog, p, lags(&Frontend::default()), &Supply::Catalogue).is_ok()
+        apart(p, &points).is_none()
+            && predict(catalog, p, lags(&Frontend::default()), &StepTimeSource::Analytic).is_ok()
     };
     let judged: Vec<&Point> = points.iter().filter(judged).collect();
     let of = |f: u64| judged.iter().filter(move |p| fold_of(p) == f);
@@ -127,9 +128,10 @@ mod tests {
                 for users in [2, 4] {
                     let row = |ttft: f64| format!("{users},vllm,,Qwen/Qwen3-8B,h100_sxm,,{isl},32,{tp},{ttft},5\n");
                     let point = inferencex::read(format!("{HEAD}{}", row(1.0)).as_bytes(), "i").unwrap();
-                    text +=
-                        &row(predict(Catalog::embedded(), &point[0], lags(&truth), &Supply::Catalogue).unwrap().ttft_s
-                            * 1e3);
+                    text += &row(predict(Catalog::embedded(), &point[0], lags(&truth), &StepTimeSource::Analytic)
+                        .unwrap()
+                        .ttft_s
+                        * 1e3);
                 }
             }
         }

@@ -15,6 +15,7 @@ use baseload_core::latency::{
 };
 use baseload_core::memory::KvDtype;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What engine runs make of the compute share of kernels in BF16: 0.720 / 0.84 on H100.
 const SUSTAINED: f64 = 0.86;
@@ -31,7 +32,7 @@ const ROUTING: &str = "power_law_1.01";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChosenKernels {
     /// The tables.
-    pub tables: KernelTables,
+    pub tables: Arc<KernelTables>,
     /// What was taken, in order.
     pub taken: Vec<Taken>,
 }
@@ -227,9 +228,10 @@ pub fn choose_kernels(
     weights: WeightDtype,
     kv: KvDtype,
 ) -> Result<ChosenKernels, String> {
-    let family = |id: &str| id.split('-').next().unwrap_or_default().to_owned();
+    // A GPU of a user's own is of the family of the one that it is like.
+    let family = |g: &Gpu| g.like.as_ref().unwrap_or(&g.id).split('-').next().unwrap_or_default().to_owned();
     for file in &times.files {
-        if let Some(of) = catalog.gpu_in(&file.device).filter(|of| family(&of.id) != family(&gpu.id)) {
+        if let Some(of) = catalog.gpu_in(&file.device).filter(|of| family(of) != family(gpu)) {
             return Err(format!(
                 "{}: it was measured on {} ({}), and this is {}: give tables of that",
                 file.path.display(),
@@ -273,7 +275,7 @@ pub fn choose_kernels(
     tables.prefill = choice.attention(KernelPart::Prefill, kv)?;
     tables.decode = choice.attention(KernelPart::Decode, kv)?;
     tables.all_reduce = choice.all_reduce()?;
-    choice.chosen.tables = tables;
+    choice.chosen.tables = Arc::new(tables);
     Ok(choice.chosen)
 }
 
@@ -292,13 +294,13 @@ pub fn kernel_profile(
     let mut chosen = choose_kernels(catalog, times, gpu, weights, KvDtype::Bf16)?;
     if weights != WeightDtype::Bf16 {
         // Attention and all-reduces are BF16's, and a row of another format says only what differs.
-        let KernelTables { mut products, experts, .. } = chosen.tables;
+        let KernelTables { mut products, experts, .. } = KernelTables::clone(&chosen.tables);
         chosen.taken.retain(|t| t.what == "products" || t.what == "experts");
         if weights == WeightDtype::Mxfp4 {
             products.clear();
             chosen.taken.retain(|t| t.what == "experts");
         }
-        chosen.tables = KernelTables { products, experts, ..KernelTables::default() };
+        chosen.tables = Arc::new(KernelTables { products, experts, ..KernelTables::default() });
     }
     let mut fit = fit_from_kernels(gpu, weights, &chosen.tables).map_err(|e| e.to_string())?;
     let mut notes = Vec::new();

@@ -2,14 +2,17 @@
 //!
 //! Must keep true: every stage goes through `sim::simulate` in one world, so caches are kept between stages.
 use super::setup::{Questions, Setup};
-use super::trial::{Lags, Served, simulate_fleet};
+use super::trial::{Lags, simulate_fleet};
 use baseload_core::engine::EngineMode;
+use baseload_core::fleet::ReplicaType;
 use baseload_core::gateway::Routing;
 use baseload_core::random::{self, dist};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, Content, ContentId, GapRun, NO_SESSION, Outcome, RecordSink, Request, RequestRecord, Run, SeriesRow,
     SimTime, Source,
 };
+use std::sync::Arc;
 
 /// What a stage showed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,7 +35,7 @@ pub fn climb(
     setup: &Setup,
     seconds: u32,
     rates: &[f64],
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     lags: Lags,
     routing: Routing,
 ) -> Result<Vec<Climbed>, String> {
@@ -43,7 +46,7 @@ fn climb_in(
     mode: EngineMode,
     setup: &Setup,
     (seconds, rates): (u32, &[f64]),
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     lags: Lags,
     routing: Routing,
 ) -> Result<Vec<Climbed>, String> {
@@ -53,13 +56,13 @@ fn climb_in(
     sink.stages.resize(source.ends.len(), Tally::default());
     simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
     if sink.unserved > 0 {
-        let (w, block) = (&setup.workload, &replicas[0].0);
+        let (w, kv) = (&setup.workload, replicas[0].kv);
         return Err(format!(
             "{} requests of {} tokens can never run in an engine of {} blocks of {} tokens",
             sink.unserved,
             w.prefix_tokens + w.question_tokens + w.output_tokens,
-            block.num_blocks,
-            block.block_size
+            kv.num_blocks,
+            kv.block_size
         ));
     }
     let skip = usize::from(setup.stages.warm_up);
@@ -112,7 +115,7 @@ impl<'a> Stages<'a> {
 }
 
 impl Source for Stages<'_> {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok((self.stage < self.ends.len() && self.next < self.ends[self.stage]).then(|| self.at()))
     }
     fn next(&mut self) -> Request {
@@ -208,10 +211,10 @@ impl RecordSink for Sink {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::served;
     use super::*;
     use baseload_core::engine::VllmConfig;
     use baseload_core::latency::Constant;
-    use std::sync::Arc;
 
     /// A policy that looks into caches cuts strides wherever it looks; nothing may come of that.
     #[test]
@@ -222,7 +225,7 @@ mod tests {
         // 60 blocks a pod: caches evict, and requests are preempted.
         let engine = VllmConfig { num_blocks: 60, async_scheduling: false, ..VllmConfig::default() };
         let step = Constant { base_fs: 10_000_000_000_000, ..Constant::default() };
-        let replicas: Vec<Served> = vec![(engine, Arc::new(step)); 3];
+        let replicas = vec![served(engine, Arc::new(step)); 3];
         let play = |strides, reference_pool| {
             let mode = EngineMode { strides, reference_pool };
             let routing = setup.routing("precise-scheduling").unwrap();

@@ -7,11 +7,14 @@ use super::fit::{FROM_REQUESTS, FROM_STEPS, Observed, Wanted, from_requests, fro
 use super::hash;
 use super::kinds::engine_steps::{self, EngineRun};
 use super::kinds::requests::RequestRun;
-use super::kinds::{bench_serve, config, llmservingsim, vllm_requests};
+use super::kinds::{bench_serve, llmservingsim, vllm_requests};
+use super::machine;
+use super::replica::MeasuredReplica;
 use super::score::{Group, errors};
 use super::trial::play;
-use super::validate::{Input, Kind, sync_unless_gpu};
+use super::validate::{Input, Kind};
 use baseload_core::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::latency::Fitted;
 use std::sync::Arc;
 
@@ -145,7 +148,7 @@ fn steps_profile(catalog: &Catalog, runs: &[EngineRun], files: Vec<String>, r: &
         for (i, run) in runs.iter().enumerate() {
             let others: Vec<&EngineRun> = refs.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, x)| *x).collect();
             match from_steps(&others, &wanted) {
-                Ok(part) => errors.extend(held_back(&run.name, &engine_steps::score(run, &part)?.0)),
+                Ok(part) => errors.extend(held_back(&run.name, &engine_steps::score(catalog, run, &part)?.0)),
                 Err(why) => notes.push(format!("{} could not be held back: {why}", run.name)),
             }
         }
@@ -153,11 +156,9 @@ fn steps_profile(catalog: &Catalog, runs: &[EngineRun], files: Vec<String>, r: &
     let mut engine = runs[0].engine.clone();
     for run in &runs[1..] {
         let e = &run.engine;
-        engine.max_num_seqs = engine.max_num_seqs.filter(|v| Some(*v) == e.max_num_seqs);
-        engine.max_num_batched_tokens = engine.max_num_batched_tokens.filter(|v| Some(*v) == e.max_num_batched_tokens);
         engine.num_gpu_blocks = engine.num_gpu_blocks.filter(|v| Some(*v) == e.num_gpu_blocks);
-        engine.enable_prefix_caching = engine.enable_prefix_caching.filter(|v| Some(*v) == e.enable_prefix_caching);
         engine.max_model_len = engine.max_model_len.filter(|v| Some(*v) == e.max_model_len);
+        engine.settings.retain(|key, value| e.settings.get(key) == Some(value));
     }
     engine.version = version.to_owned();
     let source = format!("non-negative least squares on {} steps of {} runs", steps(runs), runs.len());
@@ -186,13 +187,16 @@ fn requests_profile(
     }
     let data = data(kind, files, runs.iter().map(|x| x.hash.clone()).collect())?;
     let settings = |run: &RequestRun| run.engine.overlaid(&r.engine);
-    let seen = |run, first| Observed { run, config: config(&settings(run), sync_unless_gpu(catalog, &r.gpu)), first };
-    let whole: Vec<Observed<'_>> = runs.iter().map(|run| seen(run, run.requests.len())).collect();
+    let seen = |run| -> Result<Observed<'_>, String> {
+        let replica = replica(catalog, r, model, settings(run))?;
+        Ok(Observed { run, replica, first: run.requests.len() })
+    };
+    let whole = runs.iter().map(seen).collect::<Result<Vec<_>, _>>()?;
     let fit = from_requests(&whole, &wanted)?;
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
     let predict = |o: &Observed<'_>, part: &super::fit::FromRequests| {
-        let trial = o.run.trial(o.config.clone(), part.lags());
-        play(&trial, Arc::new(Fitted::new(&part.step, 1.0)))
+        let replica = ReplicaType::clone(&o.replica).with_step_time(Arc::new(Fitted::new(&part.step, 1.0)));
+        play(&o.run.trial(part.lags()), &Arc::new(replica))
             .map(|p| p.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect::<Vec<_>>())
     };
     if whole.len() < 3 {
@@ -224,6 +228,26 @@ fn requests_profile(
     Ok(Fit { profile: profile(catalog, r, source, model, &dtype, engine, fit.step, frontend, data, errors), notes })
 }
 
+/// The GPU as the catalogue names it, or as the recipe does.
+fn gpu_of(catalog: &Catalog, r: &Recipe) -> String {
+    catalog.gpu(&r.gpu).map_or_else(|_| r.gpu.clone(), |g| g.id.clone())
+}
+
+/// The model as the catalogue names it, or as the files do.
+fn model_of(catalog: &Catalog, model: &str) -> String {
+    catalog.model(model).map_or_else(|_| model.to_owned(), |m| m.id.clone())
+}
+
+/// The replica that requests were sent to; its step time is what is fitted.
+fn replica(catalog: &Catalog, r: &Recipe, model: &str, engine: MeasuredEngine) -> Result<Arc<ReplicaType>, String> {
+    let replica = MeasuredReplica {
+        tensor_parallel: r.tensor_parallel.unwrap_or(1),
+        weights: r.dtype.as_deref().and_then(machine::weights_dtype),
+        ..MeasuredReplica::of(model_of(catalog, model), gpu_of(catalog, r), engine)
+    };
+    replica.resolve(catalog, StepTimeSource::Coefficients(StepCoefficients::default(), 1.0))
+}
+
 #[expect(clippy::too_many_arguments, reason = "the parts of a profile, each named where it is made")]
 fn profile(
     catalog: &Catalog,
@@ -242,8 +266,8 @@ fn profile(
         name: r.name.clone(),
         date: r.date.clone(),
         source,
-        gpu: catalog.gpu(&r.gpu).map_or_else(|_| r.gpu.clone(), |g| g.id.clone()),
-        model: catalog.model(model).map_or_else(|_| model.to_owned(), |m| m.id.clone()),
+        gpu: gpu_of(catalog, r),
+        model: model_of(catalog, model),
         dtype: r.dtype.clone().unwrap_or_else(|| dtype.to_owned()),
         tensor_parallel: r.tensor_parallel.unwrap_or(1),
         engine,

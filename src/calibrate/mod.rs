@@ -10,6 +10,8 @@ mod fit;
 mod frontend;
 mod hash;
 #[cfg(feature = "frames")]
+mod kernel_source;
+#[cfg(feature = "frames")]
 mod kernels;
 pub mod kinds;
 mod ladder;
@@ -18,11 +20,11 @@ mod make;
 mod nnls;
 mod order;
 mod refit;
+mod replica;
 mod routers;
 mod score;
 mod score_json;
 mod setup;
-mod supply;
 mod table;
 mod targets;
 mod trial;
@@ -36,16 +38,17 @@ pub use collapse::{Collapse, Ratio};
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 pub use frontend::{FrontendFit, fit_frontend};
 #[cfg(feature = "frames")]
+pub use kernel_source::Kernels;
+#[cfg(feature = "frames")]
 pub use kernels::{ChosenKernels, KernelProfile, Taken, choose_kernels, kernel_profile};
-pub use machine::{StepOptions, engine_for};
 pub use make::{Fit, Recipe, calibrate};
 pub use nnls::Normal;
 pub use order::Order;
 pub use refit::{Split, cross_validate};
+pub use replica::MeasuredReplica;
 pub use routers::Router;
 pub use score::{Errors, Group, Metrics, Pair, Points, Scores, errors, points, quantile, whole};
 pub use setup::Setup;
-pub use supply::{Kernels, Supply, curves};
 pub use targets::Targets;
-pub use trial::{Lags, Loop, Played, Sent, Served, Timing, Trial, play, play_fleet};
+pub use trial::{Lags, Loop, Played, Sent, Timing, Trial, play, play_fleet};
 pub use validate::{Input, Kind, Options, validate};

@@ -13,9 +13,9 @@ use super::hash;
 use super::kinds::inferencex::{Point, score};
 use super::kinds::requests::RequestRun;
 use super::score::{Group, Scores};
-use super::supply::Supply;
 use super::validate::{Kind, Options, served_by};
 use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
+use baseload_core::fleet::StepTimeSource;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ pub fn cross_validate(
         let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
         let fit = fit(catalog, &train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
         let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
-        let part = score(catalog, &test, &supply(catalog, &gpu, &fit.values));
+        let part = score(catalog, &test, &refitted(catalog, &gpu, &fit.values));
         scores.groups.extend(part.groups);
         scores.apart.extend(part.apart);
         scores.trivial.extend(trivial(catalog, &out, &train));
@@ -132,7 +132,7 @@ fn one_gpu(catalog: &Catalog, points: &[Point]) -> Result<String, String> {
 /// The points by the group that they are scored in, and why others are not.
 fn by_group(catalog: &Catalog, points: &[Point]) -> (Vec<Rows>, Vec<String>) {
     let scored: Vec<Scores> =
-        points.par_iter().map(|p| score(catalog, std::slice::from_ref(p), &Supply::Catalogue)).collect();
+        points.par_iter().map(|p| score(catalog, std::slice::from_ref(p), &StepTimeSource::Analytic)).collect();
     let mut groups: Vec<Rows> = Vec::new();
     for (p, s) in points.iter().zip(&scored) {
         let Some(name) = s.groups.iter().chain(s.apart.iter().map(|a| &a.0)).map(|g| &g.name).next() else { continue };
@@ -151,7 +151,7 @@ fn by_group(catalog: &Catalog, points: &[Point]) -> (Vec<Rows>, Vec<String>) {
         .filter(|(_, s)| s.groups.is_empty() && s.apart.is_empty())
         .map(|(p, _)| p.clone())
         .collect();
-    (groups, score(catalog, &unpredictable, &Supply::Catalogue).notes)
+    (groups, score(catalog, &unpredictable, &StepTimeSource::Analytic).notes)
 }
 
 type Part = (String, Box<dyn Fn(&Rows) -> bool>);
@@ -192,14 +192,14 @@ fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>,
 /// The trivial baseline of groups that are out: the nearest row of those that are left, scaled.
 fn trivial(catalog: &Catalog, out: &[&Rows], train: &[Point]) -> Vec<Group> {
     let of = |rows: &&Rows| {
-        let near = score(catalog, &[train, &rows.points].concat(), &Supply::Catalogue);
+        let near = score(catalog, &[train, &rows.points].concat(), &StepTimeSource::Analytic);
         near.trivial.into_iter().find(|g| g.name == rows.name)
     };
     out.par_iter().map(of).collect::<Vec<_>>().into_iter().flatten().collect()
 }
 
 /// Rows of the catalogue's form that say these numbers; what they do not say is the catalogue's.
-fn supply(catalog: &Catalog, gpu: &str, values: &Values) -> Supply {
+fn refitted(catalog: &Catalog, gpu: &str, values: &Values) -> StepTimeSource {
     let mut file = StepTimeFile::default();
     for (n, value) in NUMBERS.iter().zip(values) {
         let at = file.step_time.iter().position(|r| r.dtype == n.dtype).unwrap_or_else(|| {
@@ -220,20 +220,20 @@ fn supply(catalog: &Catalog, gpu: &str, values: &Values) -> Supply {
             file.step_time.push(StepTimeRow { gpu: gpu.to_owned(), ..row.clone() });
         }
     }
-    Supply::Rows(Arc::new(("refitted".into(), file)))
+    StepTimeSource::Rows(Arc::new(("refitted".into(), file)))
 }
 
 /// Logarithms of predicted over measured TPOT, and of quantiles of runs beside them. What a run cannot be predicted by is
 /// no number, which no step downhill has.
 fn residuals(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
-    let supply = supply(catalog, gpu, values);
-    let scored = score(catalog, points, &supply);
+    let source = refitted(catalog, gpu, values);
+    let scored = score(catalog, points, &source);
     let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
     let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
-    let options = Options { supply, ..Options::default() };
+    let options = Options { source, ..Options::default() };
     for run in runs {
         let group = served_by(catalog, Kind::VllmRequests, run, &options)
-            .and_then(|(config, lags, step_time, _)| run.score(config, lags, step_time))
+            .and_then(|(replica, lags, _)| run.score(&replica, lags))
             .unwrap_or_default();
         for metric in RUN_METRICS {
             let pair = group.pairs.iter().find(|p| p.metric == metric);

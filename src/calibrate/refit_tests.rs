@@ -26,7 +26,9 @@ fn made(values: &Values) -> Vec<Point> {
     let blank = text(&|_| 1.0);
     let tpot: Vec<f64> = blank
         .par_iter()
-        .map(|p| score(Catalog::embedded(), std::slice::from_ref(p), &supply(Catalog::embedded(), "h100-sxm", values)))
+        .map(|p| {
+            score(Catalog::embedded(), std::slice::from_ref(p), &refitted(Catalog::embedded(), "h100-sxm", values))
+        })
         .map(|s| s.groups[0].pairs.iter().find(|p| p.metric == "tpot_s").unwrap().predicted * 1e3)
         .collect();
     text(&|i| tpot[i])

@@ -92,10 +92,10 @@ impl Decide for ByGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibrate::trial::{Lags, Loop, Sent, Trial, play_fleet};
+    use crate::calibrate::trial::{Lags, Loop, Sent, Trial, play_fleet, served};
     use baseload_core::engine::VllmConfig;
     use baseload_core::latency::Constant;
-    use baseload_core::types::{SimTime, StepTime};
+    use baseload_core::types::SimTime;
 
     /// Two replicas of 10 ms a step, a request of 100 steps every millisecond.
     fn sent_to(router: Router, groups: &[u64]) -> Vec<u32> {
@@ -103,11 +103,11 @@ mod tests {
         let trial = Trial {
             requests: (0..groups.len() as u64).map(sent).collect(),
             sending: Loop::Open,
-            engine: VllmConfig { async_scheduling: false, ..VllmConfig::default() },
             lags: Lags::default(),
         };
-        let step = Arc::new(Constant { base_fs: 10_000_000_000_000, ..Constant::default() }) as Arc<dyn StepTime>;
-        let replicas = [(trial.engine.clone(), step.clone()), (trial.engine.clone(), step)];
+        let step = Arc::new(Constant { base_fs: 10_000_000_000_000, ..Constant::default() });
+        let engine = VllmConfig { async_scheduling: false, ..VllmConfig::default() };
+        let replicas = vec![served(engine, step); 2];
         let choices = Arc::from(vec![1; groups.len()]);
         play_fleet(&trial, &replicas, router.routing(groups.into(), choices)).unwrap().replicas
     }

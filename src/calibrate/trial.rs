@@ -2,13 +2,15 @@
 //!
 //! Must keep true: it goes through `sim::simulate`, like every other run; a prediction knows no more of the run than
 //! its requests, how they were sent, and the engine's settings.
-use baseload_core::engine::{Engine, EngineMode, VllmConfig};
-use baseload_core::gateway::{BackendFacts, Resilience, Routing};
+use baseload_core::engine::EngineMode;
+use baseload_core::fleet::ReplicaType;
+use baseload_core::gateway::{ASSUMED_PREFILL_TOKENS_PER_S, Resilience, Routing};
 use baseload_core::latency::Features;
 use baseload_core::sim::{PoolSpec, SimStats, WorldSpec, simulate};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{
-    AttemptRecord, BatchShape, Capability, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome,
-    PlaceMap, RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
+    AttemptRecord, BatchShape, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome, PlaceMap,
+    RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -62,8 +64,6 @@ pub struct Trial {
     pub requests: Vec<Sent>,
     /// How.
     pub sending: Loop,
-    /// By which engine.
-    pub engine: VllmConfig,
     /// Between client and engine.
     pub lags: Lags,
 }
@@ -118,29 +118,21 @@ pub struct Played {
     pub cached: Vec<u32>,
 }
 
-/// A replica of a fleet: its engine and its step time.
-pub type Served = (VllmConfig, Arc<dyn StepTime>);
-
 /// Plays a trial with strides, keeping no steps.
 ///
 /// # Errors
 /// A request that the engine can never hold, with its number.
-pub fn play(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
-    run(
-        trial,
-        &[(trial.engine.clone(), step_time)],
-        Routing::least_outstanding(),
-        EngineMode::default(),
-        &Arc::default(),
-    )
+pub fn play(trial: &Trial, replica: &Arc<ReplicaType>) -> Result<Played, String> {
+    let replicas = std::slice::from_ref(replica);
+    run(trial, replicas, Routing::least_outstanding(), EngineMode::default(), &Arc::default())
 }
 
-/// Plays a trial on several replicas, each with its own engine and step time, behind a router that sends what arrives.
+/// Plays a trial on several replicas, each a type of its own, behind a router that sends what arrives.
 /// Loads are scraped every second, as everywhere.
 ///
 /// # Errors
 /// As [`play`]; more than 64 replicas.
-pub fn play_fleet(trial: &Trial, replicas: &[Served], routing: Routing) -> Result<Played, String> {
+pub fn play_fleet(trial: &Trial, replicas: &[Arc<ReplicaType>], routing: Routing) -> Result<Played, String> {
     if replicas.is_empty() || replicas.len() > 64 {
         return Err(format!("{} replicas; a fleet that is measured has 1 to 64", replicas.len()));
     }
@@ -151,38 +143,30 @@ pub fn play_fleet(trial: &Trial, replicas: &[Served], routing: Routing) -> Resul
 ///
 /// # Errors
 /// As [`play`].
-pub fn play_logged(trial: &Trial, step_time: Arc<dyn StepTime>) -> Result<Played, String> {
+pub fn play_logged(trial: &Trial, replica: &ReplicaType) -> Result<Played, String> {
     let now = Arc::new(AtomicU64::new(0));
-    let log = Arc::new(Log { inner: step_time, now: now.clone(), steps: Mutex::new(Vec::new()) });
+    let log = Arc::new(Log { inner: replica.step_time.clone(), now: now.clone(), steps: Mutex::new(Vec::new()) });
     let mode = EngineMode { strides: false, ..EngineMode::default() };
-    let replicas = [(trial.engine.clone(), log.clone() as Arc<dyn StepTime>)];
+    let replicas = [Arc::new(replica.clone().with_step_time(log.clone()))];
     let mut played = run(trial, &replicas, Routing::least_outstanding(), mode, &now)?;
     played.log = std::mem::take(&mut *log.steps.lock().expect("log-whole: one thread plays a trial"));
     Ok(played)
 }
 
-/// One replica as a pool of its own, so that each has its own step time.
-fn pool((config, step_time): &Served, mode: EngineMode) -> PoolSpec {
-    let config = config.clone();
+/// One replica as a pool of its own, so that each may be a type of its own.
+fn pool(replica: &Arc<ReplicaType>, mode: EngineMode) -> PoolSpec {
     PoolSpec {
         name: "measured".into(),
         replicas: 1,
-        gpus_per_replica: 1,
-        facts: BackendFacts {
-            internal: true,
-            capability: Capability::Frontier,
-            max_context_tokens: u32::MAX,
-            deferred: false,
-        },
-        engine: Box::new(move || Engine::vllm(config.clone(), mode)),
-        step_time: step_time.clone(),
-        assumed_prefill_tokens_per_s: 10_000,
+        replica: replica.clone(),
+        mode,
+        assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
     }
 }
 
 /// Simulates replicas behind a router, fed by `source`; `scrape` is interval and delay of the loads that the router sees.
 pub(super) fn simulate_fleet(
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     routing: Routing,
     scrape: (SimTime, SimTime),
     mode: EngineMode,
@@ -210,7 +194,7 @@ pub(super) fn simulate_fleet(
 
 fn run(
     trial: &Trial,
-    replicas: &[Served],
+    replicas: &[Arc<ReplicaType>],
     routing: Routing,
     mode: EngineMode,
     now: &Arc<AtomicU64>,
@@ -226,12 +210,13 @@ fn run(
     };
     let scrape = (SimTime::from_secs(1), SimTime::ZERO);
     let stats = simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
+    let kv = replicas[0].kv;
     let whole = |(i, t): (usize, Option<Timing>)| {
         let r = &trial.requests[i];
         t.ok_or_else(|| {
             format!(
                 "request {i} ({} prompt and {} output tokens) can never run in this engine: it has {} blocks of {} tokens and takes sequences of at most {}",
-                r.prompt, r.output, trial.engine.num_blocks, trial.engine.block_size, trial.engine.max_model_len
+                r.prompt, r.output, kv.num_blocks, kv.block_size, kv.max_model_len
             )
         })
     };
@@ -267,7 +252,7 @@ impl<'a> TrialSource<'a> {
 }
 
 impl Source for TrialSource<'_> {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.due.peek().map(|Reverse((at, _))| *at))
     }
     fn next(&mut self) -> Request {
@@ -353,9 +338,29 @@ impl StepTime for Log {
     }
 }
 
+/// A replica of an engine's settings, of which the catalogue knows nothing.
+#[cfg(test)]
+pub(super) fn served(engine: baseload_core::engine::VllmConfig, step_time: Arc<dyn StepTime>) -> Arc<ReplicaType> {
+    let limits = baseload_core::engine::EngineLimits {
+        max_rows: engine.max_num_seqs,
+        most_rows: engine.max_num_seqs,
+        most_tokens: engine.max_num_batched_tokens.into(),
+        cached_block: None,
+        by_priority: false,
+    };
+    let facts = baseload_core::types::BackendFacts {
+        internal: true,
+        capability: baseload_core::types::Capability::Small,
+        max_context_tokens: engine.max_model_len,
+        deferred: false,
+    };
+    Arc::new(ReplicaType::made_by(move |mode| engine.clone().scheduler(mode), limits, facts, step_time))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use baseload_core::engine::VllmConfig;
     use baseload_core::latency::Constant;
 
     fn trial(sending: Loop) -> Trial {
@@ -363,19 +368,19 @@ mod tests {
         Trial {
             requests: vec![sent(0), sent(5), sent(500)],
             sending,
-            engine: VllmConfig { async_scheduling: false, ..VllmConfig::default() },
             lags: Lags { arrival: SimTime::from_millis(2), token: SimTime::from_millis(1), ..Lags::default() },
         }
     }
 
-    /// 10 ms a step, nothing else.
-    fn ten_ms() -> Arc<dyn StepTime> {
-        Arc::new(Constant { base_fs: 10_000_000_000_000, ..Constant::default() })
+    /// 10 ms a step, nothing else; synchronous.
+    fn ten_ms() -> Arc<ReplicaType> {
+        let step = Constant { base_fs: 10_000_000_000_000, ..Constant::default() };
+        served(VllmConfig { async_scheduling: false, ..VllmConfig::default() }, Arc::new(step))
     }
 
     #[test]
     fn recorded_starts_are_kept_and_lags_are_added() {
-        let played = play(&trial(Loop::Open), ten_ms()).unwrap();
+        let played = play(&trial(Loop::Open), &ten_ms()).unwrap();
         let ms = |t: SimTime| t.0 / 1_000_000;
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first), ms(t.done))).collect();
         // The second one reaches the engine at 7 ms, during the first step (2 to 12 ms).
@@ -387,13 +392,13 @@ mod tests {
         let mut t = trial(Loop::Open);
         t.requests[0].prompt = 9;
         t.lags.arrival_per_1000_tokens = SimTime::from_millis(700);
-        let played = play(&t, ten_ms()).unwrap();
+        let played = play(&t, &ten_ms()).unwrap();
         let ms = |t: SimTime| t.0 as f64 / 1e6;
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first))).collect();
         // 2 ms and 0.7 ms a token: the engine has them at 8.3, 14 and 509 ms.
         assert_eq!(seen, [(0.0, 19.3), (5.0, 29.3), (500.0, 520.0)]);
         t.requests[0].prompt = 30;
-        let played = play(&t, ten_ms()).unwrap();
+        let played = play(&t, &ten_ms()).unwrap();
         let seen: Vec<_> = played.timings.iter().map(|t| (ms(t.sent), ms(t.first))).collect();
         // At 23 ms, when the second one's prompt is in its step from 14 to 24 ms.
         assert_eq!(seen[..2], [(0.0, 35.0), (5.0, 25.0)]);
@@ -401,15 +406,15 @@ mod tests {
 
     #[test]
     fn a_closed_loop_sends_when_an_answer_is_back() {
-        let played = play(&trial(Loop::Closed(1)), ten_ms()).unwrap();
+        let played = play(&trial(Loop::Closed(1)), &ten_ms()).unwrap();
         let sent: Vec<u64> = played.timings.iter().map(|t| t.sent.0 / 1_000_000).collect();
         assert_eq!(sent, [0, 33, 66]);
     }
 
     #[test]
     fn a_logged_trial_has_the_same_timings_and_every_step_at_its_place() {
-        let plain = play(&trial(Loop::Open), ten_ms()).unwrap();
-        let logged = play_logged(&trial(Loop::Open), ten_ms()).unwrap();
+        let plain = play(&trial(Loop::Open), &ten_ms()).unwrap();
+        let logged = play_logged(&trial(Loop::Open), &ten_ms()).unwrap();
         assert_eq!((plain.timings, plain.steps), (logged.timings, logged.log.len() as u64));
         let starts: Vec<u128> = logged.log.iter().map(|s| s.start.0 / 1_000_000_000_000).collect();
         assert_eq!(starts, [2, 12, 22, 32, 502, 512, 522]);
@@ -420,7 +425,7 @@ mod tests {
     fn what_can_never_run_is_named() {
         let mut t = trial(Loop::Open);
         t.requests[1].prompt = 1_000_000;
-        let e = play(&t, ten_ms()).unwrap_err();
+        let e = play(&t, &ten_ms()).unwrap_err();
         assert!(e.starts_with("request 1 (1000000 prompt"), "{e}");
     }
 }

@@ -2,19 +2,16 @@
 use super::fit::lags;
 use super::kinds::requests::RequestRun;
 use super::kinds::{
-    bench_serve, config, engine_steps, fleet, inferencex, llmservingsim, ml_energy, routing, static_batch,
-    vllm_requests, vllm_stages,
+    bench_serve, engine_steps, fleet, inferencex, llmservingsim, ml_energy, routing, static_batch, vllm_requests,
+    vllm_stages, warn,
 };
-use super::machine::{self, StepOptions};
 use super::refit::{Split, cross_validate};
+use super::replica::MeasuredReplica;
 use super::score::{Group, Scores};
 use super::setup::Setup;
-use super::supply::{Supply, curves};
 use super::trial::Lags;
 use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
-use baseload_core::engine::VllmConfig;
-use baseload_core::latency::Fitted;
-use baseload_core::types::StepTime;
+use baseload_core::fleet::{ReplicaType, StepTimeSource, curves_of};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -84,7 +81,7 @@ pub struct Options {
     /// The analytic step time of this GPU is asked for: an id of the catalogue.
     pub analytic: Option<String>,
     /// Rows or kernel tables that step times are to come from in place of the catalogue's.
-    pub supply: Supply,
+    pub source: StepTimeSource,
     /// Fit what engine runs say again, without the rows that are scored.
     pub split: Option<Split>,
     /// Runs of `vllm-requests` that join such a fit.
@@ -114,16 +111,16 @@ pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) 
     if scores.groups.is_empty() && scores.apart.is_empty() {
         return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
     }
-    scores.notes.extend(borrowed(catalog, &o.supply));
+    scores.notes.extend(borrowed(catalog, &o.source));
     Ok(scores)
 }
 
 /// What rows do not say, for each number format that they have.
-fn borrowed(catalog: &Catalog, supply: &Supply) -> Vec<String> {
-    let Supply::Rows(rows) = supply else { return Vec::new() };
+fn borrowed(catalog: &Catalog, source: &StepTimeSource) -> Vec<String> {
+    let StepTimeSource::Rows(rows) = source else { return Vec::new() };
     let of = |row: &baseload_core::catalog::StepTimeRow| {
         let gpu = catalog.gpu(&row.gpu).ok()?;
-        curves(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+        curves_of(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
     };
     let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
     notes.dedup();
@@ -141,8 +138,8 @@ fn predicted(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> 
         return Err(format!("--recorded-choices: only files of fleet record them, not {}: leave it out", kind.name()));
     }
     Ok(match kind {
-        Kind::EngineSteps => engine_step_scores(inputs, o)?,
-        Kind::Fleet => fleet_scores(inputs, o)?,
+        Kind::EngineSteps => engine_step_scores(catalog, inputs, o)?,
+        Kind::Fleet => fleet_scores(catalog, inputs, o)?,
         Kind::Routing => routing_scores(catalog, inputs, o)?,
         Kind::Api => return Err("calls of APIs have quantiles and no errors: api_scores scores them".into()),
         Kind::VllmBenchServe => request_scores(catalog, kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
@@ -156,23 +153,23 @@ fn predicted(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> 
             let points = all(catalog, inputs, o, |i| inferencex::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?;
             match &o.split {
                 Some(split) => cross_validate(catalog, &points, &o.also, split)?,
-                None => inferencex::score(catalog, &points, &o.supply),
+                None => inferencex::score(catalog, &points, &o.source),
             }
         }
         Kind::MlEnergy => ml_energy::score(
             catalog,
             &all(catalog, inputs, o, |i| ml_energy::read(i.text, &i.name), |p| (&p.hash, p.gpu()))?,
-            &o.supply,
+            &o.source,
         ),
         Kind::StaticBatch => static_batch::score(
             catalog,
             &all(catalog, inputs, o, |i| static_batch::read(catalog, i.text, &i.name), |p| (&p.hash, p.gpu()))?,
-            &o.supply,
+            &o.source,
         ),
         Kind::VllmStages => vllm_stages::score(
             catalog,
             &all(catalog, inputs, o, |i| vllm_stages::read(catalog, i.text, &i.name), |p| (&p.hash, p.gpu()))?,
-            &o.supply,
+            &o.source,
         ),
     })
 }
@@ -227,9 +224,9 @@ fn refuse(profile: &Profile, name: &str, of: &str) -> String {
     format!("profile {} is of {}; {name} is of {of}: give a profile for that", profile.name, profile.of_what())
 }
 
-/// Refuses a supply for recordings of engines, whose model no kernel tables are of.
-fn no_supply(inputs: &[Input], o: &Options) -> Result<(), String> {
-    match (o.supply.what(), inputs.first()) {
+/// Refuses rows and kernel tables for recordings of engines, whose model no kernel tables are of.
+fn no_other_source(inputs: &[Input], o: &Options) -> Result<(), String> {
+    match (o.source.what(), inputs.first()) {
         (Some(what), Some(input)) => Err(format!(
             "{what} price kernels of a GPU of the catalogue; {} is of a model that has none: give a profile of \
              `baseload calibrate --kind engine-steps`",
@@ -256,29 +253,29 @@ fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Resu
     }
 }
 
-fn engine_step_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
-    no_supply(&inputs, o)?;
+fn engine_step_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    no_other_source(&inputs, o)?;
     let mut scores = Scores::default();
     for input in inputs {
         let run = engine_steps::read(input.text, &input.name)?;
         let profile = recorded_by(&input.name, &run.model, &run.dtype, o)?;
         unseen(profile, &run.hash, &input.name, o.seen)?;
-        let (group, speed) = engine_steps::score(&run, &profile.step)?;
+        let (group, speed) = engine_steps::score(catalog, &run, &profile.step)?;
         scores.notes.push(format!("{}: profile {}, speed factor {speed:.3}", run.name, profile.name));
         scores.groups.push(group);
     }
     Ok(scores)
 }
 
-fn fleet_scores(inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
-    no_supply(&inputs, o)?;
+fn fleet_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+    no_other_source(&inputs, o)?;
     let mut scores = Scores { figures: true, ..Scores::default() };
     let mut runs = Vec::new();
     for input in inputs {
         let run = fleet::read(input.text, &input.name)?;
         let profile = recorded_by(&input.name, &run.model, &run.dtype, o)?;
         unseen(profile, &run.hash, &input.name, o.seen)?;
-        let (group, speeds) = fleet::score(&run, &profile.step, o.recorded_choices)?;
+        let (group, speeds) = fleet::score(catalog, &run, &profile.step, o.recorded_choices)?;
         let speeds: Vec<String> = speeds.iter().map(|s| format!("{s:.3}")).collect();
         scores.notes.push(format!("{}: profile {}, speed factors {}", run.name, profile.name, speeds.join(" ")));
         scores.groups.push(group);
@@ -310,18 +307,18 @@ fn routing_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<
             Some(text) => Setup::parse(text, "the set-up", &set)?,
             None => Setup::published(&measured.setup, &input.name, &set)?,
         };
-        routing::score(catalog, &measured, &setup, &o.engine, &o.supply, &mut scores)?;
+        routing::score(catalog, &measured, &setup, &o.engine, &o.source, &mut scores)?;
     }
     Ok(scores)
 }
 
-/// The engine and the step time of a run of requests.
+/// The replica that served a run of requests, what lay before it, and by what it is predicted.
 pub(super) fn served_by(
     catalog: &Catalog,
     kind: Kind,
     run: &RequestRun,
     o: &Options,
-) -> Result<(VllmConfig, Lags, Arc<dyn StepTime>, String), String> {
+) -> Result<(Arc<ReplicaType>, Lags, String), String> {
     let settings = run.engine.overlaid(&o.engine);
     let named = |p: &Profile| {
         let same =
@@ -339,7 +336,7 @@ pub(super) fn served_by(
         // A profile is found without being asked for only where the file itself names its model and no GPU of the
         // catalogue: measurements on those are the analytic step time's.
         None if o.analytic.is_none()
-            && o.supply.what().is_none()
+            && o.source.what().is_none()
             && !run.model.is_empty()
             && catalog.model(&run.model).is_err() =>
         {
@@ -347,10 +344,11 @@ pub(super) fn served_by(
         }
         None => None,
     };
+    let of_run = |e: String| format!("{}: {e}", run.name);
     if let Some(p) = profile {
-        let config = config(&p.engine.overlaid(&settings), sync_unless_gpu(catalog, &p.gpu));
-        let step_time = Arc::new(Fitted::new(&p.step, 1.0));
-        return Ok((config, lags(&p.frontend.unwrap_or_default()), step_time, format!("profile {}", p.name)));
+        let measured = MeasuredReplica::profiled(p, p.engine.overlaid(&settings));
+        let replica = measured.resolve(catalog, StepTimeSource::Profile(Arc::new(p.clone()))).map_err(of_run)?;
+        return Ok((replica, lags(&p.frontend.unwrap_or_default()), format!("profile {}", p.name)));
     }
     let name = o.model.as_deref().unwrap_or(&run.model);
     if name.is_empty() {
@@ -364,31 +362,13 @@ pub(super) fn served_by(
         format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
     })?;
     let tp = run.tensor_parallel.unwrap_or(1);
-    let config = config(&settings, machine::engine_for(catalog, model, gpu, tp, machine::BF16, 0.92)?);
-    let options = StepOptions {
-        weights: machine::BF16,
-        expert_parallel: false,
-        async_scheduling: config.async_scheduling,
-        max_num_seqs: config.max_num_seqs,
-        max_num_batched_tokens: config.max_num_batched_tokens,
-        graphs: true,
-    };
-    let step_time = o.supply.step_time(catalog, model, gpu, tp, &options).map_err(|e| format!("{}: {e}", run.name))?;
+    let measured = MeasuredReplica { tensor_parallel: tp, ..MeasuredReplica::of(&model.id, &gpu.id, settings) };
+    let replica = measured.resolve(catalog, o.source.clone()).map_err(of_run)?;
     let frontend = catalog.frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
     let ms = (frontend.arrival_s + frontend.token_s) * 1e3;
-    let by = o.supply.what().unwrap_or_else(|| "analytic".to_owned());
+    let by = o.source.what().unwrap_or_else(|| "analytic".to_owned());
     let by = format!("{by}, {} on {tp} x {}, {ms:.1} ms before the engine", model.id, gpu.id);
-    Ok((config, lags(&frontend), step_time, by))
-}
-
-/// vLLM's defaults; a machine that is no GPU of the catalogue schedules synchronously, the only mode there is on CPUs,
-/// with the CPU's token budget.
-pub(super) fn sync_unless_gpu(catalog: &Catalog, gpu: &str) -> VllmConfig {
-    let base = VllmConfig { num_blocks: 1 << 20, max_model_len: 1 << 20, ..VllmConfig::default() };
-    match catalog.gpu_in(gpu) {
-        Some(_) => base,
-        None => VllmConfig { async_scheduling: false, max_num_batched_tokens: 2_048, ..base },
-    }
+    Ok((replica, lags(&frontend), by))
 }
 
 fn request_scores(
@@ -404,9 +384,10 @@ fn request_scores(
         if let Some(p) = &o.profile {
             unseen(p, &run.hash, &run.name, o.seen)?;
         }
-        let (config, lags, step_time, by) = served_by(catalog, kind, run, o)?;
-        scores.groups.push(run.score(config, lags, step_time)?);
+        let (replica, lags, by) = served_by(catalog, kind, run, o)?;
+        scores.groups.push(run.score(&replica, lags)?);
         scores.notes.push(format!("{}: {by}", run.name));
+        warn(&mut scores.notes, &replica);
     }
     let figures: Vec<Group> = runs.iter().map(|r| r.compare(&r.measured, 0)).collect();
     for (i, run) in runs.iter().enumerate() {

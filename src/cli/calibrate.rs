@@ -93,8 +93,7 @@ pub struct StepArgs {
     /// GPUs that share each layer
     #[arg(long, value_name = "N")]
     tensor_parallel: Option<u32>,
-    /// A setting of the engine that the files do not say, such as max_num_seqs=128; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help = engine_settings::help("A setting of the engine that the files do not say"))]
     engine: Vec<String>,
     /// Version of the engine, where the files do not say it
     #[arg(long, value_name = "VERSION")]

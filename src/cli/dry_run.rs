@@ -6,7 +6,7 @@ use crate::experiment::{Experiment, ResolvedPool};
 pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
     if format == Format::Json {
         let pools: serde_json::Map<String, serde_json::Value> =
-            exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.plan))).collect();
+            exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.replica.plan))).collect();
         return Ok(printer::json(&serde_json::json!({ "experiment": exp.file, "memory": pools }))?);
     }
     let resolved = toml::to_string(&exp.file).map_err(|e| e.to_string())?;
@@ -25,25 +25,27 @@ pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
 
 /// How a pool's memory is divided, part by part: one replica, each of its GPUs; and the blocks that are simulated.
 fn account(pool: &ResolvedPool) -> String {
-    let p = &pool.plan;
-    let mut out = format!("pool {}: {}, GiB a GPU\n", pool.name, pool.title);
-    for (what, bytes) in [
-        ("GPU", p.per_gpu_total_bytes),
-        ("budget", p.budget_bytes),
-        ("weights", p.weights_bytes),
-        ("activations", p.activations_bytes),
-        ("CUDA graphs", p.cuda_graphs_bytes),
-        ("other", p.other_bytes),
-        ("KV cache", p.kv_pool_bytes),
-    ] {
+    let (replica, kv) = (&pool.replica, &pool.replica.kv);
+    let mut out = format!("pool {}: {}, GiB a GPU\n", pool.name, replica.title);
+    for (what, bytes) in replica.plan.iter().flat_map(|p| {
+        [
+            ("GPU", p.per_gpu_total_bytes),
+            ("budget", p.budget_bytes),
+            ("weights", p.weights_bytes),
+            ("activations", p.activations_bytes),
+            ("CUDA graphs", p.cuda_graphs_bytes),
+            ("other", p.other_bytes),
+            ("KV cache", p.kv_pool_bytes),
+        ]
+    }) {
         out.push_str(&format!("  {what:<12}{:>7.2}\n", bytes as f64 / (1u64 << 30) as f64));
     }
     out.push_str(&format!(
         "  {} blocks of {} tokens = {} tokens = {} sequences of 8k",
-        thousands(p.uniform_blocks),
-        p.block_size,
-        thousands(p.uniform_tokens()),
-        p.uniform_tokens() / 8_192
+        thousands(kv.num_blocks.into()),
+        kv.block_size,
+        thousands(kv.tokens()),
+        kv.tokens() / 8_192
     ));
     out
 }

@@ -1,40 +1,77 @@
-//! `--engine KEY=VALUE`: settings of a measured engine that its files do not say, under vLLM's names.
-use baseload_core::catalog::MeasuredEngine;
+//! `--engine KEY=VALUE`: settings of an engine, under the names of its section in an experiment.
+use baseload_core::catalog::{MeasuredEngine, unknown};
+use baseload_core::engine::Engines;
+use toml::{Table, Value};
 
-const KEYS: [&str; 7] = [
-    "max_num_seqs",
-    "max_num_batched_tokens",
-    "max_model_len",
-    "num_gpu_blocks",
-    "block_size",
-    "enable_prefix_caching",
-    "async_scheduling",
-];
+/// Keys that are of every engine: its name and version, its KV blocks, and its longest sequence.
+const OF_ALL: [&str; 4] = ["name", "version", "num_gpu_blocks", "max_model_len"];
+
+/// The help of the option: what it is, and the keys that there are.
+pub fn help(what: &str) -> String {
+    let keys = |row: &baseload_core::engine::EngineRow| format!("of {}: {}", row.name, row.keys().join(", "));
+    let engines: Vec<String> = Engines::embedded().rows().iter().map(keys).collect();
+    format!("{what}, such as max_num_seqs=128; repeatable. Keys: {}; {}", OF_ALL.join(", "), engines.join("; "))
+}
 
 /// Parses them.
 pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, String> {
     let mut engine = MeasuredEngine::default();
+    let split = |pair: &'_ String| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let engines = Engines::embedded();
     for pair in pairs {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (key, value) = split(pair).unwrap_or_else(|| (pair.clone(), String::new()));
         let count = || match value.parse::<u32>() {
             Ok(n) if n > 0 => Ok(Some(n)),
             _ => Err(format!("--engine {pair}: {key} must be a whole number from 1")),
         };
-        let on =
-            || value.parse::<bool>().map(Some).map_err(|_| format!("--engine {pair}: {key} must be true or false"));
-        match key {
-            "max_num_seqs" => engine.max_num_seqs = count()?,
-            "max_num_batched_tokens" => engine.max_num_batched_tokens = count()?,
-            "max_model_len" => engine.max_model_len = count()?,
+        match key.as_str() {
+            "name" => engine.name = value,
+            "version" => engine.version = value,
             "num_gpu_blocks" => engine.num_gpu_blocks = count()?,
-            "block_size" => engine.block_size = count()?,
-            "enable_prefix_caching" => engine.enable_prefix_caching = on()?,
-            "async_scheduling" => engine.async_scheduling = on()?,
+            "max_model_len" => engine.max_model_len = count()?,
             _ => {
-                let known = KEYS.into_iter();
-                return Err(baseload_core::catalog::unknown("engine setting", key, known, "baseload validate --help"));
+                let rows = || engines.rows().iter().flat_map(|row| row.keys());
+                if !rows().any(|known| known == key) {
+                    let known: Vec<String> = OF_ALL.iter().map(|k| (*k).to_owned()).chain(rows()).collect();
+                    let known = known.iter().map(String::as_str);
+                    return Err(unknown("engine setting", &key, known, "baseload validate --help"));
+                }
+                engine.settings.insert(key, typed(&value));
             }
         }
     }
+    // What the engine's own section does not take is said before any file is read.
+    let name = if engine.name.is_empty() { engines.usual().name } else { engine.name.as_str() };
+    engines.choose(name, engine.settings.clone()).map_err(|fault| format!("--engine: {fault}"))?;
     Ok(engine)
+}
+
+/// The value as TOML has it; what is no TOML is a text.
+fn typed(value: &str) -> Value {
+    let table = toml::from_str::<Table>(&format!("v = {value}")).ok().filter(|t| t.len() == 1);
+    table.and_then(|mut t| t.remove("v")).unwrap_or_else(|| Value::String(value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_every_engine_may_be_given_and_others_name_the_nearest() {
+        let pairs = |all: &[&str]| all.iter().map(|p| (*p).to_owned()).collect::<Vec<String>>();
+        let said = parse(&pairs(&["max_num_seqs=8", "async_scheduling=false", "num_gpu_blocks=64"])).unwrap();
+        assert_eq!((said.num_gpu_blocks, said.settings["max_num_seqs"].as_integer()), (Some(64), Some(8)));
+        assert_eq!(said.settings["async_scheduling"].as_bool(), Some(false));
+        let fixed = parse(&pairs(&["name=static", "timeout=1s", "max_batch=4"])).unwrap();
+        assert_eq!((fixed.name.as_str(), fixed.settings["timeout"].as_str()), ("static", Some("1s")));
+        let says = |all: &[&str]| parse(&pairs(all)).unwrap_err();
+        assert!(
+            says(&["max_num_seq=8"]).starts_with("unknown engine setting `max_num_seq`; did you mean `max_num_seqs`?")
+        );
+        assert!(says(&["num_gpu_blocks=0"]).ends_with("num_gpu_blocks must be a whole number from 1"));
+        let kind = says(&["max_num_seqs=many"]);
+        assert!(kind.starts_with("--engine: vllm.max_num_seqs: invalid type: string \"many\""), "{kind}");
+        assert!(says(&["max_batch=4"]).starts_with("--engine: vllm.max_batch: there is no such key"));
+        assert!(says(&["name=potato"]).starts_with("--engine: potato: there is no such engine"));
+    }
 }

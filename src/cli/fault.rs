@@ -96,7 +96,6 @@ impl Excerpt {
         let start = self.span.start.min(self.text.len());
         let at = self.text.as_bytes()[..start].iter().filter(|b| **b == b'\n').count();
         let begin = self.text[..start].rfind('\n').map_or(0, |i| i + 1);
-        let line = lines.get(at).copied().unwrap_or("");
         let column = self.text[begin..start].chars().count();
         let marked = self.text.get(start..self.span.end).and_then(|t| t.lines().next()).map_or(1, |t| shown(t).len());
         let last = (at + 1).min(lines.len().saturating_sub(1)).max(at);
@@ -104,7 +103,7 @@ impl Excerpt {
         let gutter = " ".repeat(digits + 2);
         let _ = writeln!(out, "{gutter}╭─[{}:{}:{}]", self.name, at + 1, column + 1);
         for number in at.saturating_sub(1)..=last {
-            let text: String = shown(if number == at { line } else { lines[number] }).into_iter().collect();
+            let text: String = shown(lines.get(number).copied().unwrap_or("")).into_iter().collect();
             let _ = writeln!(out, " {:>digits$} │ {text}", number + 1);
             if number == at {
                 let before = " ".repeat(shown(&self.text[begin..start]).len());

@@ -2,10 +2,13 @@
 use super::facts::CatalogArgs;
 use super::fault::Mistake;
 use super::sheet::Sheet;
-use super::{Exit, Format, memory_text, printer};
-use baseload_core::catalog::{Catalog, Gpu, Model};
+use super::{Exit, Format, engine_settings, memory_text, printer};
+use crate::calibrate::MeasuredReplica;
+use baseload_core::catalog::{Catalog, Gpu, MeasuredEngine, Model};
+use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
 use baseload_core::latency::WeightDtype;
-use baseload_core::memory::{self, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, gib};
+use baseload_core::types::{Fault, Segment};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit
@@ -35,15 +38,17 @@ pub struct Args {
     #[arg(long, value_name = "TOKENS")]
     max_model_len: Option<u32>,
     /// Share of a GPU's memory that the engine may use
-    #[arg(long, value_name = "SHARE", default_value_t = 0.92)]
+    #[arg(long, value_name = "SHARE", default_value_t = UTILIZATION)]
     utilization: f64,
-    /// Tokens of a KV block
-    #[arg(long, value_name = "TOKENS", default_value_t = 16)]
-    block_size: u32,
-    /// Sequences in a step [default: vLLM's for the GPU]
+    #[arg(long, value_name = "KEY=VALUE", help = engine_settings::help("A setting of the engine"))]
+    engine: Vec<String>,
+    /// Tokens of a KV block; short for --engine block_size=TOKENS [default: the engine's]
+    #[arg(long, value_name = "TOKENS")]
+    block_size: Option<u32>,
+    /// Sequences in a step; short for --engine max_num_seqs=N [default: the engine's for the GPU]
     #[arg(long, value_name = "N")]
     max_num_seqs: Option<u32>,
-    /// Tokens in a step [default: vLLM's for the GPU]
+    /// Tokens in a step; short for --engine max_num_batched_tokens=TOKENS [default: the engine's for the GPU]
     #[arg(long, value_name = "TOKENS")]
     max_num_batched_tokens: Option<u32>,
     /// Tokens of a sequence, prompt and output [default: 8192, or the longest]
@@ -77,16 +82,18 @@ enum Kv {
     Fp8,
 }
 
-/// A plan and what was asked of it.
+/// A replica's memory and what was asked of it.
 pub(super) struct Account<'a> {
     pub model: &'a Model,
     pub gpu: &'a Gpu,
-    pub options: PlanOptions,
-    pub plan: MemoryPlan,
+    pub options: &'a PlanOptions,
+    pub plan: &'a MemoryPlan,
     /// Tokens of a sequence.
     pub context: u32,
     /// Sequences at once, where somebody asked.
     pub concurrency: Option<u64>,
+    /// What people should know of the replica that `baseload run` makes of the same words.
+    pub notes: &'a [String],
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
@@ -94,23 +101,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.check {
         return check(catalog, args.format);
     }
-    let (model, weights_dtype) = model_of(catalog, args)?;
+    let model = catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| format!("--model: {e}"))?;
     let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| format!("--gpu: {e}"))?;
-    let options = PlanOptions {
-        tensor_parallel: args.tp,
-        utilization: args.utilization,
-        block_size: args.block_size,
-        max_num_batched_tokens: args.max_num_batched_tokens,
-        max_num_seqs: args.max_num_seqs,
-        max_model_len: args.max_model_len,
-        weights_dtype,
-        kv_dtype: match args.kv_dtype {
-            Kv::Bf16 => KvDtype::Bf16,
-            Kv::Fp8 => KvDtype::Fp8,
-        },
-        ..PlanOptions::default()
-    };
-    let longest = options.longest(model);
+    let replica = spec(catalog, args)?.resolve(catalog).map_err(refusal)?;
+    let Some(plan) = &replica.plan else { return Err("memory is known of GPUs of the catalogue".to_owned().into()) };
+    let longest = plan.max_model_len;
     let context = args.context.unwrap_or(longest.min(8_192));
     if context == 0 || context > longest {
         return Err(format!("--context {context}: a sequence has 1 to {longest} tokens (--max-model-len)").into());
@@ -118,8 +113,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.concurrency == Some(0) {
         return Err("--concurrency 0: it must be at least 1".to_owned().into());
     }
-    let plan = memory::plan(catalog, model, gpu, &options).map_err(refusal)?;
-    let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency };
+    let (options, notes) = (&replica.plan_options, &replica.warnings);
+    let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency, notes };
     match args.format {
         Format::Json => printer::json(&document(&account))?,
         Format::Table => printer::out(&memory_text::terminal(&account)),
@@ -128,33 +123,46 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Ok(())
 }
 
-/// The model, and how its weights are stored: as the option says, else as its name or its row.
-fn model_of<'a>(catalog: &'a Catalog, args: &Args) -> Result<(&'a Model, WeightsDtype), Exit> {
-    let name = args.model.as_deref().unwrap_or_default();
-    let named = catalog.model_named(name).map_err(|e| format!("--model: {e}"))?;
-    if let Some(note) = named.note(name) {
-        printer::error(&format!("warning: {note}"));
-    }
-    let weights = match (args.weights_dtype, named.weights) {
-        (Some(Weights::Bf16), _) | (None, None) => WeightsDtype::Bf16,
-        (Some(Weights::Fp8), _) => WeightsDtype::Fp8,
-        (Some(Weights::Int4), _) => WeightsDtype::Int4,
-        (None, Some(format)) => WeightDtype::parse(format).map(WeightsDtype::from).ok_or_else(|| {
-            format!("--model: weights in {format} are not modelled; give --weights-dtype bf16, fp8 or int4")
-        })?,
+/// The words of the options.
+fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, String> {
+    let said = engine_settings::parse(&args.engine)?
+        .with("block_size", args.block_size)
+        .with("max_num_seqs", args.max_num_seqs)
+        .with("max_num_batched_tokens", args.max_num_batched_tokens);
+    let measured = MeasuredReplica {
+        tensor_parallel: args.tp,
+        weights: args.weights_dtype.map(|said| match said {
+            Weights::Bf16 => WeightDtype::Bf16,
+            Weights::Fp8 => WeightDtype::Fp8,
+            Weights::Int4 => WeightDtype::Int4,
+        }),
+        utilization: args.utilization,
+        ..MeasuredReplica::of(args.model.as_deref().unwrap_or_default(), args.gpu.as_deref().unwrap_or_default(), said)
     };
-    Ok((named.row, weights))
+    let spec = measured.spec(catalog, StepTimeSource::Analytic).map_err(String::from)?;
+    let longest = args.max_model_len.or(measured.engine.max_model_len);
+    let max_model_len = longest.map_or(LongestSequence::OfModel, LongestSequence::Tokens);
+    let kv = match args.kv_dtype {
+        Kv::Bf16 => KvDtype::Bf16,
+        Kv::Fp8 => KvDtype::Fp8,
+    };
+    Ok(ReplicaSpec {
+        formats: Formats { kv, ..spec.formats },
+        memory: MemoryOptions { max_model_len, ..spec.memory },
+        ..spec
+    })
 }
 
-/// A refusal in the words of this command's options; what would fit is its help.
-fn refusal(error: MemoryError) -> Exit {
-    match error {
-        MemoryError::DoesNotFit(short) => {
-            let mistake = Mistake { message: short.complaint(), excerpt: None, help: Some(short.advice.clone()) };
-            Exit::Mistake(Box::new(mistake))
-        }
-        MemoryError::Options(text) => text.into(),
-    }
+/// A refusal in the words of this command's options; what would be right is its help.
+fn refusal(fault: Fault) -> Exit {
+    let flag = match fault.key.segments() {
+        [Segment::Name(key)] if key == "tensor_parallel" => "--tp: ".to_owned(),
+        [Segment::Name(key)] => format!("--{}: ", key.replace('_', "-")),
+        [] => String::new(),
+        _ => format!("{}: ", fault.key),
+    };
+    let message = format!("{flag}{}", fault.what);
+    Exit::Mistake(Box::new(Mistake { message, excerpt: None, help: fault.hint }))
 }
 
 /// The parts of a GPU's memory in the order in which they are stacked: key, name, bytes.
@@ -171,7 +179,7 @@ pub(super) fn parts(plan: &MemoryPlan) -> [(&'static str, &'static str, u64); 6]
 
 /// Everything, for programs.
 fn document(a: &Account<'_>) -> serde_json::Value {
-    let (p, o) = (&a.plan, &a.options);
+    let (p, o) = (a.plan, a.options);
     let mut stack = serde_json::Map::new();
     stack.insert("total".into(), json!(gib(p.per_gpu_total_bytes)));
     stack.extend(parts(p).map(|(key, _, bytes)| (key.to_owned(), json!(gib(bytes)))));
@@ -199,6 +207,7 @@ fn document(a: &Account<'_>) -> serde_json::Value {
         "sequences": p.sequences_of(a.context),
         "preemption_starts_at": p.preempts_at(a.context),
         "weights_only_sequences": p.weights_only_kv_tokens / u64::from(a.context),
+        "notes": a.notes,
         "assumptions": memory::assumptions(a.model, a.gpu, o),
     });
     if let Some(n) = a.concurrency {
@@ -221,17 +230,16 @@ fn check(catalog: &Catalog, format: Format) -> Result<(), Exit> {
     let mut sheet = Sheet::new(title, &head, 2);
     let mut rows = Vec::new();
     for row in &catalog.measured_pools {
-        let model = catalog.model(&row.model).map_err(|e| e.to_string())?;
-        let gpu = catalog.gpu(&row.gpu).map_err(|e| e.to_string())?;
-        let options = PlanOptions {
+        let engine = MeasuredEngine { max_model_len: row.max_model_len, ..MeasuredEngine::default() }
+            .with("block_size", Some(row.block_size))
+            .with("max_num_batched_tokens", row.max_num_batched_tokens);
+        let replica = MeasuredReplica {
             tensor_parallel: row.tensor_parallel,
             utilization: row.utilization,
-            block_size: row.block_size,
-            max_num_batched_tokens: row.max_num_batched_tokens,
-            max_model_len: row.max_model_len,
-            ..PlanOptions::default()
+            ..MeasuredReplica::of(&row.model, &row.gpu, engine)
         };
-        let plan = memory::plan(catalog, model, gpu, &options).map_err(|e| e.to_string())?;
+        let replica = replica.resolve(catalog, StepTimeSource::Analytic)?;
+        let Some(plan) = &replica.plan else { continue };
         let planned = plan.num_blocks * u64::from(plan.block_size);
         let off = planned as f64 / row.kv_tokens as f64 - 1.0;
         let guess = if row.utilization_known { "" } else { "?" };

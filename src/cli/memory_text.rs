@@ -14,7 +14,7 @@ pub(super) fn terminal(a: &Account<'_>) -> String {
     let total = a.plan.per_gpu_total_bytes;
     let mut out = wrapped(&title(a), WIDTH, 2);
     let mut below = 0;
-    for (_, name, bytes) in parts(&a.plan) {
+    for (_, name, bytes) in parts(a.plan) {
         let bar = bar(below, bytes, total);
         out.push_str(&format!("{name:<14} {:>7.2} GiB {:>5.1} %  {bar}\n", gib(bytes), share(bytes, total)));
         below += bytes;
@@ -23,8 +23,11 @@ pub(super) fn terminal(a: &Account<'_>) -> String {
     for line in findings(a) {
         out.push_str(&wrapped(&line, WIDTH, 2));
     }
+    for line in a.notes {
+        out.push_str(&wrapped(&format!("In `baseload run`: {line}."), WIDTH, 2));
+    }
     out.push('\n');
-    for line in assumptions(a.model, a.gpu, &a.options) {
+    for line in assumptions(a.model, a.gpu, a.options) {
         out.push_str(&wrapped(&format!("Assumed: {line}."), WIDTH, 2));
     }
     out
@@ -34,21 +37,24 @@ pub(super) fn terminal(a: &Account<'_>) -> String {
 pub(super) fn markdown(a: &Account<'_>) -> String {
     let total = a.plan.per_gpu_total_bytes;
     let mut out = format!("**{}**\n\n| one GPU | GiB | % |\n|:--|--:|--:|\n", title(a));
-    for (_, name, bytes) in parts(&a.plan) {
+    for (_, name, bytes) in parts(a.plan) {
         out.push_str(&format!("| {name} | {:.2} | {:.1} |\n", gib(bytes), share(bytes, total)));
     }
     out.push_str(&format!("| total | {:.2} | 100.0 |\n\n", gib(total)));
     for line in findings(a) {
         out.push_str(&format!("- {line}\n"));
     }
-    for line in assumptions(a.model, a.gpu, &a.options) {
+    for line in a.notes {
+        out.push_str(&format!("- In `baseload run`: {line}.\n"));
+    }
+    for line in assumptions(a.model, a.gpu, a.options) {
         out.push_str(&format!("- Assumed: {line}.\n"));
     }
     out
 }
 
 fn title(a: &Account<'_>) -> String {
-    let o = &a.options;
+    let o = a.options;
     let (weights, kv) = (o.weights_dtype.name().to_uppercase(), o.kv_dtype.name().to_uppercase());
     format!("{} on {} x {}, {weights} weights, {kv} KV cache", a.model.id, o.tensor_parallel, a.gpu.id)
 }
@@ -69,7 +75,7 @@ fn bar(below: u64, bytes: u64, total: u64) -> String {
 
 /// What follows, a sentence a line.
 fn findings(a: &Account<'_>) -> Vec<String> {
-    let (p, context) = (&a.plan, a.context);
+    let (p, context) = (a.plan, a.context);
     let n = thousands;
     let mut out = Vec::new();
     let groups = match p.groups {

@@ -37,6 +37,7 @@ mod validate;
 mod validate_api;
 
 use crate::frames;
+use baseload_core::types::TraceFault;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
@@ -86,6 +87,12 @@ enum Exit {
     Mistake(Box<fault::Mistake>),
     /// Ctrl-C.
     Interrupted,
+}
+
+impl From<TraceFault> for Exit {
+    fn from(fault: TraceFault) -> Exit {
+        Exit::from(fault.to_string())
+    }
 }
 
 impl From<String> for Exit {

@@ -4,10 +4,11 @@ use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, figures, measured, printer, validate_api};
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
-use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Supply, Targets};
+use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Targets};
 use crate::experiment::write_whole;
 use crate::{frames, report};
 use baseload_core::catalog::{Catalog, Profile, StepTimeFile};
+use baseload_core::fleet::StepTimeSource;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,8 +68,7 @@ pub struct Args {
     /// The GPU, where the files do not say it
     #[arg(long)]
     gpu: Option<String>,
-    /// A setting of the engine that the files do not say, such as max_num_seqs=128; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help = engine_settings::help("A setting of the engine that the files do not say"))]
     engine: Vec<String>,
     #[command(flatten)]
     catalog: CatalogArgs,
@@ -84,11 +84,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     let targets = args.require.as_deref().map(targets).transpose()?;
     let analytic = args.profile.clone().filter(|name| catalog.gpu(name).is_ok());
-    let (mut named, mut supply) = (None, Supply::Catalogue);
+    let (mut named, mut source) = (None, StepTimeSource::Analytic);
     if !args.kernels.is_empty() {
-        supply = Supply::Kernels(Arc::new(Kernels::new(frames::read_kernels(&args.kernels)?)));
+        source = StepTimeSource::Kernels(Arc::new(Kernels::new(frames::read_kernels(&args.kernels)?)));
     } else if let Some(name) = args.profile.as_deref().filter(|_| analytic.is_none()) {
-        (named, supply) = profile(name)?;
+        (named, source) = profile(name)?;
     }
     let leave_out = args.leave_out.as_deref().map(|model| match model {
         "each" => Split::EachModel,
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     });
     let options = Options {
         profile: named,
-        supply,
+        source,
         also: also(args)?,
         split: args.folds.map(Split::Folds).or(leave_out),
         analytic,
@@ -177,17 +177,17 @@ fn also(args: &Args) -> Result<Vec<RequestRun>, String> {
 }
 
 /// A profile by file or by name: of one model, or rows of the catalogue's form.
-fn profile(name: &str) -> Result<(Option<Profile>, Supply), String> {
+fn profile(name: &str) -> Result<(Option<Profile>, StepTimeSource), String> {
     let path = Path::new(name);
     if !path.is_file() && !name.ends_with(".toml") {
-        return Profile::named(name).cloned().map(|p| (Some(p), Supply::Catalogue)).map_err(|e| e.to_string());
+        return Profile::named(name).cloned().map(|p| (Some(p), StepTimeSource::Analytic)).map_err(|e| e.to_string());
     }
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
     if StepTimeFile::is(&text) {
         let rows = StepTimeFile::parse(&text, name)?;
-        return Ok((None, Supply::Rows(Arc::new((name.to_owned(), rows)))));
+        return Ok((None, StepTimeSource::Rows(Arc::new((name.to_owned(), rows)))));
     }
-    Ok((Some(Profile::parse(&text, name)?), Supply::Catalogue))
+    Ok((Some(Profile::parse(&text, name)?), StepTimeSource::Analytic))
 }
 
 fn targets(path: &Path) -> Result<Targets, String> {

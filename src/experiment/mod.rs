@@ -15,16 +15,15 @@ mod verdict;
 pub use format::{FileError, Origin, Place, ReadFile, load};
 pub use inputs::published::DATA_VARIABLE;
 pub use inputs::{
-    OwnFacts, TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_catalog, transformed,
+    KernelInput, OwnFacts, TraceOrigin, open_servegen, open_text, open_trace, open_trace_with, published, read_catalog,
+    transformed,
 };
 pub use resolve::{
-    Experiment, Hourly, KernelInput, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve,
+    Experiment, Hourly, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, resolve, resolve_among,
     resolve_with,
 };
-pub use run::{
-    EngineLimits, Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole,
-};
-pub use verdict::{gate, summary};
+pub use run::{Oracle, Perf, RunError, RunOptions, Watch, WholeFile, folder, manifest, run, trace_of, write_whole};
+pub use verdict::{gate, rank, summary};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

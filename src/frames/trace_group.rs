@@ -98,7 +98,7 @@ impl Group {
             group.tenant = read.full("tenant")?;
             group.session = read.optional("session")?;
         }
-        group.class = read.named("class", u16::MAX, |name| classes.number(name))?;
+        group.class = read.named("class", u16::MAX, |name| Ok(classes.number(name)?))?;
         group.status = read.named("status", Status::Completed, |name| {
             Status::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| {
                 format!("status is `{name}`; it must be one of {}", Status::ALL.map(Status::name).join(", "))

@@ -5,7 +5,9 @@ use super::column_read::Wrong;
 use super::table_read::TableFile;
 use super::trace_group::{Group, Numbers};
 use super::trace_plan::Plan;
-use baseload_core::types::{Classes, Clock, ColumnMap, Entries, Entry, IdSet, Measured, NO_SESSION, Status};
+use baseload_core::types::{
+    Classes, Clock, ColumnMap, Entries, Entry, IdSet, Measured, NO_SESSION, Status, TraceFault,
+};
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +46,7 @@ impl TraceReader {
         let plan = plan.map_err(|e| format!("{name}:1: {e}"))?;
         let groups = file.groups();
         if groups.iter().all(|rows| *rows == 0) {
-            return Err(format!("{name}:1: the trace has no requests; it needs at least one"));
+            return Err(TraceFault::no_requests().on_line(1).in_file(&name.to_string()).to_string());
         }
         let clock = if plan.names.contains_key("session_ns") {
             Clock::Session
@@ -97,7 +99,7 @@ impl TraceReader {
 }
 
 impl Entries for TraceReader {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         while self.row == self.group.rows {
             if !self.advance()? {
                 return Ok(false);
@@ -111,7 +113,7 @@ impl Entries for TraceReader {
             None => (self.before + row) as u64,
         };
         if g.id.is_some() && !self.ids.insert(entry.id) {
-            return Err(self.fault(row, format!("id {} stands twice; it must be unique", entry.id)));
+            return Err(self.fault(row, format!("id {} stands twice; it must be unique", entry.id)).into());
         }
         entry.at_ns = g.at.get(row).copied().unwrap_or(0);
         entry.prompt_tokens = g.prompt[row];
@@ -132,14 +134,14 @@ impl Entries for TraceReader {
         };
         self.empty += u64::from(entry.output_tokens == 0);
         if entry.prompt_tokens == 0 {
-            return Err(self.fault(row, "the request has 0 prompt tokens; it needs at least 1"));
+            return Err(self.fault(row, "the request has 0 prompt tokens; it needs at least 1").into());
         }
         if let Some(contents) = &g.content {
             contents.fill(row, &mut entry.content).map_err(|e| self.fault(row, e))?;
             let tokens: u64 = entry.content.iter().map(|r| u64::from(r.len)).sum();
             if tokens > u64::from(entry.prompt_tokens) {
                 let what = format!("its content is {tokens} tokens but its prompt {}", entry.prompt_tokens);
-                return Err(self.fault(row, format!("{what}; the content may not be longer")));
+                return Err(self.fault(row, format!("{what}; the content may not be longer")).into());
             }
         }
         Ok(true)

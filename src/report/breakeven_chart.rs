@@ -1,7 +1,7 @@
 //! The lines of a break-even as a chart of characters, both axes logarithmic.
 //!
 //! May import: experiment. Must keep true: at most [`WIDTH`] columns; same numbers, same characters (logarithms are `libm`'s).
-use super::breakeven::{money, volume_text};
+use super::breakeven_numbers::{money, volume_text};
 use super::terminal::WIDTH;
 use crate::experiment::breakeven::{BreakEven, Kind};
 

@@ -2,9 +2,10 @@
 //!
 //! May import: experiment, charts. Must keep true: same result, same bytes; every text from outside is escaped; no script and no
 //! address of anything outside the file.
-use super::breakeven::{PART_WORDS, PARTS, good, head, money, rate_text, sentences, volume_text};
+use super::breakeven::{PART_WORDS, PARTS, good, head, sentences};
+use super::breakeven_numbers::{money, rate_text, volume_text};
 use super::charts::{Axis, colour, dollars, frame_of};
-use super::html::{escape, prose};
+use super::markup::{escape, prose};
 use super::style::CSS;
 use crate::experiment::breakeven::{BreakEven, Kind, Point};
 

@@ -2,7 +2,7 @@
 //!
 //! May import: experiment. Must keep true: same numbers, same bytes (logarithms are `libm`'s); labels neither overlap
 //! each other nor leave the plot while there is room.
-use super::html::escape;
+use super::markup::escape;
 use super::style::COLOURS;
 use crate::experiment::summary::{PolicySummary, completed_enough, thousands};
 

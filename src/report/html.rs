@@ -3,38 +3,12 @@
 //! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
 //! escaped; no script and no address of anything outside the file.
 use super::charts::{cdf, colour, quality_scatter, scatter};
+use super::markup::{escape, prose};
+use super::span::span;
 use super::style::CSS;
 use super::table::{Policy, Table, tables};
 use super::timeline::push_timeline;
 use crate::experiment::summary::{Summary, percent, seconds_text, thousands, usd_text};
-
-/// Escapes text for HTML content and attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Escapes text and turns `` `name` `` into code.
-pub(super) fn prose(text: &str) -> String {
-    let parts: Vec<&str> = text.split('`').collect();
-    if parts.len().is_multiple_of(2) {
-        return escape(text);
-    }
-    let mark = |(i, part): (usize, &&str)| {
-        if i % 2 == 1 { format!("<strong>{}</strong>", escape(part)) } else { escape(part) }
-    };
-    parts.iter().enumerate().map(mark).collect()
-}
 
 /// Renders the report.
 pub fn html(summary: &Summary) -> String {
@@ -95,16 +69,6 @@ pub fn html(summary: &Summary) -> String {
     push_definitions(&mut out);
     out.push_str("</main>\n</body>\n</html>\n");
     out
-}
-
-/// A stretch of time in words.
-pub(super) fn span(seconds: f64) -> String {
-    match seconds {
-        s if s >= 2.0 * 86_400.0 => format!("{:.1} days", s / 86_400.0),
-        s if s >= 1.95 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
-        s if s >= 120.0 => format!("{:.1} min", s / 60.0),
-        s => seconds_text(s),
-    }
 }
 
 fn slo(summary: &Summary) -> String {

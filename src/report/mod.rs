@@ -5,10 +5,13 @@
 //! Read first: `table.rs`.
 mod breakeven;
 mod breakeven_chart;
+mod breakeven_numbers;
 mod breakeven_page;
 mod charts;
 mod html;
 mod markdown;
+mod markup;
+mod span;
 mod spark;
 mod style;
 mod table;

@@ -1,5 +1,6 @@
 //! Summaries that tests render.
-use crate::experiment::summary::{BillRow, PolicySummary, SloSummary, Summary, verdict};
+use crate::experiment::rank::verdict;
+use crate::experiment::summary::{BillRow, PolicySummary, SloSummary, Summary};
 
 fn policy(name: &str, own: f64, bill: [f64; 3], ttft: f64, goodput: f64) -> PolicySummary {
     let total: f64 = bill.iter().sum();

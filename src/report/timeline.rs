@@ -2,7 +2,8 @@
 //!
 //! May import: experiment, charts. Must keep true: same summary, same bytes; no terminal line is wider than 80 columns.
 use super::charts::{Axis, colour, dashes, frame_of, seconds, trim};
-use super::html::escape;
+use super::markup::escape;
+use super::span::span;
 use super::spark::sparkline;
 use super::terminal::WIDTH;
 use crate::experiment::summary::{PolicySummary, Summary, TimelineRow, percent, seconds_text, usd_text};
@@ -57,7 +58,7 @@ pub fn timeline(summary: &Summary) -> String {
     let mut out = format!(
         "Within the SLO over time: a bar is {} of arrivals, a full one is 100 %;\n\
          0 = none of them, · = none arrived. Then the worst stretch and the dearest.\n",
-        super::html::span(width)
+        span(width)
     );
     let heads = ["worst", "TTFT p90", "API $/h"];
     out.push_str(&format!(
@@ -156,7 +157,7 @@ pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
     out.push_str(&format!(
         "<section><h2>What users saw over time</h2><figcaption>Requests by when they arrived, money by when it was spent; \
          a point is {}.</figcaption>\n<div class=\"two\">\n<figure>\n",
-        super::html::span(points.row_s)
+        span(points.row_s)
     ));
     let share = Axis::percent();
     chart(out, &points, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));

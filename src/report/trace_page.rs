@@ -2,7 +2,8 @@
 //!
 //! May import: trace, charts. Must keep true: same trace, same bytes; no script and nothing from outside the file.
 use super::charts::{Axis, BOTTOM, LEFT, RIGHT, frame_of, trim};
-use super::html::{escape, span};
+use super::markup::escape;
+use super::span::span;
 use super::style::CSS;
 use crate::experiment::summary::thousands;
 use baseload_trace::{ArrivalStats, PrefixCurve, Quantiles, RateSeries, TenantStats, TimeQuantiles, TraceStats};

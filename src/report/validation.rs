@@ -2,7 +2,7 @@
 //!
 //! May import: calibrate, charts. Must keep true: same scores, same bytes; no script and nothing from outside the file.
 use super::charts::{Axis, BOTTOM, LEFT, RIGHT, TOP, colour, frame, seconds};
-use super::html::escape;
+use super::markup::escape;
 use super::style::CSS;
 use crate::calibrate::{Metrics, Pair, Scores, errors};
 

@@ -139,7 +139,10 @@ fn an_impossible_value_says_what_would_be_right() {
     set(&["class.private.share=1.5"], &["class.private.share", "between 0 and 1"]);
     set(&["policy.api-only.round_robin={}"], &["policy.api-only.", "a policy has one preset"]);
     set(&["gateway.timeout=0s"], &["gateway.timeout is 0"]);
-    set(&["pool.chat.engine.vllm.max_num_seqs=0"], &["pool.chat.engine.vllm.max_num_seqs is 0"]);
+    set(
+        &["pool.chat.engine.vllm.max_num_seqs=0"],
+        &["pool.chat.engine.vllm.max_num_seqs: it is 0; it must be at least 1"],
+    );
 }
 
 #[test]
@@ -152,13 +155,22 @@ fn memory_refuses_what_cannot_be_and_says_what_would() {
     let cases: [(&str, &[&str]); 14] = [
         ("--model llama-3.1-8 --gpu l4", &["--model: unknown model `llama-3.1-8`; did you mean `llama-3.1-8b`?"]),
         ("--model llama-3.1-8b --gpu h100", &["--gpu: unknown GPU `h100`; did you mean `h100-sxm`?"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --tp 0", &["tensor_parallel = 0 does not divide", "1, 2, 4, 8 would"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --tp 3", &["does not divide the 32 heads", "1, 2, 4, 8 would"]),
-        ("--model llama-3.1-405b --gpu h100-sxm --tp 16", &["more than the 8 GPUs h100-sxm links"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --utilization 1.2", &["utilization = 1.2 is not a share above 0"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --utilization NaN", &["utilization = NaN is not a share above 0"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --block-size 0", &["block_size = 0; it must be at least 1"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --max-model-len 200000", &["more than the 131072 of llama-3.1-8b"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --tp 0", &["--tp: it is 0", "it must be at least 1"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --tp 3", &["--tp: 3 does not divide the 32 heads", "1, 2, 4, 8 would"]),
+        (
+            "--model llama-3.1-405b --gpu h100-sxm --tp 16",
+            &["--tp: it is 16", "it must be at most 8, the GPUs that h100-sxm links"],
+        ),
+        ("--model llama-3.1-8b --gpu h100-sxm --utilization 1.2", &["--utilization: it is 1.2", "a share above 0"]),
+        ("--model llama-3.1-8b --gpu h100-sxm --utilization NaN", &["--utilization: it is NaN", "a share above 0"]),
+        (
+            "--model llama-3.1-8b --gpu h100-sxm --block-size 0",
+            &["engine.vllm.block_size: it is 0", "it must be at least 1"],
+        ),
+        (
+            "--model llama-3.1-8b --gpu h100-sxm --max-model-len 200000",
+            &["--max-model-len: it is 200000", "at most 131072, the context of llama-3.1-8b"],
+        ),
         ("--model llama-3.1-8b --gpu h100-sxm --context 200000", &["--context 200000: a sequence has 1 to 131072"]),
         ("--model llama-3.1-8b --gpu h100-sxm --concurrency 0", &["--concurrency 0: it must be at least 1"]),
         ("--model llama-3.1-8b --gpu l4", &["11.97 GiB a GPU short", "max_model_len = 33024 would fit"]),

@@ -3,6 +3,8 @@
 mod api_latency;
 mod breakeven;
 mod calibrate;
+#[cfg(feature = "frames")]
+mod catalogue;
 mod cli;
 mod conformance;
 mod determinism;
@@ -26,6 +28,8 @@ mod prefixes;
 mod prices;
 mod program;
 mod quality;
+mod replicas;
+mod stepping;
 #[cfg(feature = "frames")]
 mod summaries;
 #[cfg(feature = "frames")]

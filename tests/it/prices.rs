@@ -72,7 +72,7 @@ fn a_price_file_stands_in_place_of_the_list_and_is_in_the_manifest() {
     assert_eq!(m["experiment"]["date"], "2026-11-23", "the day that the price was read on");
     let (s, m) = summary(&text, ("t.csv", CSV), &["--prices", "p.toml"], &[("p.toml", ROW)]);
     costs(&s, 3.0 * (2_000.0 * 2.0 + 10.0 * 8.0) / 1e6);
-    let input = m["inputs"].as_array().unwrap().iter().find(|i| i["role"] == "prices").unwrap();
+    let input = m["inputs"].as_array().unwrap().iter().find(|i| i["role"] == "catalog").unwrap();
     assert_eq!((input["file"].as_str(), input["bytes"].as_u64()), (Some("p.toml"), Some(ROW.len() as u64)));
     assert_eq!(input["sha256"].as_str().map(str::len), Some(64));
     let fact = m["facts"].as_array().unwrap().iter().find(|f| f["kind"] == "api price").unwrap();
@@ -115,10 +115,25 @@ fn bad_prices_name_file_line_and_key() {
         &["e.toml:6: endpoint.a.catalog: no price of openai/gpt-4o is valid on 2025-12-31", "from 2026-01-01 on"],
     );
     let twice = format!("{from}{}valid_from = \"2026-07-01\"\n", ROW.replace("input = 2", "input = 4"));
-    refused(&text, &prices, &twice, &["p.toml:9: api_price: openai/gpt-4o: valid from 2026-07-01 on, and another row"]);
-    refused(&text, &prices, &format!("{ROW}currency = \"EUR\"\n"), &["p.toml:8: currency is `EUR`; prices are in USD"]);
-    refused(&text, &prices, &format!("{ROW}inptu = 1\n"), &["p.toml:8: unknown field `inptu`"]);
-    refused(&text, &["--prices", "q.toml"], ROW, &["--prices q.toml: ", "[[api_price]]"]);
+    refused(
+        &text,
+        &prices,
+        &twice,
+        &["p.toml:9: api_price[1]: openai/gpt-4o: valid from 2026-07-01 on, and another row"],
+    );
+    refused(
+        &text,
+        &prices,
+        &format!("{ROW}currency = \"EUR\"\n"),
+        &["p.toml:8: api_price[0].currency: currency is `EUR`; prices are in USD"],
+    );
+    refused(
+        &text,
+        &prices,
+        &format!("{ROW}inptu = 1\n"),
+        &["p.toml:8: api_price[0].inptu: unknown key `inptu`; did you mean `input`?"],
+    );
+    refused(&text, &["--prices", "q.toml"], ROW, &["q.toml: ", "[[api_price]]"]);
     let dated = |date: &str| experiment("openai/gpt-4o", "", &format!("date = \"{date}\""));
     refused(&dated("2026-13-01"), &[], ROW, &["e.toml:2: date is `2026-13-01`; give a day such as"]);
     refused(&dated("2026"), &[], ROW, &["e.toml:2: date is `2026`"]);

@@ -148,7 +148,7 @@ fn read(bytes: &[u8], format: Option<Format>) -> Result<u64, String> {
     let options = SourceOptions::default();
     if matches!(opened.entries.clock(), Clock::Session | Clock::None) {
         let mut entries = opened.entries;
-        return collect(&mut *entries).map(|all| all.len() as u64);
+        return Ok(collect(&mut *entries)?.len() as u64);
     }
     let mut source = Replay::new(prepare(opened, &options), &options)?;
     let mut count = 0;

@@ -3,6 +3,7 @@
 //! Must hold: order is kept; where in its bucket an entry falls depends on (seed, replicate, id); one bucket is held.
 use super::SourceOptions;
 use baseload_core::random::{StreamFamily, StreamKey, dist::uniform01};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry};
 use std::collections::VecDeque;
 
@@ -28,7 +29,7 @@ impl Buckets {
         Buckets { inner, width_ns, spread, origin_ns, ahead: None, ready: VecDeque::new(), place: String::new() }
     }
 
-    fn fill(&mut self) -> Result<(), String> {
+    fn fill(&mut self) -> Result<(), TraceFault> {
         let mut entry = Entry::blank();
         let first = match self.ahead.take() {
             Some(entry) => entry,
@@ -60,7 +61,7 @@ impl Buckets {
 }
 
 impl Entries for Buckets {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         if self.ready.is_empty() {
             self.fill()?;
         }

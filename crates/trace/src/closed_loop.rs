@@ -5,6 +5,7 @@
 use super::spec::{duration, some_duration};
 use super::{Length, LengthSpec, SourceOptions};
 use baseload_core::random::{dist, stream};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Content, Outcome, Request, SimTime, Source};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -88,7 +89,7 @@ impl ClosedLoop {
     ///
     /// # Errors
     /// Says what is wrong with the spec or the options.
-    pub fn new(spec: &ClosedLoopSpec, options: &SourceOptions) -> Result<ClosedLoop, String> {
+    pub fn new(spec: &ClosedLoopSpec, options: &SourceOptions) -> Result<ClosedLoop, TraceFault> {
         options.check()?;
         let prompt = spec.prompt.length("prompt").map_err(|(_, what)| what)?;
         let output = spec.output.length("output").map_err(|(_, what)| what)?;
@@ -131,7 +132,7 @@ impl ClosedLoop {
 }
 
 impl Source for ClosedLoop {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         if self.most().is_some_and(|most| self.made >= most) {
             return Ok(None);
         }

@@ -5,6 +5,7 @@
 //! Must hold: memory grows with distinct lengths, distinct runs of text and sessions only.
 use super::stats::{BLOCK_TOKENS, Counts, Quantiles};
 use super::trie::{Hit, Prefixes};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry, NO_SESSION, served_prefix};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -92,9 +93,9 @@ impl Gather {
     ///
     /// # Errors
     /// When nothing came.
-    pub fn figures(&self, clock: Clock) -> Result<Figures, String> {
+    pub fn figures(&self, clock: Clock) -> Result<Figures, TraceFault> {
         if self.requests == 0 {
-            return Err("the trace has no requests; it needs at least one".into());
+            return Err(TraceFault::no_requests());
         }
         let timed = matches!(clock, Clock::Common | Clock::Zero);
         let (gaps, span_s) = (self.requests - 1, (self.last_ns - self.first_ns) as f64 / 1e9);
@@ -126,7 +127,7 @@ impl Figures {
     ///
     /// # Errors
     /// The reader's, or that there are none.
-    pub fn of(entries: &mut dyn Entries) -> Result<Figures, String> {
+    pub fn of(entries: &mut dyn Entries) -> Result<Figures, TraceFault> {
         Figures::first(entries, u64::MAX)
     }
 
@@ -134,7 +135,7 @@ impl Figures {
     ///
     /// # Errors
     /// As [`Figures::of`].
-    pub fn first(entries: &mut dyn Entries, most: u64) -> Result<Figures, String> {
+    pub fn first(entries: &mut dyn Entries, most: u64) -> Result<Figures, TraceFault> {
         let (mut gather, mut entry) = (Gather::default(), Entry::blank());
         while gather.requests < most && entries.next(&mut entry)? {
             gather.add(&entry);

@@ -1,5 +1,6 @@
 //! Recognises a trace format by the head of its content, never by its file name.
 
+use baseload_core::types::{TraceFault, wrong};
 /// A trace format that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -92,10 +93,10 @@ impl Format {
     ///
     /// # Errors
     /// Lists the known names.
-    pub fn of_name(name: &str) -> Result<Format, String> {
+    pub fn of_name(name: &str) -> Result<Format, TraceFault> {
         Format::ALL.into_iter().find(|f| f.name() == name).ok_or_else(|| {
             let known: Vec<&str> = Format::ALL.iter().map(|f| f.name()).collect();
-            format!("format `{name}` is unknown; known are {}", known.join(", "))
+            wrong!("format `{name}` is unknown; known are {}", known.join(", "))
         })
     }
 
@@ -151,11 +152,11 @@ impl Format {
 ///
 /// # Errors
 /// Lists the known formats.
-pub fn detect(head: &str, name: &str) -> Result<Format, String> {
+pub fn detect(head: &str, name: &str) -> Result<Format, TraceFault> {
     let head = head.trim_start_matches('\u{feff}').trim();
     let line = head.lines().next().unwrap_or("").trim();
     if line.is_empty() {
-        return Err(format!("{name}:1: the trace is empty; it needs at least one request"));
+        return Err(wrong!("{name}:1: the trace is empty; it needs at least one request"));
     }
     let found = match line.as_bytes()[0] {
         b'{' => by_keys(head, line),
@@ -164,7 +165,9 @@ pub fn detect(head: &str, name: &str) -> Result<Format, String> {
     };
     found.ok_or_else(|| {
         let known: Vec<String> = Format::ALL.iter().map(|f| format!("{} ({})", f.name(), f.looks_like())).collect();
-        format!("{name}:1: this is no trace format that is known; known are {}", known.join(", "))
+        TraceFault::of(name, "this is no trace format that is known")
+            .on_line(1)
+            .hint(format!("known are {}", known.join(", ")))
     })
 }
 
@@ -245,8 +248,8 @@ mod tests {
         for (line, want) in cases {
             assert_eq!(detect(line, "t").unwrap(), want);
         }
-        let error = detect("a,b,c", "x.csv").unwrap_err();
+        let error = detect("a,b,c", "x.csv").unwrap_err().to_string();
         assert!(error.starts_with("x.csv:1: ") && Format::ALL.iter().all(|f| error.contains(f.name())), "{error}");
-        assert!(detect("", "x").unwrap_err().contains("empty"));
+        assert!(detect("", "x").unwrap_err().to_string().contains("empty"));
     }
 }

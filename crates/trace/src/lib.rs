@@ -4,6 +4,7 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `read/mod.rs`, then `generate/mod.rs`.
+use baseload_core::types::{TraceFault, wrong};
 mod buckets;
 mod closed_loop;
 mod compare;
@@ -101,9 +102,9 @@ impl SourceOptions {
     ///
     /// # Errors
     /// Names the option.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), TraceFault> {
         if !(self.rate_scale.is_finite() && self.rate_scale > 0.0) {
-            return Err(format!("rate_scale is {}; it must be a number above 0", self.rate_scale));
+            return Err(wrong!("rate_scale is {}; it must be a number above 0", self.rate_scale));
         }
         if self.limit == Some(0) {
             return Err("limit is 0; it must be at least 1 request".into());
@@ -133,7 +134,7 @@ pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
 ///
 /// # Errors
 /// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
-pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, String> {
+pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, TraceFault> {
     Ok(match &options.play {
         Play::Open => Box::new(Replay::new(entries, options)?),
         Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),

@@ -1,6 +1,7 @@
 //! Tables of measured answers: a CSV with a header, a row a request, 1 where an answer was above the bar, else 0. Only the
 //! columns that are asked for are looked at.
 use super::read::{Lines, Reader, split_csv};
+use baseload_core::types::TraceFault;
 
 /// A table whose header was read.
 pub struct QualityTable {
@@ -13,7 +14,7 @@ impl QualityTable {
     ///
     /// # Errors
     /// `NAME:LINE: what is wrong; what would be right`.
-    pub fn open(reader: Reader, name: &str) -> Result<QualityTable, String> {
+    pub fn open(reader: Reader, name: &str) -> Result<QualityTable, TraceFault> {
         let mut lines = Lines::new(reader, name);
         if !lines.advance()? {
             return Err(lines.fault("the table is empty; it needs a header and a row a request"));
@@ -32,7 +33,7 @@ impl QualityTable {
     ///
     /// # Errors
     /// A value that is neither 0 nor 1, a torn line, no rows: `NAME:LINE: what is wrong; what would be right`.
-    pub fn read(mut self, wanted: &[usize]) -> Result<Vec<Vec<bool>>, String> {
+    pub fn read(mut self, wanted: &[usize]) -> Result<Vec<Vec<bool>>, TraceFault> {
         let mut out = vec![Vec::new(); wanted.len()];
         let mut fields = Vec::new();
         let mut rows = 0u64;
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn read(text: &str, column: &str) -> Result<Vec<bool>, String> {
+    fn read(text: &str, column: &str) -> Result<Vec<bool>, TraceFault> {
         let table = QualityTable::open(Box::new(Cursor::new(text.to_string())), "q.csv")?;
         let at = table.columns().iter().position(|c| c == column).expect("the test names a column");
         Ok(table.read(&[at])?.remove(0))
@@ -89,10 +90,10 @@ mod tests {
             ("w,v\n1,0\n1\n", "q.csv:3: the line is torn: 1 fields; the header has 2"),
             ("w\n", "the table has no rows"),
         ] {
-            let error = read(text, "w").unwrap_err();
+            let error = read(text, "w").unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
         let empty = QualityTable::open(Box::new(Cursor::new("")), "q.csv").err().unwrap();
-        assert!(empty.contains("the table is empty"), "{empty}");
+        assert!(empty.to_string().contains("the table is empty"), "{empty}");
     }
 }

@@ -3,6 +3,7 @@
 //! Must hold: arrivals never go back; a request's index is its entry's id; nothing is held but the next request.
 use super::SourceOptions;
 use baseload_core::types::{Clock, Content, Entries, Entry, Outcome, Request, SimTime, Source};
+use baseload_core::types::{TraceFault, wrong};
 
 /// Entries as a source.
 pub struct Replay {
@@ -15,7 +16,7 @@ pub struct Replay {
     made: u64,
     pending: Option<Request>,
     dry: bool,
-    failed: Option<String>,
+    failed: Option<TraceFault>,
 }
 
 impl Replay {
@@ -23,7 +24,7 @@ impl Replay {
     ///
     /// # Errors
     /// When the options are impossible, or the trace does not say when its requests arrive.
-    pub fn new(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Replay, String> {
+    pub fn new(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Replay, TraceFault> {
         options.check()?;
         let origin_ns = match entries.clock() {
             Clock::Common => None,
@@ -43,7 +44,7 @@ impl Replay {
         })
     }
 
-    fn draw(&mut self) -> Result<Option<Request>, String> {
+    fn draw(&mut self) -> Result<Option<Request>, TraceFault> {
         if self.options.limit.is_some_and(|limit| self.made >= limit) || !self.entries.next(&mut self.entry)? {
             return Ok(None);
         }
@@ -52,7 +53,7 @@ impl Replay {
         let since = i128::from(entry.at_ns) - i128::from(origin);
         if since < i128::from(self.last_ns) {
             let back = (i128::from(self.last_ns) - since) as f64 / 1e9;
-            return Err(format!(
+            return Err(wrong!(
                 "{}: time goes back by {back} s from the request before; requests must be in order of arrival",
                 self.entries.place()
             ));
@@ -101,7 +102,7 @@ fn whole(entry: &mut Entry) -> Content {
 }
 
 impl Source for Replay {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }

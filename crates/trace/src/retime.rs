@@ -4,6 +4,7 @@
 //! sessions that start within another one (a trace of [`Clock::Session`] has them at times above 0) start with it.
 use super::sort::{Held, collect};
 use super::{ArrivalTimes, Arrivals, SourceOptions};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, NO_SESSION};
 use rustc_hash::FxHashMap;
 
@@ -11,7 +12,11 @@ use rustc_hash::FxHashMap;
 ///
 /// # Errors
 /// The reader's.
-pub fn retimed(mut entries: Box<dyn Entries>, arrivals: &Arrivals, options: &SourceOptions) -> Result<Held, String> {
+pub fn retimed(
+    mut entries: Box<dyn Entries>,
+    arrivals: &Arrivals,
+    options: &SourceOptions,
+) -> Result<Held, TraceFault> {
     let all = collect(&mut *entries)?;
     let clock = entries.clock();
     let mut times = ArrivalTimes::new(arrivals, options, "trace.arrival");

@@ -6,6 +6,7 @@
 use super::SourceOptions;
 use super::replay::{NO_ARRIVALS, request};
 use super::sort::collect;
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, ContentId, Entries, Entry, NO_SESSION, Outcome, Request, Run, SimTime, Source};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -66,7 +67,11 @@ impl Closed {
     ///
     /// # Errors
     /// The reader's; sessions or think times that the trace does not have; options that a closed loop cannot follow.
-    pub fn new(mut entries: Box<dyn Entries>, play: &ClosedPlay, options: &SourceOptions) -> Result<Closed, String> {
+    pub fn new(
+        mut entries: Box<dyn Entries>,
+        play: &ClosedPlay,
+        options: &SourceOptions,
+    ) -> Result<Closed, TraceFault> {
         options.check()?;
         let mut all = collect(&mut *entries)?;
         if let Some(limit) = options.limit {
@@ -94,7 +99,7 @@ impl Closed {
         Ok(this)
     }
 
-    fn users(&mut self, all: Vec<Entry>, users: u32, think: SimTime) -> Result<(), String> {
+    fn users(&mut self, all: Vec<Entry>, users: u32, think: SimTime) -> Result<(), TraceFault> {
         if users == 0 {
             return Err("the number of users is 0; it must be at least 1".into());
         }
@@ -112,7 +117,7 @@ impl Closed {
         Ok(())
     }
 
-    fn sessions(&mut self, all: Vec<Entry>, clock: Clock) -> Result<(), String> {
+    fn sessions(&mut self, all: Vec<Entry>, clock: Clock) -> Result<(), TraceFault> {
         if !matches!(clock, Clock::Common | Clock::Zero) {
             return Err(NO_ARRIVALS.into());
         }
@@ -219,7 +224,7 @@ fn skip(runs: &[Run], tokens: u64) -> impl Iterator<Item = Run> + '_ {
 }
 
 impl Source for Closed {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         while let Some(&Reverse((at, lane))) = self.due.peek() {
             if self.has_next(lane) {
                 return Ok(Some(at));
@@ -281,7 +286,7 @@ mod tests {
         Entry { id, session, at_ns, think_ns, prompt_tokens: prompt, output_tokens: 20, ..Entry::blank() }
     }
 
-    fn closed(all: Vec<Entry>, play: ClosedPlay) -> Result<Closed, String> {
+    fn closed(all: Vec<Entry>, play: ClosedPlay) -> Result<Closed, TraceFault> {
         Closed::new(Box::new(Held::new(all, Clock::Common, "given", Vec::new())), &play, &SourceOptions::default())
     }
 
@@ -332,9 +337,9 @@ mod tests {
         let mut unknown = all;
         unknown[2].think_ns = None;
         let error = closed(unknown, sessions.clone()).err().unwrap();
-        assert!(error.contains("give the think time"), "{error}");
+        assert!(error.to_string().contains("give the think time"), "{error}");
         let error = closed(vec![turn(0, NO_SESSION, 0, 5, None)], sessions).err().unwrap();
-        assert!(error.contains("no sessions"), "{error}");
+        assert!(error.to_string().contains("no sessions"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Entries put in order of arrival. Holds the whole trace.
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry};
 
 /// Entries of `inner` in order of time; those of one instant keep the file's order.
@@ -30,7 +31,7 @@ impl Held {
 }
 
 impl Entries for Held {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         Ok(entry.become_next(self.ready.next()))
     }
     fn clock(&self) -> Clock {
@@ -51,7 +52,7 @@ impl Entries for Held {
 ///
 /// # Errors
 /// The reader's.
-pub fn collect(entries: &mut dyn Entries) -> Result<Vec<Entry>, String> {
+pub fn collect(entries: &mut dyn Entries) -> Result<Vec<Entry>, TraceFault> {
     let mut all = Vec::new();
     let mut entry = Entry::blank();
     while entries.next(&mut entry)? {
@@ -61,7 +62,7 @@ pub fn collect(entries: &mut dyn Entries) -> Result<Vec<Entry>, String> {
 }
 
 impl Entries for Sorted {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         if self.ready.is_none() {
             let mut all = collect(&mut *self.inner)?;
             all.sort_by_key(|e| e.at_ns);

@@ -5,10 +5,11 @@
 //! machine's speed differs from run to run, so a prediction carries one factor a run: the median of measured over
 //! predicted step durations.
 use super::super::hash::Hasher;
+use super::super::replica::MeasuredReplica;
 use super::super::score::{Group, quantile};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
-use baseload_core::catalog::{MeasuredEngine, StepCoefficients};
-use baseload_core::engine::VllmConfig;
+use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::latency::{Features, Fitted};
 use baseload_core::types::{Content, ContentId, Run, SimTime};
 use serde::Deserialize;
@@ -100,14 +101,15 @@ impl EngineLine {
         MeasuredEngine {
             name: "vllm".into(),
             version: version.to_owned(),
-            async_scheduling: Some(scheduling != "sync"),
-            block_size: Some(self.block_size),
             num_gpu_blocks: Some(self.num_gpu_blocks),
-            max_num_seqs: Some(self.max_num_seqs),
-            max_num_batched_tokens: Some(self.max_num_batched_tokens),
             max_model_len: Some(self.max_model_len),
-            enable_prefix_caching: Some(self.enable_prefix_caching),
+            ..MeasuredEngine::default()
         }
+        .with("async_scheduling", Some(scheduling != "sync"))
+        .with("block_size", Some(self.block_size))
+        .with("max_num_seqs", Some(self.max_num_seqs))
+        .with("max_num_batched_tokens", Some(self.max_num_batched_tokens))
+        .with("enable_prefix_caching", Some(self.enable_prefix_caching))
     }
 }
 
@@ -248,7 +250,6 @@ fn run_of(
         trial: Trial {
             requests: requests.iter().enumerate().map(sent).collect(),
             sending: Loop::Open,
-            engine: super::config(&engine, VllmConfig::default()),
             lags: Lags::default(),
         },
         engine,
@@ -266,18 +267,31 @@ pub fn speed(steps: &[(Features, f64)], step: &StepCoefficients) -> f64 {
     quantile(&ratios, 0.5).unwrap_or(1.0)
 }
 
+/// The replica of a recording: its model is no row of the catalogue, and its steps are predicted by `step`.
+pub(super) fn recorded(
+    catalog: &Catalog,
+    model: &str,
+    engine: &MeasuredEngine,
+    step: &StepCoefficients,
+    speed: f64,
+) -> Result<Arc<ReplicaType>, String> {
+    let replica = MeasuredReplica::of(model, "the machine of the recording", engine.clone());
+    replica.resolve(catalog, StepTimeSource::Coefficients(*step, speed))
+}
+
 /// Scores a profile's step times on a run; the speed factor comes with the group.
 ///
 /// # Errors
 /// The simulation's.
-pub fn score(run: &EngineRun, step: &StepCoefficients) -> Result<(Group, f64), String> {
+pub fn score(catalog: &Catalog, run: &EngineRun, step: &StepCoefficients) -> Result<(Group, f64), String> {
     let speed = speed(&run.steps, step);
     let fitted = Fitted::new(step, speed);
     let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, ..Group::default() };
     for (features, measured) in &run.steps {
         group.add("step_s", fitted.price(features).as_secs_f64(), *measured);
     }
-    let played = play(&run.trial, Arc::new(fitted)).map_err(|e| format!("{}: {e}", run.name))?;
+    let replica = recorded(catalog, &run.model, &run.engine, step, speed);
+    let played = replica.and_then(|r| play(&run.trial, &r)).map_err(|e| format!("{}: {e}", run.name))?;
     let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();
     let e2e: Vec<f64> = played.timings.iter().map(|t| t.e2e_s()).collect();
     let (first, done): (Vec<f64>, Vec<f64>) = run.measured.iter().copied().unzip();
@@ -306,10 +320,10 @@ mod tests {
         let run = read(RUN.as_bytes(), "tiny").unwrap();
         assert_eq!(run.steps[0].0, Features { chunks: 1, tokens: 40, pairs: 1_066, ..Features::default() });
         assert_eq!(run.steps[2].0, Features { rows: 1, context: 41, ..Features::default() });
-        assert_eq!((run.model.as_str(), run.trial.engine.num_blocks), ("h512-l8-a8-kv4-f1408", 64));
+        assert_eq!((run.model.as_str(), run.engine.num_gpu_blocks), ("h512-l8-a8-kv4-f1408", Some(64)));
         // Twice too fast throughout: the factor mends it, and everything fits.
         let half = StepCoefficients { step_s: 0.005, prefill_token_s: 0.000_5, ..StepCoefficients::default() };
-        let (group, speed) = score(&run, &half).unwrap();
+        let (group, speed) = score(Catalog::embedded(), &run, &half).unwrap();
         assert!((speed - 2.0).abs() < 1e-9);
         assert!(group.pairs.iter().all(|p| (p.predicted / p.measured - 1.0).abs() < 1e-6), "{group:?}");
         assert_eq!(group.pairs.iter().filter(|p| p.metric == "steps").count(), 1);

@@ -9,12 +9,11 @@ use super::super::hash::Hasher;
 use super::super::order::{Order, Ordered};
 use super::super::routers::Router;
 use super::super::score::{Group, mean};
-use super::super::trial::{Lags, Loop, Played, Sent, Served, Trial, play_fleet};
-use super::engine_steps::{EngineLine, Shape, features, speed};
-use baseload_core::catalog::{MeasuredEngine, StepCoefficients};
-use baseload_core::engine::VllmConfig;
-use baseload_core::latency::{Features, Fitted};
-use baseload_core::types::{Content, ContentId, Run, SimTime, StepTime};
+use super::super::trial::{Lags, Loop, Played, Sent, Trial, play_fleet};
+use super::engine_steps::{EngineLine, Shape, features, recorded, speed};
+use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
+use baseload_core::latency::Features;
+use baseload_core::types::{Content, ContentId, Run, SimTime};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -228,7 +227,6 @@ fn run_of(
         trial: Trial {
             requests: requests.iter().enumerate().map(sent).collect(),
             sending: Loop::Open,
-            engine: super::config(&engine, VllmConfig::default()),
             lags: Lags::default(),
         },
         engine,
@@ -253,13 +251,17 @@ pub(super) fn prompt(index: u64, group: u64, prefix: u32, tokens: u32) -> Conten
 ///
 /// # Errors
 /// The simulation's.
-pub fn score(run: &FleetRun, step: &StepCoefficients, recorded: bool) -> Result<(Group, Vec<f64>), String> {
+pub fn score(
+    catalog: &Catalog,
+    run: &FleetRun,
+    step: &StepCoefficients,
+    as_sent: bool,
+) -> Result<(Group, Vec<f64>), String> {
     let speeds: Vec<f64> = run.steps.iter().map(|s| speed(s, step)).collect();
-    let served = |&speed: &f64| -> Served {
-        (run.trial.engine.clone(), Arc::new(Fitted::new(step, speed)) as Arc<dyn StepTime>)
-    };
-    let replicas: Vec<Served> = speeds.iter().map(served).collect();
-    let routing = match recorded {
+    let replica = |&speed: &f64| recorded(catalog, &run.model, &run.engine, step, speed);
+    let replicas: Result<Vec<_>, String> = speeds.iter().map(replica).collect();
+    let replicas = replicas.map_err(|e| format!("{}: {e}", run.name))?;
+    let routing = match as_sent {
         true => Router::recorded(run.choices.clone()),
         false => run.router.routing(run.groups.clone(), run.choices.clone()),
     };

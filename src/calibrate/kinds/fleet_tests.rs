@@ -14,10 +14,10 @@ const RUN: &str = r#"{"kind":"run","name":"tiny","rate":2.0,"policy":"prefix-has
 fn a_run_is_read_and_predicted_from_its_arrivals() {
     let run = read(RUN.as_bytes(), "tiny").unwrap();
     assert_eq!((run.name.as_str(), run.model.as_str()), ("tiny 2/s prefix-hash", "h512-l8-a8-kv4-f1408"));
-    assert_eq!((run.trial.engine.max_num_seqs, run.trial.engine.num_blocks), (64, 40));
+    assert_eq!((run.engine.settings["max_num_seqs"].as_integer(), run.engine.num_gpu_blocks), (Some(64), Some(40)));
     assert_eq!((run.steps[0].len(), run.steps[1].len()), (0, 4));
     let step = StepCoefficients { step_s: 0.005, prefill_token_s: 0.000_2, ..StepCoefficients::default() };
-    let (group, speeds) = score(&run, &step, false).unwrap();
+    let (group, speeds) = score(Catalog::embedded(), &run, &step, false).unwrap();
     assert_eq!(speeds[0], 1.0, "a replica without steps has no factor");
     assert!((speeds[1] - 2.0).abs() < 1e-9, "{speeds:?}");
     let share = &group.shares[0];
@@ -35,7 +35,7 @@ fn policies_are_compared_at_equal_loads_only() {
     };
     let runs = [with("prefix-hash", "\"first_token_s\":1.05"), with("round-robin", "\"first_token_s\":1.01")];
     let step = StepCoefficients { step_s: 0.01, prefill_token_s: 0.000_4, ..StepCoefficients::default() };
-    let groups: Vec<Group> = runs.iter().map(|r| score(r, &step, false).unwrap().0).collect();
+    let groups: Vec<Group> = runs.iter().map(|r| score(Catalog::embedded(), r, &step, false).unwrap().0).collect();
     let judged = order(&runs, &groups);
     assert_eq!((judged.pairs, judged.ties.len()), (1, 1), "TTFT is apart, E2E is not: {judged:?}");
     let other = read(RUN.replace("\"rate\":2.0", "\"rate\":3.0").as_bytes(), "f").unwrap();

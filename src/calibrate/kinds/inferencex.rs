@@ -11,17 +11,19 @@
 //! by half as much or less. So the warm-ups end before the prompts start, and means are compared.
 use super::super::fit::lags;
 use super::super::hash;
-use super::super::machine::{self, StepOptions};
+use super::super::machine;
+use super::super::replica::MeasuredReplica;
 use super::super::score::{Scores, mean};
-use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use baseload_core::catalog::Catalog;
-use baseload_core::engine::VllmConfig;
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::memory::UTILIZATION_UP_TO_2025;
 use baseload_core::random::{self, dist};
 use baseload_core::types::SimTime;
 use std::io::BufRead;
+use std::sync::Arc;
 
 /// One measured point.
 #[derive(Debug, Clone)]
@@ -99,7 +101,7 @@ pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
 const SATURATED: f64 = 10.0;
 const ANOTHER_ENGINE: &str = "another engine";
 
-fn trial(p: &Point, engine: VllmConfig, lags: Lags) -> Trial {
+fn trial(p: &Point, lags: Lags) -> Trial {
     let users = p.concurrency;
     let draw = |what: &str, i: u64, most: u32| {
         let mut stream = random::stream(1, 0, what, i, 0);
@@ -112,18 +114,19 @@ fn trial(p: &Point, engine: VllmConfig, lags: Lags) -> Trial {
         output: draw("inferencex-output", i, p.osl),
         content: None,
     };
-    let engine = VllmConfig {
-        max_num_seqs: users,
-        max_num_batched_tokens: 8_192,
-        prefix_caching: false,
-        async_scheduling: machine::asynchronous(&p.version),
-        ..engine
-    };
-    Trial { requests: (0..10 * u64::from(users)).map(sent).collect(), sending: Loop::Closed(users), engine, lags }
+    Trial { requests: (0..10 * u64::from(users)).map(sent).collect(), sending: Loop::Closed(users), lags }
+}
+
+fn engine(p: &Point) -> MeasuredEngine {
+    let engine = MeasuredEngine { version: p.version.clone(), ..MeasuredEngine::default() };
+    engine
+        .with("max_num_seqs", Some(p.concurrency))
+        .with("max_num_batched_tokens", Some(8_192))
+        .with("enable_prefix_caching", Some(false))
 }
 
 /// Means that are predicted of a point.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Predicted {
     /// TTFT, frontend included.
     pub ttft_s: f64,
@@ -133,28 +136,28 @@ pub struct Predicted {
     pub prompt: f64,
     /// Seconds of reading the weights.
     weights_s: f64,
+    /// What served it.
+    replica: Arc<ReplicaType>,
 }
 
 /// Simulates a point behind a frontend.
 ///
 /// # Errors
 /// A model, GPU or precision that is not known; the simulation's.
-pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, supply: &Supply) -> Result<Predicted, String> {
+pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, source: &StepTimeSource) -> Result<Predicted, String> {
     let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
     let gpu = machine::gpu(catalog, &p.system)?;
     let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
-    let trial = trial(p, machine::engine_for(catalog, model, gpu, p.tensor_parallel, weights, 0.9)?, lags);
-    let options = StepOptions {
-        weights,
-        expert_parallel: false,
-        async_scheduling: trial.engine.async_scheduling,
-        max_num_seqs: trial.engine.max_num_seqs,
-        max_num_batched_tokens: trial.engine.max_num_batched_tokens,
-        graphs: true,
+    let replica = MeasuredReplica {
+        tensor_parallel: p.tensor_parallel,
+        weights: Some(weights),
+        utilization: UTILIZATION_UP_TO_2025,
+        ..MeasuredReplica::of(&model.id, &gpu.id, engine(p))
     };
-    let step_time = supply.step_time(catalog, model, gpu, p.tensor_parallel, &options)?;
-    let played = play(&trial, step_time)?;
+    let replica = replica.resolve(catalog, source.clone())?;
+    let trial = trial(p, lags);
+    let played = play(&trial, &replica)?;
     let kept = || played.timings.iter().zip(&trial.requests);
     let ttft: Vec<f64> = kept().map(|(t, _)| t.ttft_s()).collect();
     let tpot: Vec<f64> =
@@ -162,7 +165,7 @@ pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, supply: &Supply) -> Res
     let prompts: Vec<f64> = trial.requests.iter().map(|r| r.prompt.into()).collect();
     let mean = |values: &[f64]| mean(values).unwrap_or(f64::NAN);
     let weights_s = machine::weights_s(model, gpu, p.tensor_parallel, weights);
-    Ok(Predicted { ttft_s: mean(&ttft), tpot_s: mean(&tpot), prompt: mean(&prompts), weights_s })
+    Ok(Predicted { ttft_s: mean(&ttft), tpot_s: mean(&tpot), prompt: mean(&prompts), weights_s, replica })
 }
 
 /// Why a point is not judged, if so.
@@ -177,7 +180,7 @@ pub fn apart(p: &Point, all: &[Point]) -> Option<&'static str> {
 }
 
 /// Scores the points.
-pub fn score(catalog: &Catalog, points: &[Point], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let frontend = catalog.frontend("inferencex");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
@@ -186,15 +189,18 @@ pub fn score(catalog: &Catalog, points: &[Point], supply: &Supply) -> Scores {
         if apart == Some(ANOTHER_ENGINE) {
             continue;
         }
-        match predict(catalog, p, lags, supply) {
+        match predict(catalog, p, lags, source) {
             Err(why) => super::note(&mut notes, &why),
-            Ok(predicted) => rows.push(Scored {
-                group: p.group(),
-                at: [p.concurrency.into(), p.isl.into(), p.osl.into()],
-                weights_s: predicted.weights_s,
-                values: vec![("ttft_s", predicted.ttft_s, p.ttft_s), ("tpot_s", predicted.tpot_s, p.tpot_s)],
-                apart,
-            }),
+            Ok(predicted) => {
+                super::warn(&mut notes, &predicted.replica);
+                rows.push(Scored {
+                    group: p.group(),
+                    at: [p.concurrency.into(), p.isl.into(), p.osl.into()],
+                    weights_s: predicted.weights_s,
+                    values: vec![("ttft_s", predicted.ttft_s, p.ttft_s), ("tpot_s", predicted.tpot_s, p.tpot_s)],
+                    apart,
+                });
+            }
         }
     }
     let others = points.iter().filter(|p| p.backend != "vllm").count();
@@ -217,7 +223,7 @@ mod tests {
     fn saturated_rows_stand_apart_and_unknown_models_are_named() {
         let points = read(ROWS.as_bytes(), "i").unwrap();
         assert_eq!(points.len(), 4);
-        let s = score(Catalog::embedded(), &points, &Supply::Catalogue);
+        let s = score(Catalog::embedded(), &points, &StepTimeSource::Analytic);
         assert_eq!((s.groups[0].n, s.apart[0].1), (1, "KV-saturated"));
         assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
         assert!(s.notes.iter().any(|n| n.contains("unknown model `no/such`")), "{:?}", s.notes);
@@ -229,8 +235,9 @@ mod tests {
     #[test]
     fn lengths_are_drawn_between_four_fifths_and_all() {
         let points = read(ROWS.as_bytes(), "i").unwrap();
-        let t = trial(&points[0], VllmConfig::default(), Lags::default());
-        assert_eq!((t.requests.len(), t.sending, t.engine.max_num_seqs), (20, Loop::Closed(2), 2));
+        let t = trial(&points[0], Lags::default());
+        assert_eq!((t.requests.len(), t.sending), (20, Loop::Closed(2)));
+        assert_eq!(engine(&points[0]).settings["max_num_seqs"].as_integer(), Some(2));
         assert!(t.requests.iter().all(|r| (51..=64).contains(&r.prompt) && (13..=16).contains(&r.output)));
     }
 }

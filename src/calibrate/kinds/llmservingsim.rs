@@ -77,11 +77,11 @@ pub fn read(text: impl BufRead, name: &str, meta: Option<&str>) -> Result<Reques
         engine: MeasuredEngine {
             name: "vllm".into(),
             version: meta.as_ref().and_then(|m| m.vllm_version.clone()).unwrap_or_default(),
-            max_num_seqs: kwargs.and_then(|k| k.max_num_seqs),
-            max_num_batched_tokens: kwargs.and_then(|k| k.max_num_batched_tokens),
             max_model_len: kwargs.and_then(|k| k.max_model_len),
             ..MeasuredEngine::default()
-        },
+        }
+        .with("max_num_seqs", kwargs.and_then(|k| k.max_num_seqs))
+        .with("max_num_batched_tokens", kwargs.and_then(|k| k.max_num_batched_tokens)),
         tensor_parallel: kwargs.and_then(|k| k.tensor_parallel_size),
         requests: rows.iter().map(sent).collect(),
         sending: Loop::Open,
@@ -103,7 +103,7 @@ mod tests {
         let meta = r#"{"model":"meta-llama/Llama-3.1-8B","vllm_version":"0.19.0","engine_kwargs":{"max_num_seqs":128,"max_model_len":null}}"#;
         let run = read(LINES.as_bytes(), "r", Some(meta)).unwrap();
         assert_eq!(run.requests.iter().map(|r| (r.at.0, r.prompt)).collect::<Vec<_>>(), [(0, 6), (500_000_000, 5)]);
-        assert_eq!((run.measured[0], run.engine.max_num_seqs), ((0.25, 1.0), Some(128)));
+        assert_eq!((run.measured[0], run.engine.settings["max_num_seqs"].as_integer()), ((0.25, 1.0), Some(128)));
         let e =
             read(LINES.replace("\"last_token_ts\": 12.0", "\"last_token_ts\": 1.0").as_bytes(), "r", None).unwrap_err();
         assert!(e.starts_with("r:1: queued_ts"), "{e}");

@@ -7,17 +7,19 @@
 //! the cap in most rows, so what was measured is the steady state: gaps of the first fifth of all tokens, when all
 //! answers are young, and of the last, when the loop drains, do not count.
 use super::super::hash;
-use super::super::machine::{self, StepOptions};
+use super::super::machine;
+use super::super::replica::MeasuredReplica;
 use super::super::score::Scores;
-use super::super::supply::Supply;
 use super::super::table::Table;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use baseload_core::catalog::Catalog;
-use baseload_core::engine::VllmConfig;
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::memory::UTILIZATION_UP_TO_2025;
 use baseload_core::random::{self, dist};
 use baseload_core::types::{GapRun, SimTime};
 use std::io::BufRead;
+use std::sync::Arc;
 
 /// One measured point.
 #[derive(Debug, Clone)]
@@ -107,51 +109,53 @@ fn median_gap(gaps: &[GapRun]) -> f64 {
     f64::NAN
 }
 
-fn predict(catalog: &Catalog, p: &Point, supply: &Supply) -> Result<(f64, f64), String> {
+fn predict(catalog: &Catalog, p: &Point, source: &StepTimeSource) -> Result<(f64, f64, Arc<ReplicaType>), String> {
     let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
     let gpu = machine::gpu(catalog, &p.gpu)?;
     let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
         .ok_or_else(|| format!("precision {} is not known", p.precision))?;
-    let engine = VllmConfig {
-        max_num_seqs: p.max_num_seqs,
-        async_scheduling: false,
-        ..machine::engine_for(catalog, model, gpu, p.gpus, weights, 0.9)?
-    };
-    let options = StepOptions {
-        weights,
+    let engine = MeasuredEngine::default();
+    let replica = MeasuredReplica {
+        tensor_parallel: p.gpus,
         expert_parallel: p.expert_parallel,
-        async_scheduling: false,
-        max_num_seqs: engine.max_num_seqs,
-        max_num_batched_tokens: engine.max_num_batched_tokens,
-        graphs: true,
+        weights: Some(weights),
+        utilization: UTILIZATION_UP_TO_2025,
+        ..MeasuredReplica::of(
+            &model.id,
+            &gpu.id,
+            engine.with("max_num_seqs", Some(p.max_num_seqs)).with("async_scheduling", Some(false)),
+        )
     };
+    let replica = replica.resolve(catalog, source.clone())?;
     // No answer is longer than the engine takes.
-    let most = engine.max_model_len.min(engine.num_blocks.saturating_sub(1).saturating_mul(engine.block_size));
-    let most = most.saturating_sub(PROMPT).max(2);
+    let most = replica.kv.max_model_len.saturating_sub(PROMPT).max(2);
     let sent = |i: u64| {
         let mut stream = random::stream(1, 0, "ml-energy-output", i, 0);
         let output = dist::gamma(&mut stream, ANSWER_SHAPE, f64::from(p.output) / ANSWER_SHAPE).round() as u32;
         Sent { at: SimTime::ZERO, prompt: PROMPT, output: output.clamp(2, most), content: None }
     };
     let requests = (0..ROUNDS * u64::from(p.batch).max(2)).map(sent).collect();
-    let trial = Trial { requests, sending: Loop::Closed(p.batch), engine, lags: Lags::default() };
-    let played = play(&trial, supply.step_time(catalog, model, gpu, p.gpus, &options)?)?;
-    Ok((median_gap(steady(&played.gaps)), machine::weights_s(model, gpu, p.gpus, weights)))
+    let trial = Trial { requests, sending: Loop::Closed(p.batch), lags: Lags::default() };
+    let played = play(&trial, &replica)?;
+    Ok((median_gap(steady(&played.gaps)), machine::weights_s(model, gpu, p.gpus, weights), replica))
 }
 
 /// Scores the points.
-pub fn score(catalog: &Catalog, points: &[Point], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for p in points {
-        match predict(catalog, p, supply) {
+        match predict(catalog, p, source) {
             Err(why) => super::note(&mut notes, &why),
-            Ok((itl, weights_s)) => rows.push(Scored {
-                group: format!("{} x{} {}", p.model, p.gpus, p.precision),
-                at: [p.batch.into(), 1.0, p.output.into()],
-                weights_s,
-                values: vec![("itl_p50_s", itl, p.itl_p50_s)],
-                apart: None,
-            }),
+            Ok((itl, weights_s, replica)) => {
+                super::warn(&mut notes, &replica);
+                rows.push(Scored {
+                    group: format!("{} x{} {}", p.model, p.gpus, p.precision),
+                    at: [p.batch.into(), 1.0, p.output.into()],
+                    weights_s,
+                    values: vec![("itl_p50_s", itl, p.itl_p50_s)],
+                    apart: None,
+                });
+            }
         }
     }
     scores("ml-energy", &rows, notes)
@@ -167,7 +171,7 @@ mod tests {
             Qwen/Qwen3-8B,lm-arena-chat,bfloat16,H100,1,1,1,1,8,7.9,40.2,8.5\n";
         let points = read(rows.as_bytes(), "m").unwrap();
         assert_eq!((points[0].batch, points[0].output), (8, 40));
-        let s = score(Catalog::embedded(), &points, &Supply::Catalogue);
+        let s = score(Catalog::embedded(), &points, &StepTimeSource::Analytic);
         assert!(s.groups[0].pairs[0].predicted > 0.004 && s.groups[0].pairs[0].predicted < 0.02, "{s:?}");
         let e = read(rows.replace("8.5\n", "x\n").as_bytes(), "m").unwrap_err();
         assert_eq!(e, "m:2: itl_p50_ms is `x`; it must be a number above 0");

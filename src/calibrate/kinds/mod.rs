@@ -12,26 +12,7 @@ pub mod static_batch;
 pub mod vllm_requests;
 pub mod vllm_stages;
 
-use super::machine;
-use baseload_core::catalog::{FrontendRow, MeasuredEngine};
-use baseload_core::engine::VllmConfig;
-
-/// The settings of `engine` over those of `base`. Where `base` would schedule asynchronously, the version says whether
-/// that was the default.
-pub fn config(engine: &MeasuredEngine, base: VllmConfig) -> VllmConfig {
-    VllmConfig {
-        block_size: engine.block_size.unwrap_or(base.block_size),
-        num_blocks: engine.num_gpu_blocks.unwrap_or(base.num_blocks),
-        max_num_seqs: engine.max_num_seqs.unwrap_or(base.max_num_seqs),
-        max_num_batched_tokens: engine.max_num_batched_tokens.unwrap_or(base.max_num_batched_tokens),
-        max_model_len: engine.max_model_len.unwrap_or(base.max_model_len),
-        prefix_caching: engine.enable_prefix_caching.unwrap_or(base.prefix_caching),
-        async_scheduling: engine
-            .async_scheduling
-            .unwrap_or(base.async_scheduling && machine::asynchronous(&engine.version)),
-        ..base
-    }
-}
+use baseload_core::catalog::FrontendRow;
 
 /// Says what lies before the engine in predictions.
 pub fn frontend_note(row: &FrontendRow) -> String {
@@ -43,6 +24,16 @@ pub fn frontend_note(row: &FrontendRow) -> String {
         row.error_of,
         row.error * 100.0
     )
+}
+
+/// Says once what people should know of a replica.
+pub fn warn(notes: &mut Vec<String>, replica: &baseload_core::fleet::ReplicaType) {
+    for warning in &replica.warnings {
+        let note = format!("{}: {warning}", replica.title);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
 }
 
 /// Says once why rows are left out, and how many.

@@ -5,8 +5,7 @@
 use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use baseload_core::catalog::MeasuredEngine;
-use baseload_core::engine::VllmConfig;
-use baseload_core::types::StepTime;
+use baseload_core::fleet::ReplicaType;
 use std::sync::Arc;
 
 /// A run, request by request.
@@ -41,17 +40,17 @@ fn named(names: [&'static str; 3]) -> [(&'static str, f64); 3] {
 }
 
 impl RequestRun {
-    /// The run as a trial on an engine with settings `config`.
-    pub fn trial(&self, config: VllmConfig, lags: Lags) -> Trial {
-        Trial { requests: self.requests.clone(), sending: self.sending, engine: config, lags }
+    /// The run as a trial.
+    pub fn trial(&self, lags: Lags) -> Trial {
+        Trial { requests: self.requests.clone(), sending: self.sending, lags }
     }
 
-    /// Scores a step time.
+    /// Scores a replica.
     ///
     /// # Errors
     /// The simulation's.
-    pub fn score(&self, config: VllmConfig, lags: Lags, step_time: Arc<dyn StepTime>) -> Result<Group, String> {
-        let played = play(&self.trial(config, lags), step_time).map_err(|e| format!("{}: {e}", self.name))?;
+    pub fn score(&self, replica: &Arc<ReplicaType>, lags: Lags) -> Result<Group, String> {
+        let played = play(&self.trial(lags), replica).map_err(|e| format!("{}: {e}", self.name))?;
         let predicted: Vec<(f64, f64)> = played.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect();
         Ok(self.compare(&predicted, 0))
     }

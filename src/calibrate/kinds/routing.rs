@@ -6,15 +6,18 @@
 use super::super::collapse::{collapse, ratio};
 use super::super::fit::lags;
 use super::super::ladder::climb;
-use super::super::machine::{self, StepOptions};
+use super::super::machine;
 use super::super::order::{Order, Ordered};
+use super::super::replica::MeasuredReplica;
 use super::super::score::{Group, Scores, mean, quantile};
 use super::super::setup::Setup;
-use super::super::supply::Supply;
 use super::super::table::{Row, Table};
-use super::super::trial::{Lags, Served};
+use super::super::trial::Lags;
 use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::memory::{BLOCK_SIZE, UTILIZATION_UP_TO_2025};
 use std::io::BufRead;
+use std::sync::Arc;
 
 /// Two policies are told apart where one's p90 TTFT is at least so many times the other's.
 const APART: f64 = 2.0;
@@ -124,29 +127,25 @@ fn fleet(
     catalog: &Catalog,
     setup: &Setup,
     engine: &MeasuredEngine,
-    supply: &Supply,
-) -> Result<(Vec<Served>, Lags, String), String> {
+    source: &StepTimeSource,
+) -> Result<(Vec<Arc<ReplicaType>>, Lags, String), String> {
     let f = &setup.fleet;
     let model = catalog.model(&f.model).map_err(|e| format!("fleet.model: {e}"))?;
     let gpu = catalog.gpu(&f.gpu).map_err(|e| format!("fleet.gpu: {e}"))?;
     let weights = machine::checkpoint_dtype(catalog, &model.hf_id, &f.weights)
         .ok_or_else(|| format!("fleet.weights `{}` is not known; it may be bf16, fp8, fp4 or int4", f.weights))?;
-    let base = machine::engine_for(catalog, model, gpu, f.gpus_per_pod, weights, 0.9)?;
     let said = MeasuredEngine {
         version: f.vllm.clone(),
-        num_gpu_blocks: f.kv_tokens_per_pod.map(|t| t / base.block_size + 1),
+        num_gpu_blocks: f.kv_tokens_per_pod.map(|t| t / BLOCK_SIZE + 1),
         ..MeasuredEngine::default()
     };
-    let config = super::config(&said.overlaid(engine), base);
-    let options = StepOptions {
-        weights,
-        expert_parallel: false,
-        async_scheduling: config.async_scheduling,
-        max_num_seqs: config.max_num_seqs,
-        max_num_batched_tokens: config.max_num_batched_tokens,
-        graphs: true,
+    let pod = MeasuredReplica {
+        tensor_parallel: f.gpus_per_pod,
+        weights: Some(weights),
+        utilization: UTILIZATION_UP_TO_2025,
+        ..MeasuredReplica::of(&model.id, &gpu.id, said.overlaid(engine))
     };
-    let step = supply.step_time(catalog, model, gpu, f.gpus_per_pod, &options)?;
+    let pod = pod.resolve(catalog, source.clone())?;
     let row = match &f.frontend {
         Some(kind) => Some(catalog.frontend(kind).ok_or_else(|| {
             format!("fleet.frontend `{kind}`: the catalogue has none of that kind; leave it out for none")
@@ -159,14 +158,14 @@ fn fleet(
         f.gpus_per_pod,
         gpu.id,
         model.id,
-        config.num_blocks,
-        config.block_size,
-        config.max_num_seqs,
-        config.max_num_batched_tokens,
-        if config.async_scheduling { "" } else { ", steps not overlapped" }
+        pod.kv.num_blocks,
+        pod.kv.block_size,
+        pod.limits.max_rows,
+        pod.limits.most_tokens,
+        if pod.plan_options.concurrent_batches > 1 { "" } else { ", steps not overlapped" }
     );
     let frontend = row.map(FrontendRow::frontend).unwrap_or_default();
-    Ok((vec![(config, step); f.pods as usize], lags(&frontend), note))
+    Ok((vec![pod; f.pods as usize], lags(&frontend), note))
 }
 
 /// Simulates the set-up and compares.
@@ -178,12 +177,13 @@ pub fn score(
     measured: &Measured,
     setup: &Setup,
     engine: &MeasuredEngine,
-    supply: &Supply,
+    source: &StepTimeSource,
     scores: &mut Scores,
 ) -> Result<(), String> {
     let of_setup = |e: String| format!("{}: {e}", measured.name);
-    let (replicas, lags, note) = fleet(catalog, setup, engine, supply).map_err(of_setup)?;
+    let (replicas, lags, note) = fleet(catalog, setup, engine, source).map_err(of_setup)?;
     scores.notes.push(note);
+    super::warn(&mut scores.notes, &replicas[0]);
     let rates = measured.rates();
     let policies = measured.policies();
     for &seconds in &setup.stages.seconds {

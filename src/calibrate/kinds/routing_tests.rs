@@ -37,7 +37,7 @@ fn a_small_fleet_is_simulated_and_judged() {
     let set = ["stages.seconds=[20]".to_owned(), "workload.output_tokens=50".to_owned()];
     let setup = Setup::published(&m.setup, "m.csv", &set).unwrap();
     let mut scores = Scores::default();
-    score(Catalog::embedded(), &m, &setup, &MeasuredEngine::default(), &Supply::Catalogue, &mut scores).unwrap();
+    score(Catalog::embedded(), &m, &setup, &MeasuredEngine::default(), &StepTimeSource::Analytic, &mut scores).unwrap();
     assert_eq!((scores.groups.len(), scores.collapse.len()), (4, 2));
     let names: Vec<&str> = scores.groups.iter().map(|g| g.name.as_str()).collect();
     assert_eq!(names[0], "20 s stages, 3/s, random-scheduling");
@@ -51,7 +51,7 @@ fn a_small_fleet_is_simulated_and_judged() {
         &other,
         &setup,
         &MeasuredEngine::default(),
-        &Supply::Catalogue,
+        &StepTimeSource::Analytic,
         &mut Scores::default(),
     )
     .unwrap_err();

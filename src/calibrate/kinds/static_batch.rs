@@ -8,14 +8,16 @@
 //! BF16. Argonne's A100 is the 40 GB card of its Polaris nodes (assumption: the file does not say). Splitwise measured in
 //! 2023, before vLLM captured CUDA graphs (0.2.7, January 2024).
 use super::super::hash;
-use super::super::machine::{self, StepOptions};
+use super::super::machine;
+use super::super::replica::MeasuredReplica;
 use super::super::score::{Scores, mean};
-use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use baseload_core::catalog::{Catalog, DataSetRow};
-use baseload_core::engine::VllmConfig;
+use baseload_core::catalog::{Catalog, DataSetRow, MeasuredEngine};
+use baseload_core::fleet::StepTimeSource;
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::BLOCK_SIZE;
 use baseload_core::types::SimTime;
 use std::io::BufRead;
 
@@ -110,43 +112,41 @@ fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
     })
 }
 
-fn predict(catalog: &Catalog, b: &MeasuredBatch, supply: &Supply) -> Result<(f64, f64, f64, f64), String> {
+fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Result<(f64, f64, f64, f64), String> {
     let model = catalog.model(&b.model).map_err(|e| e.to_string())?;
     let gpu = machine::gpu(catalog, &b.hardware)?;
-    let block_size = VllmConfig::default().block_size;
     let longest = b.prompt + b.output;
-    let engine = VllmConfig {
-        num_blocks: b.rows.saturating_mul(longest.div_ceil(block_size) + 1) + 1,
-        max_num_seqs: b.rows.max(256),
-        max_num_batched_tokens: b.rows.saturating_mul(b.prompt).max(2_048),
-        max_model_len: longest,
-        prefix_caching: false,
-        async_scheduling: false,
-        ..VllmConfig::default()
+    let engine = MeasuredEngine {
+        num_gpu_blocks: Some(b.rows.saturating_mul(longest.div_ceil(BLOCK_SIZE) + 1) + 1),
+        max_model_len: Some(longest),
+        ..MeasuredEngine::default()
     };
-    let options = StepOptions {
-        weights: machine::BF16,
-        expert_parallel: false,
-        async_scheduling: false,
-        max_num_seqs: engine.max_num_seqs,
-        max_num_batched_tokens: engine.max_num_batched_tokens,
-        graphs: b.graphs,
+    let engine = engine
+        .with("max_num_seqs", Some(b.rows.max(256)))
+        .with("max_num_batched_tokens", Some(b.rows.saturating_mul(b.prompt).max(2_048)))
+        .with("enable_prefix_caching", Some(false))
+        .with("async_scheduling", Some(false))
+        .with("enforce_eager", Some(!b.graphs));
+    let replica = MeasuredReplica {
+        tensor_parallel: b.tensor_parallel,
+        weights: Some(WeightDtype::Bf16),
+        ..MeasuredReplica::of(&model.id, &gpu.id, engine)
     };
     let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
-    let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, engine, lags: Lags::default() };
-    let played = play(&trial, supply.step_time(catalog, model, gpu, b.tensor_parallel, &options)?)?;
+    let trial = Trial { requests: vec![sent; b.rows as usize], sending: Loop::Open, lags: Lags::default() };
+    let played = play(&trial, &replica.resolve(catalog, source.clone())?)?;
     let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();
     let e2e = played.timings.iter().map(|t| t.e2e_s()).fold(0.0, f64::max);
     let ttft = mean(&ttft).unwrap_or(f64::NAN);
     let tpot = (e2e - ttft) / f64::from(b.output.max(2) - 1);
-    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, machine::BF16)))
+    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, WeightDtype::Bf16)))
 }
 
 /// Scores the batches.
-pub fn score(catalog: &Catalog, batches: &[MeasuredBatch], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, batches: &[MeasuredBatch], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for b in batches {
-        match predict(catalog, b, supply) {
+        match predict(catalog, b, source) {
             Err(why) => super::note(&mut notes, &why),
             Ok((ttft, tpot, e2e, weights_s)) => {
                 let mut values = Vec::new();
@@ -178,7 +178,7 @@ mod tests {
         let s = read(Catalog::embedded(), splitwise.as_bytes(), "s").unwrap();
         assert_eq!((a[0].e2e_s, s[0].e2e_s, s[0].ttft_s), (1.5, 7.168, Some(0.196)));
         let wrong = MeasuredBatch { e2e_s: 0.1, ..a[0].clone() };
-        let scores = score(Catalog::embedded(), &[a, s, vec![wrong]].concat(), &Supply::Catalogue);
+        let scores = score(Catalog::embedded(), &[a, s, vec![wrong]].concat(), &StepTimeSource::Analytic);
         assert_eq!((scores.groups.len(), scores.apart.len()), (2, 1), "{:?}", scores.notes);
         assert!(scores.groups.iter().flat_map(|g| &g.pairs).all(|p| p.predicted > 0.0 && p.predicted < 20.0));
         let e = read(Catalog::embedded(), "model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err();

@@ -57,16 +57,18 @@ pub fn read(text: impl BufRead, name: &str, server: Option<&str>) -> Result<Requ
     let server: Option<ServerConfig> = server
         .map(|s| serde_json::from_str(s).map_err(|e| format!("server settings beside {name}: {e}")))
         .transpose()?;
-    let engine = server.as_ref().map_or_else(MeasuredEngine::default, |s| MeasuredEngine {
-        name: "vllm".into(),
-        version: s.vllm_version.clone().unwrap_or_default(),
-        async_scheduling: None,
-        block_size: s.block_size,
-        num_gpu_blocks: s.num_gpu_blocks,
-        max_num_seqs: s.max_num_seqs,
-        max_num_batched_tokens: s.max_num_batched_tokens,
-        max_model_len: s.max_seq_len,
-        enable_prefix_caching: None,
+    let engine = server.as_ref().map_or_else(MeasuredEngine::default, |s| {
+        let engine = MeasuredEngine {
+            name: "vllm".into(),
+            version: s.vllm_version.clone().unwrap_or_default(),
+            num_gpu_blocks: s.num_gpu_blocks,
+            max_model_len: s.max_seq_len,
+            ..MeasuredEngine::default()
+        };
+        engine
+            .with("block_size", s.block_size)
+            .with("max_num_seqs", s.max_num_seqs)
+            .with("max_num_batched_tokens", s.max_num_batched_tokens)
     });
     Ok(RequestRun {
         name: name.to_owned(),

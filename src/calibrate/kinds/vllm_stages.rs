@@ -13,17 +13,20 @@
 //! and nothing is shared.
 use super::super::fit::lags;
 use super::super::hash;
-use super::super::machine::{self, StepOptions};
+use super::super::machine;
+use super::super::replica::MeasuredReplica;
 use super::super::score::{Scores, mean, quantile};
-use super::super::supply::Supply;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
-use baseload_core::catalog::Catalog;
-use baseload_core::engine::VllmConfig;
+use baseload_core::catalog::{Catalog, MeasuredEngine};
+use baseload_core::fleet::{ReplicaType, StepTimeSource};
+use baseload_core::latency::WeightDtype;
+use baseload_core::memory::UTILIZATION_UP_TO_2025;
 use baseload_core::random::{self, dist};
 use baseload_core::types::{Content, ContentId, Run, SimTime};
 use std::io::BufRead;
+use std::sync::Arc;
 
 /// What is compared: our name, the column, and the quantile (none: the mean).
 const METRICS: [(&str, &str, Option<f64>); 8] = [
@@ -133,7 +136,7 @@ pub fn read(catalog: &Catalog, text: impl BufRead, name: &str) -> Result<Vec<Sta
 const WARM_UP_S: f64 = 2.0;
 
 /// The trial of a stage, and how many of its first requests only warm the cache.
-fn trial(s: &Stage, engine: VllmConfig, lags: Lags) -> (Trial, usize) {
+fn trial(s: &Stage, lags: Lags) -> (Trial, usize) {
     let askers = s.systems * s.users;
     let sent = |i: u32, at_s: f64| {
         let content = (s.systems > 0).then(|| {
@@ -153,52 +156,64 @@ fn trial(s: &Stage, engine: VllmConfig, lags: Lags) -> (Trial, usize) {
         at_s += dist::exponential(&mut random::stream(1, 0, "stage", i.into(), 0), 1.0 / s.rate);
         sent(i, at_s)
     }));
-    (Trial { requests, sending: Loop::Open, engine, lags }, before as usize)
+    (Trial { requests, sending: Loop::Open, lags }, before as usize)
 }
 
-fn predict(catalog: &Catalog, s: &Stage, lags: Lags, supply: &Supply) -> Result<(Vec<f64>, f64), String> {
+fn predict(
+    catalog: &Catalog,
+    s: &Stage,
+    lags: Lags,
+    source: &StepTimeSource,
+) -> Result<(Vec<f64>, f64, Arc<ReplicaType>), String> {
     let model = catalog.model(&s.model).map_err(|e| e.to_string())?;
     let gpu = catalog.gpu(&s.gpu).map_err(|e| e.to_string())?;
-    let engine = VllmConfig {
-        max_num_seqs: s.max_num_seqs,
-        max_num_batched_tokens: s.max_num_batched_tokens,
-        max_model_len: s.max_model_len,
-        ..machine::engine_for(catalog, model, gpu, s.tensor_parallel, machine::BF16, 0.9)?
+    let engine = MeasuredEngine { max_model_len: Some(s.max_model_len), ..MeasuredEngine::default() };
+    let replica = MeasuredReplica {
+        tensor_parallel: s.tensor_parallel,
+        weights: Some(WeightDtype::Bf16),
+        utilization: UTILIZATION_UP_TO_2025,
+        ..MeasuredReplica::of(
+            &model.id,
+            &gpu.id,
+            engine
+                .with("max_num_seqs", Some(s.max_num_seqs))
+                .with("max_num_batched_tokens", Some(s.max_num_batched_tokens)),
+        )
     };
-    let options = StepOptions {
-        weights: machine::BF16,
-        expert_parallel: false,
-        async_scheduling: engine.async_scheduling,
-        max_num_seqs: s.max_num_seqs,
-        max_num_batched_tokens: s.max_num_batched_tokens,
-        graphs: true,
-    };
-    let (trial, before) = trial(s, engine, lags);
-    let played = play(&trial, supply.step_time(catalog, model, gpu, s.tensor_parallel, &options)?)?;
+    let (trial, before) = trial(s, lags);
+    let replica = replica.resolve(catalog, source.clone())?;
+    let played = play(&trial, &replica)?;
     let ttft: Vec<f64> = played.timings[before..].iter().map(|t| t.ttft_s()).collect();
     let e2e: Vec<f64> = played.timings[before..].iter().map(|t| t.e2e_s()).collect();
     let value = |(name, _, q): &(&str, &str, Option<f64>)| {
         let values = if name.starts_with("ttft") { &ttft } else { &e2e };
         q.map_or_else(|| mean(values), |q| quantile(values, q)).unwrap_or(f64::NAN)
     };
-    Ok((METRICS.iter().map(value).collect(), machine::weights_s(model, gpu, s.tensor_parallel, machine::BF16)))
+    Ok((
+        METRICS.iter().map(value).collect(),
+        machine::weights_s(model, gpu, s.tensor_parallel, WeightDtype::Bf16),
+        replica,
+    ))
 }
 
 /// Scores the stages.
-pub fn score(catalog: &Catalog, stages: &[Stage], supply: &Supply) -> Scores {
+pub fn score(catalog: &Catalog, stages: &[Stage], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let frontend = catalog.frontend("vllm-stages");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for s in stages {
-        match predict(catalog, s, lags, supply) {
+        match predict(catalog, s, lags, source) {
             Err(why) => super::note(&mut notes, &why),
-            Ok((predicted, weights_s)) => rows.push(Scored {
-                group: s.group.clone(),
-                at: [s.rate, s.prompt.into(), s.output.into()],
-                weights_s,
-                values: METRICS.iter().zip(predicted).zip(&s.measured_s).map(|((m, p), r)| (m.0, p, *r)).collect(),
-                apart: None,
-            }),
+            Ok((predicted, weights_s, replica)) => {
+                super::warn(&mut notes, &replica);
+                rows.push(Scored {
+                    group: s.group.clone(),
+                    at: [s.rate, s.prompt.into(), s.output.into()],
+                    weights_s,
+                    values: METRICS.iter().zip(predicted).zip(&s.measured_s).map(|((m, p), r)| (m.0, p, *r)).collect(),
+                    apart: None,
+                });
+            }
         }
     }
     notes.extend(frontend.map(super::frontend_note));
@@ -222,14 +237,14 @@ mod tests {
         let stages = read(Catalog::embedded(), text.as_bytes(), "s").unwrap();
         let seen: Vec<_> = stages.iter().map(|s| (s.prompt, s.output, s.systems, s.users, s.warm)).collect();
         assert_eq!(seen, [(592, 30, 3, 2, false), (592, 30, 3, 2, true), (592, 20, 0, 0, false)]);
-        let (cold, before) = trial(&stages[0], VllmConfig::default(), Lags::default());
+        let (cold, before) = trial(&stages[0], Lags::default());
         let content = |i: usize| cold.requests[i].content.clone().unwrap();
         assert_eq!((cold.requests.len(), before, content(3).tokens()), (40, 0, 592));
         assert_eq!((content(0).shared_prefix(&content(3)), content(0).shared_prefix(&content(6))), (100, 592));
-        let (warm, before) = trial(&stages[1], VllmConfig::default(), Lags::default());
+        let (warm, before) = trial(&stages[1], Lags::default());
         assert_eq!((warm.requests.len(), before), (46, 6));
-        assert!(trial(&stages[2], VllmConfig::default(), Lags::default()).0.requests[0].content.is_none());
-        assert_eq!(score(Catalog::embedded(), &stages, &Supply::Catalogue).groups[1].pairs.len(), METRICS.len());
+        assert!(trial(&stages[2], Lags::default()).0.requests[0].content.is_none());
+        assert_eq!(score(Catalog::embedded(), &stages, &StepTimeSource::Analytic).groups[1].pairs.len(), METRICS.len());
         let e =
             read(Catalog::embedded(), format!("{}{}", head.replace("ttft_p90_ms", "p90"), row(0, sp)).as_bytes(), "s")
                 .unwrap_err();

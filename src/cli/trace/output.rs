@@ -219,7 +219,7 @@ impl Out {
             Out::Parquet(writer) => writer.write(entry, || classes.names()),
             Out::Text(writer, stream) => {
                 let names = if entry.class == u16::MAX { Vec::new() } else { classes.names() };
-                writer.write(entry, &names, stream)
+                Ok(writer.write(entry, &names, stream)?)
             }
         }
     }

@@ -2,7 +2,7 @@
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Status};
+use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Rest, Status};
 use baseload_trace::{Classes, Format, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -50,11 +50,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             Err(fault) => {
                 let place = entries.place();
                 // The same place again is no new fault; nor is the end of a trace of which no request was sound.
-                let again = place == last_place || !faults.is_empty() && fault.contains(NO_REQUESTS);
-                let stuck =
-                    again || fault.contains(UNREADABLE) || fault.contains(NO_REQUESTS) || header(format, &place);
+                let again = place == last_place || !faults.is_empty() && fault.rest == Rest::NoRequests;
+                let stuck = again || fault.rest != Rest::MayRead || header(format, &place);
                 if !again {
-                    faults.push(fault);
+                    faults.push(fault.to_string());
                 }
                 last_place = place;
                 if stuck {
@@ -98,10 +97,6 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let more = if whole { "in all" } else { "and perhaps more behind" };
     Err(format!("{}: {} faults {more}; mend the lines that are named", args.file.display(), faults.len()).into())
 }
-
-/// What readers say of an empty trace, and of bytes that do not come.
-const NO_REQUESTS: &str = "the trace has no requests";
-const UNREADABLE: &str = "cannot be read";
 
 /// Whether a fault at `place` is of a CSV's header, behind which no row can be understood.
 fn header(format: Format, place: &str) -> bool {

@@ -4,32 +4,10 @@
 //! further apart than the tolerance. Costs of own fleets are stairs, so there may be several crossings of a pair; those between
 //! two volumes of the grid at which the same line is cheaper stay unseen.
 use super::super::run::RunError;
-use super::{Kind, LinePoint, Options, Search};
+use super::{Crossing, Kind, LinePoint, Options, Search};
 use rayon::prelude::*;
-use serde::Serialize;
 use std::cmp::Ordering;
 use std::sync::Arc;
-
-/// Where the cheaper one of two lines changes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Crossing {
-    /// The line that is cheaper below.
-    pub below: Kind,
-    /// The line that is cheaper above.
-    pub above: Kind,
-    /// The volume from which on it is: the upper one of the two volumes that it lies between.
-    pub volume: f64,
-    /// The lower one.
-    pub volume_below: f64,
-    /// Requests a second at `volume`.
-    pub requests_per_s: f64,
-    /// What both cost at the lower volume, `below` first, US$ a month.
-    pub usd_per_month_below: [f64; 2],
-    /// What both cost at `volume`, `below` first, US$ a month.
-    pub usd_per_month: [f64; 2],
-    /// Whether both meet the SLO there.
-    pub both_meet_slo: bool,
-}
 
 /// Two lines at a volume.
 type Both = [Arc<LinePoint>; 2];

@@ -148,17 +148,12 @@ impl<'a> Bench<'a> {
         };
         for (at, replicas) in policy.pools.iter().filter(|(_, replicas)| *replicas > 0) {
             let pool = &self.exp.pools[*at];
-            let (limits, step, n) = (pool.limits(), pool.step_time(), f64::from(*replicas));
-            rates.usd_per_hour += n * f64::from(pool.tensor_parallel) * pool.rent.as_f64();
-            let held = (pool.plan.uniform_tokens() as f64 / self.at_one.context.max(1.0)) as u32;
-            // The engine's own limit counts blocks too; on paper memory is none.
-            let engine = &self.exp.file.pool[&pool.name].engine;
-            let full = match (&engine.static_batch, &engine.vllm) {
-                (Some(fixed), _) => fixed.max_batch,
-                (None, Some(vllm)) => vllm.max_num_seqs.unwrap_or(limits.most_rows),
-                (None, None) => limits.most_rows,
-            };
-            let full = full.max(1);
+            let (replica, n) = (&pool.replica, f64::from(*replicas));
+            let (limits, step) = (replica.limits, replica.step_time.as_ref());
+            rates.usd_per_hour += n * f64::from(replica.gpus) * pool.rent().as_f64();
+            let held = (replica.kv.tokens() as f64 / self.at_one.context.max(1.0)) as u32;
+            // The engine's own limit, for on paper memory is none.
+            let full = limits.max_rows.max(1);
             rates.full_batch_tokens_per_s += n * self.tokens_per_s(step, full);
             rates.kv_limited_tokens_per_s += n * self.tokens_per_s(step, full.min(held).max(1));
             // Chunks as large as steps and prompts are.
@@ -197,7 +192,7 @@ fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &
     let mut source = origin.open(&exp.class_names(), &options).map_err(RunError::Fault)?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);
     let [mut prompt, mut output, mut context] = [0.0f64; 3];
-    while source.peek().map_err(RunError::Fault)?.is_some() {
+    while source.peek().map_err(|e| RunError::Fault(e.into()))?.is_some() {
         let request = source.next();
         let (p, o) = (f64::from(request.prompt_tokens), f64::from(request.output_tokens));
         n += 1;

@@ -13,10 +13,9 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use cross::Crossing;
 pub use lines::{Kind, Named, choose};
 pub use measure::{AtOne, Bench, Measured};
-pub use result::{BreakEven, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
+pub use result::{BreakEven, Crossing, FORMAT, GapRow, LineInfo, LinePoint, Naive, Point};
 
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;
@@ -219,7 +218,7 @@ impl<'a> Search<'a> {
     fn own_bill(&self, policy: &ResolvedPolicy, bought: f64) -> OwnBill {
         let gpu = policy.pools.iter().map(|(at, replicas)| {
             let pool = &self.exp.pools[*at];
-            economics::gpu_line("", *replicas, pool.tensor_parallel, pool.rent).usd_per_month
+            economics::gpu_line("", *replicas, pool.replica.gpus, pool.rent()).usd_per_month
         });
         let (people, on_call) = (
             economics::people_line(self.exp.people_per_year, self.exp.people_fte_thousandths),

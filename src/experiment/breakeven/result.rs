@@ -3,7 +3,6 @@
 //! May import: the summary, economics. Must keep true: deterministic; field names are the format (`FORMAT` counts up when one
 //! changes its meaning); the parts of a gap add up to the own line.
 use super::super::verdict::summary::{PoolUse, SloSummary};
-use super::cross::Crossing;
 use super::lines::Kind;
 use super::size::Fit;
 use baseload_core::economics::Gap;
@@ -48,6 +47,27 @@ pub struct BreakEven {
     pub crossings: Vec<Crossing>,
     /// What a reader should know before trusting it.
     pub warnings: Vec<String>,
+}
+
+/// Where the cheaper one of two lines changes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Crossing {
+    /// The line that is cheaper below.
+    pub below: Kind,
+    /// The line that is cheaper above.
+    pub above: Kind,
+    /// The volume from which on it is: the upper one of the two volumes that it lies between.
+    pub volume: f64,
+    /// The lower one.
+    pub volume_below: f64,
+    /// Requests a second at `volume`.
+    pub requests_per_s: f64,
+    /// What both cost at the lower volume, `below` first, US$ a month.
+    pub usd_per_month_below: [f64; 2],
+    /// What both cost at `volume`, `below` first, US$ a month.
+    pub usd_per_month: [f64; 2],
+    /// Whether both meet the SLO there.
+    pub both_meet_slo: bool,
 }
 
 /// A line of a break-even.

@@ -1,5 +1,6 @@
 //! `[gateway]`: patience, retries and what else stands around a policy's decision.
 use super::{DurationText, ScrapeSection};
+use baseload_core::gateway::ASSUMED_PREFILL_TOKENS_PER_S;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,7 @@ impl Default for GatewaySection {
             concurrency: None,
             impatience: None,
             scrape: ScrapeSection::default(),
-            assumed_prefill_tokens_per_s: 20_000,
+            assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
             kv_event_delay: "0s".into(),
         }
     }

@@ -1,7 +1,7 @@
 //! The experiment file as text: what people write, with every default stated here once.
 use super::verdict::gate::GateRule;
 pub use baseload_core::gateway::ScrapeSection;
-use baseload_core::memory::{KvDtype, WeightsDtype};
+use baseload_core::memory::{KvDtype, UTILIZATION, WeightsDtype};
 use baseload_core::types::{Capability, Privacy};
 use baseload_trace::Transform;
 use indexmap::IndexMap;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 mod buying;
 mod endpoint;
+mod engine;
 mod gateway;
 mod load;
 mod origin;
@@ -23,6 +24,7 @@ pub use buying::{
     ProvisionedSection,
 };
 pub use endpoint::EndpointSection;
+pub use engine::EngineSection;
 pub use gateway::{
     AdmissionSection, BackoffSection, BreakerSection, CascadeSection, CauseName, CooldownSection, FallbackSection,
     GatewaySection, HedgeSection, ImpatienceSection, JitterSection, QueueSection, RetryAfterSection,
@@ -316,112 +318,6 @@ pub struct RentSection {
     pub usd_per_gpu_hour: Option<f64>,
 }
 
-/// One of the engines; vLLM with its defaults unless given.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EngineSection {
-    /// vLLM V1's scheduler.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vllm: Option<VllmSection>,
-    /// Fixed batches: no slot is freed until the last row ends.
-    #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
-    pub static_batch: Option<StaticSection>,
-}
-
-/// Which vLLM the engine follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Profile {
-    /// vLLM 0.32.
-    #[default]
-    #[serde(rename = "vllm-0.32")]
-    Vllm032,
-}
-
-/// Who goes first in an engine's queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SchedulingPolicy {
-    /// By arrival.
-    #[default]
-    Fcfs,
-    /// By priority (lower is more urgent), then arrival.
-    Priority,
-}
-
-/// vLLM's scheduler options, under vLLM's names.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct VllmSection {
-    /// Which vLLM it follows (default and only one today: `vllm-0.32`).
-    pub profile: Profile,
-    /// Sequences in the running list. vLLM's default for the GPU unless given: 1024 from 70 GiB of memory (A100 and
-    /// GB10 excepted), else 256; at most max_num_batched_tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_num_seqs: Option<u32>,
-    /// Tokens of one step. vLLM's API-server default for the GPU unless given: 16384 from 160 GiB of memory, 8192 from
-    /// 70 GiB (A100 and GB10 excepted), else 2048; at most max_num_seqs times the longest sequence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_num_batched_tokens: Option<u32>,
-    /// Schedule a step while the one before runs (default: true): a step then takes the longer of the host's and the
-    /// GPU's time, not both, and a finished request is noticed one step late.
-    pub async_scheduling: bool,
-    /// Who goes first: `fcfs` (default) or `priority`, by the trace's `priority` plus the class's.
-    pub scheduling_policy: SchedulingPolicy,
-    /// Tokens of a KV block (default: 16).
-    pub block_size: u32,
-    /// Reuse KV of equal prefixes (default: true).
-    pub enable_prefix_caching: bool,
-    /// Compute a long prompt over several steps (default: true). Without, max_num_batched_tokens must be at least the
-    /// longest sequence.
-    pub enable_chunked_prefill: bool,
-    /// Cap of a prefill chunk while others wait or run; 0 = none (default).
-    pub long_prefill_token_threshold: u32,
-    /// Share of blocks kept free when admitting (default: 0).
-    pub watermark: f64,
-    /// Admit only what fits with its whole prompt (default: true).
-    pub scheduler_reserve_full_isl: bool,
-    /// Queue limit, more are refused with 503; no limit unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_num_queued_reqs: Option<u32>,
-}
-
-impl Default for VllmSection {
-    fn default() -> Self {
-        VllmSection {
-            profile: Profile::default(),
-            max_num_seqs: None,
-            max_num_batched_tokens: None,
-            async_scheduling: true,
-            scheduling_policy: SchedulingPolicy::default(),
-            block_size: 16,
-            enable_prefix_caching: true,
-            enable_chunked_prefill: true,
-            long_prefill_token_threshold: 0,
-            watermark: 0.0,
-            scheduler_reserve_full_isl: true,
-            max_num_queued_reqs: None,
-        }
-    }
-}
-
-/// Static batching.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StaticSection {
-    /// Rows of a batch.
-    pub max_batch: u32,
-    /// A batch closes at its size, or when its oldest request has waited this long.
-    pub timeout: DurationText,
-    /// Tokens of a KV block (the unit of the memory account).
-    pub block_size: u32,
-}
-
-impl Default for StaticSection {
-    fn default() -> Self {
-        StaticSection { max_batch: 32, timeout: "500ms".into(), block_size: 16 }
-    }
-}
-
 /// Failures of replicas (spec/fleet.md 5.1).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -482,5 +378,5 @@ fn zero_text() -> String {
     "0s".into()
 }
 fn utilization() -> f64 {
-    0.92
+    UTILIZATION
 }

@@ -3,10 +3,9 @@
 //! May import: the catalogue. Must keep true: every fault names the file, the line and the key, and all of them are said at
 //! once; the files are hashed as they were read.
 use super::super::format::{FileError, Origin, ReadFile, place};
-use super::super::resolve::KernelInput;
-use super::hash::hex;
+use super::hash::{KernelInput, hex};
 use baseload_core::catalog::{Catalog, CatalogFault, CatalogText};
-use baseload_core::types::FAULTS_SHOWN;
+use baseload_core::types::Fault;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -56,27 +55,23 @@ fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
+/// The faults at their places, file by file.
 fn error(read: &[ReadFile], faults: &[CatalogFault]) -> FileError {
-    let located = |f: &CatalogFault| {
-        let (file, fault) = (&read[f.file], &f.fault);
-        match &fault.within {
-            Some(span) if fault.key.is_empty() => place(file, span.clone(), &fault.what, fault.hint.clone()),
-            _ => {
-                let origin = Origin { files: vec![file.clone()], sets: Vec::new() };
-                let key = if fault.key.is_empty() { String::new() } else { format!("{}: ", fault.key) };
-                origin.fault_with_hint(&format!("{key}{}", fault.what), fault.hint.clone())
-            }
+    let mut all: Vec<FileError> = Vec::new();
+    for (number, file) in read.iter().enumerate() {
+        let own = || faults.iter().filter(|f| f.file == number).map(|f| &f.fault);
+        // What is no TOML at all has no key, only a place.
+        let (broken, keyed): (Vec<&Fault>, Vec<&Fault>) = own().partition(|f| f.key.is_empty() && f.within.is_some());
+        let at = |f: &&Fault| place(file, f.within.clone().unwrap_or_default(), &f.what, f.hint.clone());
+        all.extend(broken.iter().map(at));
+        if !keyed.is_empty() {
+            let origin = Origin { files: vec![file.clone()], sets: Vec::new() };
+            all.push(origin.located(keyed.into_iter().cloned().collect()));
         }
-    };
-    let all: Vec<FileError> = faults.iter().take(FAULTS_SHOWN).map(located).collect();
-    let more = faults.len().saturating_sub(FAULTS_SHOWN);
+    }
     match <[FileError; 1]>::try_from(all) {
         Ok([one]) => one,
-        Err(all) => {
-            let mut lines: Vec<String> = all.iter().map(FileError::with_hint).collect();
-            lines.extend((more > 0).then(|| format!("and {more} more")));
-            FileError::Several(lines.join("\n"))
-        }
+        Err(all) => FileError::Several(all.iter().map(FileError::with_hint).collect::<Vec<_>>().join("\n")),
     }
 }
 

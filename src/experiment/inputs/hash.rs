@@ -3,6 +3,17 @@ use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
 
+/// A kernel table that a step time rests on, or a catalogue file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelInput {
+    /// Its path from where the pool's `kernels` points; of a catalogue file its name.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
 /// Size and SHA-256 of a file.
 pub fn hash(path: &Path) -> std::io::Result<(u64, String)> {
     let mut file = std::fs::File::open(path)?;

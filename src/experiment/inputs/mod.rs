@@ -6,8 +6,10 @@ mod hash;
 pub mod published;
 mod servegen;
 mod source;
+mod text;
 
 pub use catalog_files::{OwnFacts, read_catalog};
-pub use hash::{hash, hex};
+pub use hash::{KernelInput, hash, hex};
 pub use servegen::open_servegen;
-pub use source::{TraceOrigin, open_text, open_trace, open_trace_with, play_of, transformed};
+pub use source::{TraceOrigin, open_trace, open_trace_with, play_of, transformed};
+pub use text::open_text;

@@ -1,13 +1,12 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::super::format::{TraceSection, UsersSection};
-use super::{open_servegen, published};
+use super::{open_servegen, open_text, published};
 use baseload_core::types::{Entries, SimTime, Source, parse_duration};
 use baseload_trace::{
     Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ClosedPlay, ColumnMap, Format, GenerateSpec, Generator, How,
     LengthSpec, Opened, Play, Process, SourceOptions, Think, Transform, transform,
 };
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 /// A trace, found and checked, that every simulation opens anew.
@@ -29,23 +28,6 @@ enum Kind {
     Generate(Box<GenerateSpec>, PathBuf),
     /// Users with prompts of their own.
     Users(Box<ClosedLoopSpec>),
-}
-
-/// Opens a file for reading, through gzip or zstd where its first bytes say so.
-///
-/// # Errors
-/// With the path.
-pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
-    let fault = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
-    let magic = file.fill_buf().map_err(fault)?;
-    Ok(if magic.starts_with(&[0x1f, 0x8b]) {
-        Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(file)))
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(BufReader::with_capacity(1 << 16, zstd::stream::read::Decoder::with_buffer(file).map_err(fault)?))
-    } else {
-        Box::new(file)
-    })
 }
 
 /// Opens a trace of any form: a text in a known format, plain or compressed, Parquet, or a generator's specification
@@ -82,7 +64,7 @@ pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Resul
     if parquet || how.format == Some(Format::Parquet) {
         return open_parquet(path, how);
     }
-    baseload_trace::open_with(reader, &name, how)
+    Ok(baseload_trace::open_with(reader, &name, how)?)
 }
 
 #[cfg(feature = "frames")]
@@ -100,10 +82,10 @@ fn open_parquet(path: &Path, _: &How) -> Result<Opened, String> {
 /// The generator that a specification at `path` describes; a pool of clients that it names is read.
 fn generator(spec: &GenerateSpec, path: &Path, options: &SourceOptions) -> Result<Generator, String> {
     match &spec.servegen {
-        None => Generator::new(spec, options),
+        None => Ok(Generator::new(spec, options)?),
         Some(pool) => {
             let folder = path.parent().unwrap_or(Path::new("")).join(&pool.path);
-            Generator::of_pool(spec, &open_servegen(&folder)?, options)
+            Ok(Generator::of_pool(spec, &open_servegen(&folder)?, options)?)
         }
     }
 }
@@ -125,14 +107,14 @@ pub fn transformed(
     };
     let (seed, replicate) = (options.seed, options.replicate);
     let mut context = transform::Context { seed, replicate, classes: classes.clone(), open: &mut open };
-    transform::apply(entries, transforms, &mut context)
+    Ok(transform::apply(entries, transforms, &mut context)?)
 }
 
 /// A generator's specification.
 fn specification(path: &Path) -> Result<GenerateSpec, String> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    GenerateSpec::parse(&text, &name)
+    Ok(GenerateSpec::parse(&text, &name)?)
 }
 
 impl TraceOrigin {
@@ -217,7 +199,7 @@ impl TraceOrigin {
         };
         let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, &self.folder)
             .map_err(|e| format!("trace.transform: {e}"))?;
-        baseload_trace::play(entries, options)
+        Ok(baseload_trace::play(entries, options)?)
     }
 }
 

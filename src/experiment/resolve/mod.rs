@@ -1,27 +1,20 @@
 //! From text to what a simulation is made of: names looked up, units parsed, memory planned, every fault named.
 use super::format::{
-    BatchSection, CacheName, DurationText, EndpointSection, ExperimentFile, FileError, PolicySection, PoolSection,
-    SchedulingPolicy, VllmSection,
+    BatchSection, CacheName, DurationText, EndpointSection, EngineSection, ExperimentFile, FileError, PolicySection,
+    PoolSection,
 };
-use super::inputs::{OwnFacts, read_catalog};
-use super::run::{EngineLimits, Oracle};
+use super::inputs::{KernelInput, OwnFacts, read_catalog};
 use super::verdict::gate::{self, Tolerance};
-use crate::calibrate;
 use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
 };
-use baseload_core::catalog::{
-    ApiLatency, ApiPrice, ApiProfile, Catalog, Gpu, Model, NamedModel, Profile, PromptCacheRow, StepTimeFile, Tier,
-    age_days, unknown,
-};
-use baseload_core::engine::{Engine, EngineMode, QueuePolicy, StaticConfig, StaticScheduler, VllmConfig};
-use baseload_core::fleet::FailureModel;
-use baseload_core::gateway::{Answers, BackendFacts, Known, Resilience, Routing, ScrapeSection};
-use baseload_core::latency::{Analytic, AnalyticOptions, Fitted, GraphSizes, Table, WeightDtype};
-use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, StepLimits, WeightsDtype};
+use baseload_core::catalog::{ApiLatency, ApiPrice, ApiProfile, Catalog, PromptCacheRow, Tier, age_days, unknown};
+use baseload_core::engine::{EngineMode, Engines};
+use baseload_core::fleet::{FailureModel, ReplicaType};
+use baseload_core::gateway::{Answers, Known, Resilience, Routing, ScrapeSection};
 use baseload_core::sim::{PoolSpec, WorldSpec};
-use baseload_core::types::{Capability, ClassSpec, Faults, PlaceMap, Privacy, SimTime, StepTime, Usd, parse_duration};
+use baseload_core::types::{Capability, ClassSpec, Faults, PlaceMap, Privacy, SimTime, Usd, parse_duration};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,70 +35,20 @@ mod price;
 pub struct ResolvedPool {
     /// Name.
     pub name: String,
-    /// GPUs of a replica.
-    pub tensor_parallel: u32,
+    /// What each of its replicas is.
+    pub replica: Arc<ReplicaType>,
     /// Replicas where a policy does not say.
     pub replicas: u32,
-    /// Rent of a GPU and hour.
-    pub rent: Usd,
-    /// Memory account.
-    pub plan: MemoryPlan,
-    /// `model on GPU`, for people.
-    pub title: String,
-    /// How its weights are stored.
-    pub weights_dtype: WeightsDtype,
     /// How good its answers are, where given.
     pub answers: Option<Arc<Answers>>,
-    facts: BackendFacts,
-    engine: EngineSpec,
-    step_time: Arc<dyn StepTime>,
     /// Kernel tables that its step time is interpolated in.
     pub(super) kernel_files: Vec<KernelInput>,
 }
 
-/// A kernel table that a step time rests on, or a catalogue file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelInput {
-    /// Its path from where the pool's `kernels` points; of a catalogue file its name.
-    pub file: String,
-    /// Its size.
-    pub bytes: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-}
-
-#[derive(Clone)]
-enum EngineSpec {
-    Vllm(VllmConfig),
-    Static(StaticConfig),
-}
-
-impl EngineSpec {
-    /// What it may do in a step. Every sequence holds a block of its own.
-    fn limits(&self) -> EngineLimits {
-        match self {
-            EngineSpec::Vllm(c) => EngineLimits {
-                most_rows: c.max_num_seqs.min(c.num_blocks),
-                most_tokens: c.max_num_batched_tokens.into(),
-                cached_block: c.prefix_caching.then_some(c.block_size),
-            },
-            EngineSpec::Static(c) => {
-                let most_rows = c.max_batch.min(c.num_blocks);
-                let most_tokens = u64::from(most_rows) * u64::from(c.max_model_len);
-                EngineLimits { most_rows, most_tokens, cached_block: None }
-            }
-        }
-    }
-}
-
 impl ResolvedPool {
-    /// What its engine may do in a step.
-    pub fn limits(&self) -> EngineLimits {
-        self.engine.limits()
-    }
-    /// How long its steps take.
-    pub fn step_time(&self) -> &dyn StepTime {
-        self.step_time.as_ref()
+    /// Rent of a GPU and hour.
+    pub fn rent(&self) -> Usd {
+        self.replica.rent.as_ref().map_or(Usd::ZERO, |rent| rent.usd_per_gpu_hour)
     }
 }
 
@@ -189,19 +132,29 @@ pub fn resolve(file: ExperimentFile, path: &Path) -> Result<Experiment, FileErro
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_with(file: ExperimentFile, path: &Path, more: &[PathBuf]) -> Result<Experiment, FileError> {
+    resolve_among(file, path, more, &Engines::embedded())
+}
+
+/// The same with engines of the caller's own beside this program's.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_among(
+    file: ExperimentFile,
+    path: &Path,
+    more: &[PathBuf],
+    engines: &Engines,
+) -> Result<Experiment, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let files: Vec<PathBuf> = file.catalog.files.iter().map(|f| folder.join(f)).chain(more.iter().cloned()).collect();
     let OwnFacts { catalog, notes, files } = read_catalog(&files)?;
-    let resolver = Resolver { file: &file, path, catalog: &catalog, warnings: notes, dated: Vec::new() };
+    let resolver = Resolver { file: &file, path, catalog: &catalog, engines, warnings: notes, dated: Vec::new() };
     let resolved = resolver.all().map_err(|wrong| match wrong {
         Wrong::Said(message) => file.origin.fault(&message),
         Wrong::Faults(faults) => file.origin.located(faults),
     })?;
     Ok(Experiment { catalog_files: files, catalog, ..resolved })
 }
-
-/// The profile run that sizes the memory of a static batcher, which has neither limit.
-const STATIC_PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 256 };
 
 /// The file with what was resolved in it.
 fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -> ExperimentFile {
@@ -211,12 +164,9 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
         gateway.retries = Some(gateway::retries_of(gateway));
     }
     for (section, pool) in file.pool.values_mut().zip(pools) {
-        section.weights_dtype = Some(pool.weights_dtype);
-        if let EngineSpec::Vllm(config) = &pool.engine {
-            let vllm = section.engine.vllm.get_or_insert_with(VllmSection::default);
-            vllm.max_num_seqs = Some(config.max_num_seqs);
-            vllm.max_num_batched_tokens = Some(config.max_num_batched_tokens);
-        }
+        let (name, resolved) = &pool.replica.engine;
+        section.weights_dtype = Some(pool.replica.weights.into());
+        section.engine = EngineSection::of(name, resolved.clone());
     }
     file
 }
@@ -248,6 +198,8 @@ struct Resolver<'a> {
     path: &'a Path,
     /// The catalogue, with prices of the user's own where there are.
     catalog: &'a Catalog,
+    /// Engines that pools may name.
+    engines: &'a Engines,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }
@@ -270,18 +222,6 @@ fn at_least_one(key: &str, value: u32) -> Result<u32, String> {
 
 fn share(key: &str, value: f64) -> Result<f64, String> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(format!("{key} is {value}; it must lie between 0 and 1")) }
-}
-
-/// A pool for people; precisions where they are not the default.
-fn title(p: &PoolSection, (model, gpu): (&Model, &Gpu), weights: WeightsDtype) -> String {
-    let mut title = format!("{} on {} x {}", model.id, p.tensor_parallel, gpu.id);
-    if weights != WeightsDtype::default() {
-        title.push_str(&format!(", {} weights", weights.name()));
-    }
-    if p.kv_dtype != KvDtype::default() {
-        title.push_str(&format!(", {} KV cache", p.kv_dtype.name()));
-    }
-    title
 }
 
 /// What a source says after it has said that it is an assumption.
@@ -320,7 +260,7 @@ impl Resolver<'_> {
             return Err("no [policy.NAME]; an experiment compares at least one policy".into());
         }
         let quality = self.quality(&mut pools, &mut endpoints)?;
-        self.idle_priorities();
+        self.idle_priorities(&pools);
         let known = Known {
             pools: pools.iter().map(|p| p.name.clone()).collect(),
             classes: classes.iter().map(|(c, _)| c.name.clone()).collect(),
@@ -440,15 +380,14 @@ impl Resolver<'_> {
     }
 
     /// Warns of priorities that nobody goes by.
-    fn idle_priorities(&mut self) {
-        let by_priority =
-            |p: &PoolSection| p.engine.vllm.as_ref().is_some_and(|v| v.scheduling_policy == SchedulingPolicy::Priority);
+    fn idle_priorities(&mut self, pools: &[ResolvedPool]) {
         let given = self.file.class.iter().find(|(_, class)| class.priority != 0);
         let gateways = self.file.policy.values().filter_map(|p| p.own.gateway.as_ref()).chain([&self.file.gateway]);
         let admits = gateways.filter_map(|g| g.admission.as_ref()).any(|a| a.shed_above.is_some() || a.queue.is_some());
-        if let Some((name, _)) = given.filter(|_| !admits && !self.file.pool.values().any(by_priority)) {
+        let by_priority = pools.iter().any(|pool| pool.replica.limits.by_priority);
+        if let Some((name, _)) = given.filter(|_| !admits && !by_priority) {
             self.warnings.push(format!(
-                "class.{name}.priority changes nothing: no pool has engine.vllm.scheduling_policy = \"priority\""
+                "class.{name}.priority changes nothing: no pool's engine goes by it (scheduling_policy = \"priority\")"
             ));
         }
     }
@@ -465,17 +404,11 @@ impl Experiment {
     pub fn world(&self, policy: &ResolvedPolicy, replicate: u32, mode: EngineMode) -> WorldSpec {
         let pools = policy.pools.iter().map(|(i, replicas)| {
             let pool = &self.pools[*i];
-            let engine = pool.engine.clone();
             PoolSpec {
                 name: pool.name.clone(),
                 replicas: *replicas,
-                gpus_per_replica: pool.tensor_parallel,
-                facts: pool.facts,
-                engine: Box::new(move || match engine.clone() {
-                    EngineSpec::Vllm(config) => Engine::vllm(config, mode),
-                    EngineSpec::Static(config) => Engine::Static(StaticScheduler::new(config)),
-                }),
-                step_time: pool.step_time.clone(),
+                replica: pool.replica.clone(),
+                mode,
                 assumed_prefill_tokens_per_s: policy.gateway.assumed_prefill_tokens_per_s,
             }
         });
@@ -502,11 +435,6 @@ impl Experiment {
             endpoints: policy.endpoints.iter().map(|e| self.endpoints[*e].answers.clone()).collect(),
             ..PlaceMap::default()
         }
-    }
-    /// The bounds of a policy whose world is `spec`.
-    pub fn oracle(&self, policy: &ResolvedPolicy, spec: &WorldSpec) -> Oracle {
-        let limits = policy.pools.iter().map(|(i, _)| self.pools[*i].engine.limits());
-        Oracle::new(spec, &limits.collect::<Vec<_>>())
     }
     /// Names of the classes that a trace may use.
     pub fn class_names(&self) -> Vec<String> {

@@ -146,7 +146,7 @@ impl Resolver<'_> {
         }
         let fault = |e: String| format!("{key}: {e}");
         let name = path.display().to_string();
-        let table = QualityTable::open(open_text(&path).map_err(fault)?, &name).map_err(fault)?;
+        let table = QualityTable::open(open_text(&path).map_err(fault)?, &name).map_err(|e| fault(e.into()))?;
         let mut wanted: Vec<usize> = Vec::new();
         for (key, column) in asked {
             let names = || table.columns().iter().map(String::as_str);
@@ -160,7 +160,7 @@ impl Resolver<'_> {
             }
         }
         let names: Vec<String> = wanted.iter().map(|at| table.columns()[*at].clone()).collect();
-        let read = table.read(&wanted).map_err(fault)?;
+        let read = table.read(&wanted).map_err(|e| fault(e.into()))?;
         let rows = read.first().map(|c| c.len() as u64).filter(|_| !section.repeat);
         let columns = names.into_iter().zip(read).map(|(name, rows)| (name, rows.into())).collect();
         Ok(Some((QualityInput { path, key, rows }, columns)))

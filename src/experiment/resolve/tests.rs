@@ -22,11 +22,9 @@ fn loaded(sets: &[&str]) -> Result<Experiment, String> {
     resolve(load(&path, &sets).map_err(|e| e.to_string())?, &path).map_err(|e| e.to_string())
 }
 
-fn engine(sets: &[&str]) -> VllmConfig {
-    match &loaded(sets).unwrap().pools[0].engine {
-        EngineSpec::Vllm(config) => config.clone(),
-        EngineSpec::Static(_) => panic!("vLLM is the default engine"),
-    }
+/// What the pool's engine was resolved to: its section.
+fn engine(sets: &[&str]) -> toml::Table {
+    loaded(sets).unwrap().pools[0].replica.engine.1.clone()
 }
 
 #[test]
@@ -40,15 +38,15 @@ fn limits_come_from_the_gpu_unless_given_and_are_echoed() {
         (&["pool.chat.max_model_len=4"], 4_096, 1_024),
     ] {
         let exp = loaded(sets).unwrap();
-        let EngineSpec::Vllm(config) = &exp.pools[0].engine else { panic!("vLLM is the default engine") };
-        assert_eq!((config.max_num_batched_tokens, config.max_num_seqs), (tokens, seqs), "hardware-defaults: {sets:?}");
-        let written = exp.file.pool["chat"].engine.vllm.as_ref().expect("the resolved engine is echoed");
-        let echoed = (written.max_num_batched_tokens, written.max_num_seqs);
-        assert_eq!(echoed, (Some(tokens), Some(seqs)), "what is echoed is what runs: {sets:?}");
+        let limits = exp.pools[0].replica.limits;
+        assert_eq!((limits.most_tokens, limits.max_rows), (tokens, seqs), "hardware-defaults: {sets:?}");
+        let echoed = &exp.file.pool["chat"].engine.0["vllm"];
+        let echoed = ["max_num_batched_tokens", "max_num_seqs"].map(|key| echoed[key].as_integer());
+        assert_eq!(echoed, [Some(tokens as i64), Some(seqs.into())], "what is echoed is what runs: {sets:?}");
         assert!(toml::to_string(&exp.file).unwrap().contains(&format!("max_num_seqs = {seqs}")));
     }
     let e = loaded(&["pool.chat.engine.vllm.max_num_seqs=0"]).err().unwrap();
-    assert!(e.contains("pool.chat.engine.vllm.max_num_seqs is 0"), "{e}");
+    assert!(e.contains("pool.chat.engine.vllm.max_num_seqs: it is 0; it must be at least 1"), "{e}");
     let both = ["pool.chat.engine.vllm.max_num_seqs=64", "pool.chat.engine.vllm.max_num_batched_tokens=32"];
     let warnings = loaded(&both).unwrap().warnings;
     assert!(warnings.iter().any(|w| w.contains("refuses to start")), "{warnings:?}");
@@ -64,14 +62,17 @@ fn an_echoed_file_resolves_to_itself() {
 #[test]
 fn engine_keys_reach_the_engine() {
     let plain = engine(&[]);
-    assert!(plain.async_scheduling && plain.policy == QueuePolicy::Fcfs, "vLLM's defaults");
-    assert!(!engine(&["pool.chat.engine.vllm.async_scheduling=false"]).async_scheduling);
-    assert_eq!(engine(&["pool.chat.engine.vllm.scheduling_policy=priority"]).policy, QueuePolicy::Priority);
+    assert_eq!((plain["async_scheduling"].as_bool(), plain["scheduling_policy"].as_str()), (Some(true), Some("fcfs")));
+    assert_eq!(engine(&["pool.chat.engine.vllm.async_scheduling=false"])["async_scheduling"].as_bool(), Some(false));
+    let by_priority = loaded(&["pool.chat.engine.vllm.scheduling_policy=priority"]).unwrap();
+    assert!(by_priority.pools[0].replica.limits.by_priority);
     assert_eq!(engine(&["pool.chat.engine.vllm.profile=vllm-0.32"]), plain);
     for (set, wanted) in [
         ("pool.chat.engine.vllm.profile=vllm-0.23", "did you mean `vllm-0.32`"),
         ("pool.chat.engine.vllm.scheduling_policy=prio", "did you mean `priority`"),
         ("pool.chat.engine.vllm.async_schedulling=true", "did you mean `async_scheduling`"),
+        ("pool.chat.engine.vlm.async_scheduling=true", "did you mean `vllm`"),
+        ("pool.chat.engine.vllm=3", "it must be a table"),
     ] {
         let e = loaded(&[set]).err().unwrap();
         assert!(e.contains(wanted), "{e}");
@@ -80,7 +81,7 @@ fn engine_keys_reach_the_engine() {
 
 #[test]
 fn step_times_know_the_mode_and_the_graphs() {
-    let step = |sets: &[&str], rows| loaded(sets).unwrap().pools[0].step_time.decode(rows, 10_000).base_fs;
+    let step = |sets: &[&str], rows| loaded(sets).unwrap().pools[0].replica.step_time.decode(rows, 10_000).base_fs;
     let sync = "pool.chat.engine.vllm.async_scheduling=false";
     assert!(step(&[sync], 8) > step(&[], 8), "a synchronous engine adds the host's path");
     let few = "pool.chat.engine.vllm.max_num_seqs=257";
@@ -104,30 +105,30 @@ fn precisions_reach_memory_and_step_time() {
     let pool = |sets: &[&str]| loaded(sets).unwrap().pools.remove(0);
     let plain = pool(&[]);
     let small = pool(&["pool.chat.weights_dtype=fp8", "pool.chat.kv_dtype=fp8"]);
-    assert_eq!(plain.plan.kv_bytes_per_token, 2 * small.plan.kv_bytes_per_token);
-    assert!(small.plan.weights_bytes < plain.plan.weights_bytes && small.plan.kv_tokens > 2 * plain.plan.kv_tokens);
+    let [of_plain, of_small] = [&plain, &small].map(|p| p.replica.plan.clone().unwrap());
+    assert_eq!(of_plain.kv_bytes_per_token, 2 * of_small.kv_bytes_per_token);
+    assert!(of_small.weights_bytes < of_plain.weights_bytes && of_small.kv_tokens > 2 * of_plain.kv_tokens);
     let step = |p: &ResolvedPool, ctx: u64| {
-        let law = p.step_time.decode(64, ctx);
+        let law = p.replica.step_time.decode(64, ctx);
         law.base_fs + law.per_ctx_fs * ctx
     };
     assert!(step(&small, 0) < step(&plain, 0), "weights are half as much to read");
     assert!(step(&small, 64_000) - step(&small, 0) < step(&plain, 64_000) - step(&plain, 0), "and so is the cache");
-    assert_eq!(small.title, "llama-3.1-8b on 1 x h100-sxm, fp8 weights, fp8 KV cache");
+    assert_eq!(small.replica.title, "llama-3.1-8b on 1 x h100-sxm, fp8 weights, fp8 KV cache");
     let e = loaded(&["pool.chat.kv_dtype=int4"]).err().unwrap();
     assert!(e.contains("pool.chat.kv_dtype") && e.contains("`bf16` or `fp8`"), "{e}");
 }
 
 #[test]
-fn the_engine_is_not_promised_what_windows_save() {
+fn what_a_pool_does_not_hold_is_warned_of_by_its_name() {
     let gemma = ["pool.chat.model=gemma-3-27b", "pool.chat.max_model_len=131072"];
-    let experiment = loaded(&gemma).unwrap();
-    let config = engine(&gemma);
-    let plan = &experiment.pools[0].plan;
-    assert!(u64::from(config.num_blocks) < plan.num_blocks && u64::from(config.num_blocks) == plan.uniform_blocks);
-    assert!(u64::from(config.max_model_len) == plan.uniform_tokens() && config.max_model_len < 131_072);
-    assert!(experiment.warnings.iter().any(|w| w.contains("windows too")), "{:?}", experiment.warnings);
-    let linear = engine(&["pool.chat.model=qwen3.5-35b-a3b", "pool.chat.gpu=b200-sxm", "pool.chat.kv_dtype=fp8"]);
-    assert_eq!(linear.block_size, 2_096, "a block holds the state of linear attention");
+    let warnings = loaded(&gemma).unwrap().warnings;
+    assert!(warnings.iter().any(|w| w.starts_with("pool chat: ") && w.contains("windows too")), "{warnings:?}");
+    let linear = ["pool.chat.model=qwen3.5-35b-a3b", "pool.chat.gpu=b200-sxm", "pool.chat.kv_dtype=fp8"];
+    let kv = loaded(&linear).unwrap().pools[0].replica.kv;
+    assert_eq!(kv.block_size, 2_096, "a block holds the state of linear attention");
+    let e = loaded(&["pool.chat.num_blocks=4294967295"]).err().unwrap();
+    assert!(e.contains("pool.chat.num_blocks: 4294967295 blocks"), "{e}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One simulation's records, turned into a policy's summary as they come.
 use super::super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
 use super::super::verdict::summary::{BillRow, PolicySummary, PoolUse};
+use super::histogram::{LONGEST_NS, histogram};
 use super::oracle::Oracle;
 use super::timeline::Timeline;
 use baseload_core::economics::{self, Bill, LineKind};
@@ -11,13 +12,6 @@ use baseload_core::types::{
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
-
-/// Longest latency told apart: 12 days.
-const LONGEST_NS: u64 = 1 << 50;
-
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("histogram: bounds and digits are constants in range")
-}
 
 /// Counts, histograms and sums of one simulation; forwards records to `writer`, if there is one.
 pub struct Collector {
@@ -187,7 +181,7 @@ impl Collector {
                 .map(|(pool, replicas)| PoolUse {
                     name: exp.pools[*pool].name.clone(),
                     replicas: *replicas,
-                    blocks: exp.pools[*pool].plan.uniform_blocks,
+                    blocks: exp.pools[*pool].replica.kv.num_blocks.into(),
                 })
                 .collect(),
             bill: bill
@@ -223,8 +217,8 @@ impl Collector {
                 lines.push(economics::gpu_line(
                     format!("pool {}", pool.name),
                     *replicas,
-                    pool.tensor_parallel,
-                    pool.rent,
+                    pool.replica.gpus,
+                    pool.rent(),
                 ));
             }
         }

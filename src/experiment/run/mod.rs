@@ -1,19 +1,21 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
 mod collect;
 pub mod folder;
+mod histogram;
 pub mod manifest;
 mod oracle;
 mod timeline;
 mod whole_file;
 
 pub use collect::Collector;
-pub use oracle::{EngineLimits, Oracle};
+pub use oracle::Oracle;
 pub use whole_file::{WholeFile, write_whole};
 
 use super::format::FileError;
 use super::inputs::{TraceOrigin, play_of};
 use super::resolve::Experiment;
-use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary, verdict};
+use super::verdict::rank::verdict;
+use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
 use baseload_core::types::SimTime;
@@ -130,7 +132,7 @@ pub fn run(exp: &Experiment, options: &RunOptions<'_>) -> Result<(Summary, Perf)
             let spec = exp.world(policy, 0, options.mode);
             let mut source = origin.open(&exp.class_names(), &source_options).map_err(RunError::Fault)?;
             let mut collector = Collector::new(policy.endpoints.len())
-                .with_oracle(exp.oracle(policy, &spec))
+                .with_oracle(Oracle::new(&spec))
                 .with_quality(exp.quality.as_ref());
             #[cfg(feature = "frames")]
             if let Some(folder) = options.records {

@@ -13,11 +13,13 @@
 //! **`oracle-latency`**: a request's least TTFT and E2E over all backends that may serve it, each unloaded: an own
 //! replica for it alone, best cached; an endpoint by the luck that its try there has or would have had.
 //!
-//! May import: api, economics, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
+//! May import: api, economics, engine, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
 use super::super::verdict::summary::{OracleSummary, PolicySummary, RegretSummary};
 use baseload_core::api::{CacheRule, Call, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
 use baseload_core::economics::{self, Knapsack, WorkFloor, token_ranges};
+use baseload_core::engine::EngineLimits;
+use baseload_core::fleet::ReplicaType;
 use baseload_core::gateway::{BackendFacts, allowed};
 use baseload_core::sim::{SimStats, WorldSpec};
 use baseload_core::types::{
@@ -27,17 +29,6 @@ use baseload_core::types::{
 use hdrhistogram::Histogram;
 use smallvec::SmallVec;
 use std::sync::Arc;
-
-/// What an engine of a pool may do in a step, and what it caches.
-#[derive(Debug, Clone, Copy)]
-pub struct EngineLimits {
-    /// Sequences a step.
-    pub most_rows: u32,
-    /// Tokens a step.
-    pub most_tokens: u64,
-    /// Tokens a block of the prefix cache, if it has one.
-    pub cached_block: Option<u32>,
-}
 
 /// How shared parts of steps are split between rows and prompts, thousandths; the best bound of them counts.
 const SPLITS: [u64; 3] = [0, 900, 1_000];
@@ -134,7 +125,7 @@ struct Floor {
 
 impl Floor {
     fn new() -> Floor {
-        Floor { least: super::collect::histogram(), least_ns: 0, measured_ns: 0 }
+        Floor { least: super::histogram::histogram(), least_ns: 0, measured_ns: 0 }
     }
     fn add(&mut self, least: SimTime, measured: SimTime) {
         self.least.saturating_record(least.0.max(1));
@@ -152,11 +143,12 @@ impl Floor {
 
 /// Tables of measured kernels may be a millionth off what they promise to be monotone in.
 fn safely(fs: u128) -> u128 {
-    fs - fs / 10_000
+    fs - fs / 1_000_000
 }
 
 impl OwnPool {
-    fn new(facts: BackendFacts, replicas: u32, step: Arc<dyn StepTime>, limits: EngineLimits, priced: bool) -> OwnPool {
+    fn new(replica: &ReplicaType, replicas: u32, priced: bool) -> OwnPool {
+        let (facts, limits, step) = (replica.facts, replica.limits, replica.step_time.clone());
         let EngineLimits { most_rows, most_tokens, .. } = limits;
         let split = |milli: &u64| WorkFloor::new(step.as_ref(), most_rows, most_tokens, *milli);
         let work = if priced { SPLITS.iter().map(split).collect() } else { Vec::new() };
@@ -208,12 +200,11 @@ fn rows(r: &RequestRecord) -> u32 {
 }
 
 impl Oracle {
-    /// For a policy that has the world of `spec`, with its pools' engines in `limits`.
-    pub fn new(spec: &WorldSpec, limits: &[EngineLimits]) -> Oracle {
+    /// For a policy that has the world of `spec`.
+    pub fn new(spec: &WorldSpec) -> Oracle {
         let priced = !spec.endpoints.is_empty();
-        let mut own: Vec<OwnPool> = (spec.pools.iter().zip(limits).filter(|(p, _)| p.replicas > 0))
-            .map(|(p, limits)| OwnPool::new(p.facts, p.replicas, p.step_time.clone(), *limits, priced))
-            .collect();
+        let kept = spec.pools.iter().filter(|p| p.replicas > 0);
+        let mut own: Vec<OwnPool> = kept.map(|p| OwnPool::new(&p.replica, p.replicas, priced)).collect();
         for split in 0..SPLITS.len() * usize::from(priced) {
             let typical: Vec<u128> = own.iter().map(|p| p.work[split].of(TYPICAL.0, 0, TYPICAL.1)).collect();
             let fastest = typical.iter().copied().min().unwrap_or(0);

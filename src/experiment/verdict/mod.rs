@@ -2,5 +2,6 @@
 //!
 //! Read first: `summary.rs`.
 pub mod gate;
-mod rank;
+mod numbers;
+pub mod rank;
 pub mod summary;

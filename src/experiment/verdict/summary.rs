@@ -4,7 +4,7 @@
 //! disk have (`FORMAT` counts up when one changes its meaning); every metric of [`METRICS`] is a field name.
 use serde::{Deserialize, Serialize};
 
-pub use super::rank::{percent, seconds_text, thousands, usd_text, verdict};
+pub use super::numbers::{percent, seconds_text, thousands, usd_text};
 
 /// Version of `summary.json`.
 pub const FORMAT: u32 = 1;

@@ -1,4 +1,5 @@
 //! The table of packages and rooms in ARCHITECTURE.md.
+use super::source::ident;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A package of the workspace: where its sources lie, and the name that others import it by.
@@ -17,8 +18,8 @@ pub struct Package {
 pub struct Room {
     /// Its package, by index.
     pub package: usize,
-    /// What it may import; `None` is "all".
-    pub may: Option<BTreeSet<String>>,
+    /// What it may import beside `types`.
+    pub may: BTreeSet<String>,
 }
 
 /// The table, read.
@@ -26,6 +27,8 @@ pub struct Room {
 pub struct Map {
     pub packages: Vec<Package>,
     pub rooms: BTreeMap<String, Room>,
+    /// Macros that stand at a package's root wherever they are written, and the rooms that write them.
+    pub macros: BTreeMap<String, String>,
 }
 
 impl Map {
@@ -58,12 +61,10 @@ impl Map {
             self.packages[package].room = Some(room.clone());
         }
         let may = match may {
-            "all" => None,
-            "nothing" => Some(BTreeSet::new()),
-            "all above" => Some(self.rooms.keys().cloned().collect()),
-            names => Some(names.split(',').map(|n| n.trim().trim_matches('`').to_string()).collect()),
+            "nothing" => BTreeSet::new(),
+            names => names.split(',').map(|n| n.trim().trim_matches('`').to_string()).collect(),
         };
-        for name in may.iter().flatten() {
+        for name in &may {
             if !self.rooms.contains_key(name) {
                 return Err(format!("`{room}` may import `{name}`, which is no row above it: imports go downwards"));
             }
@@ -87,6 +88,15 @@ impl Map {
             Some(room) => Some(room.clone()),
             None if matches!(first, "lib.rs" | "main.rs") => None,
             None => Some(first.trim_end_matches(".rs").into()),
+        }
+    }
+
+    /// Notes the exported macros of a source.
+    pub fn note_macros(&mut self, path: &str, code: &str) {
+        let Some(room) = self.package_of(path).and_then(|p| self.room_of(p, path)) else { return };
+        for exported in code.split("#[macro_export]").skip(1) {
+            let name = exported.split("macro_rules!").nth(1).map_or(String::new(), |rest| ident(rest.trim_start()));
+            self.macros.insert(name, room.clone());
         }
     }
 }

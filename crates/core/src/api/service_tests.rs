@@ -44,8 +44,6 @@ fn job(attempt: u64, max_output_tokens: u32) -> Job {
         max_output_tokens,
         priority: 0,
         content: Content::private(attempt, 1_000),
-        external_kv: None,
-        hold_kv_until: None,
     }
 }
 

@@ -6,13 +6,11 @@
 mod families;
 
 use super::Model;
+use super::model::WEIGHT_FORMATS;
 use super::nearest::nearest;
 use crate::types::{Fault, Faults};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
-
-/// How weights may be stored, by the names that step times and pools use.
-pub const WEIGHT_FORMATS: [&str; 5] = ["bf16", "fp8", "fp8-block", "mxfp4", "int4"];
 
 /// A row, and what people should know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,7 @@ use super::keys::Keys;
 use super::nearest;
 use super::row::{Row, each_table};
 use super::{Catalog, Gpu, StepTimeRow};
-use crate::key;
-use crate::types::{Fault, Faults};
+use crate::types::{Fault, Faults, key};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,7 +42,8 @@ pub struct Laid {
 }
 
 /// Keys that say where a row is from and not what it says.
-const ABOUT: [&str; 9] = ["date", "source", "note", "notes", "basis", "fitted", "error", "error_of", "data_sha256"];
+const ABOUT: [&str; 10] =
+    ["date", "source", "note", "notes", "basis", "fitted", "error", "error_of", "data_sha256", "memory_total_source"];
 /// What a GPU has from the one that it is like, unless it says it itself.
 const LENT: [&str; 12] = [
     "bf16_tflops_dense",
@@ -69,6 +69,9 @@ impl Catalog {
     /// All that is wrong with them: what is no TOML, tables and keys that there are not, keys that a row needs, values that
     /// make no sense, names that nobody has, a name that two files define differently.
     pub fn laid_over(&self, files: &[CatalogText<'_>]) -> Result<Laid, Vec<CatalogFault>> {
+        if files.is_empty() {
+            return Ok(Laid { catalog: self.clone(), notes: Vec::new() });
+        }
         let mut laying = Laying {
             all: self.clone(),
             file: CatalogText { name: "", text: "" },
@@ -221,11 +224,7 @@ impl<'a> Laying<'a> {
             toml::Table::deserialize(ValueDeserializer::from(row.clone())).map_err(|e| Fault::new(e.message()))?;
         let mut faults = Faults::default();
         let borrowed = if T::TABLE == Gpu::TABLE { faults.take(self.like(&mut table)).flatten() } else { None };
-        faults.extend(keys.faults(&table));
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let mut read = T::deserialize(toml::Value::Table(table)).map_err(|e| located::<T>(row, &e))?;
+        let Some(mut read) = faults.take(keys.read::<T>(table)) else { return Err(faults) };
         read.complete(self.file.name, &self.all);
         faults.extend(read.faults());
         let read = faults.finish(read)?;
@@ -332,19 +331,6 @@ impl<'a> Laying<'a> {
                 format!("{}: gpu {}: borrowed from {}, whose they are: {}", b.shown, b.gpu, b.from, what.join(", "));
             self.notes.push(note);
         }
-    }
-}
-
-/// A row that does not read, with the key that is to blame where the text tells.
-fn located<T: Row>(row: &Spanned<DeValue<'_>>, error: &toml::de::Error) -> Faults {
-    let again = T::deserialize(ValueDeserializer::from(row.clone())).err();
-    let span = again.as_ref().and_then(toml::de::Error::span);
-    let holds = |value: &Spanned<DeValue<'_>>| span.as_ref().is_some_and(|s| value.span().contains(&s.start));
-    let key = row.get_ref().as_table().and_then(|t| t.iter().find(|(_, value)| holds(value)));
-    let what = again.as_ref().filter(|_| key.is_some()).unwrap_or(error).message();
-    match key {
-        Some((key, _)) => Fault::at(key.get_ref().to_string(), what).into(),
-        None => Fault::new(what).into(),
     }
 }
 

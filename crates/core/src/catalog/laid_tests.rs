@@ -103,7 +103,7 @@ fn all_faults_of_all_files_come_at_once() {
                  [[api_capability]]\nprovider = \"us\"\nmodel = \"x\"\ncapability = \"midd\"\n";
     let says = laid(&[("n.toml", names)]).unwrap_err();
     assert!(says.contains("n.toml: gpu_price[0].gpu: unknown GPU `h100-smx`; did you mean"), "{says}");
-    assert!(says.contains("n.toml: api_capability[0].capability: unknown variant `midd`"), "{says}");
+    assert!(says.contains("n.toml: api_capability[0].capability: unknown value `midd`; did you mean `mid`?"), "{says}");
     assert!(laid(&[("e.toml", "")]).unwrap_err().starts_with("e.toml: no rows; write each as one of a table"));
     assert!(
         laid(&[("t.toml", "gpu = 3\n")]).unwrap_err().contains("gpu: is no list of rows; head each row with [[gpu]]")

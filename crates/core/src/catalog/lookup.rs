@@ -4,84 +4,11 @@
 //! and GPUs are matched in `names.rs`.
 use super::row::{Row, each_table};
 use super::{
-    ApiCapability, ApiLatency, ApiPrice, DataSetRow, FrontendRow, Gpu, IncidentRow, LimitRules, MeasuredPool, Model,
-    NameWords, OpsCost, PromptCacheRow, ProvisionedRow, RateLimit, Rent, StepTimeRow, nearest::hint,
+    ApiLatency, ApiPrice, Catalog, CatalogError, DataSetRow, FrontendRow, IncidentRow, LimitRules, Model, OpsCost,
+    PromptCacheRow, ProvisionedRow, RateLimit, Rent, StepTimeRow, nearest::hint,
 };
 use crate::types::Capability;
-use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
-
-/// Every table. As TOML or JSON its keys are the names of the tables in `data/`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Catalog {
-    /// GPUs.
-    #[serde(rename = "gpu")]
-    pub gpus: Vec<Gpu>,
-    /// Open-weight models.
-    #[serde(rename = "model")]
-    pub models: Vec<Model>,
-    /// API prices.
-    #[serde(rename = "api_price")]
-    pub api_prices: Vec<ApiPrice>,
-    /// API latencies.
-    #[serde(rename = "api_latency")]
-    pub api_latencies: Vec<ApiLatency>,
-    /// Capabilities of API models.
-    #[serde(rename = "api_capability")]
-    pub api_capabilities: Vec<ApiCapability>,
-    /// How providers cache prompts.
-    #[serde(rename = "prompt_cache")]
-    pub prompt_caches: Vec<PromptCacheRow>,
-    /// GPU rents.
-    #[serde(rename = "gpu_price")]
-    pub rents: Vec<Rent>,
-    /// KV caches that real engines reported.
-    #[serde(rename = "measured_pool")]
-    pub measured_pools: Vec<MeasuredPool>,
-    /// People, power, space.
-    #[serde(rename = "ops_cost")]
-    pub ops_costs: Vec<OpsCost>,
-    /// Published rate limits.
-    #[serde(rename = "rate_limit")]
-    pub rate_limits: Vec<RateLimit>,
-    /// By which rules providers count limits.
-    #[serde(rename = "limit_rules")]
-    pub limit_rules: Vec<LimitRules>,
-    /// Incidents of hosted services.
-    #[serde(rename = "incident")]
-    pub incidents: Vec<IncidentRow>,
-    /// Provisioned units.
-    #[serde(rename = "provisioned")]
-    pub provisioned: Vec<ProvisionedRow>,
-    /// Fitted numbers of the analytic step time.
-    #[serde(rename = "step_time")]
-    pub step_times: Vec<StepTimeRow>,
-    /// What lay between client and engine in set-ups that were measured.
-    #[serde(rename = "frontend")]
-    pub frontends: Vec<FrontendRow>,
-    /// What files of measurements leave out or name in their own way.
-    #[serde(rename = "data_set")]
-    pub data_sets: Vec<DataSetRow>,
-    /// Words in names of models that do not say their shape.
-    #[serde(rename = "name_words")]
-    pub name_words: Vec<NameWords>,
-}
-
-/// What may go wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogError {
-    /// No row has this name.
-    #[error("unknown {what} `{name}`{hint}")]
-    Unknown {
-        /// What was looked for.
-        what: &'static str,
-        /// Under which name.
-        name: String,
-        /// The nearest known name and the command that lists all, as the end of the sentence.
-        hint: String,
-    },
-}
 
 const EMBEDDED: [&str; 15] = [
     include_str!("data/incidents.toml"),
@@ -212,8 +139,9 @@ impl Catalog {
     pub fn step_time(&self, gpu: &str, dtype: &str) -> Option<&StepTimeRow> {
         let rows = || self.step_times.iter().filter(|r| r.dtype == dtype);
         let of = |gpu: &str| rows().find(|r| r.gpu == gpu).or_else(|| rows().find(|r| r.speaks_for(gpu)));
-        let like = || self.gpus.iter().find(|g| g.id == gpu).and_then(|g| g.like.as_deref());
-        of(gpu).or_else(|| of(like()?))
+        let like = |gpu: &&str| self.gpus.iter().find(|g| g.id == *gpu).and_then(|g| g.like.as_deref());
+        // A row is like one that stood before it, so this ends; the bound holds for catalogues that nobody checked.
+        std::iter::successors(Some(gpu), like).take(self.gpus.len() + 1).find_map(of)
     }
     /// By which rules a provider counts limits; those of `plain` where none are known.
     pub fn limit_rules(&self, provider: &str) -> Option<&LimitRules> {

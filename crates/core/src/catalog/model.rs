@@ -5,6 +5,9 @@
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
 
+/// How weights may be stored, by the names that step times and pools use.
+pub const WEIGHT_FORMATS: [&str; 5] = ["bf16", "fp8", "fp8-block", "mxfp4", "int4"];
+
 /// Total parameters from which an own model counts as `mid`. Our judgement.
 const MID_FROM_PARAMS: u64 = 20_000_000_000;
 /// Total parameters from which an own model counts as `frontier`. Our judgement.
@@ -262,8 +265,8 @@ impl Model {
         if self.kv_lora_rank > 0 && (self.qk_nope_head_dim == 0 || self.v_head_dim == 0) {
             refuse("kv_lora_rank", "needs qk_nope_head_dim and v_head_dim beside it".into());
         }
-        if let Some(format) = self.weights.as_ref().filter(|w| !super::WEIGHT_FORMATS.contains(&w.as_str())) {
-            let known = super::WEIGHT_FORMATS.join(", ");
+        if let Some(format) = self.weights.as_ref().filter(|w| !WEIGHT_FORMATS.contains(&w.as_str())) {
+            let known = WEIGHT_FORMATS.join(", ");
             refuse("weights", format!("is `{format}`, which is not modelled; it may be {known}"));
         }
         if self.params_active > self.params_total {

@@ -8,24 +8,6 @@
 //! left of an id, a name at Hugging Face or another name of a row. A GPU's name is a set of words.
 use super::nearest::hint;
 use super::{Catalog, CatalogError, Gpu, Model};
-use serde::{Deserialize, Serialize};
-
-/// Words in the names of models that do not say their shape.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NameWords {
-    /// The words; one that stands for several in a row has hyphens between them.
-    pub words: Vec<String>,
-    /// Only of the models of this owner at Hugging Face; of all unless given.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// The format of the weights that they tell; none unless given.
-    #[serde(default)]
-    pub weights: Option<String>,
-    /// Where.
-    #[serde(default)]
-    pub source: String,
-}
 
 /// A model as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,17 +216,16 @@ mod tests {
             ("H100", "h100-sxm"),
             ("NVIDIA H100 80GB HBM3", "h100-sxm"),
             ("a100-80gb", "a100-80-sxm"),
+            ("NVIDIA A100-SXM4-40GB", "a100-40-sxm"),
             ("L40S", "l40s"),
             ("AMD MI300X", "mi300x"),
         ] {
             assert_eq!(c.gpu(name).map(|g| g.id.as_str()).ok(), Some(id), "{name}");
             assert_eq!(c.gpu_in(name).map(|g| g.id.as_str()), Some(id), "{name}");
         }
-        for (text, id) in [
-            ("Nvidia A100 GPU", "a100-80-sxm"),
-            ("NVIDIA A100-SXM4-40GB", "a100-40-sxm"),
-            ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm"),
-        ] {
+        for (text, id) in
+            [("Nvidia A100 GPU", "a100-80-sxm"), ("vllm023_qwen3-14b_h100_sweep_rate_agg_4rps.csv.gz", "h100-sxm")]
+        {
             assert_eq!(c.gpu_in(text).map(|g| g.id.as_str()), Some(id), "{text}");
             assert!(c.gpu(text).is_err(), "a text that holds a name is no name: {text}");
         }

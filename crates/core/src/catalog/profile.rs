@@ -39,44 +39,45 @@ pub struct Frontend {
     pub token_s: f64,
 }
 
-/// The engine that was measured: vLLM's names. What is absent is what the program takes without it.
+/// The engine that was measured. What is absent is what the program takes without it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct MeasuredEngine {
-    /// `vllm`.
+    /// Its name in an experiment; the usual engine where it is empty.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Whether the next step is scheduled while one runs.
-    pub async_scheduling: Option<bool>,
-    /// Tokens a KV block.
-    pub block_size: Option<u32>,
     /// KV blocks, the null block included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub num_gpu_blocks: Option<u32>,
-    /// Sequences in a step.
-    pub max_num_seqs: Option<u32>,
-    /// Tokens in a step.
-    pub max_num_batched_tokens: Option<u32>,
     /// Longest sequence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
-    /// Whether full blocks are shared.
-    pub enable_prefix_caching: Option<bool>,
+    /// Keys of the engine's own section in an experiment; they are checked where a replica is made of them.
+    #[serde(flatten)]
+    pub settings: toml::Table,
 }
 
 impl MeasuredEngine {
+    /// Itself, with `value` at a key of the engine's own section where there is one.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Option<impl Into<toml::Value>>) -> MeasuredEngine {
+        self.settings.extend(value.map(|value| (key.to_owned(), value.into())));
+        self
+    }
+
     /// Itself, with what `other` says instead where it says something.
+    #[must_use]
     pub fn overlaid(&self, other: &MeasuredEngine) -> MeasuredEngine {
         let text = |a: &String, b: &String| if b.is_empty() { a.clone() } else { b.clone() };
+        let mut settings = self.settings.clone();
+        settings.extend(other.settings.clone());
         MeasuredEngine {
             name: text(&self.name, &other.name),
             version: text(&self.version, &other.version),
-            async_scheduling: other.async_scheduling.or(self.async_scheduling),
-            block_size: other.block_size.or(self.block_size),
             num_gpu_blocks: other.num_gpu_blocks.or(self.num_gpu_blocks),
-            max_num_seqs: other.max_num_seqs.or(self.max_num_seqs),
-            max_num_batched_tokens: other.max_num_batched_tokens.or(self.max_num_batched_tokens),
             max_model_len: other.max_model_len.or(self.max_model_len),
-            enable_prefix_caching: other.enable_prefix_caching.or(self.enable_prefix_caching),
+            settings,
         }
     }
 }

@@ -1,91 +1,23 @@
 //! Replays a recorded schedule of the real vLLM by call index and names the first difference.
 //!
-//! Reads no files: who calls it hands over a case. The form of a case: `tests/golden` and its README.
+//! Reads no files: who calls it hands over a case. The form of a case: `conformance/case.rs`, and `tests/golden` with its
+//! README; what a case may use that is not built: `conformance/need.rs`.
+mod case;
+mod need;
+#[cfg(test)]
+mod tests;
+
+pub use case::{Case, CaseConfig, CaseRequest, CaseStep, GroupKind, KvGroup, Label, When};
+pub use need::Feature;
+
 use super::batch::{Batch, StepResult};
 use super::scheduler::Scheduler;
-use super::vllm::{QueuePolicy, VllmConfig, VllmScheduler};
+use super::vllm::VllmScheduler;
 use crate::kv::{BlockPool, KvPool, SpanPool};
 use crate::types::{AttemptId, Content, ContentId, Femtos, Job, Run, SimTime};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
-
-/// One line of a golden file.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Case {
-    /// Its name.
-    pub case: String,
-    /// The engine's knobs.
-    pub config: CaseConfig,
-    /// What arrives.
-    pub requests: Vec<CaseRequest>,
-    /// What was decided, one for each call in which something happened.
-    pub steps: Vec<CaseStep>,
-}
-
-/// vLLM's knobs under vLLM's names.
-#[derive(Debug, Clone, Deserialize)]
-pub struct CaseConfig {
-    /// Tokens a block.
-    pub block_size: u32,
-    /// Blocks, the null block included.
-    pub num_gpu_blocks: u32,
-    /// Sequence limit.
-    pub max_num_seqs: u32,
-    /// Token budget of a step.
-    pub max_num_batched_tokens: u32,
-    /// Context limit.
-    pub max_model_len: u32,
-    /// Prefix cache on or off.
-    pub enable_prefix_caching: bool,
-    /// `fcfs` or `priority`.
-    pub policy: String,
-    /// Cap of a long prompt's chunk.
-    pub long_prefill_token_threshold: u32,
-    /// Share of blocks that an admission leaves free.
-    pub watermark: f64,
-    /// Full-sequence gate.
-    pub reserve_full_isl: bool,
-    /// Two batches in flight.
-    pub async_scheduling: bool,
-}
-
-/// One request of a case.
-#[derive(Debug, Clone, Deserialize)]
-pub struct CaseRequest {
-    /// Its name.
-    pub id: String,
-    /// Call before which it is added.
-    pub arrival_step: u64,
-    /// Lower is more urgent.
-    pub priority: i32,
-    /// Prompt tokens.
-    pub prompt_len: u32,
-    /// Output tokens.
-    pub output_len: u32,
-    /// Identity of each full block of prompt and output.
-    pub block_ids: Vec<u64>,
-}
-
-/// One recorded call.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct CaseStep {
-    /// Index of the call.
-    pub step: u64,
-    /// Who computes how many tokens, in order.
-    pub scheduled: Vec<(String, u32)>,
-    /// Prefix-cache hit of who entered running.
-    pub admitted_with_cached: BTreeMap<String, u32>,
-    /// Who was preempted, sorted.
-    pub preempted: Vec<String>,
-    /// Who finished in the update after the call, sorted.
-    pub finished: Vec<String>,
-    /// Free blocks after that update.
-    pub free_blocks: u32,
-    /// Running requests after it.
-    pub running: u32,
-    /// Waiting requests after it.
-    pub waiting: u32,
-}
+use std::fmt::Debug;
 
 /// The first difference between a case and its replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,66 +35,23 @@ pub struct Mismatch {
 }
 
 impl Case {
-    /// Whether the case can be replayed at all.
+    /// Replays the case: through the scheduler that simulations use, and once more with strides under the horizon "calls
+    /// until the next arrival or abort", each stride expanded call by call before comparing.
     ///
     /// # Errors
-    /// The field that no engine can have, and what would be right.
-    pub fn check(&self) -> Result<(), String> {
-        let c = &self.config;
-        let wrong = |what: String| Err(format!("case {}: {what}", self.case));
-        let least = [
-            ("block_size", c.block_size, 1),
-            ("num_gpu_blocks", c.num_gpu_blocks, 2),
-            ("max_num_seqs", c.max_num_seqs, 1),
-            ("max_num_batched_tokens", c.max_num_batched_tokens, 1),
-        ];
-        if let Some((key, got, least)) = least.into_iter().find(|(_, got, least)| got < least) {
-            return wrong(format!("config.{key} is {got}; it must be at least {least}"));
-        }
-        if !["fcfs", "priority"].contains(&c.policy.as_str()) {
-            return wrong(format!("config.policy is `{}`; it must be fcfs or priority", c.policy));
-        }
-        if !(0.0..=1.0).contains(&c.watermark) {
-            return wrong(format!("config.watermark is {}; it must be a share, 0 to 1", c.watermark));
-        }
-        for r in &self.requests {
-            let total = u64::from(r.prompt_len) + u64::from(r.output_len);
-            if r.prompt_len == 0 || r.output_len == 0 || total > u64::from(u32::MAX) {
-                let (prompt, output) = (r.prompt_len, r.output_len);
-                return wrong(format!(
-                    "request {}: prompt_len {prompt} and output_len {output}; each is at least 1",
-                    r.id
-                ));
-            }
-            if r.block_ids.len() as u64 * u64::from(c.block_size) > total {
-                return wrong(format!(
-                    "request {}: {} block_ids are more than its {total} tokens fill",
-                    r.id,
-                    r.block_ids.len()
-                ));
-            }
-        }
-        Ok(())
+    /// The first field that differs from the recording.
+    pub fn replay(&self, strides: bool) -> Result<(), Box<Mismatch>> {
+        let scheduler = VllmScheduler::<SpanPool>::on_pool(self.vllm_config(), strides);
+        Replay::new(self, scheduler, !strides).run()
     }
 
-    /// The scheduler's knobs.
-    pub fn vllm_config(&self) -> VllmConfig {
-        let c = &self.config;
-        VllmConfig {
-            block_size: c.block_size,
-            num_blocks: c.num_gpu_blocks,
-            max_num_seqs: c.max_num_seqs,
-            max_num_batched_tokens: c.max_num_batched_tokens,
-            max_model_len: c.max_model_len,
-            prefix_caching: c.enable_prefix_caching,
-            policy: if c.policy == "priority" { QueuePolicy::Priority } else { QueuePolicy::Fcfs },
-            chunked_prefill: true,
-            long_prefill_token_threshold: c.long_prefill_token_threshold,
-            watermark: c.watermark,
-            reserve_full_isl: c.reserve_full_isl,
-            async_scheduling: c.async_scheduling,
-            max_num_queued_reqs: None,
-        }
+    /// Replays the case on the reference pool.
+    ///
+    /// # Errors
+    /// As [`Case::replay`].
+    pub fn replay_on_reference(&self) -> Result<(), Box<Mismatch>> {
+        let scheduler = VllmScheduler::<BlockPool>::on_pool(self.vllm_config(), false);
+        Replay::new(self, scheduler, true).run()
     }
 
     /// The job of request `index`, and the content of what it generates.
@@ -192,133 +81,15 @@ impl Case {
             max_output_tokens: r.output_len,
             priority: r.priority,
             content: Content::from(prompt),
-            external_kv: None,
-            hold_kv_until: None,
         };
         (job, output.into_boxed_slice())
-    }
-
-    /// Replays the case: through the scheduler that simulations use, and once more with strides under the horizon "calls
-    /// until the next arrival", each stride expanded call by call before comparing.
-    ///
-    /// # Errors
-    /// The first field that differs from the recording.
-    pub fn replay(&self, strides: bool) -> Result<(), Box<Mismatch>> {
-        self.replay_on(VllmScheduler::<SpanPool>::on_pool(self.vllm_config(), strides))
-    }
-
-    /// Replays the case on the reference pool.
-    ///
-    /// # Errors
-    /// As [`Case::replay`].
-    pub fn replay_on_reference(&self) -> Result<(), Box<Mismatch>> {
-        self.replay_on(VllmScheduler::<BlockPool>::on_pool(self.vllm_config(), false))
-    }
-
-    fn replay_on<P: KvPool>(&self, mut scheduler: VllmScheduler<P>) -> Result<(), Box<Mismatch>> {
-        let mut order: Vec<usize> = (0..self.requests.len()).collect();
-        order.sort_by_key(|&i| (self.requests[i].arrival_step, &self.requests[i].id));
-        let mut arrivals = order.into_iter().peekable();
-        let depth = if self.config.async_scheduling { 2 } else { 1 };
-        let mut flight: VecDeque<Batch> = VecDeque::new();
-        let (mut spare, mut result) = (Vec::new(), StepResult::default());
-        let mut recorded = self.steps.iter();
-        let mut check = |got: &CaseStep| {
-            if got.scheduled.is_empty() && got.preempted.is_empty() && got.finished.is_empty() {
-                return Ok(());
-            }
-            match recorded.next() {
-                Some(want) => self.compare(want, got),
-                None => Err(self.differs(got.step, "step", &"no further step", got)),
-            }
-        };
-        let mut call = 0;
-        loop {
-            if scheduler.unfinished() == 0 && flight.is_empty() {
-                match arrivals.peek() {
-                    Some(&next) => call = call.max(self.requests[next].arrival_step),
-                    None => break,
-                }
-            }
-            while let Some(next) = arrivals.next_if(|&i| self.requests[i].arrival_step <= call) {
-                let (job, output) = self.job(next);
-                scheduler
-                    .enqueue_with_output(job, Some(output))
-                    .map_err(|cause| self.differs(call, "enqueue", &"accepted", &cause))?;
-            }
-            let mut batch: Batch = spare.pop().unwrap_or_default();
-            scheduler.schedule(SimTime(call), &mut batch);
-            let mut got = self.describe(call, &batch, scheduler.scheduled(&batch));
-            let empty = batch.is_empty();
-            if empty {
-                spare.push(batch);
-            } else {
-                flight.push_back(batch);
-            }
-            if flight.len() == depth && flight.iter().all(|b| b.rows.is_empty()) {
-                let quiet = arrivals.peek().map_or(u64::MAX, |&i| self.requests[i].arrival_step - call - 1);
-                let stride = scheduler.stride().filter(|s| flight.iter().all(|b| b.decode_rows == s.rows));
-                let cycles = stride.map_or(0, |s| u64::from(s.cycles).min(quiet) as u32);
-                // A call's record holds its schedule and the update after it; a cycle is that update and the next schedule.
-                for cycle in 0..cycles {
-                    self.look(&scheduler, cycle, &mut got);
-                    check(&got)?;
-                    got.step += 1;
-                }
-                if cycles > 0 {
-                    scheduler.apply(cycles, Femtos(0));
-                    flight.iter_mut().for_each(|batch| batch.advance(cycles));
-                    call += u64::from(cycles);
-                }
-            }
-            if (flight.len() == depth || empty)
-                && let Some(oldest) = flight.pop_front()
-            {
-                scheduler.update(&oldest, &mut result);
-                got.finished = result.finished.iter().map(|f| self.name(f.attempt)).collect();
-                got.finished.sort_unstable();
-                spare.push(oldest);
-            }
-            self.look(&scheduler, 0, &mut got);
-            check(&got)?;
-            call += 1;
-        }
-        match recorded.next() {
-            Some(want) => Err(self.differs(want.step, "step", want, &"the end")),
-            None => Ok(()),
-        }
-    }
-
-    /// Notes what stands after an update, `cycles` cycles from now.
-    fn look<P: KvPool>(&self, scheduler: &VllmScheduler<P>, cycles: u32, got: &mut CaseStep) {
-        let load = scheduler.load();
-        got.free_blocks = load.kv_total_blocks - load.kv_used_blocks - scheduler.blocks_after(cycles);
-        (got.running, got.waiting) = (load.running, load.waiting);
     }
 
     fn name(&self, attempt: AttemptId) -> String {
         self.requests[attempt.0 as usize].id.clone()
     }
 
-    fn describe(&self, call: u64, batch: &Batch, rows: impl Iterator<Item = (AttemptId, u32)>) -> CaseStep {
-        let mut preempted: Vec<String> = batch.preempted.iter().map(|&a| self.name(a)).collect();
-        preempted.sort_unstable();
-        CaseStep {
-            step: call,
-            scheduled: rows.map(|(attempt, tokens)| (self.name(attempt), tokens)).collect(),
-            admitted_with_cached: batch.admitted.iter().map(|&(a, hit)| (self.name(a), hit)).collect(),
-            preempted,
-            ..CaseStep::default()
-        }
-    }
-
-    fn differs(
-        &self,
-        step: u64,
-        field: &'static str,
-        expected: &dyn std::fmt::Debug,
-        got: &dyn std::fmt::Debug,
-    ) -> Box<Mismatch> {
+    fn differs(&self, step: u64, field: &'static str, expected: &dyn Debug, got: &dyn Debug) -> Box<Mismatch> {
         let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
         Box::new(Mismatch { case: self.case.clone(), step, field, expected, got })
     }
@@ -331,56 +102,193 @@ impl Case {
                 }
             )*};
         }
-        same!(step, scheduled, admitted_with_cached, preempted, finished, free_blocks, running, waiting);
-        Ok(())
+        same!(step, scheduled, admitted_with_cached, preempted, aborted, finished, free_blocks, running, waiting);
+        match (&want.held, &got.held) {
+            (Some(recorded), Some(held)) if recorded != held => Err(self.differs(want.step, "held", recorded, held)),
+            _ => Ok(()),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
+/// A case under way: the loop around vLLM's scheduler, whose clock is the index of the call.
+struct Replay<'a, P: KvPool> {
+    case: &'a Case,
+    scheduler: VllmScheduler<P>,
+    /// Whether each request's blocks are with it after every call; those of steady rows are not.
+    holds: bool,
+    depth: usize,
+    call: u64,
+    /// Requests that are still to come, by the call before which they do; the next one is the last.
+    arrivals: Vec<usize>,
+    /// Clients that are still to leave, by call and place; the next one is the last.
+    aborts: Vec<((u64, When), usize)>,
+    flight: VecDeque<Batch>,
+    spare: Vec<Batch>,
+    result: StepResult,
+    recorded: std::slice::Iter<'a, CaseStep>,
+}
 
-    /// Replays a file of this project's recordings; the tests may read files.
-    fn exact(file: &str, cases: usize) {
-        let path = format!("{}/../../tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
-        let mut text = String::new();
-        let packed = std::fs::File::open(&path).expect("golden file");
-        flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("golden file unpacks");
-        let all: Vec<Case> = text.lines().map(|l| serde_json::from_str(l).expect("golden case")).collect();
-        type Replay = fn(&Case) -> Result<(), Box<Mismatch>>;
-        let ways: [(&str, Replay); 3] = [
-            ("one by one", |c| c.replay(false)),
-            ("with strides", |c| c.replay(true)),
-            ("on the reference pool", Case::replay_on_reference),
-        ];
-        for (way, replay) in ways {
-            let wrong: Vec<Mismatch> = all.iter().filter_map(|c| replay(c).err()).map(|m| *m).collect();
-            assert!(
-                wrong.is_empty(),
-                "vllm-exact: {} of {} cases differ {way}: {:#?}",
-                wrong.len(),
-                all.len(),
-                &wrong[..wrong.len().min(5)]
-            );
+impl<'a, P: KvPool> Replay<'a, P> {
+    fn new(case: &'a Case, scheduler: VllmScheduler<P>, holds: bool) -> Replay<'a, P> {
+        let requests = &case.requests;
+        let mut arrivals: Vec<usize> = (0..requests.len()).collect();
+        arrivals.sort_by_key(|&i| std::cmp::Reverse((requests[i].arrival_step, &requests[i].id)));
+        let leaves = |i: usize| requests[i].abort.map(|at| (at, i));
+        let mut aborts: Vec<((u64, When), usize)> = (0..requests.len()).filter_map(leaves).collect();
+        aborts.sort_by_key(|&(at, i)| std::cmp::Reverse((at, &requests[i].id)));
+        Replay {
+            case,
+            scheduler,
+            holds,
+            depth: if case.config.async_scheduling { 2 } else { 1 },
+            call: 0,
+            arrivals,
+            aborts,
+            flight: VecDeque::new(),
+            spare: Vec::new(),
+            result: StepResult::default(),
+            recorded: case.steps.iter(),
         }
-        assert_eq!(all.len(), cases);
     }
 
-    #[test]
-    fn synchronous_schedules_equal_the_real_vllm() {
-        exact("vllm-0.32-sync.jsonl.gz", 90);
+    fn run(mut self) -> Result<(), Box<Mismatch>> {
+        loop {
+            if self.scheduler.unfinished() == 0 && self.flight.is_empty() {
+                match self.arrivals.last() {
+                    Some(&next) => self.call = self.call.max(self.case.requests[next].arrival_step),
+                    None => break,
+                }
+            }
+            self.one_call()?;
+            self.call += 1;
+        }
+        match self.recorded.next() {
+            Some(want) => Err(self.case.differs(want.step, "step", want, &"the end")),
+            None => Ok(()),
+        }
     }
-    #[test]
-    fn azure_schedules_equal_the_real_vllm() {
-        exact("vllm-0.32-azure-sync.jsonl.gz", 2);
+
+    /// One call, or a stride of them.
+    fn one_call(&mut self) -> Result<(), Box<Mismatch>> {
+        self.arrive()?;
+        let before = self.leave(When::Schedule);
+        let mut batch: Batch = self.spare.pop().unwrap_or_default();
+        self.scheduler.schedule(SimTime(self.call), &mut batch);
+        let rows: Vec<(AttemptId, u32)> = self.scheduler.scheduled(&batch).collect();
+        let mut got = self.describe(&batch, &rows);
+        got.aborted = [before, self.leave(When::Update)];
+        let empty = batch.is_empty();
+        if empty {
+            self.spare.push(batch);
+        } else {
+            self.flight.push_back(batch);
+        }
+        if got.aborted[1].is_empty() {
+            self.stride(&mut got)?;
+        }
+        if (self.flight.len() == self.depth || empty)
+            && let Some(oldest) = self.flight.pop_front()
+        {
+            self.scheduler.update(&oldest, &mut self.result);
+            got.finished = self.result.finished.iter().map(|f| self.case.name(f.attempt)).collect();
+            got.finished.sort_unstable();
+            self.spare.push(oldest);
+        }
+        got.held = self.holds.then(|| self.held_by(&rows));
+        self.look(0, &mut got);
+        self.check(&got)
     }
-    #[test]
-    fn asynchronous_schedules_equal_the_real_vllm() {
-        exact("vllm-0.32-async.jsonl.gz", 90);
+
+    fn arrive(&mut self) -> Result<(), Box<Mismatch>> {
+        while let Some(next) = self.arrivals.pop_if(|i| self.case.requests[*i].arrival_step <= self.call) {
+            let (job, output) = self.case.job(next);
+            self.scheduler
+                .enqueue_with_output(job, Some(output))
+                .map_err(|cause| self.case.differs(self.call, "enqueue", &"accepted", &cause))?;
+        }
+        Ok(())
     }
-    #[test]
-    fn asynchronous_azure_schedules_equal_the_real_vllm() {
-        exact("vllm-0.32-azure-async.jsonl.gz", 1);
+
+    /// Aborts those whose clients leave here, and says who was still there.
+    fn leave(&mut self, when: When) -> Vec<String> {
+        let now = (self.call, when);
+        let mut left = Vec::new();
+        while let Some((at, index)) = self.aborts.pop_if(|(at, _)| *at <= now) {
+            let attempt = AttemptId(index as u64);
+            // In a call that an idle engine passed over, nobody was there.
+            if at == now && self.scheduler.abort(attempt).is_some() {
+                left.push(self.case.name(attempt));
+            }
+        }
+        left
+    }
+
+    /// Takes the stride on offer after a schedule, up to the next arrival or abort. The record of a call holds its schedule
+    /// and the update after it, and a cycle is that update and the next schedule.
+    fn stride(&mut self, got: &mut CaseStep) -> Result<(), Box<Mismatch>> {
+        if self.flight.len() < self.depth || !self.flight.iter().all(|b| b.rows.is_empty()) {
+            return Ok(());
+        }
+        let Some(stride) = self.scheduler.stride() else { return Ok(()) };
+        if self.flight.iter().any(|b| b.decode_rows != stride.rows) {
+            return Ok(());
+        }
+        let arrival = self.arrivals.last().map_or(u64::MAX, |&i| self.case.requests[i].arrival_step - self.call - 1);
+        let abort = self.aborts.last().map_or(u64::MAX, |&((call, when), _)| match when {
+            When::Schedule => call - self.call - 1,
+            When::Update => call - self.call,
+        });
+        let cycles = u64::from(stride.cycles).min(arrival).min(abort) as u32;
+        for cycle in 0..cycles {
+            self.look(cycle, got);
+            self.check(got)?;
+            got.step += 1;
+            got.aborted = Default::default();
+        }
+        if cycles > 0 {
+            self.scheduler.apply(cycles, Femtos(0));
+            self.flight.iter_mut().for_each(|batch| batch.advance(cycles));
+            self.call += u64::from(cycles);
+            got.aborted[1] = self.leave(When::Update);
+        }
+        Ok(())
+    }
+
+    fn describe(&self, batch: &Batch, rows: &[(AttemptId, u32)]) -> CaseStep {
+        let name = |attempt: AttemptId| self.case.name(attempt);
+        let mut preempted: Vec<String> = batch.preempted.iter().map(|&attempt| name(attempt)).collect();
+        preempted.sort_unstable();
+        CaseStep {
+            step: self.call,
+            scheduled: rows.iter().map(|&(attempt, tokens)| (name(attempt), tokens)).collect(),
+            admitted_with_cached: batch.admitted.iter().map(|&(attempt, hit)| (name(attempt), hit)).collect(),
+            preempted,
+            ..CaseStep::default()
+        }
+    }
+
+    /// Notes what stands after an update, `cycles` cycles from now.
+    fn look(&self, cycles: u32, got: &mut CaseStep) {
+        let load = self.scheduler.load();
+        got.free_blocks = load.kv_total_blocks - load.kv_used_blocks - self.scheduler.blocks_after(cycles);
+        (got.running, got.waiting) = (load.running, load.waiting);
+    }
+
+    /// Blocks of those of a batch's requests that are still there.
+    fn held_by(&self, rows: &[(AttemptId, u32)]) -> BTreeMap<String, [u32; 1]> {
+        let held = |&(attempt, _): &(AttemptId, u32)| {
+            self.scheduler.table_of(attempt).map(|table| (self.case.name(attempt), [P::held(table)]))
+        };
+        rows.iter().filter_map(held).collect()
+    }
+
+    fn check(&mut self, got: &CaseStep) -> Result<(), Box<Mismatch>> {
+        if got.is_quiet() {
+            return Ok(());
+        }
+        match self.recorded.next() {
+            Some(want) => self.case.compare(want, got),
+            None => Err(self.case.differs(got.step, "step", &"no further step", got)),
+        }
     }
 }

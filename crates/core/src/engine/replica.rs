@@ -5,10 +5,7 @@
 //! Must keep true: with and without strides every effect, gap and observation is the same to the nanosecond.
 use super::batch::{Batch, StepResult};
 use super::scheduler::Scheduler;
-use super::static_batch::StaticScheduler;
 use super::stride::Ahead;
-use super::vllm::{VllmConfig, VllmScheduler};
-use crate::kv::BlockPool;
 use crate::types::{
     AttemptId, Backend, Cancelled, Effect, FailureCause, Femtos, GapRun, Job, Load, Outbox, Run, SimTime, StepTime,
     Stop, Usd,
@@ -16,17 +13,6 @@ use crate::types::{
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-
-/// The schedulers there are.
-#[derive(Debug)]
-pub enum Engine {
-    /// Continuous batching.
-    Vllm(Box<VllmScheduler>),
-    /// Continuous batching on the reference pool: the same decisions, slower.
-    VllmReference(Box<VllmScheduler<BlockPool>>),
-    /// Static batching.
-    Static(StaticScheduler),
-}
 
 /// How engines are simulated. It never changes what they do, only how fast that is found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,40 +26,6 @@ pub struct EngineMode {
 impl Default for EngineMode {
     fn default() -> EngineMode {
         EngineMode { strides: true, reference_pool: false }
-    }
-}
-
-impl Engine {
-    /// An empty vLLM engine.
-    pub fn vllm(config: VllmConfig, mode: EngineMode) -> Engine {
-        if mode.reference_pool {
-            Engine::VllmReference(Box::new(VllmScheduler::on_pool(config, mode.strides)))
-        } else {
-            Engine::Vllm(Box::new(VllmScheduler::on_pool(config, mode.strides)))
-        }
-    }
-    fn get(&self) -> &dyn Scheduler {
-        match self {
-            Engine::Vllm(s) => s.as_ref(),
-            Engine::VllmReference(s) => s.as_ref(),
-            Engine::Static(s) => s,
-        }
-    }
-    fn get_mut(&mut self) -> &mut dyn Scheduler {
-        match self {
-            Engine::Vllm(s) => s.as_mut(),
-            Engine::VllmReference(s) => s.as_mut(),
-            Engine::Static(s) => s,
-        }
-    }
-    /// Batches that may be in flight.
-    fn depth(&self) -> usize {
-        let two = match self {
-            Engine::Vllm(s) => s.config().async_scheduling,
-            Engine::VllmReference(s) => s.config().async_scheduling,
-            Engine::Static(_) => false,
-        };
-        1 + usize::from(two)
     }
 }
 
@@ -92,7 +44,7 @@ pub struct ReplicaCounts {
 
 /// See the module head.
 pub struct Replica {
-    engine: Engine,
+    engine: Box<dyn Scheduler>,
     step_time: Arc<dyn StepTime>,
     depth: usize,
     /// End of the last step that ended.
@@ -119,8 +71,8 @@ impl fmt::Debug for Replica {
 
 impl Replica {
     /// An idle replica.
-    pub fn new(engine: Engine, step_time: Arc<dyn StepTime>) -> Replica {
-        let depth = engine.depth();
+    pub fn new(engine: Box<dyn Scheduler>, step_time: Arc<dyn StepTime>) -> Replica {
+        let depth = engine.concurrent_batches();
         Replica {
             engine,
             step_time,
@@ -143,7 +95,7 @@ impl Replica {
             let batch = self.flight.pop_front().expect("flight-fifo: it has a front");
             self.clock = batch.ends_at;
             self.stamp(batch.ends_at.to_time());
-            self.engine.get_mut().update(&batch, &mut self.result);
+            self.engine.update(&batch, &mut self.result);
             self.publish(batch.ends_at, out);
             self.spare.push(batch);
             self.wants_schedule = true;
@@ -179,7 +131,7 @@ impl Replica {
         let before = ahead.end_of(0);
         ahead.gaps(self.clock, cycles, &mut out.gaps);
         self.clock = ahead.update_of(cycles);
-        self.engine.get_mut().apply(cycles, self.clock);
+        self.engine.apply(cycles, self.clock);
         let newest = self.flight.len() - 1;
         for (i, batch) in self.flight.iter_mut().enumerate() {
             batch.advance(cycles);
@@ -199,9 +151,9 @@ impl Replica {
     pub fn schedule(&mut self, now: SimTime) {
         self.wants_schedule = false;
         self.stamp(now);
-        while self.flight.len() < self.depth && self.engine.get().unfinished() + self.flight.len() > 0 {
+        while self.flight.len() < self.depth && self.engine.unfinished() + self.flight.len() > 0 {
             let mut batch = self.spare.pop().unwrap_or_default();
-            self.engine.get_mut().schedule(now, &mut batch);
+            self.engine.schedule(now, &mut batch);
             if batch.is_empty() {
                 let again = self.flight.is_empty() && !batch.preempted.is_empty();
                 self.spare.push(batch);
@@ -230,7 +182,7 @@ impl Replica {
         if self.flight.len() < self.depth || !self.flight.iter().all(pure) {
             return;
         }
-        let Some(stride) = self.engine.get().stride() else { return };
+        let Some(stride) = self.engine.stride() else { return };
         if self.flight.iter().any(|b| b.decode_rows != stride.rows) {
             return;
         }
@@ -242,24 +194,24 @@ impl Replica {
     /// Tokens of a prompt that are in the prefix cache, from its start: what an index fed by KV events without delay knows.
     /// A pure read; exact after [`Replica::settle`] at this instant.
     pub fn cached_tokens(&self, prompt: &[Run]) -> u64 {
-        self.engine.get().cached_tokens(prompt)
+        self.engine.cached_tokens(prompt)
     }
 
     /// What an index fed by KV events that were published up to `at` knows. A pure read; only for a replica that keeps them
     /// for long enough.
     pub fn cached_tokens_at(&self, prompt: &[Run], at: SimTime) -> u64 {
-        self.engine.get().cached_tokens_at(prompt, at)
+        self.engine.cached_tokens_at(prompt, at)
     }
 
     /// From now on keeps KV events of the last `keep`.
     pub fn keep_kv_events(&mut self, keep: SimTime) {
         self.keeps_events = true;
-        self.engine.get_mut().keep_kv_events(keep);
+        self.engine.keep_kv_events(keep);
     }
 
     fn stamp(&mut self, now: SimTime) {
         if self.keeps_events {
-            self.engine.get_mut().stamp(now);
+            self.engine.stamp(now);
         }
     }
 
@@ -274,7 +226,7 @@ impl Replica {
         if let Some(ahead) = self.ahead.take() {
             self.take(&ahead, ahead.cycles_before(now), out);
         }
-        self.engine.get_mut().kill_all(&mut self.lost);
+        self.engine.kill_all(&mut self.lost);
         for (attempt, emitted) in self.lost.drain(..) {
             out.effects.push(Effect::Failed { attempt, at: now, cause: FailureCause::ReplicaLost, emitted });
         }
@@ -288,15 +240,15 @@ impl Replica {
 
     /// Jobs that have not ended.
     pub fn unfinished(&self) -> usize {
-        self.engine.get().unfinished()
+        self.engine.unfinished()
     }
     /// What it has done.
     pub fn counts(&self) -> ReplicaCounts {
         self.counts
     }
     /// The scheduler, to look at.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    pub fn engine(&self) -> &dyn Scheduler {
+        self.engine.as_ref()
     }
 }
 
@@ -306,7 +258,7 @@ impl Backend for Replica {
         assert!(!self.stopped, "started: a replica that is stopped takes no jobs");
         self.catch_up(now, out);
         let attempt = job.attempt;
-        match self.engine.get_mut().enqueue(job, now) {
+        match self.engine.enqueue(job, now) {
             Ok(()) => self.wants_schedule |= self.flight.is_empty(),
             Err(cause) => out.effects.push(Effect::Failed { attempt, at: now, cause, emitted: 0 }),
         }
@@ -315,8 +267,8 @@ impl Backend for Replica {
     fn cancel(&mut self, attempt: AttemptId, now: SimTime, out: &mut Outbox) -> Option<Cancelled> {
         self.catch_up(now, out);
         self.stamp(now);
-        let output_tokens = self.engine.get_mut().abort(attempt)?;
-        self.wants_schedule |= self.flight.is_empty() && self.engine.get().unfinished() > 0;
+        let output_tokens = self.engine.abort(attempt)?;
+        self.wants_schedule |= self.flight.is_empty() && self.engine.unfinished() > 0;
         Some(Cancelled { output_tokens, ..Cancelled::default() })
     }
 
@@ -327,7 +279,7 @@ impl Backend for Replica {
         match self.flight.front() {
             Some(first) => first.ends_at.to_time(),
             None if self.wants_schedule => SimTime::NEVER,
-            None => self.engine.get().deadline(),
+            None => self.engine.deadline(),
         }
     }
 
@@ -341,7 +293,7 @@ impl Backend for Replica {
             return;
         }
         if self.flight.is_empty() {
-            self.wants_schedule |= self.engine.get().deadline() <= now;
+            self.wants_schedule |= self.engine.deadline() <= now;
             return;
         }
         self.end_steps(now, out);
@@ -349,15 +301,15 @@ impl Backend for Replica {
 
     /// Just before the schedules of instant `before`.
     fn observe(&self, before: SimTime) -> Load {
-        let mut load = self.engine.get().load();
+        let mut load = self.engine.load();
         if let Some(ahead) = &self.ahead {
-            load.kv_used_blocks += self.engine.get().blocks_after(ahead.cycles_before(before));
+            load.kv_used_blocks += self.engine.blocks_after(ahead.cycles_before(before));
         }
         load
     }
 
     fn start(&mut self, now: SimTime) {
-        assert!(self.flight.is_empty() && self.engine.get().unfinished() == 0, "started: it was stopped by then");
+        assert!(self.flight.is_empty() && self.engine.unfinished() == 0, "started: it was stopped by then");
         self.clock = self.clock.max(Femtos::from_time(now));
         self.stopped = false;
     }

@@ -39,6 +39,10 @@ pub trait Scheduler {
     fn keep_kv_events(&mut self, _keep: SimTime) {}
     /// What follows happens at `now`; for KV events.
     fn stamp(&mut self, _now: SimTime) {}
+    /// Batches that may be under way at once; from 1.
+    fn concurrent_batches(&self) -> usize {
+        1
+    }
     /// Jobs that have not ended.
     fn unfinished(&self) -> usize;
     /// Drops everything, batches in flight included: pushes each job with the tokens it had emitted, ordered by attempt.

@@ -2,10 +2,14 @@
 //!
 //! Prompts are padded to the longest; then one decode step for each output token of the longest output. No row
 //! leaves before the last ends, and nobody sees a token before. KV for every row's longest possible length is held.
+mod section;
+
 use super::batch::{Batch, Finished, StepResult};
 use super::scheduler::Scheduler;
 use crate::types::{AttemptId, FailureCause, Job, Load, SimTime};
 use std::collections::VecDeque;
+
+pub use section::ROW;
 
 /// Knobs of a static batcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub struct StaticConfig {
     pub max_model_len: u32,
     /// Tokens a KV block.
     pub block_size: u32,
-    /// KV blocks there are, none of them null.
+    /// KV blocks, the null block included, as a memory plan counts them.
     pub num_blocks: u32,
 }
 
@@ -55,12 +59,20 @@ pub struct StaticScheduler {
 impl StaticScheduler {
     /// An empty batcher.
     pub fn new(config: StaticConfig) -> StaticScheduler {
-        assert!(config.max_batch > 0 && config.block_size > 0, "static-config: batch and block size are at least 1");
+        assert!(
+            config.max_batch > 0 && config.block_size > 0 && config.num_blocks > 0,
+            "static-config: batch, block size and blocks are at least 1"
+        );
         StaticScheduler { config, waiting: VecDeque::new(), running: Running::default() }
     }
 
     fn busy(&self) -> bool {
         self.running.width > 0
+    }
+
+    /// Blocks that hold tokens: all but the null block.
+    fn usable(&self) -> u32 {
+        self.config.num_blocks - 1
     }
 
     fn row_blocks(&self, prompt: u32, output: u32) -> u64 {
@@ -78,10 +90,7 @@ impl StaticScheduler {
         for w in &self.waiting {
             let (p, o) = (prompt.max(w.prompt), output.max(w.output));
             let blocks = (rows as u64 + 1) * self.row_blocks(p, o);
-            if rows == self.config.max_batch as usize
-                || !self.row_fits(p, o)
-                || blocks > u64::from(self.config.num_blocks)
-            {
+            if rows == self.config.max_batch as usize || !self.row_fits(p, o) || blocks > u64::from(self.usable()) {
                 return (rows, prompt, output, true);
             }
             (rows, prompt, output) = (rows + 1, p, o);
@@ -110,7 +119,7 @@ impl StaticScheduler {
 impl Scheduler for StaticScheduler {
     fn enqueue(&mut self, job: Job, now: SimTime) -> Result<(), FailureCause> {
         let (prompt, output) = (job.prompt_tokens, job.output_tokens);
-        if !self.row_fits(prompt, output) || self.row_blocks(prompt, output) > u64::from(self.config.num_blocks) {
+        if !self.row_fits(prompt, output) || self.row_blocks(prompt, output) > u64::from(self.usable()) {
             return Err(FailureCause::TooLong);
         }
         self.waiting.push_back(Waiter { attempt: job.attempt, prompt, output, since: now });
@@ -173,7 +182,7 @@ impl Scheduler for StaticScheduler {
             waiting: self.waiting.len() as u32,
             running: self.running.width,
             kv_used_blocks: self.running.blocks,
-            kv_total_blocks: self.config.num_blocks,
+            kv_total_blocks: self.usable(),
         }
     }
 
@@ -248,7 +257,22 @@ mod tests {
         s.enqueue(job(1, 600, 300), SimTime::ZERO).unwrap();
         assert_eq!(s.enqueue(job(2, 1600, 1), SimTime::ZERO), Err(FailureCause::TooLong));
         s.schedule(SimTime::ZERO, &mut batch);
-        assert_eq!(batch.admitted, [(AttemptId(0), 0)], "two rows of 57 blocks do not fit 100");
+        assert_eq!(batch.admitted, [(AttemptId(0), 0)], "two rows of 57 blocks do not fit 99");
+    }
+
+    #[test]
+    fn the_null_block_holds_no_tokens() {
+        // Rows of 33 blocks.
+        for (num_blocks, rows) in [(67, 2), (66, 1)] {
+            let mut s = StaticScheduler::new(StaticConfig { max_batch: 2, num_blocks, ..config() });
+            let mut batch = Batch::default();
+            (0..2).for_each(|id| s.enqueue(job(id, 500, 28), SimTime::ZERO).unwrap());
+            s.schedule(SimTime::ZERO, &mut batch);
+            assert_eq!((batch.admitted.len(), s.load().kv_total_blocks), (rows, num_blocks - 1));
+        }
+        let mut s = StaticScheduler::new(StaticConfig { num_blocks: 33, ..config() });
+        assert_eq!(s.enqueue(job(0, 500, 28), SimTime::ZERO), Err(FailureCause::TooLong));
+        assert_eq!(s.enqueue(job(1, 500, 12), SimTime::ZERO), Ok(()));
     }
 
     #[test]

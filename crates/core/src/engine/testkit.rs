@@ -12,8 +12,6 @@ pub fn job(id: u64, prompt: u32, output: u32) -> Job {
         max_output_tokens: output,
         priority: 0,
         content: Content::private(id, prompt),
-        external_kv: None,
-        hold_kv_until: None,
     }
 }
 

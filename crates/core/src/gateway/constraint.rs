@@ -1,18 +1,5 @@
 //! Hard rules: where a class may go at all, and what clears its bar.
-use crate::types::{Capability, Privacy, RequestView};
-
-/// What the constraints need to know of a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BackendFacts {
-    /// Runs on own GPUs.
-    pub internal: bool,
-    /// What its model can do.
-    pub capability: Capability,
-    /// Longest prompt plus one output token that it takes.
-    pub max_context_tokens: u32,
-    /// Answers come after hours: only for classes that tolerate a wait.
-    pub deferred: bool,
-}
+use crate::types::{BackendFacts, Privacy, RequestView};
 
 /// Whether a request may be served by this backend.
 pub fn allowed(request: &RequestView<'_>, backend: &BackendFacts) -> bool {
@@ -24,7 +11,7 @@ pub fn allowed(request: &RequestView<'_>, backend: &BackendFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{ClassSpec, Content, NO_SESSION, SimTime};
+    use crate::types::{Capability, ClassSpec, Content, NO_SESSION, SimTime};
 
     #[test]
     fn private_stays_inside_and_frontier_needs_the_bar() {

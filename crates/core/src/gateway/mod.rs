@@ -23,25 +23,27 @@ mod property_tests;
 mod quality;
 mod resilience;
 mod ring;
+mod routing;
 mod score;
 #[cfg(test)]
 mod testing;
 mod view;
 
+pub use crate::types::BackendFacts;
 pub use assemble::{Assembled, Known};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
-pub use constraint::{BackendFacts, allowed};
+pub use constraint::allowed;
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
 pub use index::{BlockRule, Blocks, PrefixRule, Tree};
 pub use need::{Need, Predictor, Sample};
-pub use observe::{PrefillRate, RollingTtft, ScrapedLoad};
+pub use observe::{ASSUMED_PREFILL_TOKENS_PER_S, PrefillRate, RollingTtft, ScrapedLoad};
 pub use parts::{
     BaseloadSection, BudgetSection, DailySection, FullSection, ImbalanceSection, KvCostSection, MinCostSection,
     NeedSection, OracleSection, Parts, PickerSection, PredictorSection, PrefixSection, RuleSection, SaturationSection,
     ScrapeSection, TiesSection,
 };
 pub use pick::{Picker, Ties};
-pub use pipeline::{Destination, MakePolicy, Pipeline, Routing, Rule, Scoring};
+pub use pipeline::{Destination, Pipeline, Rule, Scoring};
 pub use policy::Policy;
 pub use presets::{
     BaseloadSplitSection, BudgetPacedSection, CacheAwareSection, DynamoKvSection, Empty, Given, Keeps,
@@ -53,5 +55,6 @@ pub use resilience::{
     Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
     HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Verdict, Waiting,
 };
+pub use routing::{MakePolicy, Routing};
 pub use score::{KvCost, SCORERS, Scorer};
 pub use view::{Decide, Decision, Draws, EndpointView, Feedback, GatewayView, Needs, Signals};

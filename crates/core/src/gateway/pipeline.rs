@@ -4,10 +4,8 @@ use super::condition::Condition;
 use super::index::{BlockRule, PrefixRule};
 use super::pick::Picker;
 use super::score::{KvCost, Scorer};
-use super::view::{Decide, Needs};
+use super::view::Needs;
 use crate::types::{EndpointId, PlaceMap, PoolId, SimTime};
-use std::fmt;
-use std::sync::Arc;
 
 /// How candidates are ranked, and how one of them is taken.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -133,40 +131,5 @@ impl Pipeline {
 impl Default for PrefixRule {
     fn default() -> Self {
         PrefixRule::Blocks(BlockRule::default())
-    }
-}
-
-/// Makes a fresh policy for one simulation.
-pub type MakePolicy = Arc<dyn Fn() -> Box<dyn Decide> + Send + Sync>;
-
-/// How a world routes.
-#[derive(Clone)]
-pub enum Routing {
-    /// By a composition of built-in parts.
-    Pipeline(Pipeline),
-    /// By a policy from outside.
-    Custom(MakePolicy),
-}
-
-impl Routing {
-    /// Own replicas by fewest requests under way.
-    pub fn least_outstanding() -> Routing {
-        Routing::Pipeline(Pipeline::best(Scorer::Outstanding))
-    }
-    /// A fresh policy.
-    pub fn policy(&self) -> Box<dyn Decide> {
-        match self {
-            Routing::Pipeline(p) => Box::new(super::Policy::new(p.clone())),
-            Routing::Custom(make) => make(),
-        }
-    }
-}
-
-impl fmt::Debug for Routing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Routing::Pipeline(p) => p.fmt(f),
-            Routing::Custom(_) => f.write_str("Custom"),
-        }
     }
 }

@@ -133,11 +133,14 @@ mod tests {
     /// A request of the law below: its prompt, tokens of its output, and after how many further requests it is let go of.
     type Asked = (Vec<Run>, u32, usize);
 
+    /// The same as numbers are drawn: pieces (kind, of which request, start, length), own tokens, output, how long kept.
+    type Drawn = (Vec<(u8, u64, u32, u32)>, u32, u32, usize);
+
     fn asks() -> impl Strategy<Value = Vec<Asked>> {
         let piece = (0u8..6, 0u64..4, prop_oneof![3 => Just(0u32), 1 => 1u32..20], 0u32..40);
         let one = (prop::collection::vec(piece, 0..5), 1u32..40, 0u32..40, prop_oneof![Just(0usize), 0usize..4]);
         prop::collection::vec(one, 1..30).prop_map(|all| {
-            let ask = |(i, (pieces, own, output, kept)): (usize, (Vec<(u8, u64, u32, u32)>, u32, u32, usize))| {
+            let ask = |(i, (pieces, own, output, kept)): (usize, Drawn)| {
                 let run = |(kind, of, start, len): (u8, u64, u32, u32)| {
                     let earlier = (of < i as u64).then_some(of);
                     let id = match (kind, earlier) {

@@ -29,7 +29,7 @@
 //!
 //! **Compiled.** Layers are a table: every number of tokens up to 1,024, then every 64th with straight lines between.
 use super::work;
-use super::{Curves, GraphSizes, ProductCurve, WeightDtype};
+use super::{Curves, GraphSizes, LatencyError, ProductCurve, WeightDtype};
 use crate::catalog::{Catalog, Gpu, Model};
 use crate::memory::kv_bytes_per_token;
 use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepFloor, StepTime};
@@ -78,14 +78,6 @@ impl Default for AnalyticOptions {
             graph_sizes: GraphSizes::new(1_024, 8_192, false),
         }
     }
-}
-
-/// Why there is no step time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LatencyError {
-    /// The options make no sense for this model or GPU.
-    #[error("{0}")]
-    Options(String),
 }
 
 /// The part of a step that the host decides: a step lasts `around + max(least, GPU path)`.

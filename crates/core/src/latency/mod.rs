@@ -7,6 +7,7 @@
 mod analytic;
 mod constant;
 mod curves;
+mod error;
 mod fitted;
 #[cfg(test)]
 mod floor_tests;
@@ -15,9 +16,10 @@ mod table;
 mod work;
 
 pub use crate::memory::GraphSizes;
-pub use analytic::{Analytic, AnalyticOptions, LatencyError};
+pub use analytic::{Analytic, AnalyticOptions};
 pub use constant::Constant;
 pub use curves::{Borrowed, Curves, ProductCurve, WeightDtype};
+pub use error::LatencyError;
 pub use fitted::{FIRST_ROWS, Features, Fitted};
 pub use kernels::{
     AllReduceRow, AttentionRow, ExpertRow, KernelFit, KernelTables, PartError, ProductRow, fit_from_kernels,

@@ -1,9 +1,8 @@
 //! What would fit instead: other numbers of GPUs, other GPUs, and the cheapest of them to rent.
 //!
-//! Imports `catalog`. Must keep true: an option that is named has a plan; a price is a row of the catalogue.
-use super::PlanOptions;
-use super::plan::fits;
-use crate::catalog::{Catalog, Gpu, Model, Rent};
+//! Imports `catalog`. Must keep true: whether something fits is asked of the caller, who makes a plan of it; a price is a
+//! row of the catalogue.
+use crate::catalog::{Catalog, Gpu, Rent};
 use crate::types::Usd;
 
 /// The kind of rent that is compared: what anybody can have today. Spot may be taken away; prepaid and owned GPUs are
@@ -44,20 +43,20 @@ impl std::fmt::Display for Offer<'_> {
     }
 }
 
-/// Numbers of GPUs that may share a layer of `model` and hold it, fewest first. Powers of two: others are not rented.
-fn fitting<'a>(model: &'a Model, gpu: &'a Gpu, options: &'a PlanOptions) -> impl Iterator<Item = u32> + 'a {
+/// Whether something fits so many of a GPU.
+pub type Fits<'a> = dyn Fn(&Gpu, u32) -> bool + 'a;
+
+/// The fewest GPUs that it fits. Powers of two: others are not rented.
+fn fewest(gpu: &Gpu, fits: &Fits<'_>) -> Option<u32> {
     let most = gpu.most_tensor_parallel();
-    (0..).map(|n| 1u32 << n).take_while(move |tp| *tp <= most).filter(move |&tensor_parallel| {
-        let with = PlanOptions { tensor_parallel, ..options.clone() };
-        fits(model, gpu, &with)
-    })
+    (0..).map(|n| 1u32 << n).take_while(|tp| *tp <= most).find(|tp| fits(gpu, *tp))
 }
 
-/// The cheapest replica of `model` that fits, by on-demand rent; of equals the one with fewer GPUs.
-pub fn cheapest<'a>(catalog: &'a Catalog, model: &Model, options: &PlanOptions) -> Option<Offer<'a>> {
+/// The cheapest replica that fits, by on-demand rent; of equals the one with fewer GPUs.
+pub fn cheapest<'a>(catalog: &'a Catalog, fits: &Fits<'_>) -> Option<Offer<'a>> {
     let offers = catalog.rents.iter().filter(|rent| offered(rent)).filter_map(|rent| {
         let gpu = catalog.gpu(&rent.gpu).ok()?;
-        let tensor_parallel = fitting(model, gpu, options).next()?;
+        let tensor_parallel = fewest(gpu, fits)?;
         let usd_per_hour = Usd(rent.usd_per_gpu_hour.0 * i128::from(tensor_parallel));
         Some(Offer { gpu, tensor_parallel, rent, usd_per_hour })
     });
@@ -66,19 +65,19 @@ pub fn cheapest<'a>(catalog: &'a Catalog, model: &Model, options: &PlanOptions) 
 }
 
 /// The replica with the fewest GPUs among those that the catalogue has no on-demand rent for.
-pub fn without_rent<'a>(catalog: &'a Catalog, model: &Model, options: &PlanOptions) -> Option<(&'a Gpu, u32)> {
+pub fn without_rent<'a>(catalog: &'a Catalog, fits: &Fits<'_>) -> Option<(&'a Gpu, u32)> {
     let rented = |gpu: &Gpu| catalog.rents.iter().any(|rent| rent.gpu == gpu.id && offered(rent));
-    let options_of = |gpu: &'a Gpu| Some((gpu, fitting(model, gpu, options).next()?));
+    let options_of = |gpu: &'a Gpu| Some((gpu, fewest(gpu, fits)?));
     catalog.gpus.iter().filter(|gpu| !rented(gpu)).filter_map(options_of).min_by_key(|(_, tp)| *tp)
 }
 
-/// What would fit, as the end of a sentence.
-pub(super) fn advice(catalog: &Catalog, model: &Model, gpu: &Gpu, options: &PlanOptions) -> String {
+/// What would fit where `gpu` does not, as the end of a sentence.
+pub fn advice(catalog: &Catalog, gpu: &Gpu, fits: &Fits<'_>) -> String {
     let mut parts = Vec::new();
-    if let Some(tp) = fitting(model, gpu, options).next() {
+    if let Some(tp) = fewest(gpu, fits) {
         parts.push(format!("{} with tensor_parallel = {tp} would fit", gpu.id));
     }
-    match (cheapest(catalog, model, options), without_rent(catalog, model, options)) {
+    match (cheapest(catalog, fits), without_rent(catalog, fits)) {
         (Some(offer), _) => parts.push(format!("the cheapest of the catalogue that would fit is {offer}")),
         (None, Some((gpu, tp))) => {
             parts.push(format!("nothing of the catalogue with a rent would fit; without one, {tp} x {} would", gpu.id));
@@ -95,9 +94,12 @@ pub(super) fn advice(catalog: &Catalog, model: &Model, gpu: &Gpu, options: &Plan
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Model;
+    use crate::memory::{PlanOptions, plan};
 
-    fn model(id: &str) -> &'static Model {
-        Catalog::embedded().model(id).unwrap()
+    /// Whether a plan of these options fits so many of a GPU.
+    fn planned<'a>(model: &'a Model, options: &'a PlanOptions) -> impl Fn(&Gpu, u32) -> bool + 'a {
+        move |gpu, tensor_parallel| plan(model, gpu, &PlanOptions { tensor_parallel, ..options.clone() }).is_ok()
     }
 
     #[test]
@@ -105,15 +107,15 @@ mod tests {
         let c = Catalog::embedded();
         let options = PlanOptions::default();
         for m in &c.models {
-            let Some(best) = cheapest(c, m, &options) else { continue };
+            let fits = planned(m, &options);
+            let Some(best) = cheapest(c, &fits) else { continue };
             assert!(offered(best.rent), "{}: a price that nobody can have today", m.id);
-            let with = |tensor_parallel| PlanOptions { tensor_parallel, ..options.clone() };
-            assert!(super::super::plan(c, m, best.gpu, &with(best.tensor_parallel)).is_ok(), "{}: {best}", m.id);
+            assert!(fits(best.gpu, best.tensor_parallel), "{}: {best}", m.id);
             for rent in c.rents.iter().filter(|r| offered(r)) {
                 for tp in [1, 2, 4, 8] {
                     let cheaper = rent.usd_per_gpu_hour.0 * i128::from(tp) < best.usd_per_hour.0;
                     let gpu = c.gpu(&rent.gpu).unwrap();
-                    assert!(!cheaper || !fits(m, gpu, &with(tp)), "{}: {tp} x {} beats {best}", m.id, gpu.id);
+                    assert!(!cheaper || !fits(gpu, tp), "{}: {tp} x {} beats {best}", m.id, gpu.id);
                 }
             }
         }
@@ -122,15 +124,16 @@ mod tests {
     #[test]
     fn an_offer_says_provider_price_and_date() {
         let c = Catalog::embedded();
-        let best = cheapest(c, model("llama-3.1-70b"), &PlanOptions::default()).unwrap().to_string();
+        let usual = PlanOptions::default();
+        let best = cheapest(c, &planned(c.model("llama-3.1-70b").unwrap(), &usual)).unwrap().to_string();
         assert!(best.contains(" x ") && best.contains("US$ ") && best.contains("on-demand"), "{best}");
         assert!(best.contains("202"), "a date: {best}");
         // Kimi K2 in BF16 is 1.87 TiB: no rented server holds it.
-        let kimi = model("kimi-k2");
-        assert_eq!(cheapest(c, kimi, &PlanOptions::default()), None);
-        assert!(without_rent(c, kimi, &PlanOptions::default()).is_some());
+        let kimi = c.model("kimi-k2").unwrap();
+        assert_eq!(cheapest(c, &planned(kimi, &usual)), None);
+        assert!(without_rent(c, &planned(kimi, &usual)).is_some());
         let nowhere = PlanOptions { utilization: 0.05, ..PlanOptions::default() };
-        let says = advice(c, kimi, c.gpu("l4").unwrap(), &nowhere);
+        let says = advice(c, c.gpu("l4").unwrap(), &planned(kimi, &nowhere));
         assert!(says.starts_with("no GPU of the catalogue would fit it; lower max_model_len"), "{says}");
     }
 }

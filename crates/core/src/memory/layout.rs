@@ -6,7 +6,7 @@
 //! The rules are vLLM's (spec/vllm.md 1.10; 0.32.0, `v1/core/kv_cache_utils.py`
 //! `_get_kv_cache_groups_uniform_page_size`, `v1/kv_cache_interface.py` `max_admission_blocks_per_request`,
 //! `platforms/interface.py` for the block size of linear attention; read 2026-11-24).
-use super::weights::kv_heads_on_gpu;
+use super::matrices::kv_heads_on_gpu;
 use super::{KvDtype, PlanOptions};
 use crate::catalog::Model;
 

@@ -2,7 +2,6 @@
 //!
 //! Imports `catalog`. Must keep true: at tensor parallelism 1 they are, with experts, routers, embedding and head, the
 //! model's parameters but norms and biases (tests of `weights.rs` and of `latency/work.rs`).
-use super::weights::kv_heads_on_gpu;
 use crate::catalog::Model;
 
 /// What a matrix is for.
@@ -33,6 +32,11 @@ pub struct Matrix {
     pub k: f64,
     /// Layers that have it.
     pub layers: f64,
+}
+
+/// KV heads that a GPU holds: at least one, so heads are repeated where there are fewer than GPUs.
+pub(super) fn kv_heads_on_gpu(model: &Model, tensor_parallel: u32) -> u32 {
+    (model.kv_heads / tensor_parallel.max(1)).max(1)
 }
 
 /// The matrices of all layers but routers and routed experts. Heads and inner widths are cut; a GPU holds at least one

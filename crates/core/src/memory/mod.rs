@@ -15,9 +15,9 @@ mod profile;
 mod weights;
 
 pub use dtype::{KvDtype, WeightsDtype};
-pub use fit::{Offer, cheapest, without_rent};
+pub use fit::{Offer, advice, cheapest, without_rent};
 pub use graphs::GraphSizes;
 pub use layout::kv_bytes_per_token;
 pub use matrices::{Matrix, Role, matrices};
-pub use options::{PlanOptions, StepLimits};
-pub use plan::{DoesNotFit, MemoryError, MemoryPlan, assumptions, blocks_in, gib, plan};
+pub use options::{BLOCK_SIZE, PlanOptions, StepLimits, UTILIZATION, UTILIZATION_UP_TO_2025};
+pub use plan::{DoesNotFit, MemoryError, MemoryPlan, account, assumptions, blocks_in, gib, plan};

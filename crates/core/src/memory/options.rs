@@ -3,6 +3,16 @@
 //! Imports `catalog`. Must keep true: defaults are vLLM's (spec 1.9 and 1.11).
 use super::{KvDtype, WeightsDtype};
 use crate::catalog::{Gpu, Model};
+use crate::types::Fault;
+
+/// Tokens of a KV block where nobody says: vLLM's `block_size` on NVIDIA and AMD GPUs (0.32.0, `config/cache.py`, read
+/// 2026-11-24).
+pub const BLOCK_SIZE: u32 = 16;
+/// Share of a GPU's memory that an engine may use where nobody says: vLLM's `gpu_memory_utilization` (0.32.0,
+/// `config/cache.py`, read 2026-11-24).
+pub const UTILIZATION: f64 = 0.92;
+/// The same of vLLM up to 2025, which is what most measurements were taken with.
+pub const UTILIZATION_UP_TO_2025: f64 = 0.9;
 
 /// The limits of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +33,16 @@ impl StepLimits {
             m if m >= 70.0 && !gpu.small_step_limits => (8_192, 1_024),
             _ => (2_048, 256),
         };
-        let wide = seqs.unwrap_or(default_seqs);
-        let tokens = tokens.unwrap_or(default_tokens.min(wide.saturating_mul(max_model_len)));
-        StepLimits { max_num_batched_tokens: tokens, max_num_seqs: seqs.unwrap_or(default_seqs.min(tokens)) }
+        let defaults = StepLimits { max_num_batched_tokens: default_tokens, max_num_seqs: default_seqs };
+        defaults.cut(max_model_len, tokens, seqs)
+    }
+
+    /// These defaults, each cut to what makes sense beside the other and the longest sequence, where the user gave nothing.
+    #[must_use]
+    pub fn cut(self, max_model_len: u32, tokens: Option<u32>, seqs: Option<u32>) -> StepLimits {
+        let wide = seqs.unwrap_or(self.max_num_seqs);
+        let tokens = tokens.unwrap_or(self.max_num_batched_tokens.min(wide.saturating_mul(max_model_len)));
+        StepLimits { max_num_batched_tokens: tokens, max_num_seqs: seqs.unwrap_or(self.max_num_seqs.min(tokens)) }
     }
 }
 
@@ -34,9 +51,9 @@ impl StepLimits {
 pub struct PlanOptions {
     /// GPUs that share each layer.
     pub tensor_parallel: u32,
-    /// Share of a GPU's memory that the engine may use, above 0 and up to 1. vLLM 0.92 (0.90 up to 2025).
+    /// Share of a GPU's memory that the engine may use, above 0 and up to 1.
     pub utilization: f64,
-    /// Tokens in a block. vLLM 16.
+    /// Tokens in a block.
     pub block_size: u32,
     /// Tokens in a step (B); `None` is vLLM's default for the GPU.
     pub max_num_batched_tokens: Option<u32>,
@@ -46,6 +63,8 @@ pub struct PlanOptions {
     pub max_model_len: Option<u32>,
     /// Batches under way at once: 2 where the engine schedules asynchronously, as vLLM does by default, else 1.
     pub concurrent_batches: u32,
+    /// Whether the engine captures CUDA graphs, which take memory.
+    pub graphs: bool,
     /// How the layers' matrices are stored.
     pub weights_dtype: WeightsDtype,
     /// How keys and values are cached.
@@ -56,12 +75,13 @@ impl Default for PlanOptions {
     fn default() -> PlanOptions {
         PlanOptions {
             tensor_parallel: 1,
-            utilization: 0.92,
-            block_size: 16,
+            utilization: UTILIZATION,
+            block_size: BLOCK_SIZE,
             max_num_batched_tokens: None,
             max_num_seqs: None,
             max_model_len: None,
             concurrent_batches: 2,
+            graphs: true,
             weights_dtype: WeightsDtype::Bf16,
             kv_dtype: KvDtype::Bf16,
         }
@@ -81,11 +101,12 @@ impl PlanOptions {
     /// Whether the options make sense for this model and GPU, whatever the memory.
     ///
     /// # Errors
-    /// The option, its value, and what would be right.
-    pub fn check(&self, model: &Model, gpu: &Gpu) -> Result<(), String> {
+    /// At the option: its value, and what would be right.
+    pub fn check(&self, model: &Model, gpu: &Gpu) -> Result<(), Fault> {
         self.check_tensor_parallel(model, gpu)?;
         if !(self.utilization > 0.0 && self.utilization <= 1.0) {
-            return Err(format!("utilization = {} is not a share above 0 and up to 1", self.utilization));
+            let is = format!("it is {}", self.utilization);
+            return Err(Fault::at("utilization", is).hint("it must be a share above 0 and up to 1"));
         }
         let given = [
             ("block_size", Some(self.block_size)),
@@ -94,33 +115,31 @@ impl PlanOptions {
             ("max_model_len", self.max_model_len),
         ];
         if let Some((name, _)) = given.iter().find(|(_, value)| *value == Some(0)) {
-            return Err(format!("{name} = 0; it must be at least 1"));
+            return Err(Fault::at(*name, "it is 0").hint("it must be at least 1"));
         }
         match self.max_model_len {
-            Some(len) if len > model.max_context => {
-                Err(format!("max_model_len = {len} is more than the {} of {}", model.max_context, model.id))
-            }
+            Some(len) if len > model.max_context => Err(Fault::at("max_model_len", format!("it is {len}"))
+                .hint(format!("it must be at most {}, the context of {}", model.max_context, model.id))),
             _ => Ok(()),
         }
     }
 
-    fn check_tensor_parallel(&self, model: &Model, gpu: &Gpu) -> Result<(), String> {
+    fn check_tensor_parallel(&self, model: &Model, gpu: &Gpu) -> Result<(), Fault> {
         let tp = self.tensor_parallel;
         let most = gpu.most_tensor_parallel();
+        let fault = |what: String| Fault::at("tensor_parallel", what);
         if tp > most && gpu.scale_up_domain_gpus > 1 {
-            return Err(format!("tensor_parallel = {tp} is more than the {most} GPUs {} links", gpu.id));
+            return Err(
+                fault(format!("it is {tp}")).hint(format!("it must be at most {most}, the GPUs that {} links", gpu.id))
+            );
         }
         if model.divides_into(tp) {
             return Ok(());
         }
         let right: Vec<String> = (1..=most).filter(|n| model.divides_into(*n)).map(|n| n.to_string()).collect();
         let kv = if model.is_mla() { String::new() } else { format!(" and {} KV heads", model.kv_heads) };
-        Err(format!(
-            "tensor_parallel = {tp} does not divide the {} heads{kv} of {}; {} would",
-            model.heads,
-            model.id,
-            right.join(", ")
-        ))
+        let what = format!("{tp} does not divide the {} heads{kv} of {}", model.heads, model.id);
+        Err(fault(what).hint(format!("{} would", right.join(", "))))
     }
 }
 
@@ -155,14 +174,18 @@ mod tests {
         let c = Catalog::embedded();
         let says = |model: &str, tensor_parallel| {
             let options = PlanOptions { tensor_parallel, ..PlanOptions::default() };
-            options.check(c.model(model).unwrap(), c.gpu("h100-sxm").unwrap()).err().unwrap_or_default()
+            let checked = options.check(c.model(model).unwrap(), c.gpu("h100-sxm").unwrap());
+            checked.map_or_else(|fault| fault.to_string(), |()| String::new())
         };
         assert_eq!(says("llama-3.1-8b", 8), "");
         assert!(says("llama-3.1-8b", 0).ends_with("8 KV heads of llama-3.1-8b; 1, 2, 4, 8 would"));
-        assert!(says("llama-3.1-8b", 3).starts_with("tensor_parallel = 3 does not divide the 32 heads"));
+        assert!(says("llama-3.1-8b", 3).starts_with("tensor_parallel: 3 does not divide the 32 heads"));
         // 40 heads divide by 4, but 10 KV heads neither divide by 4 nor are repeated evenly over it.
         assert!(says("phi-4", 4).ends_with("10 KV heads of phi-4; 1, 2, 5 would"), "{}", says("phi-4", 4));
-        assert_eq!(says("llama-3.1-405b", 16), "tensor_parallel = 16 is more than the 8 GPUs h100-sxm links");
+        assert_eq!(
+            says("llama-3.1-405b", 16),
+            "tensor_parallel: it is 16; it must be at most 8, the GPUs that h100-sxm links"
+        );
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use super::layout::{KvLayout, kv_bytes_per_token};
 use super::profile::overheads;
 use super::weights::weights;
-use super::{PlanOptions, WeightsDtype, fit};
-use crate::catalog::{Catalog, Gpu, Model};
+use super::{PlanOptions, WeightsDtype};
+use crate::catalog::{Gpu, Model};
+use crate::types::Fault;
 use serde::Serialize;
 
 /// What a CUDA context takes of a GPU before the engine looks, GiB. Assumption; only a warning depends on it.
@@ -111,15 +112,18 @@ impl MemoryPlan {
 pub enum MemoryError {
     /// The options make no sense for this model or GPU.
     #[error("{0}")]
-    Options(String),
+    Options(Fault),
     /// Weights and one longest sequence do not fit.
     #[error("{0}")]
     DoesNotFit(Box<DoesNotFit>),
 }
 
-/// By how much a model does not fit, and what would.
+/// By how much a model does not fit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{}; {advice}", self.complaint())]
+#[error(
+    "{model} does not fit {gpu} with tensor_parallel = {tensor_parallel}: {:.2} GiB a GPU short{what}",
+    gib(*short_bytes)
+)]
 pub struct DoesNotFit {
     /// Id of the model.
     pub model: String,
@@ -133,22 +137,6 @@ pub struct DoesNotFit {
     pub longest: Option<u32>,
     /// For what it is short.
     pub what: String,
-    /// What would fit, as the end of the sentence.
-    pub advice: String,
-}
-
-impl DoesNotFit {
-    /// By how much it does not fit, without what would.
-    pub fn complaint(&self) -> String {
-        format!(
-            "{} does not fit {} with tensor_parallel = {}: {:.2} GiB a GPU short{}",
-            self.model,
-            self.gpu,
-            self.tensor_parallel,
-            gib(self.short_bytes),
-            self.what
-        )
-    }
 }
 
 /// Whole blocks of `block_bytes` in `pool_bytes`, the null block included (spec 1.9).
@@ -169,11 +157,9 @@ fn kv_tokens(layout: &KvLayout, blocks: u64, max_model_len: u32) -> u64 {
 /// Plans one GPU of a replica of `model` on `gpu`.
 ///
 /// # Errors
-/// Options out of range, heads that do not divide by `tensor_parallel`, or a model that does not fit; the latter names
-/// what of the catalogue would fit.
-pub fn plan(catalog: &Catalog, model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPlan, MemoryError> {
-    options.check(model, gpu).map_err(MemoryError::Options)?;
-    let plan = account(model, gpu, options);
+/// Options out of range, heads that do not divide by `tensor_parallel`, or a model that does not fit.
+pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPlan, MemoryError> {
+    let plan = account(model, gpu, options).map_err(MemoryError::Options)?;
     let used = plan.weights_bytes + plan.activations_bytes + plan.cuda_graphs_bytes + plan.other_bytes;
     // vLLM's rule at its start: one sequence of the greatest length must fit, the null block not looked at.
     let needed = plan.layout.blocks_at_most(plan.max_model_len.into()) * plan.block_bytes;
@@ -208,21 +194,15 @@ pub fn plan(catalog: &Catalog, model: &Model, gpu: &Gpu, options: &PlanOptions) 
         short_bytes,
         longest,
         what,
-        advice: fit::advice(catalog, model, gpu, options),
     })))
 }
 
-/// Whether [`plan`] would find one.
-pub(super) fn fits(model: &Model, gpu: &Gpu, options: &PlanOptions) -> bool {
-    if options.check(model, gpu).is_err() {
-        return false;
-    }
-    let plan = account(model, gpu, options);
-    plan.layout.blocks_at_most(plan.max_model_len.into()) <= plan.num_blocks
-}
-
 /// The account, whether or not it works out.
-fn account(model: &Model, gpu: &Gpu, o: &PlanOptions) -> MemoryPlan {
+///
+/// # Errors
+/// Options out of range, heads that do not divide by `tensor_parallel`.
+pub fn account(model: &Model, gpu: &Gpu, o: &PlanOptions) -> Result<MemoryPlan, Fault> {
+    o.check(model, gpu)?;
     let total = gpu.memory_total_bytes();
     let budget = ((total as f64 * o.utilization).ceil() as u64).min(total);
     let limits = o.limits(model, gpu);
@@ -256,7 +236,7 @@ fn account(model: &Model, gpu: &Gpu, o: &PlanOptions) -> MemoryPlan {
         layout,
     };
     let blocks = blocks_in(pool, blank.block_bytes);
-    blank.with_blocks(blocks)
+    Ok(blank.with_blocks(blocks))
 }
 
 /// What a plan takes for granted, in sentences.

@@ -45,7 +45,7 @@ pub(super) fn overheads(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Over
     let collectives = if options.tensor_parallel > 1 { COLLECTIVES_GIB } else { 0.0 };
     Overheads {
         activations: activations(model, options, limits).ceil() as u64,
-        graphs: (GRAPHS_GIB * GIB * (captured / GRAPHS_LAYERS)) as u64,
+        graphs: if options.graphs { (GRAPHS_GIB * GIB * (captured / GRAPHS_LAYERS)) as u64 } else { 0 },
         other: ((OTHER_GIB + collectives) * GIB) as u64,
     }
 }
@@ -67,7 +67,7 @@ fn activations(m: &Model, options: &PlanOptions, limits: StepLimits) -> f64 {
         let [nope, rope, v] = [m.qk_nope_head_dim, m.qk_rope_head_dim, m.v_head_dim].map(f64::from);
         heads / tp * (2.0 * nope + 2.0 * rope + 2.0 * v)
     } else {
-        head_dim * (2.0 * heads / tp + 2.0 * f64::from(super::weights::kv_heads_on_gpu(m, options.tensor_parallel)))
+        head_dim * (2.0 * heads / tp + 2.0 * f64::from(super::matrices::kv_heads_on_gpu(m, options.tensor_parallel)))
     };
     // Gate and up, and their product.
     let gated = |inner: u32| 3.0 * f64::from(inner) / tp;

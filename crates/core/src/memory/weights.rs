@@ -44,11 +44,6 @@ fn params(m: &Model, tensor_parallel: u32) -> Params {
     Params { linear: dense + expert * experts, kept: hidden * f64::from(m.vocab) * embeddings / tp + hidden * experts }
 }
 
-/// KV heads that a GPU holds: at least one, so heads are repeated where there are fewer than GPUs.
-pub(super) fn kv_heads_on_gpu(model: &Model, tensor_parallel: u32) -> u32 {
-    (model.kv_heads / tensor_parallel.max(1)).max(1)
-}
-
 /// The weights of one GPU. What the dimensions do not name (norms, biases) is taken from the model's parameter count
 /// and lies whole on every GPU. A quantised MLA model keeps its latent's up projections a second time in BF16, for
 /// decoding on the latent (`mla_attention.py` `process_weights_after_loading`).

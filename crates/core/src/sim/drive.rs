@@ -1,5 +1,5 @@
 //! The driver that replays a source through a world as fast as it can.
-use super::{SimError, SimStats, World, WorldEffect, WorldSpec};
+use super::{Effects, SimError, SimStats, World, WorldEffect, WorldSpec};
 use crate::types::{RecordSink, SimTime, Source};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -24,7 +24,7 @@ pub fn simulate(
     if sink.wants_series() {
         world.keep_series();
     }
-    let mut next_look = EVENTS_A_LOOK;
+    let (mut effects, mut next_look) = (Effects::default(), EVENTS_A_LOOK);
     loop {
         let arrival = source.peek().map_err(SimError::Source)?;
         if arrival.is_some_and(|at| at <= world.now()) {
@@ -41,14 +41,15 @@ pub fn simulate(
             }
             world.advance(due)?;
         }
-        for effect in world.effects() {
+        world.effects(&mut effects);
+        effects.gaps.iter().for_each(|run| sink.gaps(run));
+        for effect in &effects.list {
             match effect {
                 WorldEffect::FirstToken { .. } | WorldEffect::Left { .. } => {}
-                WorldEffect::Attempt(record) => sink.attempt(&record),
-                WorldEffect::Gaps(run) => sink.gaps(&run),
-                WorldEffect::Series(row) => sink.series(&row),
+                WorldEffect::Attempt(record) => sink.attempt(record),
+                WorldEffect::Series(row) => sink.series(row),
                 WorldEffect::Request(record) => {
-                    sink.request(&record);
+                    sink.request(record);
                     source.finished(record.session, record.ended, record.outcome);
                 }
             }

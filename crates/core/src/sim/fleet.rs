@@ -73,13 +73,13 @@ impl Fleet {
 
     /// A new replica of a pool, which is not up yet.
     pub fn add(&mut self, spec: &PoolSpec) -> ReplicaId {
-        let mut engine = Replica::new((spec.engine)(), spec.step_time.clone());
+        let mut engine = spec.replica.start(spec.mode);
         if let Some(keep) = self.keep_kv_events {
             engine.keep_kv_events(keep);
         }
         self.members.add(Member {
             engine,
-            gpus: spec.gpus_per_replica,
+            gpus: spec.replica.gpus,
             phase: Phase::Starting,
             failures: 0,
             scraped: self.unseen.clone(),
@@ -218,7 +218,9 @@ impl Fleet {
     /// Starts the next step of every replica that something happened to, in the order of ids; a schedule has no effects.
     /// `armed` is told when each has something to do next.
     pub fn schedule(&mut self, now: SimTime, mut armed: impl FnMut(ReplicaId, SimTime)) {
-        self.touched.sort_unstable();
+        if self.touched.len() > 1 {
+            self.touched.sort_unstable();
+        }
         for i in 0..self.touched.len() {
             let id = self.touched[i];
             let Some(member) = self.members.get_mut(id) else { continue };

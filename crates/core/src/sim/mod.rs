@@ -15,7 +15,7 @@ mod spec;
 mod world;
 
 pub use drive::simulate;
-pub use spec::{PoolSpec, SimError, SimStats, WorldEffect, WorldSpec};
+pub use spec::{Effects, PoolSpec, SimError, SimStats, WorldEffect, WorldSpec};
 pub use world::World;
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl World<'_> {
     }
 
     fn opens_at(&mut self, place: Place, ready_at: SimTime) {
+        self.next = None;
         if ready_at > self.now {
             self.agenda.fail(ready_at, Event::Opens(place));
         } else {
@@ -89,6 +90,7 @@ impl World<'_> {
         if !self.is_here(place) {
             return;
         }
+        self.next = None;
         self.desk.stands(place, Standing::Leaving);
         if !self.leaving.contains(&place) {
             self.leaving.push(place);

@@ -1,4 +1,5 @@
 //! Rows of the series: the state at fixed instants, taken late but exactly.
+use super::WorldEffect;
 use super::fleet::Fleet;
 use super::market::Market;
 use crate::types::{SeriesRow, SimTime};
@@ -19,9 +20,9 @@ impl Sampler {
 
     /// Makes the rows for the instants before `due`: between events nothing changes but what backends can tell, so a late
     /// sample is an exact one.
-    pub fn until(&mut self, due: SimTime, fleet: &Fleet, market: &Market, rows: &mut Vec<SeriesRow>) {
+    pub fn until(&mut self, due: SimTime, fleet: &Fleet, market: &Market, told: &mut Vec<WorldEffect>) {
         while self.next < due {
-            rows.push(row(self.next, fleet, market));
+            told.push(WorldEffect::Series(row(self.next, fleet, market)));
             self.rows += 1;
             self.next += self.every;
             if self.rows == SeriesRow::MOST {

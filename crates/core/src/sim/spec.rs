@@ -1,9 +1,9 @@
 //! What a simulation is given, and what it counts beside its records.
 use crate::api::EndpointSpec;
-use crate::engine::Engine;
-use crate::fleet::FailureModel;
-use crate::gateway::{Answers, BackendFacts, Resilience, Routing};
-use crate::types::{AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, StepTime};
+use crate::engine::EngineMode;
+use crate::fleet::{FailureModel, ReplicaType};
+use crate::gateway::{Answers, Resilience, Routing};
+use crate::types::{AttemptRecord, ClassSpec, GapRun, Place, PlaceMap, RequestRecord, SeriesRow, SimTime, TraceFault};
 use std::sync::Arc;
 
 /// One pool of identical replicas, as a policy keeps it.
@@ -12,14 +12,10 @@ pub struct PoolSpec {
     pub name: String,
     /// Replicas kept.
     pub replicas: u32,
-    /// GPUs of one replica.
-    pub gpus_per_replica: u32,
-    /// What constraints ask of it.
-    pub facts: BackendFacts,
-    /// Makes one replica's engine.
-    pub engine: Box<dyn Fn() -> Engine + Send + Sync>,
-    /// Its step time.
-    pub step_time: Arc<dyn StepTime>,
+    /// What each of them is.
+    pub replica: Arc<ReplicaType>,
+    /// How their engines are simulated.
+    pub mode: EngineMode,
     /// Prefill rate that the gateway assumes before it has measured one, tokens a second.
     pub assumed_prefill_tokens_per_s: u64,
 }
@@ -54,7 +50,16 @@ pub struct WorldSpec {
     pub answers: PlaceMap<Option<Arc<Answers>>>,
 }
 
-/// What a world says has happened.
+/// What has happened in a world since it was last asked.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// In the order in which it happened.
+    pub list: Vec<WorldEffect>,
+    /// Gaps between tokens that closed, of requests that may yet fail; in the order of each backend's clock only.
+    pub gaps: Vec<GapRun>,
+}
+
+/// One thing that a world says has happened.
 #[derive(Debug, Clone, Copy)]
 pub enum WorldEffect {
     /// The first token of an answer left for its client. There is another if that answer is not accepted, or fails.
@@ -68,8 +73,6 @@ pub enum WorldEffect {
     Attempt(AttemptRecord),
     /// A request ended: exactly one for each that arrived.
     Request(RequestRecord),
-    /// Gaps between tokens closed, of requests that may yet fail; in the order of each backend's clock only.
-    Gaps(GapRun),
     /// A row of the series, where the world keeps one.
     Series(SeriesRow),
     /// A replica or an endpoint has left for good.
@@ -84,7 +87,7 @@ pub enum WorldEffect {
 pub enum SimError {
     /// The source's fault, with file and line.
     #[error("{0}")]
-    Source(String),
+    Source(TraceFault),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -7,10 +7,8 @@ use super::desk::{Action, Desk, Look, Sight, Standing};
 use super::fleet::Fleet;
 use super::market::Market;
 use super::series::Sampler;
-use super::{SimError, SimStats, WorldEffect, WorldSpec};
-use crate::types::{
-    Cancelled, Effect, FailureCause, Outbox, Place, PlaceId, PoolId, ReplicaId, Request, SeriesRow, SimTime,
-};
+use super::{Effects, SimError, SimStats, WorldSpec};
+use crate::types::{Cancelled, Effect, FailureCause, Outbox, Place, PlaceId, PoolId, ReplicaId, Request, SimTime};
 
 /// Events of one instant before the loop is called stuck.
 const MAX_EVENTS_AT_AN_INSTANT: u64 = 1_000;
@@ -22,7 +20,7 @@ const MAX_EVENTS_AT_AN_INSTANT: u64 = 1_000;
 ///     world.arrive(request)             // the requests that arrive at `world.now()`
 ///     let next = world.next_event();    // no more arrivals at this instant: engines choose their next steps
 ///     world.advance(next or the next arrival)
-///     for effect in world.effects() { ... }
+///     world.effects(&mut effects)       // what has happened since
 /// }
 /// ```
 ///
@@ -39,8 +37,11 @@ pub struct World<'a> {
     pub(super) leaving: Vec<Place>,
     pub(super) out: Outbox,
     sampler: Option<Sampler>,
-    rows: Vec<SeriesRow>,
     stats: SimStats,
+    /// What `next_event` has said, while nothing has happened since.
+    pub(super) next: Option<SimTime>,
+    /// Events that a request may cause at one instant.
+    allowance: u64,
     /// Events handled at this instant, and the most that there may be.
     at_this_instant: (u64, u64),
 }
@@ -60,8 +61,9 @@ impl<'a> World<'a> {
             leaving: Vec::new(),
             out: Outbox::default(),
             sampler: None,
-            rows: Vec::new(),
             stats: SimStats::default(),
+            next: None,
+            allowance: 4 + 4 * spec.resilience.most_at_once(),
             at_this_instant: (0, MAX_EVENTS_AT_AN_INSTANT),
             spec,
         };
@@ -102,7 +104,8 @@ impl<'a> World<'a> {
         self.stats.last_arrival = request.arrival;
         self.stats.requests += 1;
         self.stats.events += 1;
-        self.at_this_instant.1 += self.allowance();
+        self.next = None;
+        self.at_this_instant.1 += self.allowance;
         self.settle();
         let look = self.desk.arrive(request, self.now, sight(&self.fleet, &self.market));
         self.perform();
@@ -121,7 +124,9 @@ impl<'a> World<'a> {
         let agenda = &mut self.agenda;
         self.fleet.schedule(self.now, |id, next| agenda.arm(id.into(), next));
         let desk = &self.desk;
-        self.agenda.peek(|slot, life| desk.is_alive(slot, life))
+        let next = self.agenda.peek(|slot, life| desk.is_alive(slot, life));
+        self.next = Some(next);
+        next
     }
 
     /// Lets time go on to `to`: what happens before it happens, and what happens at it up to the arrivals.
@@ -132,7 +137,7 @@ impl<'a> World<'a> {
         assert!(to >= self.now, "clock-forward: from {:?} to {to:?}", self.now);
         if to > self.now {
             loop {
-                let next = self.next_event();
+                let next = self.next.take().unwrap_or_else(|| self.next_event());
                 if next >= to {
                     break;
                 }
@@ -142,11 +147,13 @@ impl<'a> World<'a> {
         self.run(to)
     }
 
-    /// Takes out what has happened since it was last asked, each kind in its order. Whoever drives asks after each call.
-    pub fn effects(&mut self) -> impl Iterator<Item = WorldEffect> {
-        let gaps = self.out.gaps.drain(..).map(WorldEffect::Gaps);
-        let rows = self.rows.drain(..).map(WorldEffect::Series);
-        gaps.chain(self.desk.told.drain(..)).chain(rows)
+    /// Puts what has happened since it was last asked into `effects`, in place of what was there. Whoever drives asks after
+    /// each call.
+    pub fn effects(&mut self, effects: &mut Effects) {
+        effects.list.clear();
+        effects.gaps.clear();
+        std::mem::swap(&mut effects.list, &mut self.desk.told);
+        std::mem::swap(&mut effects.gaps, &mut self.out.gaps);
     }
 
     /// What has been counted so far.
@@ -171,19 +178,15 @@ impl<'a> World<'a> {
         self.stats.requests
     }
 
-    /// Events that a request may cause at one instant.
-    fn allowance(&self) -> u64 {
-        4 + 4 * self.spec.resilience.most_at_once()
-    }
-
     /// Handles all that is due at `due`, which is now or the next instant at which something happens.
     fn run(&mut self, due: SimTime) -> Result<(), SimError> {
+        self.next = None;
         if due > self.now {
             if let Some(sampler) = &mut self.sampler {
-                sampler.until(due, &self.fleet, &self.market, &mut self.rows);
+                sampler.until(due, &self.fleet, &self.market, &mut self.desk.told);
             }
             self.now = due;
-            self.at_this_instant = (0, MAX_EVENTS_AT_AN_INSTANT + self.desk.in_flight() * self.allowance());
+            self.at_this_instant = (0, MAX_EVENTS_AT_AN_INSTANT + self.desk.in_flight() * self.allowance);
         }
         while let Some(event) = self.agenda.pop_at(due) {
             if matches!(event, Event::Timer(timer) if self.desk.is_void(timer)) {

@@ -1,6 +1,10 @@
 //! How the columns of a file that has no known format are to be read, and what class names a reader accepts.
+use super::TraceFault;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};
+
+/// What a fault of a column map adds.
+const HINT: &str = "a column map names columns, see traces/README.md";
 
 /// Characters of a token, where nobody says otherwise: the rule of thumb that readers of text have, too.
 const CHARS_PER_TOKEN: f64 = 4.0;
@@ -93,12 +97,12 @@ impl ColumnMap {
     ///
     /// # Errors
     /// `NAME:LINE: what is wrong; what would be right`.
-    pub fn parse(text: &str, name: &str) -> Result<ColumnMap, String> {
+    pub fn parse(text: &str, name: &str) -> Result<ColumnMap, TraceFault> {
         let map: ColumnMap = toml::from_str(text).map_err(|e| {
             let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}; a column map names columns, see traces/README.md", e.message())
+            TraceFault::of(name, e.message()).on_line(line as u64).hint(HINT)
         })?;
-        let fault = |what: &str| Err(format!("{name}:1: {what}; a column map names columns, see traces/README.md"));
+        let fault = |what: &str| Err(TraceFault::of(name, what).on_line(1).hint(HINT));
         if map.prompt_tokens.is_some() == map.prompt_chars.is_some() {
             return fault("give exactly one of prompt_tokens and prompt_chars");
         }
@@ -114,7 +118,8 @@ impl ColumnMap {
         }
         for (key, time) in [("think", &map.think), ("ttft", &map.ttft), ("e2e", &map.e2e)] {
             if time.as_ref().is_some_and(|t| t.unit == TimeUnit::Iso8601) {
-                return Err(format!("{name}:1: {key} has the unit iso8601; a duration must be in s, ms, us or ns"));
+                let fault = TraceFault::of(name, format!("{key} has the unit iso8601")).on_line(1);
+                return Err(fault.hint("a duration must be in s, ms, us or ns"));
             }
         }
         Ok(map)
@@ -189,7 +194,7 @@ impl Classes {
     ///
     /// # Errors
     /// A name that is not known.
-    pub fn number(&self, name: &str) -> Result<u16, String> {
+    pub fn number(&self, name: &str) -> Result<u16, TraceFault> {
         if name.is_empty() {
             return Ok(u16::MAX);
         }
@@ -197,7 +202,8 @@ impl Classes {
         match self {
             Classes::Known(names) => position(names).ok_or_else(|| {
                 let known = if names.is_empty() { "the experiment has none".into() } else { names.join(", ") };
-                format!("class `{name}` is not in the experiment; known classes: {known}")
+                TraceFault::new(format!("class `{name}` is not in the experiment"))
+                    .hint(format!("known classes: {known}"))
             }),
             Classes::Any(names) => {
                 let mut names = names.lock().map_err(|_| "a reader of class names has failed; start again")?;
@@ -205,7 +211,8 @@ impl Classes {
                     return Ok(number);
                 }
                 if names.len() >= usize::from(u16::MAX) {
-                    return Err(format!("class `{name}` is one too many; at most {} fit", u16::MAX));
+                    let fault = TraceFault::new(format!("class `{name}` is one too many"));
+                    return Err(fault.hint(format!("at most {} fit", u16::MAX)));
                 }
                 names.push(name.into());
                 Ok((names.len() - 1) as u16)

@@ -24,10 +24,6 @@ pub struct Job {
     pub priority: i32,
     /// Prompt identity.
     pub content: Content,
-    /// KV that arrives from outside: tokens and when they are ready. Seam for disaggregation; None today.
-    pub external_kv: Option<(u32, SimTime)>,
-    /// Hold the blocks until then after the finish. Seam for disaggregation; None today.
-    pub hold_kv_until: Option<SimTime>,
 }
 
 /// Why an attempt failed.

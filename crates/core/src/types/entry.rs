@@ -1,5 +1,5 @@
 //! A request as a trace or generator has it, before replay decides when it leaves, and the seam that yields them.
-use super::{ContentId, NO_SESSION, Run};
+use super::{ContentId, NO_SESSION, Run, TraceFault};
 
 /// How a measured request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -145,7 +145,7 @@ pub trait Entries: Send {
     ///
     /// # Errors
     /// `NAME:LINE: what is wrong; what would be right`.
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String>;
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault>;
     /// What its times count from.
     fn clock(&self) -> Clock {
         Clock::Common
@@ -167,7 +167,7 @@ pub trait Entries: Send {
 }
 
 impl<E: Entries + ?Sized> Entries for Box<E> {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         (**self).next(entry)
     }
     fn clock(&self) -> Clock {

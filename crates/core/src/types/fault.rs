@@ -300,12 +300,38 @@ pub struct TraceFault {
     pub what: String,
     /// What would be right.
     pub hint: Option<String>,
+    /// Whether reading may go on behind it.
+    pub rest: Rest,
+}
+
+/// What a fault of a trace says of the rest of the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rest {
+    /// The next request may be sound.
+    #[default]
+    MayRead,
+    /// Its bytes do not come, or cannot be told apart.
+    Lost,
+    /// It has ended, and no request was sound.
+    NoRequests,
 }
 
 impl TraceFault {
     /// `what` is wrong, somewhere that the caller knows.
     pub fn new(what: impl Into<String>) -> TraceFault {
-        TraceFault { file: String::new(), line: None, what: what.into(), hint: None }
+        TraceFault { file: String::new(), line: None, what: what.into(), hint: None, rest: Rest::MayRead }
+    }
+
+    /// A trace that has ended without a sound request.
+    pub fn no_requests() -> TraceFault {
+        let fault = TraceFault::new("the trace has no requests").hint("it needs at least one");
+        TraceFault { rest: Rest::NoRequests, ..fault }
+    }
+
+    /// Bytes that do not come, for `reason`.
+    pub fn unreadable(reason: impl fmt::Display) -> TraceFault {
+        let fault = TraceFault::new(format!("cannot be read ({reason})"));
+        TraceFault { rest: Rest::Lost, ..fault.hint("the file is torn or not what it seems") }
     }
 
     /// `what` is wrong with the file `file`.
@@ -346,6 +372,20 @@ impl fmt::Display for TraceFault {
 }
 
 impl std::error::Error for TraceFault {}
+
+impl From<&str> for TraceFault {
+    fn from(what: &str) -> TraceFault {
+        TraceFault::new(what)
+    }
+}
+
+/// A [`TraceFault`] in the words of `format!`; whoever knows file and line adds them.
+#[macro_export]
+macro_rules! wrong {
+    ($($words:tt)*) => {
+        $crate::types::TraceFault::new(format!($($words)*))
+    };
+}
 
 // Rooms move to faults one by one; those that still say what is wrong in words take and give them by `?`.
 impl From<String> for Fault {

@@ -1,5 +1,5 @@
 //! The traits that rooms meet at.
-use super::{AttemptRecord, Femtos, GapRun, Outcome, Request, RequestRecord, SeriesRow, SimTime};
+use super::{AttemptRecord, Femtos, GapRun, Outcome, Request, RequestRecord, SeriesRow, SimTime, TraceFault};
 
 /// Yields requests in time order and is told of outcomes.
 pub trait Source: Send {
@@ -7,7 +7,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// The reader's fault, with file and line.
-    fn peek(&mut self) -> Result<Option<SimTime>, String>;
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault>;
     /// Takes the next request, after `peek` said there is one.
     fn next(&mut self) -> Request;
     /// A request of `session` ended. Trace files ignore it; closed-loop users live on it.

@@ -7,6 +7,7 @@ use super::sharing::{mapped, mapped_length, turned};
 use super::{Measured, lengths::rounded};
 use crate::compare::{Figures, Gather, Limits, Unit, rows};
 use crate::{GenerateSpec, Generator, SourceOptions};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Entries, Entry};
 
 /// An error of the hit ratio that is good enough.
@@ -25,7 +26,7 @@ struct Drawn {
     outputs: Vec<u32>,
 }
 
-fn draw(spec: &GenerateSpec, options: &SourceOptions) -> Result<Drawn, String> {
+fn draw(spec: &GenerateSpec, options: &SourceOptions) -> Result<Drawn, TraceFault> {
     let mut generator = Generator::new(spec, options)?;
     let (mut gather, mut entry) = (Gather::default(), Entry::blank());
     let (mut prompts, mut outputs) = (Vec::new(), Vec::new());
@@ -44,7 +45,7 @@ pub(super) fn calibrate(
     trace: &Measured,
     mut spec: GenerateSpec,
     options: &SourceOptions,
-) -> Result<(GenerateSpec, Figures), String> {
+) -> Result<(GenerateSpec, Figures), TraceFault> {
     let mut prompts: Vec<u32> = trace.seen.iter().map(|s| s.prompt).collect();
     let mut outputs: Vec<u32> = trace.seen.iter().map(|s| s.output).collect();
     prompts.sort_unstable();
@@ -72,7 +73,7 @@ fn lengths(
     trace: &Measured,
     (prompts, outputs): (&[u32], &[u32]),
     options: &SourceOptions,
-) -> Result<(), String> {
+) -> Result<(), TraceFault> {
     if spec.sessions.is_none() && spec.joint.is_none() {
         return Ok(());
     }
@@ -138,7 +139,7 @@ fn moved(v: u32, drawn: &[u32], wanted: &[u32]) -> u32 {
 }
 
 /// The specification with what is reused raised to the power that gives the wanted hit ratio, and by how much it still is off.
-fn correct_hits(spec: &GenerateSpec, wanted: f64, options: &SourceOptions) -> Result<(GenerateSpec, f64), String> {
+fn correct_hits(spec: &GenerateSpec, wanted: f64, options: &SourceOptions) -> Result<(GenerateSpec, f64), TraceFault> {
     let with = |power: f64| {
         let mut spec = spec.clone();
         spec.reuse = spec.reuse.as_ref().map(|r| turned(r, power));

@@ -5,6 +5,7 @@
 //! turns of sessions and pauses between them. Then the specification is drawn, measured like the trace, and what is off
 //! is corrected (`calibrate`): deterministic, with the seed of the options.
 //! Must hold: no id, no row and no time of a single request goes into a specification, only counts of windows and quantiles.
+use baseload_core::types::{TraceFault, wrong};
 mod arrivals;
 mod calibrate;
 mod lengths;
@@ -56,14 +57,14 @@ pub struct Fitted {
 ///
 /// # Errors
 /// The reader's; time that goes back; that there are no requests.
-pub fn fit(entries: &mut dyn Entries, options: &SourceOptions) -> Result<Fitted, String> {
+pub fn fit(entries: &mut dyn Entries, options: &SourceOptions) -> Result<Fitted, TraceFault> {
     options.check()?;
     let (mut gather, mut entry, mut seen) = (Gather::default(), Entry::blank(), Vec::<Seen>::new());
     let clock = entries.clock();
     let timed = matches!(clock, Clock::Common | Clock::Zero);
     while options.limit.is_none_or(|most| (seen.len() as u64) < most) && entries.next(&mut entry)? {
         if timed && seen.last().is_some_and(|last| last.at_ns > entry.at_ns) {
-            return Err(format!(
+            return Err(wrong!(
                 "{}: time goes back; requests must be in order of arrival (--sort puts them in order)",
                 entries.place()
             ));

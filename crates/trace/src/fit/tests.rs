@@ -172,6 +172,8 @@ fn one_request_and_requests_at_one_instant() {
 #[test]
 fn time_that_goes_back_is_refused() {
     let all = vec![entry(0, 2.0, 7, 3), entry(1, 1.0, 7, 3)];
-    let error = fit(&mut Held::new(all, Clock::Common, "made:1", Vec::new()), &SourceOptions::default()).unwrap_err();
+    let error = fit(&mut Held::new(all, Clock::Common, "made:1", Vec::new()), &SourceOptions::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("made:1: time goes back;"), "{error}");
 }

@@ -1,5 +1,5 @@
 //! Arrivals of `vllm bench serve` (vLLM 0.32, benchmarks/serve.py; ../shared/spec/vllm.md, "Arrivals").
-use super::arrivals::Draws;
+use super::gaps::Draws;
 use crate::{Bench, RampShape};
 use baseload_core::random::dist;
 

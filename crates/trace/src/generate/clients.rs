@@ -3,11 +3,13 @@
 //! Must hold: a client's draws depend on its number in the list alone, so that another client moves nothing; a request a
 //! client is held.
 use super::super::spec::{Client, GenerateSpec, Length};
-use super::arrivals::{ArrivalTimes, Gap, draws_of};
+use super::arrivals::ArrivalTimes;
 use super::drawer::{Drawer, Pair};
+use super::gaps::{Gap, draws_of};
 use super::windows::{RateWindow, WindowTimes};
 use crate::SourceOptions;
 use crate::read::{GapFamily, ServeGenClient};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Entry, SimTime};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -32,7 +34,7 @@ pub(super) struct Clients {
 
 impl Clients {
     /// Follows a checked spec.
-    pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Clients, String> {
+    pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Clients, TraceFault> {
         let stream = |(i, c): (usize, &Client)| {
             let client = i as u32;
             let prompt = Drawer::new(&c.prompt, "prompt", options, "generate.prompt", client)?;
@@ -44,7 +46,7 @@ impl Clients {
                 made: 0,
             })
         };
-        let streams = spec.clients.iter().enumerate().map(stream).collect::<Result<_, String>>()?;
+        let streams = spec.clients.iter().enumerate().map(stream).collect::<Result<_, TraceFault>>()?;
         Ok(Clients::of(streams))
     }
 

@@ -2,6 +2,7 @@
 use super::super::spec::{Fault, Joint, Length, LengthSpec};
 use crate::SourceOptions;
 use baseload_core::random::{Even, StreamFamily, StreamKey, dist};
+use baseload_core::types::TraceFault;
 
 /// Draws one kind of number.
 pub(super) struct Drawer {
@@ -24,7 +25,7 @@ impl Drawer {
         options: &SourceOptions,
         name: &'static str,
         client: u32,
-    ) -> Result<Drawer, String> {
+    ) -> Result<Drawer, TraceFault> {
         let length = spec.length(key).map_err(|(_, what): Fault| what)?;
         Ok(Drawer::of(length, spec.even, options, name, client))
     }

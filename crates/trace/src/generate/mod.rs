@@ -3,10 +3,12 @@
 //! Must hold: what request i looks like depends on (seed, replicate, i) alone, but for what it shares with requests before it;
 //! arrival i on the gaps up to i. A stream is made only for what is drawn: constant lengths take none. It streams: nothing is
 //! held but the next request, sessions and clients that are under way, and a bounded history where prompts share.
+use baseload_core::types::{TraceFault, wrong};
 mod arrivals;
 mod bench;
 mod clients;
 mod drawer;
+mod gaps;
 mod profile;
 mod reuse;
 mod sessions;
@@ -46,7 +48,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Plain, String> {
+    fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Plain, TraceFault> {
         let prompt = Drawer::new(&spec.prompt, "prompt", options, "generate.prompt", 0)?;
         let output = Drawer::new(&spec.output, "output", options, "generate.output", 0)?;
         let prefix = family(options, "generate.prefix");
@@ -90,7 +92,7 @@ impl Generator {
     ///
     /// # Errors
     /// As [`Generator::new`].
-    pub fn source(spec: &GenerateSpec, options: &SourceOptions) -> Result<Replay, String> {
+    pub fn source(spec: &GenerateSpec, options: &SourceOptions) -> Result<Replay, TraceFault> {
         Replay::new(Box::new(Generator::new(spec, options)?), options)
     }
 
@@ -98,10 +100,10 @@ impl Generator {
     ///
     /// # Errors
     /// When the options are impossible, or a length is.
-    pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, String> {
+    pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, TraceFault> {
         options.check()?;
         if let Some(pool) = &spec.servegen {
-            return Err(format!("{} is a folder of clients; they must be read first", pool.path.display()));
+            return Err(wrong!("{} is a folder of clients; they must be read first", pool.path.display()));
         }
         let kind = if let Some(sessions) = &spec.sessions {
             Kind::Sessions(Box::new(Talks::new(spec, sessions, options)?))
@@ -128,7 +130,7 @@ impl Generator {
         clients: &[ServeGenClient],
         total_per_s: Option<f64>,
         options: &SourceOptions,
-    ) -> Result<Generator, String> {
+    ) -> Result<Generator, TraceFault> {
         options.check()?;
         let times = match total_per_s {
             None => 1.0,
@@ -142,7 +144,7 @@ impl Generator {
                 }
                 wanted / all
             }
-            Some(wanted) => return Err(format!("the total rate is {wanted}; it must be a number above 0")),
+            Some(wanted) => return Err(wrong!("the total rate is {wanted}; it must be a number above 0")),
         };
         let kind = Kind::Clients(Clients::servegen(clients, times, options));
         Ok(Generator { requests: None, end_ns: u64::MAX, max_output_tokens: None, kind, made: 0 })
@@ -156,7 +158,7 @@ impl Generator {
         spec: &GenerateSpec,
         clients: &[ServeGenClient],
         options: &SourceOptions,
-    ) -> Result<Generator, String> {
+    ) -> Result<Generator, TraceFault> {
         let total = spec.servegen.as_ref().and_then(|p| p.total_per_s);
         let mut generator = Generator::servegen(clients, total, options)?;
         (generator.requests, generator.max_output_tokens) = (spec.requests, spec.max_output_tokens);
@@ -184,7 +186,7 @@ impl Generator {
 }
 
 impl Entries for Generator {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         entry.clear();
         Ok(self.draw(entry))
     }
@@ -257,7 +259,7 @@ mod basics {
 
     #[test]
     fn wrong_specs_are_refused_with_their_line() {
-        let error = |text: &str| GenerateSpec::parse(text, "s.toml").unwrap_err();
+        let error = |text: &str| GenerateSpec::parse(text, "s.toml").unwrap_err().to_string();
         assert!(
             error(&SPEC.replace("sigma", "sigmas")).starts_with("s.toml:3: "),
             "{}",

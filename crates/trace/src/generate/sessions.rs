@@ -9,6 +9,7 @@ use super::drawer::{Copula, Drawer, family};
 use super::reuse::{Sharer, take};
 use crate::SourceOptions;
 use baseload_core::random::{Even, StreamFamily, StreamKey, dist};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{ContentId, Entry, Run};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -74,7 +75,7 @@ const MOST_PROMPT: u32 = 1 << 30;
 
 impl Talks {
     /// Follows a checked spec.
-    pub fn new(spec: &GenerateSpec, sessions: &Sessions, options: &SourceOptions) -> Result<Talks, String> {
+    pub fn new(spec: &GenerateSpec, sessions: &Sessions, options: &SourceOptions) -> Result<Talks, TraceFault> {
         let drawer = |s: &LengthSpec, key, name| Drawer::new(s, key, options, name, 0);
         let some = |s: &Option<LengthSpec>, key, name| s.as_ref().map(|s| drawer(s, key, name)).transpose();
         let first = sessions.by_turn.is_empty().then(|| drawer(&spec.prompt, "prompt", "generate.prompt"));

@@ -254,7 +254,7 @@ fn what_a_specification_may_not_say_is_refused_with_its_line() {
         ("servegen = { path = \"x\", total_per_s = 0.0 }\n".into(), "s.toml:1: `total_per_s`"),
     ];
     for (text, want) in cases {
-        let error = GenerateSpec::parse(&text, "s.toml").unwrap_err();
+        let error = GenerateSpec::parse(&text, "s.toml").unwrap_err().to_string();
         assert!(error.starts_with(want), "{error}\nwanted {want}");
     }
 }

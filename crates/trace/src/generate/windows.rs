@@ -5,7 +5,7 @@
 //! known to have n arrivals. Stretched Gamma gaps of shape a have CV^2 = (n - 1) / (n a + 1) (Dirichlet), solved for a.
 //! Must hold: one window is held.
 use super::super::spec::at_share;
-use super::arrivals::{Draws, Gap};
+use super::gaps::{Draws, Gap};
 use crate::{Family, Windows};
 use baseload_core::random::{Even, dist};
 use std::collections::VecDeque;

@@ -6,6 +6,7 @@ use super::Rows;
 use super::parse::tokens;
 use baseload_core::types::Entry;
 use baseload_core::types::timestamp as time;
+use baseload_core::types::{TraceFault, wrong};
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const IMAGES: &str = "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens";
@@ -49,12 +50,12 @@ fn whole(text: &[u8]) -> Option<u32> {
 }
 
 impl Rows for Azure {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         if !self.header_seen {
             self.header_seen = true;
             let header = if self.images { IMAGES } else { HEADER };
             if line.trim() != header {
-                return Err(format!("the header is wrong; it must be {header}"));
+                return Err(wrong!("the header is wrong; it must be {header}"));
             }
             return Ok(false);
         }
@@ -65,11 +66,11 @@ impl Rows for Azure {
         let (prompt, output) = (field(), field());
         let (more, needed) = (fields.next().is_some(), 2 + usize::from(self.images));
         if more || output.is_empty() && line.matches(',').count() != needed {
-            return Err(format!("the line is torn: {} fields; a row has {}", line.split(',').count(), needed + 1));
+            return Err(wrong!("the line is torn: {} fields; a row has {}", line.split(',').count(), needed + 1));
         }
         let at_ns = self.at_ns(at.trim_ascii());
         entry.at_ns = at_ns.ok_or_else(|| {
-            format!(
+            wrong!(
                 "`{}` is no timestamp; it must be YYYY-MM-DD HH:MM:SS, with or without a fraction and +00:00",
                 String::from_utf8_lossy(at)
             )

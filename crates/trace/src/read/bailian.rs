@@ -6,6 +6,7 @@
 use super::Rows;
 use super::parse::{count, json, seconds_ns};
 use baseload_core::types::{ContentId, Entry, NO_SESSION, Run};
+use baseload_core::types::{TraceFault, wrong};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -36,7 +37,7 @@ pub(super) struct Bailian {
 }
 
 impl Rows for Bailian {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         let line: Line = json(
             line,
             "chat_id, parent_chat_id, timestamp, input_length, output_length, type, turn, hash_ids and nothing else",
@@ -44,18 +45,18 @@ impl Rows for Bailian {
         let prompt = count(line.input_length, "input_length")?;
         let ids = line.hash_ids.len() as u64;
         if ids != u64::from(prompt.div_ceil(BLOCK)) && ids != u64::from(prompt / BLOCK) {
-            return Err(format!(
+            return Err(wrong!(
                 "{ids} hash_ids for {prompt} tokens; it must be {}, one for each {BLOCK} begun",
                 prompt.div_ceil(BLOCK)
             ));
         }
         let chat = u64::try_from(line.chat_id).ok().filter(|&c| c != NO_SESSION);
-        let chat = chat.ok_or_else(|| format!("chat_id is {}; it must be at least 0", line.chat_id))?;
+        let chat = chat.ok_or_else(|| wrong!("chat_id is {}; it must be at least 0", line.chat_id))?;
         let root = match (line.parent_chat_id, line.turn) {
             (-1, 1) => chat,
-            (-1, turn) => return Err(format!("turn is {turn} but parent_chat_id -1; a root's turn must be 1")),
+            (-1, turn) => return Err(wrong!("turn is {turn} but parent_chat_id -1; a root's turn must be 1")),
             (parent, turn) if parent < 0 || turn < 2 => {
-                return Err(format!("parent_chat_id is {parent} in turn {turn}; a turn from 2 must name its parent"));
+                return Err(wrong!("parent_chat_id is {parent} in turn {turn}; a turn from 2 must name its parent"));
             }
             (parent, _) => {
                 let known = self.roots.get(&(parent as u64)).copied();
@@ -64,7 +65,7 @@ impl Rows for Bailian {
             }
         };
         if self.roots.insert(chat, root).is_some() {
-            return Err(format!("chat_id {chat} stands twice; it must be unique"));
+            return Err(wrong!("chat_id {chat} stands twice; it must be unique"));
         }
         entry.session = root;
         entry.at_ns = seconds_ns(line.timestamp, "timestamp")?;

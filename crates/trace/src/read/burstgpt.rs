@@ -6,6 +6,7 @@
 use super::parse::{Names, decimal_ns, tokens};
 use super::{Rows, csv};
 use baseload_core::types::{Entry, Status};
+use baseload_core::types::{TraceFault, wrong};
 
 const COLUMNS: [&str; 8] = [
     "Timestamp",
@@ -29,7 +30,7 @@ pub(super) struct BurstGpt {
 }
 
 impl Rows for BurstGpt {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         csv::split(line, &mut self.fields)?;
         if !self.header.is_read() {
             self.header.read(&self.fields, &COLUMNS, 6)?;
@@ -38,21 +39,21 @@ impl Rows for BurstGpt {
         self.header.fits(self.fields.len())?;
         let field = |k: usize| self.header.of(&self.fields, k);
         entry.at_ns = decimal_ns(field(0))
-            .ok_or_else(|| format!("Timestamp is `{}`; it must be seconds from 0, such as 45 or 45.5", field(0)))?;
+            .ok_or_else(|| wrong!("Timestamp is `{}`; it must be seconds from 0, such as 45 or 45.5", field(0)))?;
         let model = field(1);
         if !matches!(model, "ChatGPT" | "GPT-4") {
-            return Err(format!("Model is `{model}`; only ChatGPT and GPT-4 are known"));
+            return Err(wrong!("Model is `{model}`; only ChatGPT and GPT-4 are known"));
         }
         entry.prompt_tokens = tokens(field(2), COLUMNS[2])?;
         entry.output_tokens = tokens(field(3), COLUMNS[3])?;
         let total = tokens(field(4), COLUMNS[4])?;
         let sum = u64::from(entry.prompt_tokens) + u64::from(entry.output_tokens);
         if u64::from(total) != sum {
-            return Err(format!("Total tokens is {total} but request and response add up to {sum}; they must agree"));
+            return Err(wrong!("Total tokens is {total} but request and response add up to {sum}; they must agree"));
         }
         let kind = field(5);
         if !matches!(kind, "Conversation log" | "API log") {
-            return Err(format!("Log Type is `{kind}`; only `Conversation log` and `API log` are known"));
+            return Err(wrong!("Log Type is `{kind}`; only `Conversation log` and `API log` are known"));
         }
         self.elapsed |= !field(7).is_empty();
         if !field(6).is_empty() {

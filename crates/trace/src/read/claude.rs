@@ -7,6 +7,7 @@
 use super::parse::{count, json, seconds_ns};
 use super::sessions::{Order, Sessions};
 use baseload_core::types::{Clock, ContentId, Entry, Measured, Run};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -104,22 +105,22 @@ impl Claude {
         (start_s, depth): (f64, u32),
         (content, block): (u64, u32),
         out: &mut Vec<Entry>,
-    ) -> Result<(), String> {
+    ) -> Result<(), TraceFault> {
         if depth > DEEPEST {
-            return Err(format!("subagents are nested deeper than {DEEPEST}; that must be a fault of the file"));
+            return Err(wrong!("subagents are nested deeper than {DEEPEST}; that must be a fault of the file"));
         }
         let session = self.sessions;
         self.sessions += 1;
         let mut last = 0.0;
         let mut first = true;
         for (n, item) in items.iter().enumerate() {
-            let at = |e: String| format!("request {n} of session {session}: {e}");
+            let at = |e: TraceFault| wrong!("request {n} of session {session}: {e}");
             let t = match item {
                 Item::Plain(c) | Item::Streamed(c) => c.t,
                 Item::Subagent(s) => s.t,
             };
             if t < last {
-                return Err(at(format!("t is {t} after {last}; a session's requests must be in order")));
+                return Err(at(wrong!("t is {t} after {last}; a session's requests must be in order")));
             }
             last = t;
             match item {
@@ -141,7 +142,7 @@ impl Claude {
 }
 
 impl Call {
-    fn entry(&self, start_s: f64, content: u64, block: u32) -> Result<Entry, String> {
+    fn entry(&self, start_s: f64, content: u64, block: u32) -> Result<Entry, TraceFault> {
         let mut entry = Entry::blank();
         entry.at_ns = seconds_ns(start_s + self.t, "t")?;
         entry.prompt_tokens = count(self.input, "in")?;
@@ -155,7 +156,7 @@ impl Call {
         let blocks: u64 = self.hash_ids_rle.iter().fold(0, |n, r| n.saturating_add(r.1));
         let right = u64::from(entry.prompt_tokens / block);
         if blocks != right {
-            return Err(format!(
+            return Err(wrong!(
                 "hash_ids_rle has {blocks} blocks for {} tokens; it must have {right}, one for each {block} full",
                 entry.prompt_tokens
             ));
@@ -163,7 +164,7 @@ impl Call {
         for &(first, blocks) in &self.hash_ids_rle {
             let end = first.checked_add(blocks).and_then(|e| e.checked_mul(u64::from(block)));
             if blocks == 0 || end.is_none_or(|e| e > u64::from(u32::MAX)) {
-                return Err(format!("the run [{first}, {blocks}] is empty or past 2^32 tokens; it must be neither"));
+                return Err(wrong!("the run [{first}, {blocks}] is empty or past 2^32 tokens; it must be neither"));
             }
             let block = u64::from(block);
             let (start, len) = ((first * block) as u32, (blocks * block) as u32);
@@ -177,13 +178,13 @@ impl Call {
 }
 
 impl Sessions for Claude {
-    fn item(&mut self, line: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
+    fn item(&mut self, line: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault> {
         let line: Session = json(line, "a session: id, block_size, hash_id_scope, requests")?;
         if line.hash_id_scope != "local" {
-            return Err(format!("hash_id_scope is `{}`; only `local` is known", line.hash_id_scope));
+            return Err(wrong!("hash_id_scope is `{}`; only `local` is known", line.hash_id_scope));
         }
         if !(1..=1 << 20).contains(&line.block_size) {
-            return Err(format!("block_size is {}; it must be tokens, at least 1", line.block_size));
+            return Err(wrong!("block_size is {}; it must be tokens, at least 1", line.block_size));
         }
         self.walk(&line.requests, (0.0, 0), (hash(&line.id), line.block_size), out)?;
         out.sort_by_key(|e| e.at_ns);

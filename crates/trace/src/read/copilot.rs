@@ -8,6 +8,7 @@ use super::parse::{Names, count, json};
 use super::sessions::{Order, Sessions};
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Clock, ContentId, Entry, Measured, Run, Status};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -98,14 +99,14 @@ struct Usable<'a> {
 }
 
 impl Copilot {
-    fn at(&mut self, text: &str) -> Result<i64, String> {
+    fn at(&mut self, text: &str) -> Result<i64, TraceFault> {
         let (ns, zoned) = timestamp(text.as_bytes(), true)
-            .ok_or_else(|| format!("timestamp is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z"))?;
+            .ok_or_else(|| wrong!("timestamp is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z"))?;
         self.unzoned |= !zoned;
         Ok(ns)
     }
 
-    fn usable<'a>(&mut self, call: &'a Call) -> Result<Option<Usable<'a>>, String> {
+    fn usable<'a>(&mut self, call: &'a Call) -> Result<Option<Usable<'a>>, TraceFault> {
         let duration_ns = millis(call.duration_ms)?.unwrap_or(0);
         let Some(tokens) = &call.tokens else { return Ok(None) };
         let known = |value: Option<i64>, key| value.map(|v| count(v, key)).transpose();
@@ -114,32 +115,32 @@ impl Copilot {
         if let (Some(total), Some(prompt), Some(output)) = (tokens.total, prompt, output)
             && total != i64::from(prompt) + i64::from(output)
         {
-            return Err(format!(
+            return Err(wrong!(
                 "tokens.total is {total} but prompt and completion add up to {}; they must agree",
                 i64::from(prompt) + i64::from(output)
             ));
         }
         let (Some(prompt @ 1..), Some(at)) = (prompt, &call.timestamp) else { return Ok(None) };
         if cached > prompt {
-            return Err(format!("tokens.cached is {cached} but tokens.prompt {prompt}; it may not be more"));
+            return Err(wrong!("tokens.cached is {cached} but tokens.prompt {prompt}; it may not be more"));
         }
         Ok(Some(Usable { at_ns: self.at(at)?, duration_ns, prompt, output: output.unwrap_or(0), cached, call }))
     }
 }
 
-fn millis(ms: Option<f64>) -> Result<Option<i64>, String> {
+fn millis(ms: Option<f64>) -> Result<Option<i64>, TraceFault> {
     ms.map(|ms| {
         if (0.0..1e12).contains(&ms) {
             Ok((ms * 1e6).round() as i64)
         } else {
-            Err(format!("duration_ms is {ms}; it must be milliseconds, at least 0"))
+            Err(wrong!("duration_ms is {ms}; it must be milliseconds, at least 0"))
         }
     })
     .transpose()
 }
 
 impl Sessions for Copilot {
-    fn item(&mut self, line: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
+    fn item(&mut self, line: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault> {
         let line: Session = json(line, "a session: session_id, date, turns as documented and nothing else")?;
         let session = line.session_id.as_deref().ok_or("session_id is null; a session must have one")?;
         let session = self.sessions.number(session);

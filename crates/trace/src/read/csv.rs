@@ -1,10 +1,11 @@
 //! CSV with quotes, read by the names in its header.
 
+use baseload_core::types::{TraceFault, wrong};
 /// Fields of a record. A quoted one may have commas, line ends, and quotes written twice.
 ///
 /// # Errors
 /// A quote that does not close, or text beside one.
-pub(crate) fn split(record: &str, fields: &mut Vec<String>) -> Result<(), String> {
+pub(crate) fn split(record: &str, fields: &mut Vec<String>) -> Result<(), TraceFault> {
     fields.clear();
     if !record.contains('"') {
         fields.extend(record.split(',').map(|f| f.trim().to_string()));
@@ -64,23 +65,23 @@ impl Header {
     ///
     /// # Errors
     /// The column that is unknown, missing or twice there.
-    pub(super) fn read(&mut self, fields: &[String], known: &[&str], needed: usize) -> Result<(), String> {
+    pub(super) fn read(&mut self, fields: &[String], known: &[&str], needed: usize) -> Result<(), TraceFault> {
         self.places = vec![None; known.len()];
         for (place, name) in fields.iter().enumerate() {
             let found = known.iter().position(|k| k.eq_ignore_ascii_case(name));
             let found = found.ok_or_else(|| {
-                format!(
+                wrong!(
                     "column `{name}` is unknown; known are {}; a file with others is read by a column map (--columns)",
                     known.join(", ")
                 )
             })?;
             if self.places[found].replace(place).is_some() {
-                return Err(format!("column `{name}` stands twice; it may stand once"));
+                return Err(wrong!("column `{name}` stands twice; it may stand once"));
             }
             self.columns.push(found);
         }
         match (0..needed).find(|&k| self.places[k].is_none()) {
-            Some(k) => Err(format!("column `{}` is missing; the header needs it", known[k])),
+            Some(k) => Err(wrong!("column `{}` is missing; the header needs it", known[k])),
             None => Ok(()),
         }
     }
@@ -92,11 +93,11 @@ impl Header {
     ///
     /// # Errors
     /// Both widths.
-    pub(super) fn fits(&self, fields: usize) -> Result<(), String> {
+    pub(super) fn fits(&self, fields: usize) -> Result<(), TraceFault> {
         if fields == self.columns.len() {
             return Ok(());
         }
-        Err(format!("the line is torn: {fields} fields; the header has {}", self.columns.len()))
+        Err(wrong!("the line is torn: {fields} fields; the header has {}", self.columns.len()))
     }
     /// The field of the known name `k`; empty where the file has no such column.
     pub(super) fn of<'a>(&self, fields: &'a [String], k: usize) -> &'a str {

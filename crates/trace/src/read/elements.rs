@@ -1,6 +1,7 @@
 //! Walks JSON value by value, so that a file of one array (or of objects one after the other, on however many lines) is
 //! never held as a whole.
 use super::Reader;
+use baseload_core::types::TraceFault;
 use std::io::BufRead;
 
 /// Bytes of one element beyond which the file must be something else.
@@ -29,25 +30,23 @@ impl Elements {
         format!("{}:{}", self.name, self.start)
     }
 
-    pub(super) fn fault(&self, what: impl std::fmt::Display) -> String {
-        format!("{}: {what}", self.place())
+    pub(super) fn fault(&self, what: impl Into<TraceFault>) -> TraceFault {
+        what.into().on_line(self.start).in_file(&self.name)
     }
 
     pub(super) fn text(&self) -> &str {
         &self.element
     }
 
-    fn peek(&mut self) -> Result<Option<u8>, String> {
+    fn peek(&mut self) -> Result<Option<u8>, TraceFault> {
         match self.reader.fill_buf() {
             Ok(buffer) => Ok(buffer.first().copied()),
-            Err(e) => {
-                Err(format!("{}:{}: cannot be read ({e}); the file is torn or not what it seems", self.name, self.line))
-            }
+            Err(e) => Err(TraceFault::unreadable(e).on_line(self.line).in_file(&self.name)),
         }
     }
 
     /// The next byte that is no white space, without taking it.
-    fn solid(&mut self) -> Result<Option<u8>, String> {
+    fn solid(&mut self) -> Result<Option<u8>, TraceFault> {
         while let Some(byte) = self.peek()? {
             // A byte order mark may stand in front.
             let mark = self.array.is_none() && matches!(byte, 0xef | 0xbb | 0xbf);
@@ -61,7 +60,7 @@ impl Elements {
     }
 
     /// Moves to the next element, `false` at the end. [`Elements::text`] then has it.
-    pub(super) fn advance(&mut self) -> Result<bool, String> {
+    pub(super) fn advance(&mut self) -> Result<bool, TraceFault> {
         if self.ended {
             return Ok(false);
         }
@@ -107,7 +106,7 @@ impl Elements {
     }
 
     /// Takes the object that starts here.
-    fn take(&mut self) -> Result<(), String> {
+    fn take(&mut self) -> Result<(), TraceFault> {
         let mut bytes = std::mem::take(&mut self.element).into_bytes();
         bytes.clear();
         let (mut depth, mut text, mut escaped) = (0u32, false, false);
@@ -115,10 +114,7 @@ impl Elements {
             let buffer = match self.reader.fill_buf() {
                 Ok(buffer) => buffer,
                 Err(e) => {
-                    return Err(format!(
-                        "{}:{}: cannot be read ({e}); the file is torn or not what it seems",
-                        self.name, self.line
-                    ));
+                    return Err(TraceFault::unreadable(e).on_line(self.line).in_file(&self.name));
                 }
             };
             if buffer.is_empty() {
@@ -159,7 +155,7 @@ impl Elements {
 mod tests {
     use super::*;
 
-    fn all(text: &str) -> Result<Vec<(u64, String)>, String> {
+    fn all(text: &str) -> Result<Vec<(u64, String)>, TraceFault> {
         // A buffer of 3 bytes, so that everything straddles its end.
         let reader = std::io::BufReader::with_capacity(3, std::io::Cursor::new(text.as_bytes().to_vec()));
         let mut elements = Elements::new(Box::new(reader), "t");
@@ -187,7 +183,7 @@ mod tests {
             ("[{}]\nx", "t:2: something stands behind"),
             ("[1]", "t:1: this is no JSON object"),
         ] {
-            assert!(all(text).unwrap_err().starts_with(error), "{text}: {:?}", all(text));
+            assert!(all(text).unwrap_err().to_string().starts_with(error), "{text}: {:?}", all(text));
         }
     }
 }

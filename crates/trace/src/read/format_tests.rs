@@ -1,6 +1,7 @@
 //! Readers of formats that are known from their description, on files made to it; and the measured ones at hand.
 use super::tests::{entries, sample};
 use super::*;
+use baseload_core::types::TraceFault;
 use baseload_core::types::{ContentId, NO_SESSION, Run, Status};
 
 /// Each change of `text` must give an error that starts so and says what would be right.
@@ -9,7 +10,7 @@ fn refused(text: &str, changes: &[(&str, &str, &str)]) {
     for (from, to, want) in changes {
         assert!(text.contains(from), "{from} is not in the text");
         let error = entries(&text.replacen(from, to, 1)).expect_err(want);
-        assert!(error.starts_with(want) && error.contains(';'), "{error}\nwanted {want}");
+        assert!(error.to_string().starts_with(want) && error.to_string().contains(';'), "{error}\nwanted {want}");
     }
 }
 
@@ -237,7 +238,7 @@ fn otlp_spans_are_sorted_in_their_window() {
     let pretty = file.replace(":[", ": [\n");
     assert_eq!(entries(&pretty).unwrap().0, all, "line ends inside an object change nothing");
     let late = [file.as_str(), &export(&[span(900, "chat", &new)])].concat();
-    let error = entries(&late).unwrap_err();
+    let error = entries(&late).unwrap_err().to_string();
     assert!(error.starts_with("t:4: it starts more than 10 minutes before"), "{error}");
 }
 
@@ -274,7 +275,7 @@ fn any_table_is_read_by_a_column_map() {
     let map = "arrival = { column = \"when\", unit = \"ms\" }\nprompt_tokens = \"in\"\noutput_tokens = \"out\"\n\
                tenant = \"team\"\nsession = \"conv\"\nclass = \"kind\"\nttft = { column = \"first\", unit = \"s\" }\n";
     let map = ColumnMap::parse(map, "map.toml").unwrap();
-    let read = |text: &str| -> Result<(Vec<Entry>, Vec<String>), String> {
+    let read = |text: &str| -> Result<(Vec<Entry>, Vec<String>), TraceFault> {
         let classes = Classes::any();
         let how = How { format: None, columns: Some((&map, "map.toml")), classes: classes.clone() };
         let mut opened = open_with(Box::new(Cursor::new(text.as_bytes().to_vec())), "t", &how)?;
@@ -297,7 +298,7 @@ fn any_table_is_read_by_a_column_map() {
         (json.replacen("\"in\":11,", "", 1), "t:2: column `in`, which map.toml names for prompt_tokens"),
         (csv.replacen("1.5", "soon", 1), "t:2: when is `soon`; it must be a number of ms"),
     ] {
-        assert!(read(&text).unwrap_err().starts_with(want), "{:?}", read(&text));
+        assert!(read(&text).unwrap_err().to_string().starts_with(want), "{:?}", read(&text));
     }
     for (text, want) in [
         ("prompt_tokens = \"a\"\noutput = \"b\"\n", "m:2: unknown field `output`"),
@@ -310,7 +311,7 @@ fn any_table_is_read_by_a_column_map() {
             "m:1: e2e has the unit",
         ),
     ] {
-        let error = ColumnMap::parse(text, "m").unwrap_err();
+        let error = ColumnMap::parse(text, "m").unwrap_err().to_string();
         assert!(error.starts_with(want) && error.contains(';'), "{error}");
     }
 }
@@ -336,7 +337,7 @@ fn tokens_that_a_table_does_not_have_are_assumed_and_said() {
         "t",
         &How { format: None, columns: Some((&map, "map.toml")), classes: Classes::any() },
     )
-    .map(|mut o| crate::collect(&mut *o.entries).unwrap_err());
+    .map(|mut o| crate::collect(&mut *o.entries).unwrap_err().to_string());
     assert!(error.unwrap().contains("column `chars`, which map.toml names for prompt_chars, is not there"));
 }
 

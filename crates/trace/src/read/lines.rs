@@ -1,5 +1,6 @@
 //! Lines of a text, with the faults that all text formats share: bytes that are not text, torn compression, BOM, CRLF.
 use super::{Reader, csv};
+use baseload_core::types::TraceFault;
 
 /// Bytes of one record beyond which a quote must be wrong.
 const LONGEST_RECORD: usize = 1 << 26;
@@ -26,19 +27,19 @@ impl Lines {
     }
 
     /// `NAME:LINE: what` of the line last read.
-    pub fn fault(&self, what: impl std::fmt::Display) -> String {
-        format!("{}: {what}", self.place())
+    pub fn fault(&self, what: impl Into<TraceFault>) -> TraceFault {
+        what.into().on_line(self.start).in_file(&self.name)
     }
 
     /// Reads one more line behind `bytes`, without its end; `false` at the end.
-    fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool, String> {
+    fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool, TraceFault> {
         let before = bytes.len();
         let read = self.reader.read_until(b'\n', bytes);
         self.line += 1;
         if before == 0 {
             self.start = self.line;
         }
-        if read.map_err(|e| self.fault(format!("cannot be read ({e}); the file is torn or not what it seems")))? == 0 {
+        if read.map_err(|e| self.fault(TraceFault::unreadable(e)))? == 0 {
             return Ok(false);
         }
         if self.line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
@@ -50,7 +51,7 @@ impl Lines {
         Ok(true)
     }
 
-    fn keep(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+    fn keep(&mut self, bytes: Vec<u8>) -> Result<(), TraceFault> {
         self.buffer =
             String::from_utf8(bytes).map_err(|_| self.fault("the line is not UTF-8 text; traces are plain text"))?;
         Ok(())
@@ -60,7 +61,7 @@ impl Lines {
     ///
     /// # Errors
     /// What cannot be read, or is no UTF-8.
-    pub fn advance(&mut self) -> Result<bool, String> {
+    pub fn advance(&mut self) -> Result<bool, TraceFault> {
         let mut bytes = std::mem::take(&mut self.buffer).into_bytes();
         loop {
             bytes.clear();
@@ -74,7 +75,7 @@ impl Lines {
     }
 
     /// Like `advance`, but a line that ends inside quotes goes on in the next one.
-    pub(super) fn advance_quoted(&mut self) -> Result<bool, String> {
+    pub(super) fn advance_quoted(&mut self) -> Result<bool, TraceFault> {
         if !self.advance()? {
             return Ok(false);
         }

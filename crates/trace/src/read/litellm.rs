@@ -8,6 +8,7 @@ use super::parse::{Names, count, json, scaled};
 use super::{Rows, csv};
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Entry, Measured, Status};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -129,22 +130,22 @@ impl LiteLlm {
         }
     }
 
-    fn at(&mut self, text: &str, key: &str) -> Result<i64, String> {
+    fn at(&mut self, text: &str, key: &str) -> Result<i64, TraceFault> {
         let (ns, zoned) = timestamp(text.as_bytes(), true)
-            .ok_or_else(|| format!("{key} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z"))?;
+            .ok_or_else(|| wrong!("{key} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z"))?;
         self.unzoned |= !zoned;
         Ok(ns)
     }
 
     /// `of(k)` is the text of `READ[k]`, empty where it is null or absent.
-    fn call(&mut self, of: impl Fn(usize) -> String, entry: &mut Entry) -> Result<bool, String> {
+    fn call(&mut self, of: impl Fn(usize) -> String, entry: &mut Entry) -> Result<bool, TraceFault> {
         let whole = |k: usize| {
             let text = of(k);
             if text.is_empty() {
                 return Ok(None);
             }
             let n: i64 =
-                text.parse().map_err(|_| format!("{} is `{text}`; it must be a whole number of tokens", READ[k]))?;
+                text.parse().map_err(|_| wrong!("{} is `{text}`; it must be a whole number of tokens", READ[k]))?;
             count(n, READ[k]).map(Some)
         };
         if of(0).is_empty() {
@@ -153,7 +154,7 @@ impl LiteLlm {
         let status = match of(13).as_str() {
             "" | "success" => Status::Completed,
             "failure" => Status::Failed,
-            other => return Err(format!("status is `{other}`; only success and failure are known")),
+            other => return Err(wrong!("status is `{other}`; only success and failure are known")),
         };
         match of(12).to_ascii_lowercase().as_str() {
             "true" => {
@@ -161,15 +162,12 @@ impl LiteLlm {
                 return Ok(false);
             }
             "" | "false" | "none" | "null" | "cache off" => {}
-            other => return Err(format!("cache_hit is `{other}`; only True and False are known")),
+            other => return Err(wrong!("cache_hit is `{other}`; only True and False are known")),
         }
         let (prompt, output, total) = (whole(2)?.unwrap_or(0), whole(3)?.unwrap_or(0), whole(7)?);
         let sum = u64::from(prompt) + u64::from(output);
         if total.is_some_and(|t| u64::from(t) != sum) {
-            return Err(format!(
-                "total_tokens is {} but prompt and completion add up to {sum}; they must agree",
-                of(7)
-            ));
+            return Err(wrong!("total_tokens is {} but prompt and completion add up to {sum}; they must agree", of(7)));
         }
         if prompt == 0 {
             self.tokenless += 1;
@@ -185,12 +183,12 @@ impl LiteLlm {
             entry.session = self.sessions.number(&of(11));
         }
         let after = |at: i64, key: &str| {
-            u64::try_from(at - entry.at_ns).map_err(|_| format!("{key} is before startTime; it must not be"))
+            u64::try_from(at - entry.at_ns).map_err(|_| wrong!("{key} is before startTime; it must not be"))
         };
         let (end, first, took) = (of(4), of(5), of(6));
         let e2e_ns = if !took.is_empty() {
             let ns =
-                scaled(&took, 6).ok_or_else(|| format!("request_duration_ms is `{took}`; it must be at least 0"))?;
+                scaled(&took, 6).ok_or_else(|| wrong!("request_duration_ms is `{took}`; it must be at least 0"))?;
             Some(ns as u64)
         } else if !end.is_empty() {
             Some(after(self.at(&end, READ[4])?, READ[4])?)
@@ -204,7 +202,7 @@ impl LiteLlm {
 }
 
 impl Rows for LiteLlm {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         if !self.csv {
             let Line(values) = json(line, "the columns of LiteLLM_SpendLogs")?;
             return self.call(|k| values[k].text(), entry);

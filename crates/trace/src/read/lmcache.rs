@@ -5,6 +5,7 @@
 use super::Rows;
 use super::parse::{Names, count, json};
 use baseload_core::types::{ContentId, Entry, Run};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
 /// Characters of a block.
@@ -33,21 +34,21 @@ pub(super) struct LmCache {
 }
 
 impl Rows for LmCache {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         let line: Line =
             json(line, "timestamp_us, session, step, input_chars, output_chars, hash_ids and nothing else")?;
         let prompt = count(line.input_chars, "input_chars")?;
         let output = count(line.output_chars, "output_chars")?;
         let blocks = (prompt / BLOCK_CHARS) as usize;
         if line.hash_ids.len() != blocks {
-            return Err(format!(
+            return Err(wrong!(
                 "{} hash_ids for {prompt} characters; it must be {blocks}, one for each {BLOCK_CHARS} full",
                 line.hash_ids.len()
             ));
         }
         let at_ns = line.timestamp_us.checked_mul(1_000).filter(|&at| at >= 0);
-        entry.at_ns = at_ns
-            .ok_or_else(|| format!("timestamp_us is {}; it must be microseconds since 1970", line.timestamp_us))?;
+        entry.at_ns =
+            at_ns.ok_or_else(|| wrong!("timestamp_us is {}; it must be microseconds since 1970", line.timestamp_us))?;
         self.promptless += u64::from(prompt == 0);
         entry.prompt_tokens = prompt.div_ceil(CHARS_PER_TOKEN).max(1);
         entry.output_tokens = output.div_ceil(CHARS_PER_TOKEN);

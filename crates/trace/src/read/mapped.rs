@@ -4,6 +4,7 @@ use super::parse::{Names, scaled, tokens};
 use super::{Rows, csv};
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Classes, Clock, ColumnMap, Entry, TimeColumn, TimeUnit};
+use baseload_core::types::{TraceFault, wrong};
 use serde_json::Value;
 
 /// Reads rows by the map's names.
@@ -28,7 +29,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn of(&self, column: &str) -> Result<String, String> {
+    fn of(&self, column: &str) -> Result<String, TraceFault> {
         match &self.json {
             None => {
                 let place = self.header.iter().position(|h| h == column);
@@ -39,11 +40,11 @@ impl Row<'_> {
                 Some(Value::String(text)) => Ok(text.trim().to_string()),
                 Some(Value::Number(n)) => Ok(n.to_string()),
                 Some(Value::Bool(b)) => Ok(b.to_string()),
-                Some(_) => Err(format!("{column} is a list or object; it must be a value")),
+                Some(_) => Err(wrong!("{column} is a list or object; it must be a value")),
             },
         }
     }
-    fn optional(&self, column: Option<&String>) -> Result<Option<String>, String> {
+    fn optional(&self, column: Option<&String>) -> Result<Option<String>, TraceFault> {
         let text = column.map(|c| self.of(c)).transpose()?;
         Ok(text.filter(|t| !t.is_empty()))
     }
@@ -65,9 +66,9 @@ impl Mapped {
         }
     }
 
-    fn missing(&self, has: impl Fn(&str) -> bool, there: &str) -> Result<(), String> {
+    fn missing(&self, has: impl Fn(&str) -> bool, there: &str) -> Result<(), TraceFault> {
         match self.map.columns().into_iter().find(|(_, column)| !has(column)) {
-            Some((key, column)) => Err(format!(
+            Some((key, column)) => Err(wrong!(
                 "column `{column}`, which {} names for {key}, is not there; it has {there}: name one of them or leave \
                  {key} out",
                 self.map_name
@@ -76,7 +77,7 @@ impl Mapped {
         }
     }
 
-    fn fill(&mut self, row: &Row, entry: &mut Entry) -> Result<(), String> {
+    fn fill(&mut self, row: &Row, entry: &mut Entry) -> Result<(), TraceFault> {
         let number = |column: &Option<String>| match column {
             Some(column) => tokens(&row.of(column)?, column).map(Some),
             None => Ok(None),
@@ -85,7 +86,7 @@ impl Mapped {
             let text = row.optional(column.as_ref())?;
             text.map(|t| tokens(&t, column.as_deref().unwrap_or(""))).transpose()
         };
-        let duration = |time: &Option<TimeColumn>| -> Result<Option<u64>, String> {
+        let duration = |time: &Option<TimeColumn>| -> Result<Option<u64>, TraceFault> {
             let Some(time) = time else { return Ok(None) };
             let text = row.of(&time.column)?;
             if text.is_empty() {
@@ -98,7 +99,7 @@ impl Mapped {
             let text = row.of(&time.column)?;
             entry.at_ns = if time.unit == TimeUnit::Iso8601 {
                 let (at, zoned) = timestamp(text.as_bytes(), true).ok_or_else(|| {
-                    format!("{} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z", time.column)
+                    wrong!("{} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z", time.column)
                 })?;
                 self.unzoned |= !zoned;
                 at
@@ -120,7 +121,7 @@ impl Mapped {
             entry.class = self.classes.number(&name)?;
         }
         if let Some(text) = row.optional(map.priority.as_ref())? {
-            entry.priority = text.parse().map_err(|_| format!("priority is `{text}`; it must be a whole number"))?;
+            entry.priority = text.parse().map_err(|_| wrong!("priority is `{text}`; it must be a whole number"))?;
         }
         if let Some(text) = row.optional(map.status.as_ref())? {
             entry.measured.status = status(&text)?;
@@ -136,7 +137,7 @@ impl Mapped {
 }
 
 /// Nanoseconds of a number of `time`'s unit.
-fn ns(text: &str, time: &TimeColumn) -> Result<i64, String> {
+fn ns(text: &str, time: &TimeColumn) -> Result<i64, TraceFault> {
     // JSON may write large or small numbers with an exponent.
     let exact = scaled(text, time.unit.digits());
     let rough = || {
@@ -147,12 +148,12 @@ fn ns(text: &str, time: &TimeColumn) -> Result<i64, String> {
     };
     exact.or_else(rough).ok_or_else(|| {
         let unit = ["ns", "", "", "us", "", "", "ms", "", "", "s"][time.unit.digits()];
-        format!("{} is `{text}`; it must be a number of {unit}, at least 0", time.column)
+        wrong!("{} is `{text}`; it must be a number of {unit}, at least 0", time.column)
     })
 }
 
 impl Rows for Mapped {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         if self.json {
             let object: serde_json::Map<String, Value> = super::parse::json(line, "one object a line")?;
             let there: Vec<&str> = object.keys().map(String::as_str).collect();
@@ -174,7 +175,7 @@ impl Rows for Mapped {
             return Ok(false);
         }
         if fields.len() != self.header.len() {
-            return Err(format!("the line is torn: {} fields; the header has {}", fields.len(), self.header.len()));
+            return Err(wrong!("the line is torn: {} fields; the header has {}", fields.len(), self.header.len()));
         }
         let header = std::mem::take(&mut self.header);
         let filled = self.fill(&Row { header: &header, fields: &fields, json: None }, entry);

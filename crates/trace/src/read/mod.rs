@@ -4,6 +4,7 @@
 //! JSON element implement [`Sessions`] and are read by [`SessionReader`].
 //! Must hold: nothing is guessed; a fault is `NAME:LINE: what is wrong; what would be right`; only one line (or one
 //! session, where a line is one) is held.
+use baseload_core::types::{TraceFault, wrong};
 mod azure;
 pub(super) mod bailian;
 mod burstgpt;
@@ -40,7 +41,7 @@ pub type Reader = Box<dyn BufRead + Send>;
 /// Understands the lines of one format. Errors are `what is wrong; what would be right`.
 trait Rows: Send {
     /// Fills a blank `entry` from a line without its end, not blank. `false`: a header, or what is no request.
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String>;
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault>;
     /// What times count from.
     fn clock(&self) -> Clock {
         Clock::Common
@@ -85,7 +86,7 @@ pub struct How<'a> {
 ///
 /// # Errors
 /// `NAME:LINE: what is wrong; what would be right`.
-pub fn open(reader: Reader, name: &str, classes: &[String]) -> Result<Opened, String> {
+pub fn open(reader: Reader, name: &str, classes: &[String]) -> Result<Opened, TraceFault> {
     open_with(reader, name, &How { format: None, columns: None, classes: Classes::known(classes) })
 }
 
@@ -99,7 +100,7 @@ pub fn open_with_map(
     reader: Reader,
     name: &str,
     classes: &[String],
-) -> Result<Opened, String> {
+) -> Result<Opened, TraceFault> {
     open_with(reader, name, &How { format: None, columns: Some((map, map_name)), classes: Classes::known(classes) })
 }
 
@@ -107,11 +108,11 @@ pub fn open_with_map(
 ///
 /// # Errors
 /// `NAME:LINE: what is wrong; what would be right`.
-pub fn open_with(mut reader: Reader, name: &str, how: &How) -> Result<Opened, String> {
+pub fn open_with(mut reader: Reader, name: &str, how: &How) -> Result<Opened, TraceFault> {
     let mut head = Vec::new();
     let torn = reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).err();
     if let Some(torn) = torn.as_ref().filter(|_| head.is_empty()) {
-        return Err(format!("{name}:1: cannot be read ({torn}); the file is torn or not what it seems"));
+        return Err(TraceFault::unreadable(torn).on_line(1).in_file(name));
     }
     let text = String::from_utf8_lossy(&head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -128,7 +129,7 @@ pub fn open_with(mut reader: Reader, name: &str, how: &How) -> Result<Opened, St
     };
     let json = first.starts_with('{');
     let reader: Reader = Box::new(Cursor::new(head).chain(rest));
-    let several = |items: Items, sessions: Box<dyn Sessions>| -> Result<Opened, String> {
+    let several = |items: Items, sessions: Box<dyn Sessions>| -> Result<Opened, TraceFault> {
         Ok(Opened { format, entries: Box::new(SessionReader::new(items, sessions)) })
     };
     let rows: Box<dyn Rows> = match format {
@@ -144,7 +145,7 @@ pub fn open_with(mut reader: Reader, name: &str, how: &How) -> Result<Opened, St
         Format::Columns => {
             let (map, map_name) = how
                 .columns
-                .ok_or_else(|| format!("{name}:1: its columns are not known; give a column map (--columns)"))?;
+                .ok_or_else(|| wrong!("{name}:1: its columns are not known; give a column map (--columns)"))?;
             Box::new(mapped::Mapped::new(map, map_name, &how.classes, json))
         }
         Format::Claude => return several(Items::lines(reader, name), Box::<claude::Claude>::default()),
@@ -155,7 +156,7 @@ pub fn open_with(mut reader: Reader, name: &str, how: &How) -> Result<Opened, St
             return Ok(Opened { format, entries: Box::new(vllm_bench::VllmBench::new(reader, name)) });
         }
         Format::Generator | Format::ServeGen | Format::Parquet => {
-            return Err(format!("{name}:1: {} is no text; it must be {}", format.name(), format.looks_like()));
+            return Err(wrong!("{name}:1: {} is no text; it must be {}", format.name(), format.looks_like()));
         }
     };
     Ok(Opened { format, entries: Box::new(RowReader::new(Lines::new(reader, name), rows)) })
@@ -188,12 +189,12 @@ impl RowReader {
 }
 
 impl Entries for RowReader {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         loop {
             let more = if self.rows.quoted() { self.lines.advance_quoted()? } else { self.lines.advance()? };
             if !more {
                 if self.made == 0 {
-                    return Err(self.lines.fault("the trace has no requests; it needs at least one"));
+                    return Err(self.lines.fault(TraceFault::no_requests()));
                 }
                 return Ok(false);
             }

@@ -6,6 +6,7 @@
 use super::Rows;
 use super::parse::{count, json};
 use baseload_core::types::{ContentId, Entry, Run};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
 /// Tokens a hash id stands for.
@@ -24,19 +25,19 @@ struct Line {
 pub(super) struct Mooncake;
 
 impl Rows for Mooncake {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         let line: Line = json(line, "timestamp, input_length, output_length, hash_ids and nothing else")?;
         let prompt = count(line.input_length, "input_length")?;
         let output = count(line.output_length, "output_length")?;
         let blocks = prompt.div_ceil(BLOCK) as usize;
         if line.hash_ids.len() != blocks {
-            return Err(format!(
+            return Err(wrong!(
                 "{} hash_ids for {prompt} tokens; it must be {blocks}, one for each 512 begun",
                 line.hash_ids.len()
             ));
         }
         if !(0.0..1e12).contains(&line.timestamp) {
-            return Err(format!("timestamp is {}; it must be milliseconds from 0", line.timestamp));
+            return Err(wrong!("timestamp is {}; it must be milliseconds from 0", line.timestamp));
         }
         (entry.at_ns, entry.prompt_tokens, entry.output_tokens) =
             ((line.timestamp * 1e6).round() as i64, prompt, output);

@@ -6,6 +6,7 @@
 use super::parse::{Names, count, json, seconds_ns};
 use super::sessions::{Order, Sessions};
 use baseload_core::types::{Clock, Entry, Measured, Status};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
 /// A span may start so much before one that stands further up, ns.
@@ -55,10 +56,10 @@ enum Whole {
 }
 
 impl Whole {
-    fn value(&self, key: &str) -> Result<i64, String> {
+    fn value(&self, key: &str) -> Result<i64, TraceFault> {
         match self {
             Whole::Number(n) => Ok(*n),
-            Whole::Text(t) => t.parse().map_err(|_| format!("{key} is `{t}`; it must be a whole number under 2^63")),
+            Whole::Text(t) => t.parse().map_err(|_| wrong!("{key} is `{t}`; it must be a whole number under 2^63")),
         }
     }
 }
@@ -83,9 +84,9 @@ impl Span {
     fn attribute<'a>(&'a self, keys: &[&'static str]) -> Option<(&'static str, &'a Value)> {
         keys.iter().find_map(|k| self.attributes.iter().find(|a| a.key == *k).map(|a| (*k, &a.value)))
     }
-    fn tokens(&self, keys: &[&'static str]) -> Result<Option<u32>, String> {
+    fn tokens(&self, keys: &[&'static str]) -> Result<Option<u32>, TraceFault> {
         let Some((key, value)) = self.attribute(keys) else { return Ok(None) };
-        let whole = value.int_value.as_ref().ok_or_else(|| format!("{key} has no intValue; it must be a count"))?;
+        let whole = value.int_value.as_ref().ok_or_else(|| wrong!("{key} has no intValue; it must be a count"))?;
         count(whole.value(key)?, key).map(Some)
     }
 }
@@ -101,7 +102,7 @@ pub(super) struct Otlp {
 }
 
 impl Sessions for Otlp {
-    fn item(&mut self, text: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
+    fn item(&mut self, text: &str, _first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault> {
         let export: Export = json(text, "resourceSpans, scopeSpans and spans")?;
         let spans = export.resource_spans.iter().flat_map(|r| &r.scope_spans).flat_map(|s| &s.spans);
         for span in spans {
@@ -118,11 +119,11 @@ impl Sessions for Otlp {
             let start = span.start_time_unix_nano.value("startTimeUnixNano")?;
             let end = span.end_time_unix_nano.value("endTimeUnixNano")?;
             if start < 0 || end < start {
-                return Err(format!("a span is from {start} to {end}; it must end after its start, counted from 1970"));
+                return Err(wrong!("a span is from {start} to {end}; it must end after its start, counted from 1970"));
             }
             let cached = span.tokens(&["gen_ai.usage.cache_read.input_tokens"])?;
             if let Some(cached) = cached.filter(|&c| c > prompt_tokens) {
-                return Err(format!(
+                return Err(wrong!(
                     "gen_ai.usage.cache_read.input_tokens is {cached} of {prompt_tokens} input tokens; it may not be more"
                 ));
             }

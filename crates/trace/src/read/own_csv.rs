@@ -2,6 +2,7 @@
 use super::Rows;
 use super::parse::{decimal_ns, tokens};
 use baseload_core::types::{Classes, Clock, Entry, Status};
+use baseload_core::types::{TraceFault, wrong};
 
 /// Columns it knows; one of the first three says the clock, the next two are needed.
 pub(crate) const COLUMNS: [&str; 18] = [
@@ -47,17 +48,17 @@ impl OwnCsv {
         OwnCsv { classes: classes.clone(), clock, columns: Vec::new() }
     }
 
-    fn header(&mut self, line: &str) -> Result<(), String> {
+    fn header(&mut self, line: &str) -> Result<(), TraceFault> {
         for name in line.split(',').map(str::trim) {
             let known = COLUMNS.iter().position(|c| *c == name);
             let column = known.ok_or_else(|| {
-                format!(
+                wrong!(
                     "column `{name}` is unknown; known are {}; a file with others is read by a column map (--columns)",
                     COLUMNS.join(", ")
                 )
             })?;
             if self.columns.contains(&column) {
-                return Err(format!("column `{name}` stands twice; it may stand once"));
+                return Err(wrong!("column `{name}` stands twice; it may stand once"));
             }
             self.columns.push(column);
         }
@@ -65,14 +66,14 @@ impl OwnCsv {
             return Err("arrival_s, arrival_ns and session_s stand together; a trace has one of them".into());
         }
         match [3, 4].into_iter().find(|c| !self.columns.contains(c)) {
-            Some(c) => Err(format!("column `{}` is missing; the header needs it", COLUMNS[c])),
+            Some(c) => Err(wrong!("column `{}` is missing; the header needs it", COLUMNS[c])),
             None => Ok(()),
         }
     }
 }
 
 impl Rows for OwnCsv {
-    fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, TraceFault> {
         if self.columns.is_empty() {
             return self.header(line).map(|()| false);
         }
@@ -81,13 +82,13 @@ impl Rows for OwnCsv {
         }
         let mut fields = line.split(',');
         let torn =
-            || format!("the line is torn: {} fields; the header has {}", line.split(',').count(), self.columns.len());
+            || wrong!("the line is torn: {} fields; the header has {}", line.split(',').count(), self.columns.len());
         for &column in &self.columns {
             let text = fields.next().ok_or_else(torn)?.trim();
             if text.is_empty() && !matches!(column, 0..=4 | 16) {
                 continue;
             }
-            let wrong = |right: &str| format!("{} is `{text}`; it must be {right}", COLUMNS[column]);
+            let wrong = |right: &str| wrong!("{} is `{text}`; it must be {right}", COLUMNS[column]);
             let duration = || decimal_ns(text).map(|ns| ns as u64).ok_or_else(|| wrong("seconds, such as 0.25"));
             match column {
                 0 | 1 => row.at_ns = decimal_ns(text).ok_or_else(|| wrong("seconds from 0, such as 12.5"))?,
@@ -125,9 +126,9 @@ impl Rows for OwnCsv {
 }
 
 /// The status of a name.
-pub(super) fn status(text: &str) -> Result<Status, String> {
+pub(super) fn status(text: &str) -> Result<Status, TraceFault> {
     Status::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
         let known = Status::ALL.map(Status::name).join(", ");
-        format!("status is `{text}`; it must be one of {known}")
+        wrong!("status is `{text}`; it must be one of {known}")
     })
 }

@@ -3,6 +3,7 @@ use super::Rows;
 use super::own_csv::status;
 use super::parse::{count, json, seconds_ns};
 use baseload_core::types::{Classes, Clock, ContentId, Entry, Measured, NO_SESSION, Run};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -66,7 +67,7 @@ impl OwnJsonl {
         OwnJsonl { classes: classes.clone(), clock, ids: None }
     }
 
-    fn at(&self, line: &Line) -> Result<i64, String> {
+    fn at(&self, line: &Line) -> Result<i64, TraceFault> {
         match (self.clock, line.arrival_s, line.arrival_ns, line.session_s) {
             (Clock::Common, Some(s), None, None) => seconds_ns(s, "arrival_s"),
             (Clock::Common, None, Some(ns), None) => Ok(ns),
@@ -82,7 +83,7 @@ impl OwnJsonl {
 }
 
 impl Rows for OwnJsonl {
-    fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, String> {
+    fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, TraceFault> {
         let line: Line = json(line, "arrival_s, prompt_tokens, output_tokens and the other keys of traces/README.md")?;
         if *self.ids.get_or_insert(line.id.is_some()) != line.id.is_some() {
             return Err("some requests have an id and some have none; all must, or none".into());
@@ -112,7 +113,7 @@ impl Rows for OwnJsonl {
                 Part::Of(what, id, start, len) => match what.as_str() {
                     "output" => (ContentId::Output(*id), *start, *len),
                     "prompt" => (ContentId::Private(*id), *start, *len),
-                    other => return Err(format!("content names `{other}`; it must be output or prompt")),
+                    other => return Err(wrong!("content names `{other}`; it must be output or prompt")),
                 },
             };
             if len == 0 || start.checked_add(len).is_none() {

@@ -1,5 +1,6 @@
 //! What readers share: numbers, names and JSON, with messages that say what would be right.
 use baseload_core::types::Entry;
+use baseload_core::types::{TraceFault, wrong};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
@@ -7,7 +8,7 @@ use serde::Deserialize;
 ///
 /// # Errors
 /// What is wrong; what would be right.
-pub(super) fn checked(entry: &Entry) -> Result<(), String> {
+pub(super) fn checked(entry: &Entry) -> Result<(), TraceFault> {
     if entry.prompt_tokens == 0 {
         return Err("the request has 0 prompt tokens; it needs at least 1".into());
     }
@@ -16,7 +17,7 @@ pub(super) fn checked(entry: &Entry) -> Result<(), String> {
     }
     let content: u64 = entry.content.iter().map(|r| u64::from(r.len)).sum();
     if content > u64::from(entry.prompt_tokens) {
-        return Err(format!(
+        return Err(wrong!(
             "its content is {content} tokens but its prompt {}; the content may not be longer",
             entry.prompt_tokens
         ));
@@ -25,37 +26,37 @@ pub(super) fn checked(entry: &Entry) -> Result<(), String> {
 }
 
 /// A whole number of tokens, or what is wrong with it.
-pub(super) fn tokens(text: &str, column: &str) -> Result<u32, String> {
+pub(super) fn tokens(text: &str, column: &str) -> Result<u32, TraceFault> {
     let text = text.trim();
     if text.starts_with('-') {
-        return Err(format!("{column} is {text}, a negative number; it must be at least 1"));
+        return Err(wrong!("{column} is {text}, a negative number; it must be at least 1"));
     }
-    text.parse().map_err(|_| format!("{column} is `{text}`; it must be a whole number of tokens"))
+    text.parse().map_err(|_| wrong!("{column} is `{text}`; it must be a whole number of tokens"))
 }
 
 /// A count of tokens that JSON gave as any whole number.
-pub(super) fn count(value: i64, key: &str) -> Result<u32, String> {
+pub(super) fn count(value: i64, key: &str) -> Result<u32, TraceFault> {
     if value < 0 {
-        return Err(format!("{key} is {value}, a negative number; it must be at least 1"));
+        return Err(wrong!("{key} is {value}, a negative number; it must be at least 1"));
     }
-    u32::try_from(value).map_err(|_| format!("{key} is {value}; it must be under 2^32"))
+    u32::try_from(value).map_err(|_| wrong!("{key} is {value}; it must be under 2^32"))
 }
 
 /// Seconds, 0 or more, as nanoseconds.
-pub(super) fn seconds_ns(seconds: f64, key: &str) -> Result<i64, String> {
+pub(super) fn seconds_ns(seconds: f64, key: &str) -> Result<i64, TraceFault> {
     if (0.0..9e9).contains(&seconds) {
         Ok((seconds * 1e9).round() as i64)
     } else {
-        Err(format!("{key} is {seconds}; it must be seconds from 0"))
+        Err(wrong!("{key} is {seconds}; it must be seconds from 0"))
     }
 }
 
 /// A line as JSON; `right` says what it must be.
-pub(super) fn json<'a, T: Deserialize<'a>>(line: &'a str, right: &str) -> Result<T, String> {
+pub(super) fn json<'a, T: Deserialize<'a>>(line: &'a str, right: &str) -> Result<T, TraceFault> {
     serde_json::from_str(line).map_err(|e| {
         // The line's number within itself is always 1 and would be taken for the file's.
         let what = e.to_string().replace(" at line 1 column ", " at column ");
-        format!("the line is torn or wrong ({what}); it must be JSON with {right}")
+        wrong!("the line is torn or wrong ({what}); it must be JSON with {right}")
     })
 }
 

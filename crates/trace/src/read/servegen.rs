@@ -4,6 +4,7 @@
 //! and `chunk-k-dataset.json` (by window start, s: `input_tokens`, `output_tokens`, `reason_ratio`, each a string that
 //! holds a dictionary literal `{value: probability, ...}`). Read from deepseek-r1, 2026-11.
 use super::{Lines, Reader};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use std::io::Read;
 
@@ -62,22 +63,23 @@ impl ServeGenClient {
     ///
     /// # Errors
     /// `NAME:LINE: what is wrong; what would be right`.
-    pub fn read(number: u32, trace: (Reader, &str), dataset: (Reader, &str)) -> Result<ServeGenClient, String> {
+    pub fn read(number: u32, trace: (Reader, &str), dataset: (Reader, &str)) -> Result<ServeGenClient, TraceFault> {
         let windows = windows(&mut Lines::new(trace.0, trace.1))?;
         let lengths = lengths(dataset.0, dataset.1)?;
         if windows.iter().any(|w| w.rate_per_s > 0.0)
             && lengths.iter().all(|l| l.input.is_empty() || l.output.is_empty())
         {
-            return Err(format!(
+            return Err(wrong!(
                 "{}:1: it has no token lengths, but {} says that the client sends requests; both must",
-                dataset.1, trace.1
+                dataset.1,
+                trace.1
             ));
         }
         Ok(ServeGenClient { number, windows, lengths })
     }
 }
 
-fn windows(lines: &mut Lines) -> Result<Vec<ServeGenWindow>, String> {
+fn windows(lines: &mut Lines) -> Result<Vec<ServeGenWindow>, TraceFault> {
     let mut windows: Vec<ServeGenWindow> = Vec::new();
     while lines.advance()? {
         let window = window(lines.text()).map_err(|e| lines.fault(e))?;
@@ -92,21 +94,21 @@ fn windows(lines: &mut Lines) -> Result<Vec<ServeGenWindow>, String> {
     Ok(windows)
 }
 
-fn window(line: &str) -> Result<ServeGenWindow, String> {
+fn window(line: &str) -> Result<ServeGenWindow, TraceFault> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
     let [start, rate, cv, family, shape, scale] = fields[..] else {
-        return Err(format!(
+        return Err(wrong!(
             "the line is torn: {} fields; a window has 6: start, rate, cv, family, shape, scale",
             fields.len()
         ));
     };
     let number = |text: &str, what: &str| match text.parse::<f64>() {
         Ok(n) if n.is_finite() && n >= 0.0 => Ok(n),
-        _ => Err(format!("{what} is `{text}`; it must be a number, at least 0")),
+        _ => Err(wrong!("{what} is `{text}`; it must be a number, at least 0")),
     };
     let start = number(start, "the window's start")?;
     if start.fract() != 0.0 || start > 1e12 {
-        return Err(format!("the window's start is {start}; it must be whole seconds"));
+        return Err(wrong!("the window's start is {start}; it must be whole seconds"));
     }
     let (rate_per_s, shape, scale_s) =
         (number(rate, "the rate")?, number(shape, "the shape")?, number(scale, "the scale")?);
@@ -114,10 +116,10 @@ fn window(line: &str) -> Result<ServeGenWindow, String> {
         "Gamma" => Some(GapFamily::Gamma),
         "Weibull" => Some(GapFamily::Weibull),
         "" => None,
-        other => return Err(format!("the family is `{other}`; it must be Gamma, Weibull or empty")),
+        other => return Err(wrong!("the family is `{other}`; it must be Gamma, Weibull or empty")),
     };
     match family {
-        None if rate_per_s > 0.0 => Err(format!("the rate is {rate_per_s} but no family is given; it must be")),
+        None if rate_per_s > 0.0 => Err(wrong!("the rate is {rate_per_s} but no family is given; it must be")),
         Some(_) if rate_per_s == 0.0 => Err("a family is given but the rate is 0; it must be above 0".into()),
         Some(_) if shape == 0.0 || scale_s == 0.0 => Err("the shape or the scale is 0; both must be above 0".into()),
         _ => {
@@ -134,11 +136,11 @@ struct Tables {
     reason_ratio: Option<String>,
 }
 
-fn lengths(mut reader: Reader, name: &str) -> Result<Vec<ServeGenLengths>, String> {
+fn lengths(mut reader: Reader, name: &str) -> Result<Vec<ServeGenLengths>, TraceFault> {
     let mut text = String::new();
-    reader.read_to_string(&mut text).map_err(|e| format!("{name}:1: cannot be read: {e}; it must be JSON"))?;
+    reader.read_to_string(&mut text).map_err(|e| wrong!("{name}:1: cannot be read: {e}; it must be JSON"))?;
     let tables: std::collections::BTreeMap<String, Tables> = serde_json::from_str(&text).map_err(|e| {
-        format!(
+        wrong!(
             "{name}:{}: {e}; it must be JSON: a window's start to input_tokens, output_tokens, reason_ratio",
             e.line().max(1)
         )
@@ -149,8 +151,8 @@ fn lengths(mut reader: Reader, name: &str) -> Result<Vec<ServeGenLengths>, Strin
         let line = text.lines().position(|l| l.contains(&key)).map_or(1, |n| n + 1);
         let start_s = start
             .parse()
-            .map_err(|_| format!("{name}:{line}: `{start}` is no window's start; it must be whole seconds"))?;
-        let read = |key: &str, literal: &str| dictionary(literal).map_err(|e| format!("{name}:{line}: {key}: {e}"));
+            .map_err(|_| wrong!("{name}:{line}: `{start}` is no window's start; it must be whole seconds"))?;
+        let read = |key: &str, literal: &str| dictionary(literal).map_err(|e| wrong!("{name}:{line}: {key}: {e}"));
         lengths.push(ServeGenLengths {
             start_s,
             input: whole(&read("input_tokens", &tables.input_tokens)?, "input_tokens", name, line)?,
@@ -163,38 +165,38 @@ fn lengths(mut reader: Reader, name: &str) -> Result<Vec<ServeGenLengths>, Strin
 }
 
 /// Values that must be token counts.
-fn whole(table: &[(f64, f64)], key: &str, name: &str, line: usize) -> Result<Vec<(u32, f64)>, String> {
+fn whole(table: &[(f64, f64)], key: &str, name: &str, line: usize) -> Result<Vec<(u32, f64)>, TraceFault> {
     let token = |&(v, p): &(f64, f64)| {
         if v.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&v) {
             Ok((v as u32, p))
         } else {
-            Err(format!("{name}:{line}: {key}: {v} is no number of tokens; it must be whole and at least 0"))
+            Err(wrong!("{name}:{line}: {key}: {v} is no number of tokens; it must be whole and at least 0"))
         }
     };
     table.iter().map(token).collect()
 }
 
 /// `{value: probability, ...}`, by value; probabilities add up to 1, or there are none.
-fn dictionary(literal: &str) -> Result<Vec<(f64, f64)>, String> {
+fn dictionary(literal: &str) -> Result<Vec<(f64, f64)>, TraceFault> {
     let inner = literal.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}'));
     let inner = inner.ok_or("it is no dictionary; it must be {value: probability, ...}")?.trim();
     let mut table = Vec::new();
     for pair in inner.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let (value, share) =
-            pair.split_once(':').ok_or_else(|| format!("`{pair}` is no pair; it must be value: probability"))?;
+            pair.split_once(':').ok_or_else(|| wrong!("`{pair}` is no pair; it must be value: probability"))?;
         let number = |text: &str| match text.trim().parse::<f64>() {
             Ok(n) if n.is_finite() && n >= 0.0 => Ok(n),
-            _ => Err(format!("`{}` is no number that is at least 0; it must be", text.trim())),
+            _ => Err(wrong!("`{}` is no number that is at least 0; it must be", text.trim())),
         };
         table.push((number(value)?, number(share)?));
     }
     table.sort_by(|a, b| a.0.total_cmp(&b.0));
     if let Some(twice) = table.windows(2).find(|w| w[0].0 == w[1].0) {
-        return Err(format!("{} stands twice; a value may stand once", twice[0].0));
+        return Err(wrong!("{} stands twice; a value may stand once", twice[0].0));
     }
     let sum: f64 = table.iter().map(|t| t.1).sum();
     if !table.is_empty() && (sum - 1.0).abs() > 1e-3 {
-        return Err(format!("its probabilities add up to {sum}; they must add up to 1"));
+        return Err(wrong!("its probabilities add up to {sum}; they must add up to 1"));
     }
     Ok(table)
 }
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn client(trace: &str, dataset: &str) -> Result<ServeGenClient, String> {
+    fn client(trace: &str, dataset: &str) -> Result<ServeGenClient, TraceFault> {
         let reader = |text: &str| -> Reader { Box::new(Cursor::new(text.as_bytes().to_vec())) };
         ServeGenClient::read(3, (reader(trace), "t.csv"), (reader(dataset), "d.json"))
     }
@@ -244,7 +246,7 @@ mod tests {
                 "d.json:1: input_tokens: its",
             ),
         ] {
-            let error = client(trace, dataset).unwrap_err();
+            let error = client(trace, dataset).unwrap_err().to_string();
             assert!(error.starts_with(want) && error.contains(';'), "{error}\nwanted {want}");
         }
     }

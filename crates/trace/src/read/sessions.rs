@@ -3,6 +3,7 @@
 use super::elements::Elements;
 use super::parse::{checked, zero_outputs};
 use super::{Lines, Reader};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,7 +22,7 @@ pub(super) enum Order {
 /// Understands the items (lines or elements) of one format. Errors are `what is wrong; what would be right`.
 pub(super) trait Sessions: Send {
     /// Appends the entries of an item, in order of time; their ids will count from `first_id`.
-    fn item(&mut self, text: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), String>;
+    fn item(&mut self, text: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault>;
     /// What times count from.
     fn clock(&self) -> Clock;
     /// How items are ordered.
@@ -45,7 +46,7 @@ impl Items {
     pub(super) fn elements(reader: Reader, name: &str) -> Items {
         Items::Elements(Elements::new(reader, name))
     }
-    fn advance(&mut self) -> Result<bool, String> {
+    fn advance(&mut self) -> Result<bool, TraceFault> {
         match self {
             Items::Lines(lines) => lines.advance(),
             Items::Elements(elements) => elements.advance(),
@@ -63,8 +64,11 @@ impl Items {
             Items::Elements(elements) => elements.place(),
         }
     }
-    fn fault(&self, what: impl std::fmt::Display) -> String {
-        format!("{}: {what}", self.place())
+    fn fault(&self, what: impl Into<TraceFault>) -> TraceFault {
+        match self {
+            Items::Lines(lines) => lines.fault(what),
+            Items::Elements(elements) => elements.fault(what),
+        }
     }
 }
 
@@ -104,10 +108,10 @@ impl SessionReader {
     }
 
     /// Reads an item.
-    fn read(&mut self) -> Result<(), String> {
+    fn read(&mut self) -> Result<(), TraceFault> {
         if !self.items.advance()? {
             if self.made == 0 {
-                return Err(self.items.fault("the trace has no requests; it needs at least one"));
+                return Err(self.items.fault(TraceFault::no_requests()));
             }
             self.ended = true;
             return Ok(());
@@ -151,7 +155,7 @@ impl SessionReader {
 }
 
 impl Entries for SessionReader {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         loop {
             let in_file_order = self.sessions.order() == Order::File;
             let ready = self

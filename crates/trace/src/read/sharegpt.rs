@@ -9,6 +9,7 @@ use super::lmcache::CHARS_PER_TOKEN;
 use super::parse::{count, json};
 use super::sessions::{Order, Sessions};
 use baseload_core::types::{Clock, ContentId, Entry, Run};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -42,7 +43,7 @@ pub(super) struct ShareGpt {
 }
 
 impl Sessions for ShareGpt {
-    fn item(&mut self, text: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), String> {
+    fn item(&mut self, text: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault> {
         let all: Conversation = json(text, "a conversation: id, conversations of from and value")?;
         let session = self.sessions;
         self.sessions += 1;
@@ -93,7 +94,7 @@ impl Sessions for ShareGpt {
                     asked |= &*value.from != "system";
                 }
                 other => {
-                    return Err(format!("`from` is `{other}`; only human and gpt, and their other names, are known"));
+                    return Err(wrong!("`from` is `{other}`; only human and gpt, and their other names, are known"));
                 }
             }
         }

@@ -1,13 +1,14 @@
 //! Readers against rows made by hand and, where `BASELOAD_DATA` is set, against published traces.
 use super::*;
 use crate::{Replay, SourceOptions, TraceStats, prepare, write_csv};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{ContentId, NO_SESSION, Request, Run, SimTime, Source};
 
 fn reader(text: &str) -> Reader {
     Box::new(Cursor::new(text.as_bytes().to_vec()))
 }
 
-fn try_read(text: &str, options: &SourceOptions) -> Result<Vec<Request>, String> {
+fn try_read(text: &str, options: &SourceOptions) -> Result<Vec<Request>, TraceFault> {
     let classes = ["private".to_string(), "hard".to_string()];
     let mut source = Replay::new(prepare(open(reader(text), "t", &classes)?, options), options)?;
     let mut all = Vec::new();
@@ -52,7 +53,9 @@ fn mooncake_buckets_are_spread_in_order_and_ids_become_runs() {
     assert_eq!((raw[2].arrival, raw[3].arrival), (SimTime::ZERO, SimTime::from_millis(2999)));
     let cut = try_read(&text, &SourceOptions { limit: Some(2), ..Default::default() }).unwrap();
     assert_eq!(cut, all[..2]);
-    assert!(try_read(&line(0, 513, "1"), &SourceOptions::default()).unwrap_err().starts_with("t:1: 1 hash_ids"));
+    assert!(
+        try_read(&line(0, 513, "1"), &SourceOptions::default()).unwrap_err().to_string().starts_with("t:1: 1 hash_ids")
+    );
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn faults_are_named_with_their_line() {
         ("a,b\n1,2\n".into(), "t:1: this is no trace format"),
     ];
     for (text, want) in cases {
-        let error = try_read(&text, &SourceOptions::default()).unwrap_err();
+        let error = try_read(&text, &SourceOptions::default()).unwrap_err().to_string();
         assert!(error.starts_with(want), "{error}\nwanted {want}");
         assert!(error.contains(';'), "{error} says nothing of what would be right");
     }
@@ -128,7 +131,7 @@ fn published_traces_have_the_published_counts() {
     assert!(gap_cv(&raw) > gap_cv(&mooncake) && raw.prefix == mooncake.prefix);
 }
 
-pub(super) fn entries(text: &str) -> Result<(Vec<Entry>, Vec<String>), String> {
+pub(super) fn entries(text: &str) -> Result<(Vec<Entry>, Vec<String>), TraceFault> {
     let mut opened = open(reader(text), "t", &[])?;
     let all = crate::collect(&mut *opened.entries)?;
     Ok((all, opened.entries.notes()))
@@ -172,7 +175,7 @@ fn a_claude_session_has_its_subagents_beside_it() {
         ("\"model\"", "\"mode\"", "t:1: the line is torn or wrong (unknown field `mode`"),
         ("\"api_time\":2.5", "\"api_time\":-1", "t:1: request 0 of session 0: api_time is -1"),
     ] {
-        let error = entries(&text.replacen(from, to, 1)).unwrap_err();
+        let error = entries(&text.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.starts_with(want) && error.contains(';'), "{error}");
     }
 }
@@ -190,7 +193,9 @@ fn lmcache_characters_become_tokens() {
     assert_eq!(got, [(7_000, 0, 1025, 3), (7_000, 1, 1, 3), (9_000, 0, 512, 3)]);
     assert_eq!(all[0].content[1], Run { id: ContentId::Named(9), start: 0, len: 512 });
     assert!(notes[0].contains("estimate") && notes[1].starts_with("1 calls"), "{notes:?}");
-    assert!(entries(&line(7, "b", 4097, "3")).unwrap_err().starts_with("t:1: 1 hash_ids for 4097 characters"));
+    assert!(
+        entries(&line(7, "b", 4097, "3")).unwrap_err().to_string().starts_with("t:1: 1 hash_ids for 4097 characters")
+    );
 }
 
 /// A published sample, decompressed; `None` where it is not at hand.

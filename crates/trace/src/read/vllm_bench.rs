@@ -4,6 +4,7 @@
 //! measured is kept. `itls` and `generated_texts` are passed over. Read from vllm032_cpu_serve, 2026-11.
 use super::Reader;
 use super::parse::{checked, count, seconds_ns, zero_outputs};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Entries, Entry, Measured, Status};
 use serde::Deserialize;
 
@@ -44,9 +45,9 @@ impl VllmBench {
         }
     }
 
-    fn read(&mut self, mut reader: Reader) -> Result<Vec<Entry>, String> {
-        let fault = |line: usize, what: String| format!("{}:{}: {what}", self.name, line.max(1));
-        skip_mark(&mut reader).map_err(|e| fault(1, format!("cannot be read: {e}; the file is torn")))?;
+    fn read(&mut self, mut reader: Reader) -> Result<Vec<Entry>, TraceFault> {
+        let fault = |line: usize, what: String| TraceFault::of(&self.name, what).on_line(line.max(1) as u64);
+        skip_mark(&mut reader).map_err(|e| TraceFault::unreadable(e).on_line(1).in_file(&self.name))?;
         let result: Result_ = serde_json::from_reader(reader)
             .map_err(|e| fault(e.line(), format!("{e}; it must be the JSON object that `vllm bench serve` saves")))?;
         let (Some(starts), Some(inputs), Some(outputs), Some(ttfts)) =
@@ -76,7 +77,7 @@ impl VllmBench {
         let (mut failed, mut empty) = (0, 0);
         for i in 0..n {
             let error = result.errors.as_ref().and_then(|e| e[i].as_deref()).unwrap_or("");
-            let mut make = || -> Result<Entry, String> {
+            let mut make = || -> Result<Entry, TraceFault> {
                 let mut entry = Entry { id: i as u64, ..Entry::blank() };
                 entry.at_ns = seconds_ns(starts[i] - first, "start_times less the earliest")?;
                 entry.prompt_tokens = count(inputs[i], "input_lens")?;
@@ -116,7 +117,7 @@ fn skip_mark(reader: &mut Reader) -> std::io::Result<()> {
 }
 
 impl Entries for VllmBench {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         if let Some(reader) = self.reader.take() {
             self.ready = self.read(reader)?.into_iter();
         }

@@ -1,4 +1,5 @@
 //! What a generator file says: arrivals, lengths, shared text. Parsing and checking only; no randomness but draws.
+use baseload_core::types::{TraceFault, wrong};
 mod arrivals;
 mod length;
 mod sharing;
@@ -101,12 +102,12 @@ impl GenerateSpec {
     ///
     /// # Errors
     /// `NAME:LINE: what is wrong`.
-    pub fn parse(text: &str, name: &str) -> Result<GenerateSpec, String> {
+    pub fn parse(text: &str, name: &str) -> Result<GenerateSpec, TraceFault> {
         let mut spec: GenerateSpec = parse_toml(text, name)?;
         if let Some(bench) = &mut spec.arrivals.bench {
             bench.requests = bench.requests.or(spec.requests);
         }
-        spec.check().map_err(|(key, what)| format!("{name}:{}: {what}", line_of_key(text, key)))?;
+        spec.check().map_err(|(key, what)| wrong!("{name}:{}: {what}", line_of_key(text, key)))?;
         Ok(spec)
     }
 
@@ -186,10 +187,10 @@ impl GenerateSpec {
 }
 
 /// TOML with errors as `NAME:LINE: what`.
-fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, name: &str) -> Result<T, String> {
+fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, name: &str) -> Result<T, TraceFault> {
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-        format!("{name}:{line}: {}", e.message())
+        TraceFault::of(name, e.message()).on_line(line as u64)
     })
 }
 

@@ -1,4 +1,5 @@
 //! When requests come: rate over time, how uneven the gaps are, how uneven counts are in windows. Memory does not grow.
+use baseload_core::types::{TraceFault, wrong};
 use serde::Serialize;
 
 /// Windows of the index of dispersion, s.
@@ -101,14 +102,14 @@ impl Arrivals {
     ///
     /// # Errors
     /// When it goes back, by how much.
-    pub(super) fn add(&mut self, at_ns: i64) -> Result<(), String> {
+    pub(super) fn add(&mut self, at_ns: i64) -> Result<(), TraceFault> {
         if self.count == 0 {
             self.first_ns = at_ns;
         }
         let since = i128::from(at_ns) - i128::from(self.first_ns);
         if since < i128::from(self.last_ns) {
             let back = (i128::from(self.last_ns) - since) as f64 / 1e9;
-            return Err(format!(
+            return Err(wrong!(
                 "time goes back by {back} s from the request before; requests must be in order of arrival, or give --sort"
             ));
         }
@@ -234,7 +235,7 @@ mod tests {
     fn time_that_goes_back_is_refused() {
         let mut arrivals = Arrivals::new();
         arrivals.add(5 * S).unwrap();
-        let error = arrivals.add(4 * S).unwrap_err();
+        let error = arrivals.add(4 * S).unwrap_err().to_string();
         assert!(error.contains("back by 1 s") && error.contains("--sort"), "{error}");
     }
 

@@ -3,6 +3,7 @@
 //! Must hold: memory grows with distinct token counts, sessions, tenants and blocks only, each up to a bound beyond which
 //! the figures are of a sample or a lump and say so; what a trace does not have is `None`, never a guess.
 //! Read first: this file, then `reuse.rs`.
+use baseload_core::types::{TraceFault, wrong};
 mod arrivals;
 mod groups;
 mod marks;
@@ -66,7 +67,7 @@ impl TraceStats {
     ///
     /// # Errors
     /// The entries' own; that time goes back; that there are no requests, or that a block has no tokens.
-    pub fn of(entries: &mut dyn Entries, block_tokens: u32) -> Result<TraceStats, String> {
+    pub fn of(entries: &mut dyn Entries, block_tokens: u32) -> Result<TraceStats, TraceFault> {
         if block_tokens == 0 {
             return Err("a block is 0 tokens; it must be at least 1".into());
         }
@@ -75,12 +76,12 @@ impl TraceStats {
         let mut entry = Entry::blank();
         while entries.next(&mut entry)? {
             if timed {
-                all.arrivals.add(entry.at_ns).map_err(|e| format!("{}: {e}", entries.place()))?;
+                all.arrivals.add(entry.at_ns).map_err(|e| wrong!("{}: {e}", entries.place()))?;
             }
             all.add(&entry);
         }
         if all.count == 0 {
-            return Err("the trace has no requests; it needs at least one".into());
+            return Err(TraceFault::no_requests());
         }
         let clock = entries.clock();
         Ok(all.stats(timed, clock, entries.notes()))

@@ -1,9 +1,10 @@
 //! The whole pass over entries made by hand and over published traces.
 use super::*;
 use crate::Held;
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Measured, NO_SESSION};
 
-fn of(entries: Vec<Entry>, clock: Clock) -> Result<TraceStats, String> {
+fn of(entries: Vec<Entry>, clock: Clock) -> Result<TraceStats, TraceFault> {
     TraceStats::of(&mut Held::new(entries, clock, "made:3", vec!["made by hand".into()]), BLOCK_TOKENS)
 }
 
@@ -44,9 +45,9 @@ fn what_replay_does_not_see_is_counted() {
 #[test]
 fn traces_without_common_time_have_no_rate_and_time_that_goes_back_is_placed() {
     let back = vec![entry(0, 10, 1, Status::Completed), entry(1, 9, 1, Status::Completed)];
-    let error = of(back.clone(), Clock::Common).unwrap_err();
+    let error = of(back.clone(), Clock::Common).unwrap_err().to_string();
     assert!(error.starts_with("made:3: time goes back by 1 s"), "{error}");
     let s = of(back, Clock::Session).unwrap();
     assert!(s.arrivals.is_none() && s.notes[1].contains("no rate"), "{:?}", s.notes);
-    assert!(of(vec![], Clock::Common).unwrap_err().contains("no requests"));
+    assert!(of(vec![], Clock::Common).unwrap_err().to_string().contains("no requests"));
 }

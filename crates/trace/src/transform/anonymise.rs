@@ -1,6 +1,7 @@
 //! Numbers instead of identities: what a trace names is renamed in order of appearance, so that nothing can be joined
 //! with another data set by name. Lengths and times remain; they can be made coarser. Holds a number a name.
 use super::Anonymise;
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, ContentId, Entries, Entry, NO_SESSION};
 use rustc_hash::FxHashMap;
 
@@ -42,7 +43,7 @@ impl Anonymised {
 }
 
 impl Entries for Anonymised {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         if !self.inner.next(entry)? {
             return Ok(false);
         }

@@ -3,6 +3,7 @@ use super::rescale::{copy_of, fresh_session};
 use super::{Luck, Repeat, Superpose, renumber};
 use crate::sort::collect;
 use baseload_core::random::mix;
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -49,7 +50,7 @@ pub(super) fn superposed(
     what: &Superpose,
     other: Option<Box<dyn Entries>>,
     luck: Luck,
-) -> Result<Box<dyn Entries>, String> {
+) -> Result<Box<dyn Entries>, TraceFault> {
     let shift = |round: u64| match round {
         0 => 0,
         _ => (luck.uniform("trace.superpose", round) * what.shift.0 as f64) as i64,
@@ -88,7 +89,7 @@ struct Copied {
 }
 
 impl Entries for Copied {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         // The trace is read until nothing that is yet to come can be earlier than what is due.
         let mut read_to = None;
         while !self.dry && (read_to.is_none() || self.due.peek().is_none_or(|Reverse(d)| Some(d.0) > read_to)) {
@@ -137,7 +138,7 @@ impl Side {
         Side { entries, origin_ns, ahead: None, dry: false }
     }
 
-    fn peek(&mut self) -> Result<Option<i64>, String> {
+    fn peek(&mut self) -> Result<Option<i64>, TraceFault> {
         if self.ahead.is_none() && !self.dry {
             let mut entry = Entry::blank();
             if self.entries.next(&mut entry)? {
@@ -159,7 +160,7 @@ struct Merged {
 }
 
 impl Entries for Merged {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         self.last = match (self.sides[0].peek()?, self.sides[1].peek()?) {
             (None, None) => return Ok(false),
             (Some(a), Some(b)) => usize::from(b < a),
@@ -200,7 +201,7 @@ impl Repeated {
 }
 
 impl Entries for Repeated {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         if !self.read {
             self.read = true;
             let origin = (self.inner.clock() == Clock::Zero).then_some(0);

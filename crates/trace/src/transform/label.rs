@@ -1,5 +1,6 @@
 //! Entries changed one by one: lengths, tenants, classes.
 use super::{ClassRule, LengthChange, Luck, Tokens, cut};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Classes, Clock, Entries, Entry, NO_SESSION};
 
 /// Changes an entry in place.
@@ -16,7 +17,7 @@ pub(super) fn mapped(inner: Box<dyn Entries>, change: Change) -> Box<dyn Entries
 }
 
 impl Entries for Mapped {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         let any = self.inner.next(entry)?;
         if any {
             (self.change)(entry);
@@ -78,7 +79,7 @@ pub(super) fn tenants(shares: &[f64], luck: Luck) -> Change {
 ///
 /// # Errors
 /// A class that the experiment does not have.
-pub(super) fn class(what: ClassRule, classes: &Classes, luck: Luck) -> Result<Change, String> {
+pub(super) fn class(what: ClassRule, classes: &Classes, luck: Luck) -> Result<Change, TraceFault> {
     let class = classes.number(&what.to)?;
     Ok(Box::new(move |entry| {
         let meets = what.tenants.as_ref().is_none_or(|t| t.contains(&entry.tenant))

@@ -4,6 +4,7 @@
 //! the same file gives the same result; an entry's id stays unique, and stays the same where entries are only dropped
 //! or changed.
 //! Read first: `rescale.rs`, which changes the rate and keeps its bursts.
+use baseload_core::types::{TraceFault, wrong};
 mod anonymise;
 mod copies;
 mod label;
@@ -306,7 +307,7 @@ mod optional {
 }
 
 /// Opens a trace by the name that a transform gives it.
-pub type Open<'a> = &'a mut dyn FnMut(&str) -> Result<Box<dyn Entries>, String>;
+pub type Open<'a> = &'a mut dyn FnMut(&str) -> Result<Box<dyn Entries>, TraceFault>;
 
 /// What transforms need besides themselves.
 pub struct Context<'a> {
@@ -328,11 +329,11 @@ pub fn apply(
     mut entries: Box<dyn Entries>,
     transforms: &[Transform],
     context: &mut Context<'_>,
-) -> Result<Box<dyn Entries>, String> {
+) -> Result<Box<dyn Entries>, TraceFault> {
     for (i, transform) in transforms.iter().enumerate() {
         let stage = i as u32;
         let made = step(entries, transform, stage, context);
-        entries = made.map_err(|e| format!("transform {} ({}): {e}", i + 1, transform.name()))?;
+        entries = made.map_err(|e| wrong!("transform {} ({}): {e}", i + 1, transform.name()))?;
     }
     Ok(entries)
 }
@@ -342,7 +343,7 @@ fn step(
     transform: &Transform,
     stage: u32,
     context: &mut Context<'_>,
-) -> Result<Box<dyn Entries>, String> {
+) -> Result<Box<dyn Entries>, TraceFault> {
     transform.check(inner.clock())?;
     let luck = Luck { seed: context.seed, replicate: context.replicate, stage };
     Ok(match transform {
@@ -430,14 +431,14 @@ impl Transform {
     ///
     /// # Errors
     /// `key: what is wrong; what would be right`.
-    fn check(&self, clock: Clock) -> Result<(), String> {
+    fn check(&self, clock: Clock) -> Result<(), TraceFault> {
         let above_zero = |key: &str, x: f64| match x.is_finite() && x > 0.0 {
             true => Ok(()),
-            false => Err(format!("{key} is {x}; it must be a number above 0")),
+            false => Err(wrong!("{key} is {x}; it must be a number above 0")),
         };
         let share = |key: &str, x: f64| match x > 0.0 && x <= 1.0 {
             true => Ok(()),
-            false => Err(format!("{key} is {x}; it must be above 0 and at most 1")),
+            false => Err(wrong!("{key} is {x}; it must be above 0 and at most 1")),
         };
         let timed = matches!(clock, Clock::Common | Clock::Zero);
         let by_time = match self {
@@ -469,13 +470,13 @@ impl Transform {
             Transform::Superpose(t) => match (t.copies, &t.with) {
                 (0, _) => Err("copies is 0; it must be at least 1".into()),
                 (1, None) => Err("neither copies nor with is given; one is needed".into()),
-                (c, _) if c > 1_000 => Err(format!("copies is {c}; it must be at most 1,000")),
+                (c, _) if c > 1_000 => Err(wrong!("copies is {c}; it must be at most 1,000")),
                 _ => Ok(()),
             },
             Transform::ScaleRate(ScaleRate { times }) | Transform::Volume(Volume { times, .. }) => {
                 above_zero("times", *times)?;
                 if *times > 1_000.0 {
-                    return Err(format!("times is {times}; it must be at most 1,000"));
+                    return Err(wrong!("times is {times}; it must be at most 1,000"));
                 }
                 Ok(())
             }
@@ -489,7 +490,7 @@ impl Transform {
                 for (key, c) in [("prompt", &t.prompt), ("output", &t.output)] {
                     above_zero(&format!("{key}.times"), c.times)?;
                     if c.min == 0 || c.max.is_some_and(|max| max < c.min) {
-                        return Err(format!("{key} needs 1 <= min <= max"));
+                        return Err(wrong!("{key} needs 1 <= min <= max"));
                     }
                 }
                 Ok(())
@@ -504,12 +505,12 @@ impl Transform {
             Transform::Spike(t) => match t.times.is_finite() && (0.0..=1_000.0).contains(&t.times) {
                 _ if t.duration == SimTime::ZERO => Err("duration is 0; a spike needs some time".into()),
                 true => Ok(()),
-                false => Err(format!("times is {}; it must be from 0 to 1,000", t.times)),
+                false => Err(wrong!("times is {}; it must be from 0 to 1,000", t.times)),
             },
             Transform::Diurnal(t) => match (0.0..=1.0).contains(&t.amplitude) {
                 _ if t.period < SimTime::from_secs(60) => Err("period is under a minute; a day needs some time".into()),
                 true => Ok(()),
-                false => Err(format!("amplitude is {}; it must be from 0 to 1", t.amplitude)),
+                false => Err(wrong!("amplitude is {}; it must be from 0 to 1", t.amplitude)),
             },
             Transform::Anonymise(t) => match t.tokens {
                 0 => Err("tokens is 0; it must be at least 1".into()),

@@ -1,6 +1,7 @@
 //! Entries left out, or moved in time as a whole.
 use super::{Luck, Slice, Thin, ThinBy};
 use baseload_core::types::{Clock, Entries, Entry, NO_SESSION};
+use baseload_core::types::{TraceFault, wrong};
 
 /// A part of a trace.
 pub(super) struct Sliced {
@@ -20,7 +21,7 @@ impl Sliced {
 }
 
 impl Entries for Sliced {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         while !self.done && self.what.take.is_none_or(|most| self.taken < most) && self.inner.next(entry)? {
             let origin = *self.origin_ns.get_or_insert(entry.at_ns);
             // What comes before the origin is out of order; it goes on for the replay to refuse.
@@ -40,7 +41,7 @@ impl Entries for Sliced {
             return Ok(true);
         }
         if self.taken == 0 {
-            return Err(format!(
+            return Err(wrong!(
                 "{}: the slice has no requests; the trace is shorter, or a filter left none",
                 self.inner.place()
             ));
@@ -77,7 +78,7 @@ impl Thinned {
 }
 
 impl Entries for Thinned {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         while self.inner.next(entry)? {
             let key = match self.by {
                 ThinBy::Session if entry.session != NO_SESSION => entry.session,
@@ -116,14 +117,14 @@ impl Stretched {
 }
 
 impl Entries for Stretched {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         if !self.inner.next(entry)? {
             return Ok(false);
         }
         let origin = *self.origin_ns.get_or_insert(entry.at_ns);
         let since = (entry.at_ns - origin) as f64 * self.times;
         if since >= 9e18 {
-            return Err(format!("{}: scaled, it arrives over 285 years after the first", self.inner.place()));
+            return Err(wrong!("{}: scaled, it arrives over 285 years after the first", self.inner.place()));
         }
         entry.at_ns = since.round() as i64;
         Ok(true)

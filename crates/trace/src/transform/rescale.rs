@@ -8,6 +8,7 @@
 use super::{Diurnal, Luck, Spike, renumber};
 use baseload_core::random::mix;
 use baseload_core::types::{Clock, Entries, Entry};
+use baseload_core::types::{TraceFault, wrong};
 use std::collections::VecDeque;
 
 /// Requests that a window is to yield: few enough to follow a rate; enough that their gaps, stretched to the window's
@@ -110,7 +111,7 @@ impl Rescaled {
     }
 
     /// Next entry of the inner trace, its time from the start.
-    fn pull(&mut self) -> Result<Option<Entry>, String> {
+    fn pull(&mut self) -> Result<Option<Entry>, TraceFault> {
         if let Some(entry) = self.ahead.take() {
             return Ok(Some(entry));
         }
@@ -123,7 +124,7 @@ impl Rescaled {
         Ok(Some(entry))
     }
 
-    fn fill(&mut self) -> Result<(), String> {
+    fn fill(&mut self) -> Result<(), TraceFault> {
         self.window.clear();
         let mut edge = self.curve.edge(self.from_ns);
         let mut last = self.from_ns;
@@ -134,7 +135,7 @@ impl Rescaled {
                 break;
             };
             if entry.at_ns < last {
-                return Err(format!(
+                return Err(wrong!(
                     "{}: time goes back by {} s from the request before; requests must be in order of arrival",
                     self.inner.place(),
                     (last - entry.at_ns) as f64 / 1e9
@@ -216,7 +217,7 @@ pub(super) fn fresh_session(session: u64, round: u64, stage: u64) -> u64 {
 }
 
 impl Entries for Rescaled {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         while self.ready.is_empty() && !self.dry {
             self.fill()?;
         }

@@ -2,12 +2,13 @@
 use super::*;
 use crate::{GenerateSpec, Generator, Held, SourceOptions, collect};
 use baseload_core::types::NO_SESSION;
+use baseload_core::types::TraceFault;
 
 fn entry(id: u64, at_ns: i64, prompt: u32, output: u32) -> Entry {
     Entry { id, at_ns, prompt_tokens: prompt, output_tokens: output, ..Entry::blank() }
 }
 
-fn try_apply(all: Vec<Entry>, clock: Clock, toml: &str) -> Result<Vec<Entry>, String> {
+fn try_apply(all: Vec<Entry>, clock: Clock, toml: &str) -> Result<Vec<Entry>, TraceFault> {
     #[derive(Deserialize)]
     struct File {
         transform: Vec<Transform>,
@@ -20,7 +21,7 @@ fn try_apply(all: Vec<Entry>, clock: Clock, toml: &str) -> Result<Vec<Entry>, St
     }
     let classes = ["private".to_string(), "hard".to_string()];
     let other = vec![entry(0, 5, 9, 9), entry(1, 1_000_000_005, 9, 9)];
-    let mut open = |_: &str| -> Result<Box<dyn Entries>, String> {
+    let mut open = |_: &str| -> Result<Box<dyn Entries>, TraceFault> {
         Ok(Box::new(Held::new(other.clone(), Clock::Common, "given", Vec::new())))
     };
     let mut context = Context { seed: 7, replicate: 0, classes: Classes::known(&classes), open: &mut open };
@@ -117,7 +118,8 @@ fn slices_are_cut_by_time_and_by_count() {
     assert_eq!(ids("transform = [{ slice = { from = \"2s\", to = \"5s\" } }]"), [2, 3, 4]);
     assert_eq!(ids("transform = [{ slice = { from = \"2s\", skip = 1, take = 2 } }]"), [3, 4]);
     assert_eq!(ids("transform = [{ slice = { skip = 8 } }, { slice = { take = 1 } }]"), [8]);
-    let none = try_apply(all.clone(), Clock::Common, "transform = [{ slice = { from = \"1h\" } }]").unwrap_err();
+    let none =
+        try_apply(all.clone(), Clock::Common, "transform = [{ slice = { from = \"1h\" } }]").unwrap_err().to_string();
     assert!(none.contains("the slice has no requests"), "{none}");
 }
 
@@ -223,13 +225,14 @@ fn what_cannot_be_done_is_refused_with_its_place() {
         ("{ volume = { times = 1001 } }", "transform 1 (volume): times is 1001; it must be at most 1,000"),
     ];
     for (transform, want) in cases {
-        let error =
-            try_apply(vec![entry(0, 0, 1, 1)], Clock::Common, &format!("transform = [{transform}]")).unwrap_err();
+        let error = try_apply(vec![entry(0, 0, 1, 1)], Clock::Common, &format!("transform = [{transform}]"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(want), "{error}\nwanted {want}");
     }
     let no_arrivals =
         try_apply(vec![entry(0, 0, 1, 1)], Clock::Session, "transform = [{ scale_rate = { times = 2 } }]");
-    assert!(no_arrivals.unwrap_err().contains("does not say when its requests arrive"));
+    assert!(no_arrivals.unwrap_err().to_string().contains("does not say when its requests arrive"));
 }
 
 /// Share of the requests in each of 72 stretches of 100 s, at most.

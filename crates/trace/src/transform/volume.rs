@@ -11,6 +11,7 @@
 //! share.
 use super::copies::{Due, as_copy};
 use super::{Luck, Volume};
+use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, ContentId, Entries, Entry, NO_SESSION};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -73,7 +74,7 @@ impl Volumed {
     }
 
     /// Reads the next stretch and makes its copies due.
-    fn fill(&mut self) -> Result<(), String> {
+    fn fill(&mut self) -> Result<(), TraceFault> {
         let most = if self.part > 0.0 { (KEPT_A_STRETCH / self.part).min(LONGEST).ceil() as usize } else { 1 };
         self.stretch.clear();
         while self.stretch.len() < most {
@@ -116,7 +117,7 @@ impl Volumed {
 }
 
 impl Entries for Volumed {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, String> {
+    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         // No copy is earlier than its request: what is due up to the last time read is next.
         while !self.dry && self.due.peek().is_none_or(|Reverse(d)| d.0 > self.read_to) {
             self.fill()?;

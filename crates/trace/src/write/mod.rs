@@ -2,6 +2,7 @@
 //!
 //! Must hold: what an entry has and the format has no place for is counted and said; what would be wrong in the format
 //! is an error.
+use baseload_core::types::{TraceFault, wrong};
 mod own;
 mod published;
 mod source;
@@ -19,7 +20,7 @@ trait Lines: Send {
         None
     }
     /// Appends the entry's line without its end. `Err`: `what is wrong; what would be right`.
-    fn line(&mut self, entry: &Entry, classes: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String>;
+    fn line(&mut self, entry: &Entry, classes: &[String], lost: &mut Lost, out: &mut String) -> Result<(), TraceFault>;
 }
 
 /// What had no place, by what it is, with how many requests had it.
@@ -52,13 +53,13 @@ impl TextWriter {
     ///
     /// # Errors
     /// A format that cannot be written, or cannot say such times.
-    pub fn new(format: Format, clock: Clock) -> Result<TextWriter, String> {
+    pub fn new(format: Format, clock: Clock) -> Result<TextWriter, TraceFault> {
         let timed = matches!(clock, Clock::Common | Clock::Zero);
         let lines: Box<dyn Lines> = match format {
             Format::OwnCsv => Box::new(own::Csv { clock }),
             Format::OwnJsonl => Box::new(own::Jsonl { clock }),
             _ if !timed && TextWriter::FORMATS.contains(&format) => {
-                return Err(format!(
+                return Err(wrong!(
                     "{} must say when requests arrive, and this trace does not; write baseload-csv, -jsonl or -parquet",
                     format.name()
                 ));
@@ -69,7 +70,7 @@ impl TextWriter {
             Format::Bailian => Box::new(published::Bailian::default()),
             other => {
                 let known = TextWriter::FORMATS.map(Format::name).join(", ");
-                return Err(format!("{} cannot be written; what can is {known}, baseload-parquet", other.name()));
+                return Err(wrong!("{} cannot be written; what can is {known}, baseload-parquet", other.name()));
             }
         };
         Ok(TextWriter { format, lines, lost: Lost::default(), row: 0, line: String::new() })
@@ -79,8 +80,8 @@ impl TextWriter {
     ///
     /// # Errors
     /// What the format cannot say; that `out` cannot be written.
-    pub fn write(&mut self, entry: &Entry, classes: &[String], out: &mut dyn std::io::Write) -> Result<(), String> {
-        let failed = |e: std::io::Error| format!("the trace cannot be written: {e}");
+    pub fn write(&mut self, entry: &Entry, classes: &[String], out: &mut dyn std::io::Write) -> Result<(), TraceFault> {
+        let failed = |e: std::io::Error| wrong!("the trace cannot be written: {e}");
         self.line.clear();
         if self.row == 0
             && let Some(header) = self.lines.header()

@@ -1,6 +1,7 @@
 //! Our own schema as text; `traces/README.md`.
 use super::{Lines, Lost};
 use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status};
+use baseload_core::types::{TraceFault, wrong};
 use std::fmt::Write;
 
 /// Nanoseconds under which a decimal of seconds survives being read as a double and multiplied: 26 days.
@@ -33,13 +34,11 @@ impl Lines for Csv {
         ))
     }
 
-    fn line(&mut self, e: &Entry, classes: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String> {
+    fn line(&mut self, e: &Entry, classes: &[String], lost: &mut Lost, out: &mut String) -> Result<(), TraceFault> {
         lost.note(!e.content.is_empty(), "content (prompt identity)");
         let class = class(e, classes);
         if class.contains([',', '"', '\n', '\r']) || class.trim() != class {
-            return Err(format!(
-                "class `{class}` has a comma, quote, space or line end; CSV fields must be plain text"
-            ));
+            return Err(wrong!("class `{class}` has a comma, quote, space or line end; CSV fields must be plain text"));
         }
         match self.clock {
             Clock::Common | Clock::Zero | Clock::Session => {
@@ -69,7 +68,7 @@ impl Lines for Csv {
             number(m.images.into(), 0),
             time((e.tools_ns > 0).then_some(e.tools_ns)),
         );
-        written.map_err(|e| e.to_string())
+        written.map_err(|e| TraceFault::new(e.to_string()))
     }
 }
 
@@ -79,13 +78,13 @@ pub(super) struct Jsonl {
 }
 
 impl Lines for Jsonl {
-    fn line(&mut self, e: &Entry, classes: &[String], _: &mut Lost, out: &mut String) -> Result<(), String> {
+    fn line(&mut self, e: &Entry, classes: &[String], _: &mut Lost, out: &mut String) -> Result<(), TraceFault> {
         out.push('{');
         let duration = |ns: u64, key: &str| {
             if ns < EXACT_NS {
                 Ok(seconds(ns))
             } else {
-                Err(format!("{key} is over 26 days; JSON must be exact, write Parquet"))
+                Err(wrong!("{key} is over 26 days; JSON must be exact, write Parquet"))
             }
         };
         match self.clock {

@@ -4,6 +4,7 @@
 //! equal content gets equal ids, so that what two prompts share stays shared up to a block.
 use super::{Lines, Lost};
 use crate::read::{bailian, mooncake};
+use baseload_core::types::TraceFault;
 use baseload_core::types::timestamp::written;
 use baseload_core::types::{ContentId, Entry, NO_SESSION, Run, Status};
 use rustc_hash::FxHashMap;
@@ -29,7 +30,7 @@ impl Lines for Azure {
     fn header(&self) -> Option<String> {
         Some("TIMESTAMP,ContextTokens,GeneratedTokens".into())
     }
-    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String> {
+    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), TraceFault> {
         lost_measures(e, lost);
         lost.note(!e.content.is_empty(), "content (prompt identity)");
         lost.note(e.session != NO_SESSION, "session");
@@ -50,7 +51,7 @@ pub(super) struct BurstGpt {
 struct Origin(Option<i64>);
 
 impl Origin {
-    fn since(&mut self, at: i64) -> Result<u64, String> {
+    fn since(&mut self, at: i64) -> Result<u64, TraceFault> {
         let origin = *self.0.get_or_insert(at);
         u64::try_from(i128::from(at) - i128::from(origin))
             .map_err(|_| "it arrives before the first request; sort the trace (--sort)".into())
@@ -61,7 +62,7 @@ impl Lines for BurstGpt {
     fn header(&self) -> Option<String> {
         Some("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type,Session ID".into())
     }
-    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String> {
+    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), TraceFault> {
         lost_measures(e, lost);
         lost.note(!e.content.is_empty(), "content (prompt identity)");
         let (status, output) = (e.measured.status, e.output_tokens);
@@ -96,7 +97,7 @@ struct Blocks {
 
 impl Blocks {
     /// Ids of the prompt's blocks of `size` tokens, the last one perhaps partial.
-    fn ids(&mut self, e: &Entry, size: u32) -> Result<Vec<u64>, String> {
+    fn ids(&mut self, e: &Entry, size: u32) -> Result<Vec<u64>, TraceFault> {
         let named: u32 = e.content.iter().map(|r| r.len).sum();
         let given = e.content.iter().enumerate().all(|(n, r)| {
             matches!(r.id, ContentId::Named(_))
@@ -155,7 +156,7 @@ pub(super) struct Mooncake {
 }
 
 impl Lines for Mooncake {
-    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String> {
+    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), TraceFault> {
         lost_measures(e, lost);
         lost.note(e.session != NO_SESSION, "session");
         lost.note(e.measured.status != Status::Completed, "status");
@@ -184,7 +185,7 @@ pub(super) struct Bailian {
 }
 
 impl Lines for Bailian {
-    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), String> {
+    fn line(&mut self, e: &Entry, _: &[String], lost: &mut Lost, out: &mut String) -> Result<(), TraceFault> {
         lost_measures(e, lost);
         lost.note(e.measured.status != Status::Completed, "status");
         let at = self.origin.since(e.at_ns)?;

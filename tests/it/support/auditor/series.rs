@@ -10,7 +10,7 @@ use super::trace::Ask;
 pub fn series(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], lives: &[Life], seen: &PolicyEvidence) {
     let horizon = lives.iter().map(|l| l.request.ended).max().unwrap_or(0);
     let replicas = fleet(facts, policy, horizon);
-    let blocks = |pool: usize| facts.pools[pool].num_blocks - u64::from(facts.pools[pool].vllm);
+    let blocks = |pool: usize| facts.pools[pool].num_blocks - 1;
     let fixed = policy.replicas.iter().zip(&facts.pools).any(|(n, p)| *n > 0 && !p.vllm);
     let instants: Vec<u64> = seen.series.iter().map(|row| row.at).collect();
     let gaps: Vec<u64> = instants.windows(2).map(|w| w[1].saturating_sub(w[0])).collect();

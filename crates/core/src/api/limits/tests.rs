@@ -22,8 +22,6 @@ fn job(prompt: u32, most: u32) -> Job {
         max_output_tokens: most,
         priority: 0,
         content: Content::private(0, prompt),
-        external_kv: None,
-        hold_kv_until: None,
     }
 }
 fn used(prompt: u32, cached: u32, output: u32) -> Used {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 fn small(async_scheduling: bool) -> Replica {
     let config = VllmConfig { async_scheduling, ..VllmConfig::default() };
-    Replica::new(Engine::Vllm(Box::new(VllmScheduler::new(config))), Arc::new(Toy))
+    Replica::new(config.scheduler(EngineMode::default()), Arc::new(Toy))
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn drive(config: &VllmConfig, workload: &[Draw]) {
 }
 
 /// Runs a workload on a replica; returns its effects and the gaps it closed.
-fn replay(engine: Engine, workload: &[Draw]) -> (Vec<Effect>, u64, Replica) {
+fn replay(engine: Box<dyn Scheduler>, workload: &[Draw]) -> (Vec<Effect>, u64, Replica) {
     let mut replica = Replica::new(engine, Arc::new(crate::engine::testkit::Toy));
     let (mut out, mut at, mut next) = (Outbox::default(), SimTime::ZERO, 0);
     loop {
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn a_replica_ends_every_job_once_and_counts_every_gap(config in configs(), workload in draws()) {
-        let (effects, gaps, _) = replay(Engine::Vllm(Box::new(VllmScheduler::new(config))), &workload);
+        let (effects, gaps, _) = replay(Box::new(VllmScheduler::new(config)), &workload);
         assert_each_ends_once(&effects, workload.len());
         let done = effects.iter().filter_map(|e| match e {
             Effect::Done { attempt, .. } => Some(u64::from(workload[attempt.0 as usize].output) - 1),
@@ -133,7 +133,7 @@ proptest! {
     fn a_static_replica_ends_every_job_once(max_batch in 1u32..6, timeout in 0u64..5, workload in draws()) {
         let timeout = SimTime::from_millis(timeout);
         let config = StaticConfig { max_batch, timeout, max_model_len: 160, block_size: 16, num_blocks: 20 };
-        let (effects, _, replica) = replay(Engine::Static(StaticScheduler::new(config)), &workload);
+        let (effects, _, replica) = replay(Box::new(StaticScheduler::new(config)), &workload);
         assert_each_ends_once(&effects, workload.len());
         prop_assert_eq!(replica.unfinished(), 0);
     }

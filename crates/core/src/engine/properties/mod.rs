@@ -16,6 +16,24 @@ fn cases() -> ProptestConfig {
 }
 
 fn configs() -> impl Strategy<Value = VllmConfig> {
+    prop_oneof![3 => any_config(), 1 => priority_tight()]
+}
+
+/// The priority policy in so few blocks that running requests preempt each other and themselves.
+fn priority_tight() -> impl Strategy<Value = VllmConfig> {
+    let pool = prop_oneof![(Just(4u32), 26u32..44), (Just(16), 8u32..12)];
+    (any_config(), pool, 3u32..8, 20u32..200).prop_map(|(config, (block_size, num_blocks), seqs, budget)| VllmConfig {
+        block_size,
+        num_blocks,
+        max_num_seqs: seqs,
+        max_num_batched_tokens: if config.chunked_prefill { budget } else { 500 },
+        policy: QueuePolicy::Priority,
+        watermark: 0.0,
+        ..config
+    })
+}
+
+fn any_config() -> impl Strategy<Value = VllmConfig> {
     let block_size = prop_oneof![Just(1u32), Just(4), Just(16)];
     let sizes = (block_size, 8u32..60, 1u32..8, prop_oneof![1u32..20, 20u32..200]);
     let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.9));

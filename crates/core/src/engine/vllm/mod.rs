@@ -4,6 +4,7 @@
 //! requests, `steady.rs` takes equal decode steps together. Rules and their numbers: spec/vllm.md 1.3 to 1.8; equality with the real one: `conformance`.
 mod memory;
 mod schedule;
+mod section;
 mod slots;
 mod steady;
 #[cfg(test)]
@@ -11,15 +12,22 @@ mod traces;
 mod update;
 
 use super::batch::{Batch, StepResult};
+use super::replica::EngineMode;
 use super::scheduler::{Scheduler, Stride};
-use crate::kv::{KvPool, SpanPool, Tokens};
+use crate::kv::{BlockPool, KvPool, SpanPool, Tokens};
+use crate::memory::BLOCK_SIZE;
 use crate::types::{AttemptId, FailureCause, Femtos, Job, Load, Run, SimTime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use slots::{Slots, State};
 use std::collections::VecDeque;
 use steady::Steady;
 
+pub use section::ROW;
+
 /// Who goes first, and who is preempted first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum QueuePolicy {
     /// By arrival; the last admitted is preempted.
     #[default]
@@ -62,7 +70,7 @@ pub struct VllmConfig {
 impl Default for VllmConfig {
     fn default() -> VllmConfig {
         VllmConfig {
-            block_size: 16,
+            block_size: BLOCK_SIZE,
             num_blocks: 4096,
             max_num_seqs: 256,
             max_num_batched_tokens: 8192,
@@ -75,6 +83,17 @@ impl Default for VllmConfig {
             reserve_full_isl: true,
             async_scheduling: true,
             max_num_queued_reqs: None,
+        }
+    }
+}
+
+impl VllmConfig {
+    /// An empty engine of these settings.
+    pub fn scheduler(self, mode: EngineMode) -> Box<dyn Scheduler> {
+        if mode.reference_pool {
+            Box::new(VllmScheduler::<BlockPool>::on_pool(self, mode.strides))
+        } else {
+            Box::new(VllmScheduler::<SpanPool>::on_pool(self, mode.strides))
         }
     }
 }
@@ -250,6 +269,9 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
     }
     fn stamp(&mut self, now: SimTime) {
         self.pool.stamp(now);
+    }
+    fn concurrent_batches(&self) -> usize {
+        1 + usize::from(self.config.async_scheduling)
     }
     fn unfinished(&self) -> usize {
         self.running.len() + self.waiting.len()

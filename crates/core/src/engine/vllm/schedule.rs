@@ -33,12 +33,11 @@ impl<P: KvPool> VllmScheduler<P> {
             while !gone && !self.grow(slot, n, batch) {
                 gone = self.preempt_for(slot, &mut at, budget, batch);
             }
-            if !gone {
-                self.assign(slot, n, budget, batch);
-                at += 1;
-            } else if self.config.policy == QueuePolicy::Fcfs {
-                break;
+            if gone {
+                break; // whatever the policy, and although its blocks are free now
             }
+            self.assign(slot, n, budget, batch);
+            at += 1;
         }
     }
 

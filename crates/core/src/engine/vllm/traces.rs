@@ -244,6 +244,42 @@ fn p2_a_victim_scheduled_in_this_step_is_refunded() {
     assert_eq!((e.preempted(), e.blocks(1), e.queue()), (vec![0], vec![3, 4, 5], vec![2, 1]));
 }
 
+/// Two cases of spec/vllm-additions.md 0, recorded from vLLM 0.32: blocks of 8 tokens, no cache.
+fn tight(usable: u32) -> Driver {
+    engine(64, usable, |c| {
+        (c.block_size, c.prefix_caching, c.policy) = (8, false, QueuePolicy::Priority);
+    })
+}
+
+#[test]
+fn p3_who_preempts_itself_ends_the_running_loop() {
+    let mut e = tight(4);
+    e.add(Job { priority: 3, ..job(0, 15, 10) });
+    assert_eq!(e.step().0, [(0, 15)]);
+    e.add(Job { priority: 0, ..job(1, 12, 6) });
+    assert_eq!(e.step().0, [(0, 1), (1, 12)]);
+    assert_eq!(e.step(), (vec![], vec![]));
+    assert_eq!((e.preempted(), e.free()), (vec![0], 2), "the other waits although there are blocks again");
+    (3..7).for_each(|_| assert_eq!(e.step(), (vec![(1, 1)], vec![])));
+    assert_eq!(e.step(), (vec![(1, 1)], vec![1]));
+    assert_eq!(e.step().0, [(0, 17)]);
+}
+
+#[test]
+fn p4_who_stands_behind_it_waits_for_the_next_call() {
+    let mut e = tight(7);
+    let mut plans = Vec::new();
+    for (priority, prompt, output) in [(0, 13, 12), (3, 14, 8), (1, 10, 6)] {
+        e.add(Job { priority, ..job(plans.len() as u64, prompt, output) });
+        plans.push(e.step().0);
+    }
+    assert_eq!(plans, [vec![(0, 13)], vec![(0, 1), (1, 14)], vec![(0, 1), (1, 1), (2, 10)]]);
+    assert_eq!(e.step().0, [(0, 1), (1, 1), (2, 1)]);
+    assert_eq!(e.step().0, [(0, 1)]);
+    assert_eq!((e.preempted(), e.free()), (vec![1], 2));
+    assert_eq!(e.step().0, [(0, 1), (2, 1)]);
+}
+
 #[test]
 fn l1_l2_long_prompts_are_capped_unless_alone() {
     let mut e = engine(100, 40, |c| c.long_prefill_token_threshold = 32);

@@ -1,4 +1,5 @@
 //! What becomes of attempts and requests: effects, endings, records.
+use super::ending::{Charge, Ending, Hangup};
 use super::slots::Slots;
 use super::{Action, Desk};
 use crate::gateway::{Feedback, HealthEvent};
@@ -6,7 +7,6 @@ use crate::sim::WorldEffect;
 use crate::sim::agenda::Timer;
 use crate::types::{
     AttemptId, AttemptRecord, Cancelled, Effect, FailureCause, Outcome, OutcomeCause, Place, RequestRecord, SimTime,
-    Usd,
 };
 
 /// The cause in records of what a backend said.
@@ -37,55 +37,6 @@ fn health_of(cause: FailureCause) -> Option<HealthEvent> {
         }
         FailureCause::TryTimeout => Some(HealthEvent::Timeout),
         FailureCause::TooLong | FailureCause::Expired => None,
-    }
-}
-
-/// Why an attempt is cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hangup {
-    /// The other of two copies answered first.
-    Loser,
-    /// It ran out of its own time.
-    TryTimeout,
-    /// Nobody waits for its request any longer; how that ends.
-    GivenUp(Outcome, OutcomeCause),
-}
-
-impl Hangup {
-    /// How the attempt ends.
-    fn ending(self) -> (Outcome, OutcomeCause) {
-        match self {
-            Hangup::Loser => (Outcome::Cancelled, OutcomeCause::Hedged),
-            Hangup::TryTimeout => (Outcome::TimedOut, OutcomeCause::TryTimeout),
-            Hangup::GivenUp(outcome, cause) => (outcome, cause),
-        }
-    }
-}
-
-/// What an attempt leaves in the books beside how it ended.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Charge {
-    pub preemptions: u32,
-    pub cost: Usd,
-    pub health: Option<HealthEvent>,
-}
-
-/// How an attempt or a request ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Ending {
-    pub at: SimTime,
-    pub outcome: Outcome,
-    pub cause: OutcomeCause,
-    /// Output tokens that had left.
-    pub output_tokens: u32,
-    /// Prompt tokens read from a prefix cache.
-    pub cached_tokens: u32,
-}
-
-impl Ending {
-    /// Without an answer.
-    pub fn without_answer(at: SimTime, outcome: Outcome, cause: OutcomeCause) -> Ending {
-        Ending { at, outcome, cause, output_tokens: 0, cached_tokens: 0 }
     }
 }
 

@@ -165,7 +165,9 @@ impl Desk<'_> {
             own.retain(|r| places.kind_of((*r).into()) == place);
             views.retain(|v| Place::Endpoint(v.endpoint) == place);
             later = match place {
-                Place::Pool(pool) => allowed(request, &self.spec.pools[pool.index()].facts) && places.later_in(pool),
+                Place::Pool(pool) => {
+                    allowed(request, &self.spec.pools[pool.index()].replica.facts) && places.later_in(pool)
+                }
                 _ => false,
             };
         }
@@ -250,7 +252,7 @@ impl Desk<'_> {
         let (facts, standing) = match place {
             Place::Replica(r) => {
                 let known = &self.places.replicas[r];
-                (&self.spec.pools[known.pool.index()].facts, known.standing)
+                (&self.spec.pools[known.pool.index()].replica.facts, known.standing)
             }
             Place::Endpoint(e) => (&self.places.endpoints[e].facts, self.places.endpoints[e].standing),
             Place::Pool(_) => panic!("constraints: {decision:?} is no replica and no endpoint"),

@@ -121,7 +121,7 @@ impl Directory {
 
     /// The position of the list of ready replicas of the pools that may serve the request.
     pub fn ready_for(&mut self, request: &RequestView<'_>, pools: &[PoolSpec]) -> usize {
-        let may = |(i, p): (usize, &PoolSpec)| u64::from(allowed(request, &p.facts)) << i;
+        let may = |(i, p): (usize, &PoolSpec)| u64::from(allowed(request, &p.replica.facts)) << i;
         let set = pools.iter().enumerate().map(may).fold(0, |set, pool| set | pool);
         if let Some(at) = self.lists.iter().position(|r| r.pools == set) {
             return at;

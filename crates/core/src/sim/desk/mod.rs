@@ -8,6 +8,7 @@ mod admission;
 mod closing;
 mod decide;
 mod directory;
+mod ending;
 mod recover;
 mod send;
 mod slots;
@@ -25,8 +26,8 @@ use std::collections::VecDeque;
 pub(super) use super::fleet::Fleet;
 pub(super) use super::market::Market;
 pub(super) use admission::Look;
-pub(super) use closing::Hangup;
 pub(super) use directory::Standing;
+pub(super) use ending::Hangup;
 
 /// What the desk may look at beyond its own books.
 #[derive(Clone, Copy)]
@@ -217,8 +218,6 @@ impl<'a> Desk<'a> {
             max_output_tokens: request.max_output_tokens,
             priority: request.priority.saturating_add(class.priority),
             content: request.content.clone(),
-            external_kv: None,
-            hold_kv_until: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the gateway does around attempts: deadlines, retries and fallbacks, second copies, stages of a cascade, clients that
 //! leave. All of it begins with a timer, so that at one instant it comes after the ends of steps and the answers.
-use super::closing::{Ending, Hangup};
 use super::decide::Routed;
+use super::ending::{Ending, Hangup};
 use super::slots::{PinnedBy, Route, Slots, TryKind};
 use super::{Action, Desk, Sight};
 use crate::gateway::allowed;
@@ -53,7 +53,7 @@ impl Desk<'_> {
         let flight = self.slots.get(slot);
         let view = flight.request.view(&self.spec.classes[flight.class as usize].0);
         let may = match place {
-            Place::Pool(p) => self.places.has_replicas(p) && allowed(&view, &self.spec.pools[p.index()].facts),
+            Place::Pool(p) => self.places.has_replicas(p) && allowed(&view, &self.spec.pools[p.index()].replica.facts),
             Place::Replica(_) => false,
             Place::Endpoint(e) => allowed(&view, &self.places.endpoints[e].facts),
         };

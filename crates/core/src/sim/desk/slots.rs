@@ -1,5 +1,5 @@
 //! Requests in flight: slots, and the attempt ids that name a slot and a generation.
-use super::closing::Ending;
+use super::ending::Ending;
 use crate::gateway::Hop;
 use crate::types::{AttemptId, Outcome, OutcomeCause, Place, Request, SimTime, Usd};
 

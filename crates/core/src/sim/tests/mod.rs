@@ -1,8 +1,9 @@
 //! What the gateway does around attempts, in worlds small enough to say what must come out.
 use super::*;
 use crate::api::{EndpointSpec, Incident, Latency, Limits, LogNormal, Outages, Price, Rules, Service, Squeeze};
-use crate::engine::{Engine, EngineMode, VllmConfig};
+use crate::engine::{EngineLimits, EngineMode, VllmConfig};
 use crate::fleet::FailureModel;
+use crate::fleet::ReplicaType;
 use crate::gateway::*;
 use crate::types::*;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ impl StepTime for Even {
 
 struct List(std::collections::VecDeque<Request>);
 impl Source for List {
-    fn peek(&mut self) -> Result<Option<SimTime>, String> {
+    fn peek(&mut self) -> Result<Option<SimTime>, TraceFault> {
         Ok(self.0.front().map(|r| r.arrival))
     }
     fn next(&mut self) -> Request {
@@ -47,13 +48,15 @@ struct Kept {
 impl Kept {
     /// Takes what a world says has happened.
     fn take(&mut self, world: &mut World<'_>) {
-        for effect in world.effects() {
+        let mut effects = Effects::default();
+        world.effects(&mut effects);
+        for effect in effects.list {
             match effect {
                 WorldEffect::Attempt(record) => self.attempts.push(record),
                 WorldEffect::Request(record) => self.requests.push(record),
                 WorldEffect::Series(row) => self.series.push(row),
                 WorldEffect::Left { place } => self.left.push(place),
-                WorldEffect::FirstToken { .. } | WorldEffect::Gaps(_) => {}
+                WorldEffect::FirstToken { .. } => {}
             }
         }
     }
@@ -103,14 +106,22 @@ fn pool(name: &str, replicas: u32, seqs: u32, mode: EngineMode) -> PoolSpec {
         max_model_len: 1_000,
         ..VllmConfig::default()
     };
+    let limits = EngineLimits {
+        max_rows: seqs,
+        most_rows: seqs,
+        most_tokens: 256,
+        cached_block: Some(config.block_size),
+        by_priority: false,
+    };
+    let facts =
+        BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 1_000, deferred: false };
+    let replica = ReplicaType::made_by(move |mode| config.clone().scheduler(mode), limits, facts, Arc::new(Even));
     PoolSpec {
         name: name.into(),
         replicas,
-        gpus_per_replica: 1,
-        facts: BackendFacts { internal: true, capability: Capability::Mid, max_context_tokens: 1_000, deferred: false },
-        engine: Box::new(move || Engine::vllm(config.clone(), mode)),
-        step_time: Arc::new(Even),
-        assumed_prefill_tokens_per_s: 10_000,
+        replica: Arc::new(replica),
+        mode,
+        assumed_prefill_tokens_per_s: ASSUMED_PREFILL_TOKENS_PER_S,
     }
 }
 

@@ -39,6 +39,9 @@ fn change(world: &mut World<'_>, kind: u8, which: usize) -> Option<Place> {
     let soon = world.now() + ms(25);
     let at = Place::Replica(ReplicaId(which as u32 % 8));
     let endpoint = Place::Endpoint(EndpointId(which as u32 % 4));
+    let here = |place: &Place| world.is_here(*place);
+    let leaves =
+        [at, endpoint].into_iter().zip([3..=4, 5..=6]).find(|(place, kinds)| kinds.contains(&kind) && here(place));
     match kind {
         0 => _ = world.add_replica(PoolId(which as u32 % 2), soon),
         1 => _ = world.add_replica(PoolId(which as u32 % 2), world.now()),
@@ -48,11 +51,7 @@ fn change(world: &mut World<'_>, kind: u8, which: usize) -> Option<Place> {
         5 => world.drain(endpoint),
         _ => world.kill(endpoint),
     }
-    match kind {
-        3 | 4 => Some(at),
-        5 | 6 => Some(endpoint),
-        _ => None,
-    }
+    leaves.map(|(place, _)| place)
 }
 
 fn place_of(record: &AttemptRecord) -> Place {

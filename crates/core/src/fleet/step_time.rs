@@ -1,0 +1,144 @@
+//! Where the durations of a replica's steps come from: the catalogue's curves, rows or a profile of somebody's own, kernels.
+//!
+//! Must keep true: a source speaks only for its own model, GPU and number format; what it cannot speak for is refused by a
+//! reason, never taken from the catalogue instead.
+use super::ReplicaSpec;
+use super::resolve::Known;
+use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile, StepTimeRow};
+use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, KernelTables, Table, WeightDtype};
+use crate::memory::KvDtype;
+use crate::types::{Fault, StepTime};
+use std::fmt;
+use std::sync::Arc;
+
+/// Measured kernels of GPUs, by what they are asked for.
+pub trait KernelSource: fmt::Debug + Send + Sync {
+    /// The tables of a GPU and its number formats.
+    ///
+    /// # Errors
+    /// There are none of these.
+    fn tables(
+        &self,
+        catalog: &Catalog,
+        gpu: &Gpu,
+        weights: WeightDtype,
+        kv: KvDtype,
+    ) -> Result<Arc<KernelTables>, String>;
+}
+
+/// Where step times come from.
+#[derive(Debug, Clone, Default)]
+pub enum StepTimeSource {
+    /// The analytic step time by the catalogue's rows.
+    #[default]
+    Analytic,
+    /// The same by rows of the catalogue's form, laid over the catalogue's: their name and they.
+    Rows(Arc<(String, StepTimeFile)>),
+    /// A profile of this model on this GPU.
+    Profile(Arc<Profile>),
+    /// Coefficients that are being fitted, each multiplied by a speed factor (above 1 is slower).
+    Coefficients(StepCoefficients, f64),
+    /// Kernel tables, interpolated.
+    Kernels(Arc<dyn KernelSource>),
+}
+
+impl StepTimeSource {
+    /// What it is, in words; `None` for the catalogue.
+    pub fn what(&self) -> Option<String> {
+        match self {
+            StepTimeSource::Analytic => None,
+            StepTimeSource::Rows(rows) => Some(format!("profile {}", rows.0)),
+            StepTimeSource::Profile(profile) => Some(format!("profile {}", profile.name)),
+            StepTimeSource::Coefficients(..) => Some("fitted coefficients".to_owned()),
+            StepTimeSource::Kernels(_) => Some("kernel tables".to_owned()),
+        }
+    }
+
+    /// Whether it needs neither a model nor a GPU of the catalogue.
+    pub(super) fn speaks_for_itself(&self) -> bool {
+        matches!(self, StepTimeSource::Profile(_) | StepTimeSource::Coefficients(..))
+    }
+}
+
+/// The step time of a replica of `spec`, and a note of what it borrows; `on` are its model and GPU, where the catalogue has
+/// both.
+pub(super) fn resolve(
+    spec: &ReplicaSpec,
+    catalog: &Catalog,
+    on: Option<Known<'_>>,
+    mut options: AnalyticOptions,
+) -> Result<(Arc<dyn StepTime>, Option<String>), Fault> {
+    let analytic = |options: &AnalyticOptions, Known { model, gpu, .. }: Known<'_>| {
+        let made = Analytic::new(catalog, model, gpu, spec.tensor_parallel, options);
+        made.map_err(|e| Fault::at("tensor_parallel", e.to_string()))
+    };
+    let known =
+        || on.ok_or_else(|| Fault::at("model", "only a profile tells steps of a machine that the catalogue has not"));
+    match &spec.step_time {
+        StepTimeSource::Analytic => Ok((Arc::new(analytic(&options, known()?)?), None)),
+        StepTimeSource::Rows(rows) => {
+            let curves = curves_of(catalog, &rows.0, &rows.1, known()?.gpu, options.weights);
+            let (curves, note) = curves.map_err(|e| Fault::at("profile", e))?;
+            options.curves = Some(curves);
+            Ok((Arc::new(analytic(&options, known()?)?), note))
+        }
+        StepTimeSource::Profile(profile) => {
+            of_this(profile, spec, on)?;
+            Ok((Arc::new(Fitted::new(&profile.step, 1.0)), None))
+        }
+        StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
+        StepTimeSource::Kernels(kernels) => {
+            let Known { model, gpu, weights, .. } = known()?;
+            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::at("kernels", e))?;
+            let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
+            Ok((Arc::new(table.map_err(|e| Fault::at("kernels", e.to_string()))?), None))
+        }
+    }
+}
+
+/// Refuses a profile of something else.
+fn of_this(profile: &Profile, spec: &ReplicaSpec, on: Option<Known<'_>>) -> Result<(), Fault> {
+    let (model, gpu) = on.map_or((&spec.model, &spec.gpu), |known| (&known.model.id, &known.gpu.id));
+    if (&profile.model, &profile.gpu, profile.tensor_parallel) == (model, gpu, spec.tensor_parallel) {
+        return Ok(());
+    }
+    let (of, this) = (profile.of_what(), format!("{model} on {} x {gpu}", spec.tensor_parallel));
+    let what = format!("profile {} is of {of}; the pool is {this}", profile.name);
+    Err(Fault::at("profile", what).hint("give a profile for that"))
+}
+
+/// The curves of `gpu` under a file of rows, and a note of what is borrowed, if anything.
+///
+/// # Errors
+/// A file of another GPU or without the number format; a number that makes no sense.
+pub fn curves_of(
+    catalog: &Catalog,
+    name: &str,
+    file: &StepTimeFile,
+    gpu: &Gpu,
+    weights: WeightDtype,
+) -> Result<(Curves, Option<String>), String> {
+    let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
+    let fits = |r: &StepTimeRow| r.speaks_for(&gpu.id);
+    if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
+        return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
+    }
+    if let Some(row) = file.step_time.iter().find(|r| WeightDtype::parse(&r.dtype).is_none()) {
+        let known = WeightDtype::ALL.map(WeightDtype::name).join(", ");
+        return Err(format!("profile {name}: dtype `{}` is not known; known are {known}", row.dtype));
+    }
+    if !of.contains(&weights.name()) {
+        return Err(format!(
+            "profile {name} is of weights in {}; these are in {}: add a row of that",
+            of.join(", "),
+            weights.name()
+        ));
+    }
+    let (curves, borrowed) =
+        Curves::under(catalog, gpu, weights, &file.step_time).map_err(|e| format!("profile {name}: {e}"))?;
+    let note = borrowed.first().map(|(_, from)| {
+        let names: Vec<&str> = borrowed.iter().map(|b| b.0).collect();
+        format!("profile {name} says nothing of {}: taken from the catalogue's row of {from}", names.join(", "))
+    });
+    Ok((curves, note))
+}

@@ -1,0 +1,212 @@
+//! A user's own facts, as the program takes them: files of an experiment and `--catalog`, names at Hugging Face, rows from a
+//! config.json; and the page that shows how.
+use crate::program::{Ended, command, end_of, root};
+use std::path::Path;
+
+const GPU: &str = "[[gpu]]\nid = \"mine\"\nmemory_total_gib = 93\nmem_bw_gbps = 3900\nlike = \"h100-sxm\"\n";
+const CSV: &str = "arrival_s,prompt_tokens,output_tokens\n0,512,40\n1,8,120\n";
+
+fn experiment(top: &str, model: &str, gpu: &str, pool: &str) -> String {
+    format!(
+        "name = \"t\"\n{top}\n[trace]\npath = \"t.csv\"\n[pool.p]\nmodel = \"{model}\"\ngpu = \"{gpu}\"\n\
+         rent = {{ usd_per_gpu_hour = 2 }}\n{pool}\n[policy.own]\n[policy.own.least_outstanding]\n"
+    )
+}
+
+fn write(dir: &Path, files: &[(&str, &str)]) {
+    for (name, text) in [("t.csv", CSV)].iter().chain(files) {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+fn run_in(dir: &Path, args: &[&str]) -> Ended {
+    end_of(command().current_dir(dir).args(args))
+}
+
+/// Runs `e.toml` of these files; its summary and its manifest.
+fn run(files: &[(&str, &str)], experiment: &str, more: &[&str]) -> (serde_json::Value, serde_json::Value) {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), files);
+    let mut args = vec!["run", experiment, "--quiet", "--no-records", "--out", "r"];
+    args.extend(more);
+    run_in(dir.path(), &args).well();
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(dir.path().join("r").join(name)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    (read("summary.json"), read("manifest.json"))
+}
+
+#[track_caller]
+fn refused(files: &[(&str, &str)], args: &[&str], words: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), files);
+    let ended = run_in(dir.path(), args);
+    let message = ended.message();
+    assert_eq!(ended.code, 2, "{message}");
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
+    }
+}
+
+#[track_caller]
+fn warned(summary: &serde_json::Value, words: &str) {
+    let all = summary["warnings"].as_array().unwrap();
+    assert!(all.iter().any(|w| w.as_str().unwrap().contains(words)), "`{words}` is not in {all:#?}");
+}
+
+/// The blocks of a page that are written as `kind`.
+fn blocks<'a>(page: &'a str, kind: &str) -> Vec<&'a str> {
+    let fence = format!("```{kind}\n");
+    page.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_page_runs_and_says_what_it_took() {
+    let page = std::fs::read_to_string(root().join("docs/catalogue.md")).unwrap();
+    let [ours, experiment] = blocks(&page, "toml")[..] else { panic!("the page has two files") };
+    let files = [("ours.toml", ours), ("own-facts.toml", experiment), ("my-trace.csv", CSV)];
+    let (s, m) = run(&files, "own-facts.toml", &[]);
+    for words in [
+        "ours.toml:17: gpu h100-nvl: borrowed from h100-sxm, whose they are: bf16_tflops_dense, fp8_tflops_dense",
+        "ops_cost ml_infra_engineer_loaded_us differs from the catalogue's, and counts: ",
+        "pool chat: `acme/Support-8B-Instruct-FP8` is taken for support-8b with weights in fp8",
+    ] {
+        warned(&s, words);
+    }
+    assert_eq!(s["policies"].as_array().unwrap().len(), 2);
+    assert!(s["policies"].as_array().unwrap().iter().all(|p| p["completed"] == 2), "{}", s["policies"]);
+    let input = m["inputs"].as_array().unwrap().iter().find(|i| i["role"] == "catalog").unwrap();
+    assert_eq!((input["file"].as_str(), input["bytes"].as_u64()), (Some("ours.toml"), Some(ours.len() as u64)));
+    let fact = |kind: &str| m["facts"].as_array().unwrap().iter().find(|f| f["kind"] == kind).unwrap().clone();
+    assert_eq!((fact("gpu")["name"].as_str(), fact("model")["name"].as_str()), (Some("h100-nvl"), Some("support-8b")));
+    assert_eq!(fact("api price")["source"], "contract of November");
+    assert_eq!(fact("rent")["source"], "ours.toml");
+    assert_eq!(m["experiment"]["pool"]["chat"]["weights_dtype"], "fp8");
+    // And every command of the page.
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &files);
+    let lines: Vec<&str> = blocks(&page, "sh").iter().flat_map(|b| b.lines()).collect();
+    assert!(lines.len() >= 3, "{lines:?}");
+    for line in lines {
+        let args: Vec<&str> = line.split_whitespace().skip(1).collect();
+        run_in(dir.path(), &args).well();
+    }
+}
+
+#[test]
+fn files_follow_the_experiment_that_names_them() {
+    let base = experiment("[catalog]\nfiles = [\"../facts/ours.toml\"]", "llama-3.1-8b", "mine", "");
+    let over = "extends = \"../base/e.toml\"\ntrace.path = \"../t.csv\"\n[slo]\nttft = \"9s\"\n";
+    let files = [("base/e.toml", base.as_str()), ("deep/over.toml", over), ("facts/ours.toml", GPU)];
+    let (s, m) = run(&files, "deep/over.toml", &[]);
+    warned(&s, "ours.toml:1: gpu mine: borrowed from h100-sxm");
+    assert_eq!(s["pools"][0]["title"], "llama-3.1-8b on 1 x mine");
+    assert_eq!(m["inputs"].as_array().unwrap().iter().filter(|i| i["role"] == "catalog").count(), 1);
+}
+
+#[test]
+fn rows_that_contradict_are_said_between_files_refused() {
+    let text = experiment("", "llama-3.1-8b", "h100-sxm", "");
+    let slow = "[[gpu]]\nid = \"h100-sxm\"\nlike = \"h200-sxm\"\nmemory_total_gib = 79.11\nmem_bw_gbps = 3000\n";
+    let (s, _) = run(&[("e.toml", &text), ("a.toml", slow)], "e.toml", &["--catalog", "a.toml"]);
+    warned(&s, "a.toml:1: gpu h100-sxm differs from the catalogue's, and counts: ");
+    let other = slow.replace("3000", "3100");
+    let args = ["run", "e.toml", "--catalog", "a.toml", "--catalog", "b.toml"];
+    refused(
+        &[("e.toml", &text), ("a.toml", slow), ("b.toml", &other)],
+        &args,
+        &["b.toml:1: gpu[0]: `h100-sxm` is defined otherwise in a.toml:1: mem_bw_gbps is 3100.0 here and 3000.0 there"],
+    );
+    refused(
+        &[("e.toml", &text), ("a.toml", "# ours\n\n[[gpu]]\nid = \"mine\"\nlike = \"h100-sxm\"\nmem_bw_gbsp = 3\n")],
+        &["run", "e.toml", "--catalog", "a.toml"],
+        &[
+            "a.toml:6: gpu[0].mem_bw_gbsp: unknown key `mem_bw_gbsp`; did you mean `mem_bw_gbps`?",
+            "a.toml:3: gpu[0]: memory_total_gib is missing (Memory that the runtime reports, GiB",
+        ],
+    );
+    refused(&[("e.toml", &text)], &["run", "e.toml", "--catalog", "no.toml"], &["no.toml: ", "a catalog file is TOML"]);
+    let lone = GPU.replace(
+        "like = \"h100-sxm\"",
+        "bf16_tflops_dense = 900\nscale_up_gbps_unidirectional = 300\nscale_up_domain_gpus = 1",
+    );
+    let text = experiment("", "llama-3.1-8b", "mine", "");
+    refused(
+        &[("e.toml", &text), ("a.toml", &lone)],
+        &["run", "e.toml", "--catalog", "a.toml"],
+        &["no step times of mine are known; give it `like = \"GPU\"`"],
+    );
+}
+
+#[test]
+fn names_at_hugging_face_run_in_their_format() {
+    let of = |model: &str, pool: &str| run(&[("e.toml", &experiment("", model, "NVIDIA H100", pool))], "e.toml", &[]).0;
+    let s = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "");
+    assert_eq!(s["pools"][0]["title"], "llama-3.1-8b on 1 x h100-sxm, fp8 weights");
+    warned(&s, "pool p: `RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8` is taken for llama-3.1-8b with weights in fp8");
+    warned(&s, "pool p: GPU `NVIDIA H100` is taken for h100-sxm");
+    // What the pool says counts more than what the name says.
+    let s = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "weights_dtype = \"bf16\"");
+    assert_eq!(s["pools"][0]["title"], "llama-3.1-8b on 1 x h100-sxm");
+    let bad = |model: &str| experiment("", model, "h100-sxm", "");
+    refused(
+        &[("e.toml", &bad("meta-llama/Llama-3.1-8B-Instrukt"))],
+        &["run", "e.toml"],
+        &["e.toml:6: pool.p.model: unknown model `meta-llama/Llama-3.1-8B-Instrukt`; did you mean `llama-3.1-8b`?"],
+    );
+    refused(
+        &[("e.toml", &bad("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w8a8"))],
+        &["run", "e.toml"],
+        &[
+            "e.toml:6: pool.p.model: ",
+            "weights in int8, which is not modelled; give pool.p.weights_dtype, one of bf16, fp8, int4",
+        ],
+    );
+    let memory = |args: &[&str]| end_of(command().arg("memory").args(args)).well();
+    let ended = memory(&["--model", "qwen/qwen3-32b-fp8", "--gpu", "H100", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((plan["model"].as_str(), plan["weights_dtype"].as_str()), (Some("qwen3-32b"), Some("fp8")));
+    assert!(ended.stderr.contains("warning: `qwen/qwen3-32b-fp8` is taken for qwen3-32b"), "{}", ended.stderr);
+}
+
+const CONFIG: &str = r#"{"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 2048, "intermediate_size": 6144,
+    "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151936,
+    "max_position_embeddings": 40960, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
+    "quantization_config": {"quant_method": "awq", "bits": 4}, "num_sinks": 4}"#;
+
+#[test]
+fn a_config_becomes_a_file_that_every_command_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[("config.json", CONFIG), ("e.toml", &experiment("", "my-30b", "h100-sxm", ""))]);
+    let file = run_in(dir.path(), &["catalog", "model", "config.json", "--name", "my-30b"]).well().stdout;
+    assert!(file.contains("# not read, though it may change the shape: num_sinks\n"), "{file}");
+    std::fs::write(dir.path().join("ours.toml"), &file).unwrap();
+    let own = ["--catalog", "ours.toml"];
+    let with = |args: &[&str]| run_in(dir.path(), &[args, &own[..]].concat()).well();
+    let json = |ended: Ended| serde_json::from_str::<serde_json::Value>(&ended.stdout).unwrap();
+    let plan = |model: &str| {
+        json(with(&["memory", "--model", model, "--gpu", "h100-sxm", "--weights-dtype", "int4", "--format", "json"]))
+    };
+    assert_eq!(plan("my-30b")["blocks"], plan("qwen3-30b-a3b")["blocks"]);
+    let models = json(with(&["catalog", "models", "--format", "json"]));
+    let row = models.as_array().unwrap().iter().find(|m| m["id"] == "my-30b").unwrap();
+    assert_eq!((row["params_total"].as_u64(), row["weights"].as_str()), (Some(30_532_110_336), Some("int4")));
+    let s = json(with(&["run", "e.toml", "--quiet", "--no-records", "--out", "r", "--format", "json"]));
+    assert_eq!(s["pools"][0]["title"], "my-30b on 1 x h100-sxm, int4 weights");
+    warned(&s, "pool p: weights are in int4, as the row of my-30b says");
+    let args = ["catalog", "model", "config.json", "--name", "x"];
+    refused(
+        &[("config.json", &CONFIG.replace("Qwen3Moe", "Jamba"))],
+        &args,
+        &["config.json: architectures: architecture `JambaForCausalLM` is not known", "[[model]] row by hand"],
+    );
+    refused(
+        &[("config.json", &CONFIG.replace("\"vocab_size\": 151936,", "").replace("4096", "-4096"))],
+        &args,
+        &["config.json: vocab_size: is missing; this architecture needs it", "max_position_embeddings: is -40960"],
+    );
+    refused(&[], &args, &["config.json: ", "give the config.json that lies beside a model's weights"]);
+}
