@@ -157,7 +157,11 @@ fn an_engine_of_an_embedder_is_a_section_and_a_line() {
     let toy = experiment(&pool("rows = 7"), &engines).unwrap();
     let replica = &toy.pools[0].replica;
     assert_eq!((replica.engine.0, replica.limits.max_rows, replica.kv.block_size), ("toy", 7, 32));
-    assert_eq!(replica.start(EngineMode::default()).engine().load().kv_total_blocks, replica.kv.num_blocks - 1, "one is the null block");
+    assert_eq!(
+        replica.start(EngineMode::default()).engine().load().kv_total_blocks,
+        replica.kv.num_blocks - 1,
+        "one is the null block"
+    );
     let says = |section: &str| experiment(&pool(section), &engines).err().unwrap();
     assert!(says("rows = 0").contains("pool.own.engine.toy.rows: it is 0; it must be at least 1"));
     assert!(says("row = 1").contains("did you mean `rows`?"));
