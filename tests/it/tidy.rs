@@ -116,9 +116,6 @@ fn bans(room: &str, code: &str, tests: usize, say: &mut dyn FnMut(usize, String)
     }
 }
 
-/// The one file that starts from the facts which the program carries; everybody else is handed a catalogue.
-const WHERE_FACTS_START: &str = "src/experiment/inputs/catalog_files.rs";
-
 /// The embedded catalogue, named where a catalogue is to be passed.
 fn embedded(code: &str, tests: usize, say: &mut dyn FnMut(usize, String)) {
     for (at, _) in code.match_indices("Catalog::embedded()").filter(|(at, _)| line_of(code, *at) < tests) {
