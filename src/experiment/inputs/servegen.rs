@@ -25,7 +25,7 @@ pub fn open_servegen(folder: &Path) -> Result<Vec<ServeGenClient>, TraceFault> {
         let (trace, data) =
             (folder.join(format!("chunk-{k}-trace.csv")), folder.join(format!("chunk-{k}-dataset.json")));
         let (trace_name, data_name) = (trace.display().to_string(), data.display().to_string());
-        Ok(ServeGenClient::read(k, (open_text(&trace)?, &trace_name), (open_text(&data)?, &data_name))?)
+        ServeGenClient::read(k, (open_text(&trace)?, &trace_name), (open_text(&data)?, &data_name))
     };
     numbers.into_iter().map(read).collect()
 }

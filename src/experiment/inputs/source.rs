@@ -62,7 +62,7 @@ pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Resul
     if parquet || how.format == Some(Format::Parquet) {
         return open_parquet(path, how);
     }
-    Ok(baseload_trace::open_with(reader, &name, how)?)
+    baseload_trace::open_with(reader, &name, how)
 }
 
 #[cfg(feature = "frames")]
@@ -106,14 +106,14 @@ pub fn transformed(
     };
     let (seed, replicate) = (options.seed, options.replicate);
     let mut context = transform::Context { seed, replicate, classes: classes.clone(), open: &mut open };
-    Ok(transform::apply(entries, transforms, &mut context)?)
+    transform::apply(entries, transforms, &mut context)
 }
 
 /// A generator's specification.
 fn specification(path: &Path) -> Result<GenerateSpec, TraceFault> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
-    Ok(GenerateSpec::parse(&text, &name)?)
+    GenerateSpec::parse(&text, &name)
 }
 
 /// Finds what an experiment's trace names.
@@ -217,7 +217,7 @@ impl TraceOrigin {
             None => entries,
         };
         let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, Path::new(""))?;
-        Ok(baseload_trace::play(entries, options)?)
+        baseload_trace::play(entries, options)
     }
 }
 
