@@ -12,7 +12,7 @@
 mod gate;
 
 use baseload::engine::EngineMode;
-use baseload::experiment::{Experiment, load, resolve};
+use baseload::experiment::Experiment;
 use baseload::sim::simulate;
 use baseload::trace::{GenerateSpec, Generator, SourceOptions};
 use baseload::types::{AttemptRecord, GapRun, RecordSink, RequestRecord, SeriesRow, Source};
@@ -94,8 +94,7 @@ fn counted_workload(exp: &Experiment, source: &mut dyn Source, sink: &mut Digest
 
 fn run(w: &Workload) -> Result<Digest, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(w.experiment);
-    let file = load(&path, &[]).map_err(|e| format!("{}: {e}", w.name))?;
-    let mut exp = resolve(file, &path).map_err(|e| format!("{}: {e}", w.name))?;
+    let mut exp = Experiment::load(&path).map_err(|e| format!("{}: {e}", w.name))?;
     exp.policies.retain(|p| p.name == w.policy);
     if exp.policies.len() != 1 {
         return Err(format!("{}: {} has no policy `{}`", w.name, w.experiment, w.policy));

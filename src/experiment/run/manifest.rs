@@ -4,8 +4,8 @@
 //! May import: the catalogue. Must keep true: the same inputs give the same bytes wherever they lie and whoever runs
 //! them (hence file names, not paths); `experiment` reads back as an experiment file (`baseload gate` takes its rules from there).
 use super::super::format::FileFaults;
-use super::super::inputs::{TraceOrigin, find, hash, hex};
-use super::super::resolve::{Echo, Experiment, Fact, KernelInput};
+use super::super::inputs::{KernelInput, TraceOrigin, find, hash, hex};
+use super::super::resolve::{Echo, Experiment, Fact};
 use baseload_core::types::TraceFault;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
