@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct CatalogArgs {
     /// Facts of your own (models, GPUs, APIs, rents, people), laid over the catalog's; repeatable
-    #[arg(long = "catalog", value_name = "FILE")]
+    #[arg(id = "catalog_files", long = "catalog", value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }
 

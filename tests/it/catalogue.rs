@@ -103,7 +103,7 @@ fn files_follow_the_experiment_that_names_them() {
     let files = [("base/e.toml", base.as_str()), ("deep/over.toml", over), ("facts/ours.toml", GPU)];
     let (s, m) = run(&files, "deep/over.toml", &[]);
     warned(&s, "ours.toml:1: gpu mine: borrowed from h100-sxm");
-    assert_eq!(s["pools"][0]["title"], "llama-3.1-8b on 1 x mine");
+    assert!(m["facts"].as_array().unwrap().iter().any(|f| f["kind"] == "gpu" && f["name"] == "mine"), "{}", m["facts"]);
     assert_eq!(m["inputs"].as_array().unwrap().iter().filter(|i| i["role"] == "catalog").count(), 1);
 }
 
@@ -143,14 +143,17 @@ fn rows_that_contradict_are_said_between_files_refused() {
 
 #[test]
 fn names_at_hugging_face_run_in_their_format() {
-    let of = |model: &str, pool: &str| run(&[("e.toml", &experiment("", model, "NVIDIA H100", pool))], "e.toml", &[]).0;
-    let s = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "");
-    assert_eq!(s["pools"][0]["title"], "llama-3.1-8b on 1 x h100-sxm, fp8 weights");
+    let of = |model: &str, pool: &str| run(&[("e.toml", &experiment("", model, "NVIDIA H100", pool))], "e.toml", &[]);
+    let weights = |m: &serde_json::Value| m["experiment"]["pool"]["p"]["weights_dtype"].clone();
+    let (s, m) = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "");
+    assert_eq!(weights(&m), "fp8");
     warned(&s, "pool p: `RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8` is taken for llama-3.1-8b with weights in fp8");
     warned(&s, "pool p: GPU `NVIDIA H100` is taken for h100-sxm");
+    let blocks = |s: &serde_json::Value| s["policies"][0]["pools"][0]["blocks"].as_u64().unwrap();
     // What the pool says counts more than what the name says.
-    let s = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "weights_dtype = \"bf16\"");
-    assert_eq!(s["pools"][0]["title"], "llama-3.1-8b on 1 x h100-sxm");
+    let (wide, m) = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "weights_dtype = \"bf16\"");
+    assert_eq!(weights(&m), "bf16");
+    assert!(blocks(&s) > blocks(&wide), "smaller weights leave more room: {} {}", blocks(&s), blocks(&wide));
     let bad = |model: &str| experiment("", model, "h100-sxm", "");
     refused(
         &[("e.toml", &bad("meta-llama/Llama-3.1-8B-Instrukt"))],
@@ -169,7 +172,8 @@ fn names_at_hugging_face_run_in_their_format() {
     let ended = memory(&["--model", "qwen/qwen3-32b-fp8", "--gpu", "H100", "--format", "json"]);
     let plan: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((plan["model"].as_str(), plan["weights_dtype"].as_str()), (Some("qwen3-32b"), Some("fp8")));
-    assert!(ended.stderr.contains("warning: `qwen/qwen3-32b-fp8` is taken for qwen3-32b"), "{}", ended.stderr);
+    let notes = plan["notes"].to_string();
+    assert!(notes.contains("`qwen/qwen3-32b-fp8` is taken for qwen3-32b with weights in fp8-block"), "{notes}");
 }
 
 const CONFIG: &str = r#"{"architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 2048, "intermediate_size": 6144,
@@ -195,7 +199,9 @@ fn a_config_becomes_a_file_that_every_command_takes() {
     let row = models.as_array().unwrap().iter().find(|m| m["id"] == "my-30b").unwrap();
     assert_eq!((row["params_total"].as_u64(), row["weights"].as_str()), (Some(30_532_110_336), Some("int4")));
     let s = json(with(&["run", "e.toml", "--quiet", "--no-records", "--out", "r", "--format", "json"]));
-    assert_eq!(s["pools"][0]["title"], "my-30b on 1 x h100-sxm, int4 weights");
+    let manifest = std::fs::read_to_string(dir.path().join("r/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["experiment"]["pool"]["p"]["weights_dtype"], "int4");
     warned(&s, "pool p: weights are in int4, as the row of my-30b says");
     let args = ["catalog", "model", "config.json", "--name", "x"];
     refused(

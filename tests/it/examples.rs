@@ -55,6 +55,10 @@ fn playground(at: &Path) {
     }
     let trace = "arrival_s,prompt_tokens,output_tokens\n0,512,40\n1,8,120\n";
     std::fs::write(at.join("my-trace.csv"), trace).unwrap();
+    let config = r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 8192, "intermediate_size": 28672,
+        "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8, "vocab_size": 128256,
+        "max_position_embeddings": 131072}"#;
+    std::fs::write(at.join("config.json"), config).unwrap();
 }
 
 /// Runs one command line as it stands; runs of anything but the plain quickstart are cut to their first requests.

@@ -131,7 +131,7 @@ fn bad_prices_name_file_line_and_key() {
         &text,
         &prices,
         &format!("{ROW}inptu = 1\n"),
-        &["p.toml:8: api_price[0].inptu: unknown key `inptu`; did you mean `input`?"],
+        &["p.toml:8: api_price[0].inptu: unknown key `inptu`", "did you mean `input`?"],
     );
     refused(&text, &["--prices", "q.toml"], ROW, &["q.toml: ", "[[api_price]]"]);
     let dated = |date: &str| experiment("openai/gpt-4o", "", &format!("date = \"{date}\""));

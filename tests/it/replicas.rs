@@ -40,12 +40,17 @@ fn pools(model: &Model, gpu: &Gpu, tensor_parallel: u32) -> String {
     })
 }
 
-/// The fewest GPUs of this kind that hold the model with the usual engine.
+/// The fewest GPUs of this kind that hold the model with every engine.
 fn fewest(model: &Model, gpu: &Gpu) -> Option<u32> {
-    let engine = Engines::embedded().chosen(&toml::Table::new()).unwrap();
-    let usual = ReplicaSpec::new(&model.id, &gpu.id, engine);
+    let engines = Engines::embedded();
+    let spec = |row: &EngineRow| {
+        let section = toml::from_str(&format!("{} = {{}}", row.name)).unwrap();
+        ReplicaSpec::new(&model.id, &gpu.id, engines.chosen(&section).unwrap())
+    };
+    let specs: Vec<ReplicaSpec> = engines.rows().iter().map(spec).collect();
     let fits = |tensor_parallel: &u32| {
-        ReplicaSpec { tensor_parallel: *tensor_parallel, ..usual.clone() }.resolve(Catalog::embedded()).is_ok()
+        let on = |s: &ReplicaSpec| ReplicaSpec { tensor_parallel: *tensor_parallel, ..s.clone() };
+        specs.iter().all(|s| on(s).resolve(Catalog::embedded()).is_ok())
     };
     [1, 2, 4, 8].into_iter().find(fits)
 }
@@ -152,7 +157,11 @@ fn an_engine_of_an_embedder_is_a_section_and_a_line() {
     let toy = experiment(&pool("rows = 7"), &engines).unwrap();
     let replica = &toy.pools[0].replica;
     assert_eq!((replica.engine.0, replica.limits.max_rows, replica.kv.block_size), ("toy", 7, 32));
-    assert_eq!(replica.start(EngineMode::default()).engine().load().kv_total_blocks, replica.kv.num_blocks);
+    assert_eq!(
+        replica.start(EngineMode::default()).engine().load().kv_total_blocks,
+        replica.kv.num_blocks - 1,
+        "one is the null block"
+    );
     let says = |section: &str| experiment(&pool(section), &engines).err().unwrap();
     assert!(says("rows = 0").contains("pool.own.engine.toy.rows: it is 0; it must be at least 1"));
     assert!(says("row = 1").contains("did you mean `rows`?"));

@@ -25,6 +25,9 @@ const EXCEPTIONS: [(&str, &str); 4] = [
     ("src/experiment/breakeven/result.rs", "missing_docs"),
 ];
 
+/// Where the catalogue of a command or an experiment starts; everybody else is passed one.
+const WHERE_FACTS_START: &str = "src/experiment/inputs/catalog_files.rs";
+
 /// Rooms that still have circles.
 const CIRCULAR: [&str; 3] = ["calibrate", "cli", "memory"];
 
@@ -112,9 +115,6 @@ fn bans(room: &str, code: &str, tests: usize, say: &mut dyn FnMut(usize, String)
         }
     }
 }
-
-/// The one file that starts from the facts which the program carries; everybody else is handed a catalogue.
-const WHERE_FACTS_START: &str = "src/experiment/inputs/catalog_files.rs";
 
 /// The embedded catalogue, named where a catalogue is to be passed.
 fn embedded(code: &str, tests: usize, say: &mut dyn FnMut(usize, String)) {

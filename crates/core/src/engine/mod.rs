@@ -5,6 +5,7 @@
 //! Read first: `scheduler.rs`, then `vllm/schedule.rs`, then `replica.rs`; `registry.rs` has the list of engines.
 mod batch;
 pub mod conformance;
+mod embedded;
 mod registry;
 mod replica;
 mod scheduler;

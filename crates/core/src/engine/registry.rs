@@ -156,14 +156,9 @@ impl EngineRow {
 
 /// Engines that may be asked for by name; the first is what runs where nobody names one.
 #[derive(Debug, Clone)]
-pub struct Engines(Vec<EngineRow>);
+pub struct Engines(pub(super) Vec<EngineRow>);
 
 impl Engines {
-    /// Those of this program.
-    pub fn embedded() -> Engines {
-        Engines(vec![super::vllm::ROW, super::static_batch::ROW])
-    }
-
     /// These and one more; one of the same name is replaced.
     #[must_use]
     pub fn with(mut self, row: EngineRow) -> Engines {

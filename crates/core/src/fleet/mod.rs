@@ -5,6 +5,7 @@
 //! words are equal replicas everywhere.
 //! Read first: `spec.rs`, then `resolve.rs`; `replica_type.rs` is what comes of it.
 mod failure;
+mod known;
 mod replica_type;
 mod resolve;
 mod spec;

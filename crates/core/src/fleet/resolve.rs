@@ -1,9 +1,10 @@
 //! The one road from words to a replica type: names looked up, the engine's settings resolved, memory planned, the step time
 //! made.
+use super::known::Known;
 use super::replica_type::{HourlyRent, ReplicaType};
 use super::spec::{LongestSequence, RentSpec, ReplicaSpec};
 use super::step_time;
-use crate::catalog::{Catalog, Gpu, Model};
+use crate::catalog::{Catalog, Model};
 use crate::engine::{Demand, KvCapacity, Machine, ResolvedEngine};
 use crate::latency::{AnalyticOptions, GraphSizes, WeightDtype};
 use crate::memory::{self, DoesNotFit, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
@@ -12,14 +13,6 @@ use std::sync::Arc;
 
 /// KV blocks of a machine whose memory nobody knows, at most: as many as a cluster's host memory holds.
 const MOST_BLOCKS: u32 = 1 << 30;
-
-/// A model and a GPU of the catalogue, and how the weights are stored.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'a> {
-    pub model: &'a Model,
-    pub gpu: &'a Gpu,
-    pub weights: WeightDtype,
-}
 
 /// An engine with its blocks on a machine.
 struct Placed {

@@ -3,7 +3,7 @@
 //! Must keep true: a source speaks only for its own model, GPU and number format; what it cannot speak for is refused by a
 //! reason, never taken from the catalogue instead.
 use super::ReplicaSpec;
-use super::resolve::Known;
+use super::known::Known;
 use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile, StepTimeRow};
 use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, KernelTables, Table, WeightDtype};
 use crate::memory::KvDtype;

@@ -158,7 +158,8 @@ impl<P: KvPool> VllmScheduler<P> {
 
     /// What a request holds, if it is here.
     pub fn table_of(&self, attempt: AttemptId) -> Option<&P::Table> {
-        self.slots.find(attempt).map(|s| &self.slots[s].table)
+        let mut present = self.running.iter().chain(&self.waiting).map(|&slot| &self.slots[slot]);
+        present.find(|r| r.attempt == attempt).map(|r| &r.table)
     }
 
     /// Like `enqueue`, for a job whose generated tokens have the content `output` instead of its own.
@@ -236,7 +237,7 @@ impl<P: KvPool> Scheduler for VllmScheduler<P> {
         self.enqueue_with_output(job, None)
     }
     fn abort(&mut self, attempt: AttemptId) -> Option<u32> {
-        let slot = self.slots.find(attempt)?;
+        let slot = self.slots.find(attempt, self.running.iter().chain(&self.waiting).copied())?;
         if self.slots[slot].steady {
             self.unfold(None);
         }

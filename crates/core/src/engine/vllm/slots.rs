@@ -76,16 +76,20 @@ impl<T> Slot<T> {
 pub(super) struct Slots<T> {
     slots: Vec<Slot<T>>,
     vacant: Vec<u32>,
-    by_attempt: FxHashMap<AttemptId, u32>,
+    /// Slots by attempt, kept from the first time on that somebody asks: who never aborts does not pay for it.
+    by_attempt: Option<FxHashMap<AttemptId, u32>>,
 }
 
 impl<T: Default> Slots<T> {
     pub fn new() -> Slots<T> {
-        Slots { slots: Vec::new(), vacant: Vec::new(), by_attempt: FxHashMap::default() }
+        Slots { slots: Vec::new(), vacant: Vec::new(), by_attempt: None }
     }
 
-    pub fn find(&self, attempt: AttemptId) -> Option<u32> {
-        self.by_attempt.get(&attempt).copied()
+    /// The slot of an attempt that is here. `present` has the slots of all that are; only the first call looks at it.
+    pub fn find(&mut self, attempt: AttemptId, present: impl Iterator<Item = u32>) -> Option<u32> {
+        let slots = &self.slots;
+        let all = || present.map(|slot| (slots[slot as usize].attempt, slot)).collect();
+        self.by_attempt.get_or_insert_with(all).get(&attempt).copied()
     }
 
     /// The request that a batch row names, if it is still there.
@@ -132,8 +136,10 @@ impl<T: Default> Slots<T> {
                 (self.slots.len() - 1) as u32
             }
         };
-        let before = self.by_attempt.insert(job.attempt, slot);
-        assert!(before.is_none(), "attempt-unique: {:?} is here already", job.attempt);
+        if let Some(by_attempt) = &mut self.by_attempt {
+            let before = by_attempt.insert(job.attempt, slot);
+            assert!(before.is_none(), "attempt-unique: {:?} is here already", job.attempt);
+        }
         slot
     }
 
@@ -142,7 +148,9 @@ impl<T: Default> Slots<T> {
         old.generation = old.generation.wrapping_add(1);
         old.content = Content::private(0, 0);
         old.output_runs = OutputRuns::Given(Box::from([]));
-        self.by_attempt.remove(&old.attempt);
+        if let Some(by_attempt) = &mut self.by_attempt {
+            by_attempt.remove(&old.attempt);
+        }
         self.vacant.push(slot);
     }
 }
