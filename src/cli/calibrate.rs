@@ -104,8 +104,10 @@ pub struct StepArgs {
     /// A coefficient to leave at zero; repeatable
     #[arg(long, value_name = "COEFFICIENT")]
     without: Vec<String>,
-    #[command(flatten)]
-    catalog: CatalogArgs,
+    // Written out: clap finds no optional group whose own part is a group.
+    /// Facts of your own (models, GPUs, APIs, rents, people), laid over the catalog's; repeatable
+    #[arg(long = "catalog", value_name = "FILE")]
+    catalog: Vec<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
@@ -117,7 +119,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 fn steps(args: &StepArgs) -> Result<(), Exit> {
-    let catalog = &args.catalog.read()?.catalog;
+    let catalog = &CatalogArgs { files: args.catalog.clone() }.read()?.catalog;
     let kind = match args.kind {
         From::Measured(Kind::Inferencex) => return frontend(catalog, args),
         From::Measured(Kind::Api) => {

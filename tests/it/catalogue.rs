@@ -137,7 +137,7 @@ fn rows_that_contradict_are_said_between_files_refused() {
     refused(
         &[("e.toml", &text), ("a.toml", &lone)],
         &["run", "e.toml", "--catalog", "a.toml"],
-        &["no step times of mine are known; give it `like = \"GPU\"`"],
+        &["e.toml:7: pool.p.gpu: no step times of mine are known; give it `like = \"GPU\"`"],
     );
 }
 

@@ -72,8 +72,11 @@ impl Catalog {
             Some(row) if row.hf_id.eq_ignore_ascii_case(name) || row.id.eq_ignore_ascii_case(name) => Ok(of_row(row)),
             Some(row) => Ok(NamedModel { row, weights: weights.or(row.weights.as_deref()), own_name: false }),
             None => {
-                let ids = self.models.iter().map(|r| r.id.as_str());
-                let hint = hint(&shape, ids, "baseload catalog models");
+                let ids = || self.models.iter().map(|r| r.id.as_str());
+                // A name that begins as one does and goes on is nearer to it than its length tells.
+                let begun = ids().filter(|id| shape.strip_prefix(*id).is_some_and(|rest| rest.starts_with('-')));
+                let near = begun.max_by_key(|id| id.len()).unwrap_or(&shape);
+                let hint = hint(near, ids(), "baseload catalog models");
                 Err(CatalogError::Unknown { what: "model", name: name.to_owned(), hint })
             }
         }
@@ -181,6 +184,7 @@ mod tests {
         );
         for (name, near) in [
             ("meta-llama/Llama-3.1-8BB-Instruct", "did you mean `llama-3.1-8b`?"),
+            ("meta-llama/Llama-3.1-8B-Instrukt", "did you mean `llama-3.1-8b`?"),
             ("codellama/CodeLlama-34b-Instruct-hf", "`baseload catalog models` lists"),
             ("", "`baseload catalog models` lists"),
             ("FP8", "`baseload catalog models` lists"),

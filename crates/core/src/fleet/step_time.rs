@@ -5,7 +5,7 @@
 use super::known::Known;
 use super::{ReplicaSpec, StepTimeSource};
 use crate::catalog::{Catalog, Gpu, Profile, StepTimeFile, StepTimeRow};
-use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, Table, WeightDtype};
+use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table, WeightDtype};
 use crate::types::{Fault, StepTime};
 use std::sync::Arc;
 
@@ -19,7 +19,10 @@ pub(super) fn resolve(
 ) -> Result<(Arc<dyn StepTime>, Option<String>), Fault> {
     let analytic = |options: &AnalyticOptions, Known { model, gpu, .. }: Known<'_>| {
         let made = Analytic::new(catalog, model, gpu, spec.tensor_parallel, options);
-        made.map_err(|e| Fault::at("tensor_parallel", e.to_string()))
+        made.map_err(|e| match e {
+            LatencyError::Unknown(_) => Fault::at("gpu", e.to_string()),
+            LatencyError::Options(_) => Fault::at("tensor_parallel", e.to_string()),
+        })
     };
     let known =
         || on.ok_or_else(|| Fault::at("model", "only a profile tells steps of a machine that the catalogue has not"));

@@ -153,12 +153,7 @@ impl Curves {
 
     /// The BF16 row of a GPU, its own or the one that it borrows.
     fn base<'a>(catalog: &'a Catalog, gpu: &Gpu) -> Result<&'a StepTimeRow, LatencyError> {
-        catalog.step_time(&gpu.id, "bf16").ok_or_else(|| {
-            LatencyError::Options(format!(
-                "no step times of {} are known; give it `like = \"GPU\"` to borrow another's, or [[step_time]] rows of its own",
-                gpu.id
-            ))
-        })
+        catalog.step_time(&gpu.id, "bf16").ok_or_else(|| LatencyError::Unknown(gpu.id.clone()))
     }
 
     /// The catalogue's curves for `gpu` with weights of `dtype` under the numbers of `rows`, which are of this GPU; and
