@@ -97,7 +97,11 @@ fn a_missing_file_is_named_with_the_key_that_asked_for_it() {
         "source = \"azure\"",
         &["e.toml:3: trace.source: unknown trace `azure`", "azure-2023-conv"],
     );
-    edited("path = \"t.csv\"", "", &["e.toml:2: trace: give exactly one of source, path, generate, users"]);
+    edited(
+        "path = \"t.csv\"",
+        "",
+        &["e.toml:2: trace: it says not where", "give exactly one of source, path, generate, users"],
+    );
     edited("name = \"t\"", "extends = \"b.toml\"", &["e.toml:1: extends: b.toml: No such file"]);
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("e.toml"), SMALLEST.replace("path = \"t.csv\"", "source = \"azure-2023-conv\""))
@@ -116,9 +120,9 @@ fn an_unknown_name_suggests_the_nearest() {
     edited(
         "[policy.buy]",
         "[policy.buy]\nendpoints = [\"b\"]",
-        &["e.toml:9: policy.buy.endpoints: unknown endpoint `b`"],
+        &["e.toml:9: policy.buy.endpoints[0]: unknown endpoint `b`"],
     );
-    edited("[policy.buy]", "[policy.buy]\npools = { c = 1 }", &["e.toml:9: policy.buy.pools: unknown pool `c`"]);
+    edited("[policy.buy]", "[policy.buy]\npools = { c = 1 }", &["e.toml:9: policy.buy.pools.c: unknown pool `c`"]);
     set(&["pool.chat.gpu=l40"], &["pool.chat.gpu: unknown GPU `l40`", "did you mean `l4"]);
     set(&["pool.chat.model=llama-3.1-8"], &["pool.chat.model: unknown model", "did you mean `llama-3.1-8b`?"]);
     set(&["policy.overflow.pools={chats=1}"], &["policy.overflow.pools", "did you mean `chat`?"]);
@@ -126,6 +130,40 @@ fn an_unknown_name_suggests_the_nearest() {
     set(&["pool.chat.rent.provider=AWX"], &["pool.chat.rent", "did you mean `l4, AWS, on-demand`?"]);
     set(&["gate.\"overflow.ttft_p98_s\".worse=5%"], &["gate.\"overflow.ttft_p98_s\"", "did you mean `ttft_p9"]);
     set(&["gate.\"overflo.ttft_p99_s\".worse=5%"], &["gate.\"overflo.ttft_p99_s\"", "did you mean `overflow`?"]);
+}
+
+/// Unknown keys, wrong types, unknown names, values out of range: one run says them all, each once and at its line.
+#[test]
+fn many_faults_are_said_in_one_go() {
+    const MANY: &str = "name = \"t\"\nsed = 3\n[trace]\nusers = { concurrency = 0, requests = 9, prompt_tokens = 1, \
+        output_tokens = \"x\" }\n[slo]\nttft = \"2\"\n[pool.chat]\nmodel = \"llama-3.1-8b\"\ngpu = \"l4\"\nreplica = 2\n\
+        [endpoint.a]\ncatalog = \"openai/gpt-4\"\nerror_rate = 2\n[policy.one]\npools = { chats = 1 }\n\
+        [policy.one.round_robin]\n[policy.two]\nrules = [{ when = \"request.promt_tokens > 8000\", to = \"b\" }]\n\
+        [policy.three.overflow]\nto = 4\n";
+    let dir = tempfile::tempdir().unwrap();
+    let ended = run_in(dir.path(), MANY, TRACE, &[]);
+    let message = ended.message();
+    assert_eq!(ended.code, 2, "{message}");
+    let faults: Vec<&str> = message.split("e.toml:").skip(1).collect();
+    let wanted = [
+        "2: sed: unknown key `sed`; did you mean `seed`?",
+        "4: trace.users.concurrency: it is 0; it must be at least 1",
+        "4: trace.users.output_tokens: it is the text \"x\"; it must be a whole number from 0",
+        "6: slo.ttft: `2` is not a duration: it has no unit",
+        "7: pool.chat: `rent` is missing",
+        "10: pool.chat.replica: unknown key `replica`; did you mean `replicas`?",
+        "12: endpoint.a.catalog: unknown API `openai/gpt-4`; did you mean `openai/gpt-4o`?",
+        "13: endpoint.a.error_rate: it is 2; it must lie between 0 and 1",
+        "15: policy.one.pools.chats: unknown pool `chats`; did you mean `chat`?",
+        "18: policy.two.rules[0].when: unknown field of request `promt_tokens`; did you mean `prompt_tokens`?",
+        "18: policy.two.rules[0].to: unknown place of this policy `b`; did you mean `a`?",
+        "20: policy.three.overflow.to: it is 4; it must be a text",
+    ];
+    assert_eq!(faults.len(), wanted.len(), "{message}");
+    for (fault, wanted) in faults.iter().zip(wanted) {
+        assert!(fault.starts_with(wanted), "`{wanted}` is not: {fault}");
+    }
+    assert_eq!(dir.path().read_dir().unwrap().count(), 2, "no folder is left");
 }
 
 #[test]
@@ -154,7 +192,7 @@ fn memory_refuses_what_cannot_be_and_says_what_would() {
     };
     let cases: [(&str, &[&str]); 14] = [
         ("--model llama-3.1-8 --gpu l4", &["--model: unknown model `llama-3.1-8`; did you mean `llama-3.1-8b`?"]),
-        ("--model llama-3.1-8b --gpu h100", &["--gpu: unknown GPU `h100`; did you mean `h100-sxm`?"]),
+        ("--model llama-3.1-8b --gpu h100-sx", &["--gpu: unknown GPU `h100-sx`; did you mean `h100-sxm`?"]),
         ("--model llama-3.1-8b --gpu h100-sxm --tp 0", &["--tp: it is 0", "it must be at least 1"]),
         ("--model llama-3.1-8b --gpu h100-sxm --tp 3", &["--tp: 3 does not divide the 32 heads", "1, 2, 4, 8 would"]),
         (
@@ -313,7 +351,7 @@ fn an_output_folder_that_cannot_be_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("mine.txt"), "keep").unwrap();
     assert!(says(dir.path()).contains("it is not a result folder; give another --out"));
-    assert!(says(&dir.path().join("mine.txt")).contains("mine.txt exists"));
+    assert!(says(&dir.path().join("mine.txt")).contains("mine.txt: it exists"));
     assert!(says(&dir.path().join("mine.txt/r")).contains("give a folder you may write to with --out"));
     assert_eq!(
         std::fs::read_to_string(dir.path().join("mine.txt")).unwrap(),

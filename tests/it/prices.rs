@@ -135,8 +135,8 @@ fn bad_prices_name_file_line_and_key() {
     );
     refused(&text, &["--prices", "q.toml"], ROW, &["q.toml: ", "[[api_price]]"]);
     let dated = |date: &str| experiment("openai/gpt-4o", "", &format!("date = \"{date}\""));
-    refused(&dated("2026-13-01"), &[], ROW, &["e.toml:2: date: it is `2026-13-01`; give a day such as"]);
-    refused(&dated("2026"), &[], ROW, &["e.toml:2: date: it is `2026`"]);
+    refused(&dated("2026-13-01"), &[], ROW, &["e.toml:2: date: `2026-13-01` is no day", "give a day such as"]);
+    refused(&dated("2026"), &[], ROW, &["e.toml:2: date: `2026` is no day"]);
 }
 
 #[test]
@@ -156,13 +156,13 @@ fn bad_tiers_and_caches_say_what_there_is() {
     of(
         "openai/gpt-5.5",
         "ttft_p50 = \"1s\"\noutput_tokens_per_s = 9\ntier = \"flex\"\nunavailable_share = 2",
-        &["endpoint.a.unavailable_share: it is 2; it must lie between 0 and 1"],
+        &["endpoint.a.unavailable_share: it is 2", "it must lie between 0 and 1"],
     );
     of("openai/gpt-4o", "batch = {}", &["endpoint.a.batch: only an endpoint with tier = \"batch\" has it"]);
     of(
         "openai/gpt-4o",
         "tier = \"batch\"\nbatch = { turnaround_p50 = \"25h\" }",
-        &["endpoint.a.batch.turnaround_p50: it is 25h; it must lie above 0 and within 24h"],
+        &["endpoint.a.batch.turnaround_p50: it is 25h", "it must lie above 0 and within 24h"],
     );
     of(
         "openai/gpt-4o",

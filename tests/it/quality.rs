@@ -106,15 +106,19 @@ fn wrong_qualities_name_file_line_and_key() {
     edited(
         line,
         "quality = { column = \"wake\" }",
-        &["e.toml:10: endpoint.weak.quality.column", "`wake`", "subject, weak, strong"],
+        &["e.toml:10: endpoint.weak.quality.column", "`wake`", "did you mean `weak`?"],
     );
     edited(
         line,
         "quality = { share = 1.5 }",
         &["e.toml:10: endpoint.weak.quality.share: it is 1.5", "between 0 and 1"],
     );
-    edited(line, "quality = {}", &["endpoint.weak.quality: give exactly one of share and column"]);
-    edited(line, "quality = { share = 0.5, column = \"weak\" }", &["endpoint.weak.quality: give exactly one"]);
+    edited(line, "quality = {}", &["endpoint.weak.quality: it says nothing", "give share or column"]);
+    edited(
+        line,
+        "quality = { share = 0.5, column = \"weak\" }",
+        &["endpoint.weak.quality: share and column are given", "give one"],
+    );
     edited(line, "quality = { column = \"subject\" }", &["quality.table: ", "q.csv:2: subject is `a`; it must be 1"]);
     edited("[quality]\ntable = \"q.csv\"\n", "", &["e.toml:8: endpoint.weak.quality.column: there is no [quality]"]);
     edited("table = \"q.csv\"", "table = \"none.csv\"", &["e.toml:6: quality.table: ", "none.csv"]);
@@ -123,14 +127,14 @@ fn wrong_qualities_name_file_line_and_key() {
         "source = \"routellm-mmlo\"",
         &["e.toml:6: quality.source: ", "did you mean `routellm-mmlu`"],
     );
-    edited("table = \"q.csv\"", "", &["quality: give exactly one of source and table"]);
+    edited("table = \"q.csv\"", "", &["quality: it says not which table", "give exactly one of source and table"]);
     edited(
         "auc = 0.7",
         "auc = 1.0",
         &["policy.predicted.route_llm_threshold.predictor.auc: it is 1", "oracle_quality"],
     );
-    edited("auc = 0.7", "auc = 0.3", &["predictor.auc: it is 0.3; it must lie from 0.5"]);
-    edited("{ to = \"strong\" }", "{ to = \"cheapest\" }", &["policy.oracle.oracle_quality.to is \"cheapest\""]);
+    edited("auc = 0.7", "auc = 0.3", &["predictor.auc: it is 0.3", "it must lie from 0.5"]);
+    edited("{ to = \"strong\" }", "{ to = \"cheapest\" }", &["policy.oracle.oracle_quality.to: it is \"cheapest\""]);
     edited(
         "{ to = \"strong\" }",
         "{ to = \"strong\", weak = \"wek\" }",

@@ -155,7 +155,7 @@ fn lines_are_chosen_by_what_policies_keep_and_buy_or_by_name() {
         even(&experiment(dir.path(), text), named, &[1.0, 2.0], 1).unwrap_err().to_string()
     };
     let all = text(1.0);
-    assert!(says(&all, [Some("by"), None, None]).contains("--api by: unknown policy `by`; did you mean `buy`?"));
+    assert!(says(&all, [Some("by"), None, None]).contains("--api: unknown policy `by`; did you mean `buy`?"));
     assert!(says(&all, [Some("own"), None, None]).contains("--api own: it keeps replicas"));
     assert!(says(&all, [None, Some("buy"), None]).contains("--own buy: it keeps no replicas"));
     let wrong = says(&all, [None, Some("own"), Some("own")]);

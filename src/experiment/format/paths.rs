@@ -140,8 +140,9 @@ mod tests {
         }
         let says = here["description"].as_str().unwrap_or_default().replace('\n', " ");
         let is_text = here["type"] == "string" || here["type"].as_array().is_some_and(|t| t.contains(&"string".into()));
-        if is_text && (says.contains("relative to this") || says.contains("relative to the experiment file")) {
-            found.push(at.clone());
+        if says.contains("relative to this") || says.contains("relative to the experiment file") {
+            let each = (here["items"]["type"] == "string").then(|| at.iter().cloned().chain(["*".into()]).collect());
+            found.extend(is_text.then(|| at.clone()).or(each));
         }
         for choice in ["anyOf", "oneOf"] {
             here[choice].as_array().into_iter().flatten().for_each(|inner| walk(root, inner, at, found));

@@ -4,7 +4,7 @@ use super::super::format::{
     FallbackSection, GatewaySection, HedgeSection, ImpatienceSection, JitterSection, RetryAfterSection, RetrySection,
     SaturationSection,
 };
-use super::policy::{Kept, Offers};
+use super::policy::Kept;
 use super::*;
 use baseload_core::gateway::{
     Admission, Backoff, Breaker, Budget, Cascade, Causes, Cooldown, Detector, Fallbacks, Hedge, Impatience, Jitter,

@@ -27,6 +27,7 @@ mod endpoint;
 mod facts;
 mod gateway;
 mod limits;
+mod offers;
 mod outages;
 mod policy;
 mod pool;
@@ -36,7 +37,7 @@ mod traffic;
 
 pub use facts::Fact;
 use facts::facts;
-use policy::Offers;
+use offers::{AllAnswers, Offers};
 pub use quality::QualityInput;
 pub use trace::{ArrivalSpec, TraceKind, TraceSpec};
 
@@ -271,6 +272,14 @@ fn head(f: &ExperimentFile) -> Faults {
     faults
 }
 
+/// The faults, those of the text first, without later ones of a value or a whole table that the text has a fault in: a key
+/// that is misspelt is missing too, and who hears of the one need not hear of the other.
+fn without_consequences(faults: Faults, of_text: &Faults) -> Faults {
+    let told = |f: &Fault| of_text.iter().any(|said| said.key.segments().starts_with(f.key.segments()));
+    let keep = |(i, f): &(usize, Fault)| *i < of_text.len() || f.key.is_empty() || !told(f);
+    faults.into_iter().enumerate().filter(keep).map(|(_, fault)| fault).collect()
+}
+
 impl Resolver<'_> {
     /// All values, or all faults: those of the text, and of what could be read of it.
     fn all(mut self, text: &Text) -> Result<Experiment, Faults> {
@@ -317,7 +326,7 @@ impl Resolver<'_> {
         let (Some(trace), Some(gateway)) = (trace, gateway.filter(|_| faults.is_empty())) else {
             // Who has to mend something hears at once of files that a run would miss.
             faults.extend(missing);
-            return Err(faults);
+            return Err(without_consequences(faults, &text.faults));
         };
         let mut pools: Vec<ResolvedPool> = pools.into_iter().flatten().collect();
         let mut endpoints: Vec<ResolvedEndpoint> = endpoints.into_iter().flatten().collect();

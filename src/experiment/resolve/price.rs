@@ -34,8 +34,8 @@ impl Resolver<'_> {
     /// The row that holds on `date`, with what a reader should know of it.
     pub(super) fn price_row(&mut self, name: &str, e: &EndpointSection, date: &str) -> Result<ApiPrice, Fault> {
         let listed = self.catalog.api(&e.catalog).map_err(|e| of_catalog("catalog", e))?;
-        if e.price.is_some() || e.provisioned.is_some() {
-            // Of the row only what the model can do counts.
+        if e.price.is_some() || e.provisioned.is_some() || date.is_empty() {
+            // Of the row only what the model can do counts. That no day is known is a fault of its own.
             return Ok(listed.clone());
         }
         let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|m| {

@@ -1,7 +1,6 @@
 //! How good answers are, resolved: the table read, each pool and endpoint given its outcomes, aliases their drift.
 use super::super::format::{AnswersSection, DriftSection, OwnPriceSection};
 use super::super::inputs::{open_text, published};
-use super::policy::Offers;
 use super::*;
 use baseload_core::gateway::{Answers, Drift, Outcomes};
 use baseload_core::types::TokenPrice;
@@ -30,21 +29,6 @@ impl QualityInput {
 
 /// The columns of a table that are asked for.
 type Columns = Vec<(String, Arc<[bool]>)>;
-
-/// How good the answers of pools and endpoints are, in file order; none where that is not given.
-#[derive(Default)]
-pub(super) struct AllAnswers {
-    pub pools: Vec<Option<Arc<Answers>>>,
-    pub endpoints: Vec<Option<Arc<Answers>>>,
-}
-
-impl AllAnswers {
-    /// Those that are given, by the name of the pool or endpoint.
-    pub(super) fn by_name(&self, offers: &Offers<'_>) -> Vec<(String, Arc<Answers>)> {
-        let answers = self.pools.iter().chain(&self.endpoints);
-        offers.places().zip(answers).filter_map(|(name, a)| Some((name.to_string(), a.clone()?))).collect()
-    }
-}
 
 /// An endpoint's own price. Keys of faults are counted from `price`.
 pub(super) fn own_price(own: &OwnPriceSection) -> Result<Price, Faults> {

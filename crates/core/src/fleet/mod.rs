@@ -8,13 +8,15 @@ mod failure;
 mod known;
 mod replica_type;
 mod resolve;
+mod source;
 mod spec;
 mod step_time;
 
 pub use failure::FailureModel;
 pub use replica_type::{HourlyRent, ReplicaType};
+pub use source::{KernelSource, StepTimeSource};
 pub use spec::{Formats, LongestSequence, MemoryOptions, RentSpec, ReplicaSpec};
-pub use step_time::{KernelSource, StepTimeSource, curves_of};
+pub use step_time::curves_of;
 
 #[cfg(test)]
 #[path = "resolve_tests.rs"]

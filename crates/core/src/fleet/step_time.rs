@@ -1,64 +1,13 @@
-//! Where the durations of a replica's steps come from: the catalogue's curves, rows or a profile of somebody's own, kernels.
+//! The step time of a replica, made of its source: the catalogue's curves, rows or a profile of somebody's own, kernels.
 //!
 //! Must keep true: a source speaks only for its own model, GPU and number format; what it cannot speak for is refused by a
 //! reason, never taken from the catalogue instead.
-use super::ReplicaSpec;
 use super::known::Known;
-use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile, StepTimeRow};
-use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, KernelTables, LatencyError, Table, WeightDtype};
-use crate::memory::KvDtype;
+use super::{ReplicaSpec, StepTimeSource};
+use crate::catalog::{Catalog, Gpu, Profile, StepTimeFile, StepTimeRow};
+use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table, WeightDtype};
 use crate::types::{Fault, StepTime};
-use std::fmt;
 use std::sync::Arc;
-
-/// Measured kernels of GPUs, by what they are asked for.
-pub trait KernelSource: fmt::Debug + Send + Sync {
-    /// The tables of a GPU and its number formats.
-    ///
-    /// # Errors
-    /// There are none of these.
-    fn tables(
-        &self,
-        catalog: &Catalog,
-        gpu: &Gpu,
-        weights: WeightDtype,
-        kv: KvDtype,
-    ) -> Result<Arc<KernelTables>, String>;
-}
-
-/// Where step times come from.
-#[derive(Debug, Clone, Default)]
-pub enum StepTimeSource {
-    /// The analytic step time by the catalogue's rows.
-    #[default]
-    Analytic,
-    /// The same by rows of the catalogue's form, laid over the catalogue's: their name and they.
-    Rows(Arc<(String, StepTimeFile)>),
-    /// A profile of this model on this GPU.
-    Profile(Arc<Profile>),
-    /// Coefficients that are being fitted, each multiplied by a speed factor (above 1 is slower).
-    Coefficients(StepCoefficients, f64),
-    /// Kernel tables, interpolated.
-    Kernels(Arc<dyn KernelSource>),
-}
-
-impl StepTimeSource {
-    /// What it is, in words; `None` for the catalogue.
-    pub fn what(&self) -> Option<String> {
-        match self {
-            StepTimeSource::Analytic => None,
-            StepTimeSource::Rows(rows) => Some(format!("profile {}", rows.0)),
-            StepTimeSource::Profile(profile) => Some(format!("profile {}", profile.name)),
-            StepTimeSource::Coefficients(..) => Some("fitted coefficients".to_owned()),
-            StepTimeSource::Kernels(_) => Some("kernel tables".to_owned()),
-        }
-    }
-
-    /// Whether it needs neither a model nor a GPU of the catalogue.
-    pub(super) fn speaks_for_itself(&self) -> bool {
-        matches!(self, StepTimeSource::Profile(_) | StepTimeSource::Coefficients(..))
-    }
-}
 
 /// The step time of a replica of `spec`, and a note of what it borrows; `on` are its model and GPU, where the catalogue has
 /// both.

@@ -1,0 +1,57 @@
+//! Where the durations of a replica's steps come from, as whoever describes a replica says it.
+//!
+//! Must keep true: a source is only named here; what it gives, and what it may speak for, is the step time's matter.
+use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile};
+use crate::latency::{KernelTables, WeightDtype};
+use crate::memory::KvDtype;
+use std::fmt;
+use std::sync::Arc;
+
+/// Measured kernels of GPUs, by what they are asked for.
+pub trait KernelSource: fmt::Debug + Send + Sync {
+    /// The tables of a GPU and its number formats.
+    ///
+    /// # Errors
+    /// There are none of these.
+    fn tables(
+        &self,
+        catalog: &Catalog,
+        gpu: &Gpu,
+        weights: WeightDtype,
+        kv: KvDtype,
+    ) -> Result<Arc<KernelTables>, String>;
+}
+
+/// Where step times come from.
+#[derive(Debug, Clone, Default)]
+pub enum StepTimeSource {
+    /// The analytic step time by the catalogue's rows.
+    #[default]
+    Analytic,
+    /// The same by rows of the catalogue's form, laid over the catalogue's: their name and they.
+    Rows(Arc<(String, StepTimeFile)>),
+    /// A profile of this model on this GPU.
+    Profile(Arc<Profile>),
+    /// Coefficients that are being fitted, each multiplied by a speed factor (above 1 is slower).
+    Coefficients(StepCoefficients, f64),
+    /// Kernel tables, interpolated.
+    Kernels(Arc<dyn KernelSource>),
+}
+
+impl StepTimeSource {
+    /// What it is, in words; `None` for the catalogue.
+    pub fn what(&self) -> Option<String> {
+        match self {
+            StepTimeSource::Analytic => None,
+            StepTimeSource::Rows(rows) => Some(format!("profile {}", rows.0)),
+            StepTimeSource::Profile(profile) => Some(format!("profile {}", profile.name)),
+            StepTimeSource::Coefficients(..) => Some("fitted coefficients".to_owned()),
+            StepTimeSource::Kernels(_) => Some("kernel tables".to_owned()),
+        }
+    }
+
+    /// Whether it needs neither a model nor a GPU of the catalogue.
+    pub(super) fn speaks_for_itself(&self) -> bool {
+        matches!(self, StepTimeSource::Profile(_) | StepTimeSource::Coefficients(..))
+    }
+}
