@@ -1,6 +1,6 @@
 //! Kernel tables that users measured, as the source of step times.
 use super::kernels::{ChosenKernels, choose_kernels};
-use crate::frames::KernelTimes;
+use crate::frames::{KernelFile, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu};
 use baseload_core::fleet::KernelSource;
 use baseload_core::latency::{KernelTables, WeightDtype};
@@ -42,6 +42,10 @@ impl Kernels {
 }
 
 impl KernelSource for Kernels {
+    fn name(&self) -> String {
+        let paths = self.times.files.iter().map(|file: &KernelFile| file.path.display().to_string());
+        Vec::from_iter(paths).join(", ")
+    }
     fn tables(
         &self,
         catalog: &Catalog,

@@ -78,6 +78,7 @@ impl MeasuredReplica {
                 utilization: self.utilization,
                 max_model_len: longest.map_or(LongestSequence::Fitting, LongestSequence::Tokens),
                 num_blocks: said.num_gpu_blocks.or(unknown),
+                measured: true,
             },
             step_time: source,
             ..ReplicaSpec::new(&self.model, &self.gpu, engine)

@@ -148,7 +148,7 @@ fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, String> {
     };
     Ok(ReplicaSpec {
         formats: Formats { kv, ..spec.formats },
-        memory: MemoryOptions { max_model_len, ..spec.memory },
+        memory: MemoryOptions { max_model_len, measured: false, ..spec.memory },
         ..spec
     })
 }

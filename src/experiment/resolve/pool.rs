@@ -42,6 +42,7 @@ impl Resolver<'_> {
                 utilization: p.utilization,
                 max_model_len: p.max_model_len.map_or(LongestSequence::OfModel, LongestSequence::Tokens),
                 num_blocks: p.num_blocks,
+                measured: false,
             },
             rent: Some(rent),
             step_time,

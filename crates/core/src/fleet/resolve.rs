@@ -211,10 +211,16 @@ impl ReplicaSpec {
 
     fn planned(&self, known: Known<'_>, longest: u32) -> Result<Placed, Refusal> {
         let Known { model, gpu, .. } = known;
-        let (engine, options, mut warnings) = self.demanded(Some(known), longest)?;
+        let (engine, mut options, mut warnings) = self.demanded(Some(known), longest)?;
+        if self.memory.measured {
+            options.max_model_len = Some(longest.min(model.max_context));
+        }
         let plan = match self.memory.num_blocks {
             Some(blocks) => {
                 let account = memory::account(model, gpu, &options)?;
+                if !self.memory.measured {
+                    within_gpu(blocks, &account)?;
+                }
                 let (plan, warning) = given(blocks, account)?;
                 warnings.extend(warning);
                 plan
@@ -230,7 +236,10 @@ impl ReplicaSpec {
             Refusal::Fault(Fault::new(what).hint("give a larger block_size"))
         })?;
         let held = u32::try_from(plan.uniform_tokens()).unwrap_or(u32::MAX);
-        warnings.extend(shortfall(model, &plan, longest, held));
+        // What was shortened until it fits is what is wanted of a machine that holds no more.
+        let is_shortened = self.memory.max_model_len == LongestSequence::Fitting && longest < model.max_context;
+        let wanted = if is_shortened { longest.min(held) } else { longest };
+        warnings.extend(shortfall(model, &plan, wanted, held));
         let kv = KvCapacity { block_size: plan.block_size, num_blocks, max_model_len: longest.min(held) };
         Ok(Placed { engine, options, plan: Some(plan), kv, warnings })
     }
@@ -266,17 +275,22 @@ fn at_least_two(blocks: u32) -> Result<u32, Fault> {
     Ok(blocks)
 }
 
+/// Refuses blocks that alone take more than a GPU has.
+fn within_gpu(blocks: u32, account: &MemoryPlan) -> Result<(), Fault> {
+    let position_bytes = u128::from(account.block_bytes) * u128::from(account.groups.max(1));
+    let most = u128::from(account.per_gpu_total_bytes) / position_bytes.max(1);
+    if u128::from(blocks) <= most {
+        return Ok(());
+    }
+    let (size, gpu) = (account.block_size, gib(account.per_gpu_total_bytes));
+    let what = format!("{blocks} blocks of {size} tokens take more than the {gpu:.2} GiB of a GPU");
+    Err(Fault::at("num_blocks", what).hint(format!("it must be at most {most}")))
+}
+
 /// The account with blocks that somebody gives, and what to say where it finds fewer.
 fn given(blocks: u32, account: MemoryPlan) -> Result<(MemoryPlan, Option<String>), Fault> {
     at_least_two(blocks)?;
     let found = account.uniform_blocks;
-    let position_bytes = u128::from(account.block_bytes) * u128::from(account.groups.max(1));
-    let most = u128::from(account.per_gpu_total_bytes) / position_bytes.max(1);
-    if u128::from(blocks) > most {
-        let (size, gpu) = (account.block_size, gib(account.per_gpu_total_bytes));
-        let what = format!("{blocks} blocks of {size} tokens take more than the {gpu:.2} GiB of a GPU");
-        return Err(Fault::at("num_blocks", what).hint(format!("it must be at most {most}")));
-    }
     let warning = (u64::from(blocks) > found)
         .then(|| format!("num_blocks = {blocks} is taken as it is given; the memory account finds room for {found}"));
     Ok((account.with_uniform_blocks(blocks.into()), warning))

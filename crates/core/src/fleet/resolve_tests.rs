@@ -43,6 +43,15 @@ fn blocks_that_are_given_are_taken_and_said_where_the_account_finds_fewer() {
     );
     let bound: u32 = most.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(of(bound).resolve(Catalog::embedded()).is_ok() && of(bound + 1).resolve(Catalog::embedded()).is_err());
+    // Who saw them says so: neither the GPU's memory nor the model's context is asked.
+    let longest = LongestSequence::Tokens(200_000);
+    assert!(
+        refused(&ReplicaSpec { memory: MemoryOptions { max_model_len: longest, ..of(2_200).memory }, ..of(2_200) })
+            .starts_with("max_model_len: it is 200000")
+    );
+    let memory = MemoryOptions { max_model_len: longest, measured: true, ..of(bound + 1).memory };
+    let seen = ReplicaSpec { memory, ..plain.clone() }.resolve(Catalog::embedded()).unwrap();
+    assert_eq!((seen.kv.num_blocks, seen.kv.max_model_len), (bound + 1, (bound * 16).min(200_000)));
 }
 
 #[test]

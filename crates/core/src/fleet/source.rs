@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// Measured kernels of GPUs, by what they are asked for.
 pub trait KernelSource: fmt::Debug + Send + Sync {
+    /// What they were read from, for messages: a path, or several.
+    fn name(&self) -> String;
     /// The tables of a GPU and its number formats.
     ///
     /// # Errors

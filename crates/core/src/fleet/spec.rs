@@ -36,11 +36,14 @@ pub struct MemoryOptions {
     pub max_model_len: LongestSequence,
     /// KV blocks, the null block included; what the memory account finds where nobody says.
     pub num_blocks: Option<u32>,
+    /// Whether blocks and longest sequence were seen on a real machine, so that they hold whatever the catalogue's context
+    /// and the memory account say; said by hand, they are refused beyond these.
+    pub measured: bool,
 }
 
 impl Default for MemoryOptions {
     fn default() -> MemoryOptions {
-        MemoryOptions { utilization: UTILIZATION, max_model_len: LongestSequence::OfModel, num_blocks: None }
+        MemoryOptions { utilization: UTILIZATION, max_model_len: LongestSequence::OfModel, num_blocks: None, measured: false }
     }
 }
 

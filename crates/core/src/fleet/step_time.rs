@@ -41,9 +41,10 @@ pub(super) fn resolve(
         StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
         StepTimeSource::Kernels(kernels) => {
             let Known { model, gpu, weights, .. } = known()?;
-            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::at("kernels", e))?;
+            let of_these = |e: String| Fault::at("kernels", format!("{}: {e}", kernels.name()));
+            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(of_these)?;
             let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
-            Ok((Arc::new(table.map_err(|e| Fault::at("kernels", e.to_string()))?), None))
+            Ok((Arc::new(table.map_err(|e| of_these(e.to_string()))?), None))
         }
     }
 }
