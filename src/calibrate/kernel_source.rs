@@ -3,8 +3,8 @@ use super::kernels::{ChosenKernels, choose_kernels};
 use crate::frames::{KernelFile, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu};
 use baseload_core::fleet::KernelSource;
-use baseload_core::latency::{KernelTables, WeightDtype};
-use baseload_core::memory::KvDtype;
+use baseload_core::latency::KernelTables;
+use baseload_core::memory::{KvDtype, WeightsDtype};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ impl Kernels {
     ///
     /// # Errors
     /// What [`choose_kernels`] refuses.
-    pub fn chosen(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
+    pub fn chosen(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightsDtype, kv: KvDtype) -> Made {
         let mut made = self.made.lock().map_err(|_| "a thread broke off while it made kernel tables".to_owned())?;
         let key = (gpu.id.clone(), weights.name(), kv.name());
         let make = || choose_kernels(catalog, &self.times, gpu, weights, kv).map(Arc::new);
@@ -50,7 +50,7 @@ impl KernelSource for Kernels {
         &self,
         catalog: &Catalog,
         gpu: &Gpu,
-        weights: WeightDtype,
+        weights: WeightsDtype,
         kv: KvDtype,
     ) -> Result<Arc<KernelTables>, String> {
         self.chosen(catalog, gpu, weights, kv).map(|chosen| chosen.tables.clone())

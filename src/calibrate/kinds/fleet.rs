@@ -8,11 +8,12 @@
 use super::super::hash::Hasher;
 use super::super::order::{Order, Ordered};
 use super::super::routers::Router;
-use super::super::score::{Group, mean};
+use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Played, Sent, Trial, play_fleet};
 use super::engine_steps::{EngineLine, Shape, features, recorded, speed};
 use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
 use baseload_core::latency::Features;
+use baseload_core::numeric::mean;
 use baseload_core::types::{Content, ContentId, Run, SimTime};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,13 +9,14 @@ use super::super::ladder::climb;
 use super::super::machine;
 use super::super::order::{Order, Ordered};
 use super::super::replica::MeasuredReplica;
-use super::super::score::{Group, Scores, mean, quantile};
+use super::super::score::{Group, Scores};
 use super::super::setup::Setup;
 use super::super::table::{Row, Table};
 use super::super::trial::Lags;
 use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::memory::{BLOCK_SIZE, UTILIZATION_UP_TO_2025};
+use baseload_core::numeric::{mean, quantile};
 use std::io::BufRead;
 use std::sync::Arc;
 

@@ -276,7 +276,7 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
-    /// How the layers' weights are stored: `bf16`, `fp8` or `int4`; as the name or row of the model, else `bf16`, unless given.
+    /// How the layers' weights are stored; as the name or row of the model, else `bf16`, unless given.
     /// Embeddings, output head, norms and routers stay BF16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_dtype: Option<WeightsDtype>,

@@ -6,7 +6,7 @@ use super::spec::{LongestSequence, RentSpec, ReplicaSpec};
 use super::step_time;
 use crate::catalog::{Catalog, Model};
 use crate::engine::{Demand, KvCapacity, Machine, ResolvedEngine};
-use crate::latency::{AnalyticOptions, GraphSizes, WeightDtype};
+use crate::latency::{AnalyticOptions, GraphSizes};
 use crate::memory::{self, DoesNotFit, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use crate::types::{BackendFacts, Capability, Fault, Usd, check};
 use std::sync::Arc;
@@ -99,12 +99,12 @@ impl ReplicaSpec {
         let mut taken_for = Vec::from_iter(named.note(&self.model));
         let weights = match (self.formats.weights, named.weights) {
             (Some(said), _) => said,
-            (None, None) => WeightDtype::Bf16,
+            (None, None) => WeightsDtype::Bf16,
             (None, Some(format)) => {
                 if named.own_name {
                     taken_for.push(format!("weights are in {format}, as the row of {} says", named.row.id));
                 }
-                WeightDtype::parse(format).ok_or_else(|| {
+                WeightsDtype::parse(format).ok_or_else(|| {
                     let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
                     Fault::at("model", format!("`{}` has weights in {format}, which is not modelled", self.model))
                         .hint(format!("give weights_dtype, one of {known}"))
@@ -118,7 +118,7 @@ impl ReplicaSpec {
     }
 
     /// How its weights are stored.
-    fn weights(&self, on: Option<Known<'_>>) -> WeightDtype {
+    fn weights(&self, on: Option<Known<'_>>) -> WeightsDtype {
         on.map_or(self.formats.weights.unwrap_or_default(), |known| known.weights)
     }
 
@@ -126,7 +126,7 @@ impl ReplicaSpec {
     fn title(&self, on: Option<Known<'_>>) -> String {
         let (model, gpu) = on.map_or((&self.model, &self.gpu), |known| (&known.model.id, &known.gpu.id));
         let mut title = format!("{model} on {} x {gpu}", self.tensor_parallel);
-        let (weights, kv) = (WeightsDtype::from(self.weights(on)), self.formats.kv);
+        let (weights, kv) = (self.weights(on), self.formats.kv);
         if weights != WeightsDtype::default() {
             title.push_str(&format!(", {} weights", weights.name()));
         }
@@ -203,7 +203,7 @@ impl ReplicaSpec {
             max_model_len: Some(longest),
             concurrent_batches: demand.concurrent_batches,
             graphs: demand.graph_memory,
-            weights_dtype: self.weights(on).into(),
+            weights_dtype: self.weights(on),
             kv_dtype: self.formats.kv,
         };
         Ok((engine, options, warnings))

@@ -59,7 +59,7 @@ fn what_windows_would_save_is_said_with_its_factor() {
     let gemma = spec("gemma-3-27b", "h100-sxm");
     let short = |longest| {
         let memory = MemoryOptions { max_model_len: LongestSequence::Tokens(longest), ..gemma.memory };
-        let weights = Some(crate::latency::WeightDtype::Fp8);
+        let weights = Some(crate::memory::WeightsDtype::Fp8);
         let spec = ReplicaSpec { memory, formats: Formats { weights, ..gemma.formats }, ..gemma.clone() };
         spec.resolve(Catalog::embedded()).unwrap()
     };

@@ -2,8 +2,8 @@
 //!
 //! Must keep true: a source is only named here; what it gives, and what it may speak for, is the step time's matter.
 use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile};
-use crate::latency::{KernelTables, WeightDtype};
-use crate::memory::KvDtype;
+use crate::latency::KernelTables;
+use crate::memory::{KvDtype, WeightsDtype};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub trait KernelSource: fmt::Debug + Send + Sync {
         &self,
         catalog: &Catalog,
         gpu: &Gpu,
-        weights: WeightDtype,
+        weights: WeightsDtype,
         kv: KvDtype,
     ) -> Result<Arc<KernelTables>, String>;
 }

@@ -1,15 +1,14 @@
 //! A replica in words: what an experiment's pool, a measurement and the options of a command say of one.
 use super::StepTimeSource;
 use crate::engine::EngineChoice;
-use crate::latency::WeightDtype;
-use crate::memory::{KvDtype, UTILIZATION};
+use crate::memory::{KvDtype, UTILIZATION, WeightsDtype};
 use crate::types::Usd;
 
 /// Number formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Formats {
     /// Of weights; as the model's name or row says, else 16 bits, where nobody says it.
-    pub weights: Option<WeightDtype>,
+    pub weights: Option<WeightsDtype>,
     /// Of cached keys and values.
     pub kv: KvDtype,
 }
@@ -43,7 +42,12 @@ pub struct MemoryOptions {
 
 impl Default for MemoryOptions {
     fn default() -> MemoryOptions {
-        MemoryOptions { utilization: UTILIZATION, max_model_len: LongestSequence::OfModel, num_blocks: None, measured: false }
+        MemoryOptions {
+            utilization: UTILIZATION,
+            max_model_len: LongestSequence::OfModel,
+            num_blocks: None,
+            measured: false,
+        }
     }
 }
 

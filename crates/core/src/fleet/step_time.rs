@@ -5,7 +5,8 @@
 use super::known::Known;
 use super::{ReplicaSpec, StepTimeSource};
 use crate::catalog::{Catalog, Gpu, Profile, StepTimeFile, StepTimeRow};
-use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table, WeightDtype};
+use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table};
+use crate::memory::WeightsDtype;
 use crate::types::{Fault, StepTime};
 use std::sync::Arc;
 
@@ -69,15 +70,15 @@ pub fn curves_of(
     name: &str,
     file: &StepTimeFile,
     gpu: &Gpu,
-    weights: WeightDtype,
+    weights: WeightsDtype,
 ) -> Result<(Curves, Option<String>), String> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
     let fits = |r: &StepTimeRow| r.speaks_for(&gpu.id);
     if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
         return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
     }
-    if let Some(row) = file.step_time.iter().find(|r| WeightDtype::parse(&r.dtype).is_none()) {
-        let known = WeightDtype::ALL.map(WeightDtype::name).join(", ");
+    if let Some(row) = file.step_time.iter().find(|r| WeightsDtype::parse(&r.dtype).is_none()) {
+        let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
         return Err(format!("profile {name}: dtype `{}` is not known; known are {known}", row.dtype));
     }
     if !of.contains(&weights.name()) {
