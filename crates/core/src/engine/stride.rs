@@ -91,10 +91,16 @@ impl Ahead {
             Err(_) => (since / u128::from(self.first_fs)) as u64,
         };
         let most = steps + u64::from(self.depth) + 1;
-        let (mut done, mut not) = (0, (most.min(u64::from(self.cycles))) as u32);
+        let mut not = most.min(u64::from(self.cycles)) as u32;
         if not == 0 || self.update_of(not) < t {
             return not;
         }
+        // Never fewer than what equal steps of the last one's length would be.
+        let longest = u128::from(self.first_fs) + u128::from(not) * u128::from(self.more_fs);
+        let mut done = match (u64::try_from(since), u64::try_from(longest)) {
+            (Ok(since @ 1..), Ok(longest)) => self.depth + ((since - 1) / longest) as u32,
+            _ => 0,
+        };
         while not - done > 1 {
             let middle = done + (not - done) / 2;
             if self.update_of(middle) < t {
