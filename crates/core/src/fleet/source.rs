@@ -4,6 +4,7 @@
 use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile};
 use crate::latency::{KernelTables, WeightDtype};
 use crate::memory::KvDtype;
+use crate::types::TraceFault;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub trait KernelSource: fmt::Debug + Send + Sync {
         gpu: &Gpu,
         weights: WeightDtype,
         kv: KvDtype,
-    ) -> Result<Arc<KernelTables>, String>;
+    ) -> Result<Arc<KernelTables>, TraceFault>;
 }
 
 /// Where step times come from.
