@@ -100,7 +100,8 @@ fn run(w: &Workload) -> Result<Digest, String> {
         return Err(format!("{}: {} has no policy `{}`", w.name, w.experiment, w.policy));
     }
     let options = SourceOptions { limit: Some(w.requests), ..SourceOptions::default() };
-    let mut source = Generator::source(&GenerateSpec::parse(w.traffic, w.name)?, &options)?;
+    let spec = GenerateSpec::parse(w.traffic, w.name).map_err(|fault| fault.to_string())?;
+    let mut source = Generator::source(&spec, &options).map_err(|fault| fault.to_string())?;
     let mut digest = Digest::default();
     counted_workload(&exp, &mut source, &mut digest);
     if digest.requests != w.requests || digest.attempts < w.requests {

@@ -18,7 +18,7 @@ use baseload_core::catalog::{Frontend, StepCoefficients};
 use baseload_core::fleet::ReplicaType;
 use baseload_core::latency::{FIRST_ROWS, Features, Fitted};
 use baseload_core::numeric::quantile;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault, wrong};
 use std::sync::Arc;
 
 /// Columns: the coefficients of a step in the order of [`StepCoefficients`], and the frontend's two.
@@ -123,11 +123,12 @@ pub(super) fn robust(rows: &[Row], wanted: &Wanted, linear_above: f64) -> [f64; 
 }
 
 /// Refuses what the rows cannot tell.
-fn identify(rows: &[Row], wanted: &Wanted) -> Result<(), String> {
+fn identify(rows: &[Row], wanted: &Wanted) -> Result<(), TraceFault> {
     let count = wanted.iter().filter(|w| **w).count();
     if rows.len() < count {
         let n = rows.len();
-        return Err(format!("{n} rows are fewer than the {count} coefficients that are to be fitted; give more data"));
+        let fault = wrong!("{n} rows are fewer than the {count} coefficients that are to be fitted");
+        return Err(fault.hint("give more data"));
     }
     let mut normal = Normal::<K>::default();
     rows.iter().for_each(|r| normal.add(&r.columns, r.value, r.weight));
@@ -144,17 +145,15 @@ fn identify(rows: &[Row], wanted: &Wanted) -> Result<(), String> {
     } else {
         format!("{} never occurs in these data", empty.join(", "))
     };
-    Err(format!(
-        "the data cannot identify {names}: {why}; add measurements that vary it, or leave it out with --without {}",
-        COLUMNS[lost[0]]
-    ))
+    let hint = format!("add measurements that vary it, or leave it out with --without {}", COLUMNS[lost[0]]);
+    Err(wrong!("the data cannot identify {names}: {why}").hint(hint))
 }
 
 /// Fits recorded steps of several runs.
 ///
 /// # Errors
 /// What the data cannot tell, by name.
-pub fn from_steps(runs: &[&EngineRun], wanted: &Wanted) -> Result<StepCoefficients, String> {
+pub fn from_steps(runs: &[&EngineRun], wanted: &Wanted) -> Result<StepCoefficients, TraceFault> {
     let mut wanted = *wanted;
     // Where no step has more sequences than count as the first ones, each costs the sum of the two parts.
     wanted[FIRST] &= runs.iter().flat_map(|r| &r.steps).any(|(f, _)| f.rows > FIRST_ROWS);
@@ -224,9 +223,9 @@ pub struct Observed<'a> {
     pub first: usize,
 }
 
-fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<Row>, String> {
+fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<Row>, TraceFault> {
     let replica = ReplicaType::clone(&o.replica).with_step_time(Arc::new(Fitted::new(step, 1.0)));
-    let played = play_logged(&o.run.trial(lags), &replica).map_err(|e| format!("{}: {e}", o.run.name))?;
+    let played = play_logged(&o.run.trial(lags), &replica).map_err(|fault| fault.in_file(&o.run.name))?;
     let sums = Sums::new(&played.log);
     let between = |from: SimTime, to: SimTime| -> [f64; K] {
         let (a, b) = (sums.until(from), sums.until(to));
@@ -294,7 +293,7 @@ fn guess(observed: &[Observed<'_>]) -> [f64; K] {
 ///
 /// # Errors
 /// What the data cannot tell, by name; the simulation's.
-pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromRequests, String> {
+pub fn from_requests(observed: &[Observed<'_>], wanted: &Wanted) -> Result<FromRequests, TraceFault> {
     let mut x = guess(observed);
     let at = |x: &[f64; K]| FromRequests { step: coefficients(x), frontend: frontend(x) };
     for round in 1..=ROUNDS {

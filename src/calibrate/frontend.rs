@@ -13,6 +13,7 @@ use super::score::{Errors, Group, errors};
 use super::validate::Input;
 use baseload_core::catalog::{Catalog, Frontend, FrontendRow};
 use baseload_core::fleet::StepTimeSource;
+use baseload_core::types::{TraceFault, wrong};
 
 /// Folds of whole groups.
 const FOLDS: u64 = 5;
@@ -34,7 +35,7 @@ fn fold_of(p: &Point) -> u64 {
     u64::from_str_radix(&hash::of(&p.group()), 16).unwrap_or(0) % FOLDS
 }
 
-fn fit(catalog: &Catalog, points: &[&Point]) -> Result<Frontend, String> {
+fn fit(catalog: &Catalog, points: &[&Point]) -> Result<Frontend, TraceFault> {
     let mut wanted: Wanted = [false; K];
     (wanted[FRONTEND], wanted[FRONTEND_TOKEN]) = (true, true);
     let mut now = Frontend::default();
@@ -46,13 +47,17 @@ fn fit(catalog: &Catalog, points: &[&Point]) -> Result<Frontend, String> {
             (columns[FRONTEND], columns[FRONTEND_TOKEN]) = (1.0, predicted.prompt);
             Ok(Row { columns, value: p.ttft_s - (predicted.ttft_s - own), weight: 1.0 / (p.ttft_s * p.ttft_s) })
         };
-        let rows = points.iter().map(row).collect::<Result<Vec<_>, String>>()?;
+        let rows = points.iter().map(row).collect::<Result<Vec<_>, TraceFault>>()?;
         now = frontend(&robust(&rows, &wanted, LINEAR_ABOVE));
     }
     Ok(now)
 }
 
-fn group<'a>(catalog: &Catalog, points: impl Iterator<Item = &'a &'a Point>, f: &Frontend) -> Result<Group, String> {
+fn group<'a>(
+    catalog: &Catalog,
+    points: impl Iterator<Item = &'a &'a Point>,
+    f: &Frontend,
+) -> Result<Group, TraceFault> {
     let mut group = Group::default();
     for p in points {
         group.add("ttft_s", predict(catalog, p, lags(f), &StepTimeSource::Analytic)?.ttft_s, p.ttft_s);
@@ -64,7 +69,7 @@ fn group<'a>(catalog: &Catalog, points: impl Iterator<Item = &'a &'a Point>, f: 
 ///
 /// # Errors
 /// Files that do not read; fewer groups than folds.
-pub fn fit_frontend(catalog: &Catalog, inputs: Vec<Input>, date: &str) -> Result<FrontendFit, String> {
+pub fn fit_frontend(catalog: &Catalog, inputs: Vec<Input>, date: &str) -> Result<FrontendFit, TraceFault> {
     let mut points = Vec::new();
     for input in inputs {
         points.extend(inferencex::read(input.text, &input.name)?);
@@ -77,7 +82,8 @@ pub fn fit_frontend(catalog: &Catalog, inputs: Vec<Input>, date: &str) -> Result
     let judged: Vec<&Point> = points.iter().filter(judged).collect();
     let of = |f: u64| judged.iter().filter(move |p| fold_of(p) == f);
     if (0..FOLDS).any(|f| of(f).count() == 0) {
-        return Err(format!("these rows are of too few groups for {FOLDS} folds: give rows of more models or lengths"));
+        let fault = wrong!("these rows are of too few groups for {FOLDS} folds");
+        return Err(fault.hint("give rows of more models or lengths"));
     }
     let (mut held_out, mut all) = (Vec::new(), Group::default());
     let ttft = |g: &Group| errors(g.pairs.iter())["ttft_s"];
@@ -145,7 +151,7 @@ mod tests {
     #[test]
     fn rows_of_one_group_are_refused() {
         let row = "2,vllm,,Qwen/Qwen3-8B,h100_sxm,,200,32,1,50,5\n";
-        let e = fit_frontend(Catalog::embedded(), input(format!("{HEAD}{row}")), "2026-11-24").unwrap_err();
+        let e = fit_frontend(Catalog::embedded(), input(format!("{HEAD}{row}")), "2026-11-24").unwrap_err().to_string();
         assert!(e.contains("too few groups for 5 folds"), "{e}");
     }
 }

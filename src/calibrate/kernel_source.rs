@@ -5,11 +5,12 @@ use baseload_core::catalog::{Catalog, Gpu};
 use baseload_core::fleet::KernelSource;
 use baseload_core::latency::KernelTables;
 use baseload_core::memory::{KvDtype, WeightsDtype};
+use baseload_core::types::TraceFault;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// What was chosen, or why nothing was.
-type Made = Result<Arc<ChosenKernels>, String>;
+type Made = Result<Arc<ChosenKernels>, TraceFault>;
 
 /// Kernel tables by what they are asked for: GPU, format of the weights and of the cache.
 #[derive(Debug)]
@@ -34,7 +35,8 @@ impl Kernels {
     /// # Errors
     /// What [`choose_kernels`] refuses.
     pub fn chosen(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightsDtype, kv: KvDtype) -> Made {
-        let mut made = self.made.lock().map_err(|_| "a thread broke off while it made kernel tables".to_owned())?;
+        let mut made =
+            self.made.lock().map_err(|_| TraceFault::new("a thread broke off while it made kernel tables"))?;
         let key = (gpu.id.clone(), weights.name(), kv.name());
         let make = || choose_kernels(catalog, &self.times, gpu, weights, kv).map(Arc::new);
         made.entry(key).or_insert_with(make).clone()
@@ -52,7 +54,7 @@ impl KernelSource for Kernels {
         gpu: &Gpu,
         weights: WeightsDtype,
         kv: KvDtype,
-    ) -> Result<Arc<KernelTables>, String> {
+    ) -> Result<Arc<KernelTables>, TraceFault> {
         self.chosen(catalog, gpu, weights, kv).map(|chosen| chosen.tables.clone())
     }
 }

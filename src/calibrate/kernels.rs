@@ -15,7 +15,8 @@ use baseload_core::latency::{
 };
 use baseload_core::memory::{KvDtype, WeightsDtype};
 use baseload_core::numeric::quantile;
-use std::collections::BTreeMap;
+use baseload_core::types::{TraceFault, wrong};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What engine runs make of the compute share of kernels in BF16: 0.720 / 0.84 on H100.
@@ -65,7 +66,7 @@ impl KernelProfile {
     ///
     /// # Errors
     /// TOML's.
-    pub fn text(&self) -> Result<String, String> {
+    pub fn text(&self) -> Result<String, TraceFault> {
         let mut out =
             "# Numbers of the analytic step time, fitted by `baseload calibrate --kind kernels`.\n".to_owned();
         for e in &self.errors {
@@ -80,7 +81,7 @@ impl KernelProfile {
             ));
         }
         let file = StepTimeFile { step_time: vec![self.row.clone()] };
-        Ok(out + &toml::to_string(&file).map_err(|e| e.to_string())?)
+        Ok(out + &toml::to_string(&file).map_err(|e| wrong!("the row cannot be written as TOML ({e})"))?)
     }
 }
 
@@ -131,13 +132,13 @@ impl<'a> Choice<'a> {
         kept
     }
 
-    fn products(&mut self, what: &'static str, formats: &[&str]) -> Result<Vec<ProductRow>, String> {
+    fn products(&mut self, what: &'static str, formats: &[&str]) -> Result<Vec<ProductRow>, TraceFault> {
         let times = self.times;
         let rows = self.newest(KernelPart::Products, what, |r| formats.contains(&times.text(r, "gemm_dtype")));
         medians(times, &rows, ["m", "n", "k"], |[m, n, k], seconds| ProductRow { m, n, k, seconds })
     }
 
-    fn attention(&mut self, part: KernelPart, kv: &[&str]) -> Result<Vec<AttentionRow>, String> {
+    fn attention(&mut self, part: KernelPart, kv: &[&str]) -> Result<Vec<AttentionRow>, TraceFault> {
         let (times, decode) = (self.times, part == KernelPart::Decode);
         let rows = self.newest(part, part.name(), |r| {
             let whole = decode || times.size(r, "step") == 0;
@@ -157,7 +158,7 @@ impl<'a> Choice<'a> {
         })
     }
 
-    fn experts(&mut self, formats: &[&str]) -> Result<Vec<ExpertRow>, String> {
+    fn experts(&mut self, formats: &[&str]) -> Result<Vec<ExpertRow>, TraceFault> {
         let times = self.times;
         let rows = self.newest(KernelPart::Experts, "experts", |r| {
             let routing = times.text(r, "distribution") == ROUTING;
@@ -177,7 +178,7 @@ impl<'a> Choice<'a> {
 
     /// All-reduces inside graphs by the engine's own kernel, else NCCL's. `message_size` counts elements: in NCCL's files
     /// so many of 8 bits take half as long as of 16.
-    fn all_reduce(&mut self) -> Result<Vec<AllReduceRow>, String> {
+    fn all_reduce(&mut self) -> Result<Vec<AllReduceRow>, TraceFault> {
         let times = self.times;
         for (backend, what) in [("vllm_graph", "all-reduces (vLLM's, in graphs)"), ("nccl", "all-reduces (NCCL's)")] {
             let rows = self.newest(KernelPart::AllReduce, what, |r| {
@@ -202,14 +203,15 @@ fn medians<const N: usize, T>(
     rows: &[&KernelTime],
     columns: [&str; N],
     make: impl Fn([u32; N], f64) -> T,
-) -> Result<Vec<T>, String> {
+) -> Result<Vec<T>, TraceFault> {
     let mut shapes: BTreeMap<[u32; N], Vec<f64>> = BTreeMap::new();
     for r in rows {
         let mut shape = [0; N];
         for (size, column) in shape.iter_mut().zip(columns) {
             *size = u32::try_from(times.size(r, column)).ok().filter(|s| *s > 0).ok_or_else(|| {
-                let file = times.files[r.file].path.display();
-                format!("{file}: row {}: {column} is {}; it must be from 1", r.row, times.size(r, column))
+                let file = times.files[r.file].path.display().to_string();
+                let what = format!("row {}: {column} is {}", r.row, times.size(r, column));
+                TraceFault::of(file, what).hint("it must be from 1")
             })?;
         }
         shapes.entry(shape).or_default().push(r.ms * 1e-3);
@@ -228,18 +230,13 @@ pub fn choose_kernels(
     gpu: &Gpu,
     weights: WeightsDtype,
     kv: KvDtype,
-) -> Result<ChosenKernels, String> {
+) -> Result<ChosenKernels, TraceFault> {
     // A GPU of a user's own is of the family of the one that it is like.
     let family = |g: &Gpu| g.like.as_ref().unwrap_or(&g.id).split('-').next().unwrap_or_default().to_owned();
     for file in &times.files {
         if let Some(of) = catalog.gpu_in(&file.device).filter(|of| family(of) != family(gpu)) {
-            return Err(format!(
-                "{}: it was measured on {} ({}), and this is {}: give tables of that",
-                file.path.display(),
-                file.device,
-                of.id,
-                gpu.id
-            ));
+            let what = format!("it was measured on {} ({}), and this is {}", file.device, of.id, gpu.id);
+            return Err(TraceFault::of(file.path.display(), what).hint("give tables of that"));
         }
     }
     let mut choice = Choice { times, chosen: ChosenKernels::default() };
@@ -259,18 +256,11 @@ pub fn choose_kernels(
         have.sort_unstable();
         have.dedup();
         let have = if have.is_empty() { "neither at all".to_owned() } else { have.join(", ") };
-        return Err(format!(
-            "the kernel tables have no products or experts in {} (they would be called {}); they have {have}",
-            weights.name(),
-            products
-                .iter()
-                .chain(experts)
-                .copied()
-                .collect::<std::collections::BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>()
-                .join(", ")
-        ));
+        let called: BTreeSet<&str> = products.iter().chain(experts).copied().collect();
+        let called = called.into_iter().collect::<Vec<_>>().join(", ");
+        let of = weights.name();
+        let fault = wrong!("the kernel tables have no products or experts in {of} (they would be called {called})");
+        return Err(fault.hint(format!("they have {have}")));
     }
     let kv: &[&str] = if kv == KvDtype::Fp8 { &["fp8"] } else { names(WeightsDtype::Bf16).0 };
     tables.prefill = choice.attention(KernelPart::Prefill, kv)?;
@@ -291,7 +281,7 @@ pub fn kernel_profile(
     weights: WeightsDtype,
     name: &str,
     date: &str,
-) -> Result<KernelProfile, String> {
+) -> Result<KernelProfile, TraceFault> {
     let mut chosen = choose_kernels(catalog, times, gpu, weights, KvDtype::Bf16)?;
     if weights != WeightsDtype::Bf16 {
         // Attention and all-reduces are BF16's, and a row of another format says only what differs.
@@ -303,7 +293,7 @@ pub fn kernel_profile(
         }
         chosen.tables = Arc::new(KernelTables { products, experts, ..KernelTables::default() });
     }
-    let mut fit = fit_from_kernels(gpu, weights, &chosen.tables).map_err(|e| e.to_string())?;
+    let mut fit = fit_from_kernels(gpu, weights, &chosen.tables).map_err(|e| wrong!("{e}"))?;
     let mut notes = Vec::new();
     for t in &chosen.taken {
         let file = &times.files[t.file];
@@ -353,10 +343,8 @@ pub fn kernel_profile(
     devices.dedup();
     row.source = format!("{name}: kernel tables of {}", devices.join(", "));
     Curves::under(catalog, gpu, weights, std::slice::from_ref(row)).map_err(|e| {
-        format!(
-            "the tables say that {e}: are their times in ms, and of {} (bandwidth and peaks by its data sheet)?",
-            gpu.id
-        )
+        let hint = format!("are their times in ms, and of {} (bandwidth and peaks by its data sheet)?", gpu.id);
+        wrong!("the tables say that {e}").hint(hint)
     })?;
     Ok(KernelProfile { row: fit.row, errors: fit.errors, notes })
 }

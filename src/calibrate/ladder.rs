@@ -7,10 +7,9 @@ use baseload_core::engine::EngineMode;
 use baseload_core::fleet::ReplicaType;
 use baseload_core::gateway::Routing;
 use baseload_core::random::{self, dist};
-use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, Content, ContentId, GapRun, NO_SESSION, Outcome, RecordSink, Request, RequestRecord, Run, SeriesRow,
-    SimTime, Source,
+    SimTime, Source, TraceFault, wrong,
 };
 use std::sync::Arc;
 
@@ -38,7 +37,7 @@ pub fn climb(
     replicas: &[Arc<ReplicaType>],
     lags: Lags,
     routing: Routing,
-) -> Result<Vec<Climbed>, String> {
+) -> Result<Vec<Climbed>, TraceFault> {
     climb_in(EngineMode::default(), setup, (seconds, rates), replicas, lags, routing)
 }
 
@@ -49,7 +48,7 @@ fn climb_in(
     replicas: &[Arc<ReplicaType>],
     lags: Lags,
     routing: Routing,
-) -> Result<Vec<Climbed>, String> {
+) -> Result<Vec<Climbed>, TraceFault> {
     let scrape = (setup.scrape()?, SimTime::ZERO);
     let mut source = Stages::new(setup, seconds, rates);
     let mut sink = Sink { ends: source.ends.clone(), ..Sink::default() };
@@ -57,13 +56,9 @@ fn climb_in(
     simulate_fleet(replicas, routing, scrape, mode, &mut source, &mut sink)?;
     if sink.unserved > 0 {
         let (w, kv) = (&setup.workload, replicas[0].kv);
-        return Err(format!(
-            "{} requests of {} tokens can never run in an engine of {} blocks of {} tokens",
-            sink.unserved,
-            w.prefix_tokens + w.question_tokens + w.output_tokens,
-            kv.num_blocks,
-            kv.block_size
-        ));
+        let tokens = w.prefix_tokens + w.question_tokens + w.output_tokens;
+        let fault = wrong!("{} requests of {tokens} tokens can never run in the set-up's engine", sink.unserved);
+        return Err(fault.hint(format!("it has {} blocks of {} tokens", kv.num_blocks, kv.block_size)));
     }
     let skip = usize::from(setup.stages.warm_up);
     let lag_s =

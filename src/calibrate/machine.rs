@@ -1,13 +1,14 @@
 //! Which GPU and which number formats a measurement is of. Names of models and GPUs are matched by the catalogue.
-use baseload_core::catalog::{Catalog, Gpu, Model};
+use baseload_core::catalog::{Catalog, CatalogError, Gpu, Model};
 use baseload_core::memory::WeightsDtype;
+use baseload_core::types::Fault;
 
 /// The GPU that data speak of.
 ///
 /// # Errors
 /// None of the catalogue, with the nearest.
-pub fn gpu<'a>(catalog: &'a Catalog, said: &str) -> Result<&'a Gpu, String> {
-    catalog.gpu_in(said).map_or_else(|| catalog.gpu(said).map_err(|e| e.to_string()), Ok)
+pub fn gpu<'a>(catalog: &'a Catalog, said: &str) -> Result<&'a Gpu, CatalogError> {
+    catalog.gpu_in(said).map_or_else(|| catalog.gpu(said), Ok)
 }
 
 /// How weights of a named type are stored; `None` for a type that is not known. Names do not tell scales a channel from
@@ -20,6 +21,11 @@ pub fn weights_dtype(name: &str) -> Option<WeightsDtype> {
         "int4" => WeightsDtype::Int4,
         _ => return None,
     })
+}
+
+/// A format that [`weights_dtype`] does not know, at `key`.
+pub fn unknown_format(key: &str, name: &str) -> Fault {
+    Fault::new(format!("{key} `{name}` is not known")).hint("it may be bf16, fp8, fp4 or int4")
 }
 
 /// How a checkpoint's weights are stored: of what type by the data, and with scales for blocks where the model's name tells

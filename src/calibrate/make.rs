@@ -16,6 +16,7 @@ use super::validate::{Input, Kind};
 use baseload_core::catalog::{Catalog, Frontend, HeldBack, MeasuredEngine, Profile, ProfileData, StepCoefficients};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::latency::Fitted;
+use baseload_core::types::{Fault, TraceFault, wrong};
 use std::sync::Arc;
 
 /// What a profile is to be called and what of it the files do not say.
@@ -50,7 +51,7 @@ pub struct Fit {
     pub notes: Vec<String>,
 }
 
-fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
+fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, Fault> {
     let mut wanted = base;
     for (names, value) in [(&r.with, true), (&r.without, false)] {
         for name in names {
@@ -67,7 +68,7 @@ fn wanted(base: Wanted, r: &Recipe) -> Result<Wanted, String> {
 ///
 /// # Errors
 /// A file that does not read; files that do not belong together; data that cannot tell a coefficient.
-pub fn calibrate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, String> {
+pub fn calibrate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, recipe: &Recipe) -> Result<Fit, TraceFault> {
     let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
     match kind {
         Kind::EngineSteps => {
@@ -86,27 +87,27 @@ pub fn calibrate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, recipe: &Rec
         }
         // Kernel tables (layout of data/kernels) become numbers of the catalogue in `latency`, not coefficients of a
         // fitted step; where they are to be fitted from here too, their arm stands beside these.
-        _ => Err(format!(
-            "a profile is fitted from engine-steps, vllm-bench-serve, vllm-requests or llmservingsim; {} has one figure \
-             a row, from many models",
-            kind.name()
-        )),
+        _ => {
+            let fault = wrong!("{} has one figure a row, from many models", kind.name());
+            Err(fault.hint("a profile is fitted from engine-steps, vllm-bench-serve, vllm-requests or llmservingsim"))
+        }
     }
 }
 
 /// The one value that all of them have.
-fn same<'a, T>(all: &'a [T], what: &str, get: impl Fn(&'a T) -> &'a str) -> Result<&'a str, String> {
+fn same<'a, T>(all: &'a [T], what: &str, get: impl Fn(&'a T) -> &'a str) -> Result<&'a str, TraceFault> {
     let first = all.first().map(&get).unwrap_or_default();
     match all.iter().map(get).find(|v| *v != first) {
-        Some(other) => Err(format!("the files are of several {what}s, {first} and {other}: a profile is of one")),
+        Some(other) => Err(wrong!("the files are of several {what}s, {first} and {other}").hint("a profile is of one")),
         None => Ok(first),
     }
 }
 
-fn data(kind: Kind, files: Vec<String>, rows: Vec<String>) -> Result<ProfileData, String> {
+fn data(kind: Kind, files: Vec<String>, rows: Vec<String>) -> Result<ProfileData, TraceFault> {
     for (i, row) in rows.iter().enumerate() {
         if let Some(j) = rows[..i].iter().position(|r| r == row) {
-            return Err(format!("{} and {} hold the same data: give each file once", files[j], files[i]));
+            let fault = wrong!("{} and {} hold the same data", files[j], files[i]);
+            return Err(fault.hint("give each file once"));
         }
     }
     Ok(ProfileData { kind: kind.name().to_owned(), hash: hash::of_all(&rows), files, rows })
@@ -124,7 +125,7 @@ fn held_back(part: &str, group: &Group) -> Vec<HeldBack> {
     errors(group.pairs.iter()).into_iter().map(row).collect()
 }
 
-fn steps_profile(catalog: &Catalog, runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, String> {
+fn steps_profile(catalog: &Catalog, runs: &[EngineRun], files: Vec<String>, r: &Recipe) -> Result<Fit, TraceFault> {
     let wanted = wanted(FROM_STEPS, r)?;
     let model = same(runs, "model", |x| x.model.as_str())?;
     let dtype = same(runs, "type", |x| x.dtype.as_str())?;
@@ -176,18 +177,18 @@ fn requests_profile(
     runs: &[RequestRun],
     files: Vec<String>,
     r: &Recipe,
-) -> Result<Fit, String> {
+) -> Result<Fit, TraceFault> {
     let wanted = wanted(FROM_REQUESTS, r)?;
     let model = match &r.model {
         Some(name) => name.as_str(),
         None => same(runs, "model", |x| x.model.as_str())?,
     };
     if model.is_empty() {
-        return Err("the files do not say their model: give --model".into());
+        return Err(wrong!("the files do not say their model").hint("give --model"));
     }
     let data = data(kind, files, runs.iter().map(|x| x.hash.clone()).collect())?;
     let settings = |run: &RequestRun| run.engine.overlaid(&r.engine);
-    let seen = |run| -> Result<Observed<'_>, String> {
+    let seen = |run| -> Result<Observed<'_>, Fault> {
         let replica = replica(catalog, r, model, settings(run))?;
         Ok(Observed { run, replica, first: run.requests.len() })
     };
@@ -239,7 +240,7 @@ fn model_of(catalog: &Catalog, model: &str) -> String {
 }
 
 /// The replica that requests were sent to; its step time is what is fitted.
-fn replica(catalog: &Catalog, r: &Recipe, model: &str, engine: MeasuredEngine) -> Result<Arc<ReplicaType>, String> {
+fn replica(catalog: &Catalog, r: &Recipe, model: &str, engine: MeasuredEngine) -> Result<Arc<ReplicaType>, Fault> {
     let replica = MeasuredReplica {
         tensor_parallel: r.tensor_parallel.unwrap_or(1),
         weights: r.dtype.as_deref().and_then(machine::weights_dtype),

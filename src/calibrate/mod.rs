@@ -15,6 +15,7 @@ mod kernel_source;
 mod kernels;
 pub mod kinds;
 mod ladder;
+mod lines;
 mod machine;
 mod make;
 mod nnls;

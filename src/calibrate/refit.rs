@@ -17,6 +17,7 @@ use super::validate::{Kind, Options, served_by};
 use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use baseload_core::fleet::StepTimeSource;
 use baseload_core::numeric::solve;
+use baseload_core::types::{Fault, TraceFault, wrong};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -90,24 +91,25 @@ pub fn cross_validate(
     points: &[Point],
     runs: &[RequestRun],
     split: &Split,
-) -> Result<Scores, String> {
+) -> Result<Scores, TraceFault> {
     let gpu = one_gpu(catalog, points)?;
     for run in runs {
         // Said before any fit: a run without a model or on another GPU.
         let (.., by) = served_by(catalog, Kind::VllmRequests, run, &Options::default())?;
         if catalog.gpu_in(&run.name).is_some_and(|g| g.id != gpu) {
-            return Err(format!("{}: {by}, and the rows are of {gpu}: leave it out", run.name));
+            let what = format!("{by}, and the rows are of {gpu}");
+            return Err(TraceFault::of(&run.name, what).hint("leave it out"));
         }
     }
     let (groups, notes) = by_group(catalog, points);
     if groups.is_empty() {
-        return Err(format!("no row can be predicted: {}", notes.join("; ")));
+        return Err(wrong!("no row can be predicted: {}", notes.join("; ")));
     }
     let mut scores = Scores { kind: "inferencex", notes, ..Scores::default() };
     for (what, is_out) in parts(catalog, &groups, split)? {
         let (out, left): (Vec<&Rows>, Vec<&Rows>) = groups.iter().partition(|g| is_out(g));
         let train: Vec<Point> = left.iter().flat_map(|g| g.points.iter().cloned()).collect();
-        let fit = fit(catalog, &train, runs, &gpu).map_err(|e| format!("{what}: {e}"))?;
+        let fit = fit(catalog, &train, runs, &gpu).map_err(|fault| fault.of_part(&what))?;
         let test: Vec<Point> = out.iter().flat_map(|g| g.points.iter().cloned()).collect();
         let part = score(catalog, &test, &refitted(catalog, &gpu, &fit.values));
         scores.groups.extend(part.groups);
@@ -118,14 +120,14 @@ pub fn cross_validate(
     Ok(scores)
 }
 
-fn one_gpu(catalog: &Catalog, points: &[Point]) -> Result<String, String> {
+fn one_gpu(catalog: &Catalog, points: &[Point]) -> Result<String, TraceFault> {
     let mut ids: Vec<&str> = points.iter().filter_map(|p| catalog.gpu_in(p.gpu())).map(|g| g.id.as_str()).collect();
     ids.dedup();
     match ids.as_slice() {
-        [] => Err("no row is of a GPU of the catalogue".into()),
+        [] => Err(wrong!("no row is of a GPU of the catalogue").hint("`baseload catalog gpus` lists them")),
         [one] => Ok((*one).to_owned()),
         [one, other, ..] => {
-            Err(format!("rows are of several GPUs, {one} and {other}: a fit is of one; give a file each"))
+            Err(wrong!("rows are of several GPUs, {one} and {other}").hint("a fit is of one; give a file each"))
         }
     }
 }
@@ -158,7 +160,7 @@ fn by_group(catalog: &Catalog, points: &[Point]) -> (Vec<Rows>, Vec<String>) {
 type Part = (String, Box<dyn Fn(&Rows) -> bool>);
 
 /// What is left out in turn: its name, and which groups are in it.
-fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>, String> {
+fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>, Fault> {
     let without = |model: String| -> Part { (format!("without {model}"), Box::new(move |g: &Rows| g.model == model)) };
     let mut models: Vec<String> = groups.iter().map(|g| g.model.clone()).collect();
     models.sort();
@@ -167,7 +169,8 @@ fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>,
         Split::Folds(n) => {
             let n = *n;
             if n < 2 || n as usize > groups.len() {
-                return Err(format!("--folds {n}: give 2 to {}, the number of groups", groups.len()));
+                let fault = Fault::at("--folds", format!("it is {n}"));
+                return Err(fault.hint(format!("give 2 to {}, the number of groups", groups.len())));
             }
             let fold = move |g: &Rows| u64::from_str_radix(&hash::of(&g.name)[..8], 16).unwrap_or(0) % u64::from(n);
             let part = |f: u32| -> Part {
@@ -178,14 +181,15 @@ fn parts(catalog: &Catalog, groups: &[Rows], split: &Split) -> Result<Vec<Part>,
         Split::Model(name) => {
             let id = catalog.model(name).map_or(name.as_str(), |m| m.id.as_str());
             if !models.iter().any(|m| m == id) {
-                return Err(format!("--leave-out {name}: no row is of it; there are rows of {}", models.join(", ")));
+                let fault = Fault::at("--leave-out", format!("no row is of {name}"));
+                return Err(fault.hint(format!("there are rows of {}", models.join(", "))));
             }
             vec![without(id.to_owned())]
         }
         Split::EachModel => models.iter().cloned().map(without).collect(),
     };
     match parts.iter().find(|(_, is_out)| groups.iter().all(is_out)) {
-        Some((what, _)) => Err(format!("{what} no row is left to fit")),
+        Some((what, _)) => Err(Fault::new(format!("{what} no row is left to fit")).hint("give rows of more models")),
         None => Ok(parts),
     }
 }
@@ -264,15 +268,15 @@ impl Fit {
     }
 }
 
-fn fit(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, String> {
+fn fit(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, TraceFault> {
     let mut values: Values = std::array::from_fn(|i| NUMBERS[i].start);
     let mut now = residuals(catalog, points, runs, gpu, &values);
     let rows = now.len() - runs.len() * RUN_METRICS.len();
     if rows <= NUMBERS.len() {
-        return Err(format!("{rows} rows cannot tell {} numbers; give more", NUMBERS.len()));
+        return Err(wrong!("{rows} rows cannot tell {} numbers", NUMBERS.len()).hint("give more"));
     }
     if now.iter().any(|r| !r.is_finite()) {
-        return Err(format!("a run beside the rows cannot be predicted on {gpu}; leave it out"));
+        return Err(wrong!("a run beside the rows cannot be predicted on {gpu}").hint("leave it out"));
     }
     let mut damping = 1e-2;
     let mut open = Vec::new();

@@ -62,14 +62,15 @@ fn what_cannot_be_split_or_fitted_is_refused() {
     let says = |rows: &str, split: Split| {
         cross_validate(Catalog::embedded(), &read(format!("{HEAD}{rows}").as_bytes(), "i").unwrap(), &[], &split)
             .unwrap_err()
+            .to_string()
     };
     let few = row(2, "h100_sxm") + &row(4, "h100_sxm").replace(",64,", ",128,");
-    assert_eq!(says(&few, Split::Folds(3)), "--folds 3: give 2 to 2, the number of groups");
+    assert_eq!(says(&few, Split::Folds(3)), "--folds: it is 3; give 2 to 2, the number of groups");
     let more = [1, 2, 4, 8].map(|tp| few.replace(",2.0,", &format!(",{tp}.0,"))).concat();
     assert!(says(&more, Split::Folds(2)).ends_with(" rows cannot tell 10 numbers; give more"));
-    assert_eq!(says(&few, Split::EachModel), "without qwen3-32b no row is left to fit");
+    assert_eq!(says(&few, Split::EachModel), "without qwen3-32b no row is left to fit; give rows of more models");
     let other = says(&few, Split::Model("gpt-oss-120b".into()));
-    assert_eq!(other, "--leave-out gpt-oss-120b: no row is of it; there are rows of qwen3-32b");
+    assert_eq!(other, "--leave-out: no row is of gpt-oss-120b; there are rows of qwen3-32b");
     let mixed = row(2, "h100_sxm") + &row(4, "a100_sxm");
     assert!(says(&mixed, Split::Folds(2)).starts_with("rows are of several GPUs, h100-sxm and a100-80-sxm"));
     let unknown = few.replace("Qwen/Qwen3-32B", "no/such");

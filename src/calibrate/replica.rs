@@ -88,8 +88,7 @@ impl MeasuredReplica {
     ///
     /// # Errors
     /// What [`ReplicaSpec::resolve`] refuses.
-    pub fn resolve(&self, catalog: &Catalog, source: StepTimeSource) -> Result<Arc<ReplicaType>, String> {
-        let resolved = self.spec(catalog, source).and_then(|spec| spec.resolve(catalog));
-        resolved.map(Arc::new).map_err(String::from)
+    pub fn resolve(&self, catalog: &Catalog, source: StepTimeSource) -> Result<Arc<ReplicaType>, Fault> {
+        Ok(Arc::new(self.spec(catalog, source)?.resolve(catalog)?))
     }
 }

@@ -1,6 +1,6 @@
 //! The set-up of a measured fleet, as `experiments/published/*.toml` say it: what runs, what is sent, which policies.
 use baseload_core::gateway::{Picker, Pipeline, Routing, SCORERS, Scoring};
-use baseload_core::types::{SimTime, parse_duration};
+use baseload_core::types::{Fault, SimTime, TraceFault, check, key};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
@@ -116,20 +116,18 @@ impl Setup {
     /// Parses a set-up; `set` are `key.path=value`, which replace what the file says.
     ///
     /// # Errors
-    /// `NAME: what is wrong`, with the line where the file says it.
-    pub fn parse(text: &str, name: &str, set: &[String]) -> Result<Setup, String> {
-        let placed = |e: &toml::de::Error| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}", e.message())
-        };
+    /// What is wrong, with the line where the file says it.
+    pub fn parse(text: &str, name: &str, set: &[String]) -> Result<Setup, TraceFault> {
+        let placed = |e: toml::de::Error| TraceFault::toml(name, text, &e);
         let setup: Setup = if set.is_empty() {
-            toml::from_str(text).map_err(|e| placed(&e))?
+            toml::from_str(text).map_err(placed)?
         } else {
-            let mut table: toml::Table = toml::from_str(text).map_err(|e| placed(&e))?;
+            let mut table: toml::Table = toml::from_str(text).map_err(placed)?;
             set.iter().try_for_each(|s| replace(&mut table, s))?;
-            table.try_into().map_err(|e: toml::de::Error| format!("{name} with --set: {}", e.message()))?
+            let of_set = |e: toml::de::Error| TraceFault::of(format!("{name} with --set"), e.message());
+            table.try_into().map_err(of_set)?
         };
-        setup.check().map_err(|e| format!("{name}: {e}"))?;
+        setup.check().map_err(|fault| TraceFault::from(fault).in_file(name))?;
         Ok(setup)
     }
 
@@ -137,50 +135,53 @@ impl Setup {
     ///
     /// # Errors
     /// There is none.
-    pub fn published(setup: &str, name: &str, set: &[String]) -> Result<Setup, String> {
+    pub fn published(setup: &str, name: &str, set: &[String]) -> Result<Setup, TraceFault> {
         for (file, text) in PUBLISHED {
             if Setup::parse(text, file, &[]).is_ok_and(|s| s.setup == setup) {
                 return Setup::parse(text, file, set);
             }
         }
-        Err(format!(
-            "{name}: no published set-up is of `{setup}`; describe the fleet in a file like \
-             experiments/published/{} and give it with --setup",
-            PUBLISHED[0].0
-        ))
+        let like = PUBLISHED[0].0;
+        let hint = format!("describe the fleet in a file like experiments/published/{like} and give it with --setup");
+        Err(TraceFault::of(name, format!("no published set-up is of `{setup}`")).hint(hint))
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Fault> {
         if self.version != 1 || self.kind != "routing" {
-            return Err(format!("version {} of kind `{}`; it must be 1 of kind `routing`", self.version, self.kind));
+            let fault = Fault::new(format!("version {} of kind `{}`", self.version, self.kind));
+            return Err(fault.hint("it must be 1 of kind `routing`"));
         }
         let (f, w) = (&self.fleet, &self.workload);
         let counts = [
-            ("fleet.pods", f.pods),
-            ("fleet.gpus_per_pod", f.gpus_per_pod),
-            ("workload.groups", w.groups),
-            ("workload.prompts_per_group", w.prompts_per_group),
-            ("workload.question_tokens", w.question_tokens),
-            ("workload.output_tokens", w.output_tokens),
+            ("fleet", "pods", f.pods),
+            ("fleet", "gpus_per_pod", f.gpus_per_pod),
+            ("workload", "groups", w.groups),
+            ("workload", "prompts_per_group", w.prompts_per_group),
+            ("workload", "question_tokens", w.question_tokens),
+            ("workload", "output_tokens", w.output_tokens),
         ];
-        if let Some((key, _)) = counts.iter().find(|(_, n)| *n == 0) {
-            return Err(format!("{key} is 0; it must be at least 1"));
+        for (table, key, n) in counts {
+            check::at_least_1(key, n).map_err(|fault| fault.under(table))?;
         }
         if f.pods > 64 {
-            return Err(format!("fleet.pods is {}; at most 64 are simulated", f.pods));
+            return Err(Fault::at(key!["fleet", "pods"], format!("it is {}", f.pods)).hint("at most 64 are simulated"));
         }
         if self.stages.seconds.is_empty() || self.stages.seconds.contains(&0) {
-            return Err("stages.seconds needs at least one length, each of at least 1".into());
+            let fault = Fault::at(key!["stages", "seconds"], "it has no length, or one of 0");
+            return Err(fault.hint("it needs at least one length, each of at least 1"));
         }
         self.scrape()?;
         if self.policy.is_empty() {
-            return Err("no policy; give [policy.NAME] with scorers and their weights, or none for random".into());
+            let hint = "give [policy.NAME] with scorers and their weights, or none for random";
+            return Err(Fault::new("no policy").hint(hint));
         }
         self.policy.keys().try_for_each(|name| self.routing(name).map(|_| ()))?;
         if let Some(r) = &self.ratio
             && let Some(missing) = [&r.of, &r.to].into_iter().find(|p| !self.policy.contains_key(*p))
         {
-            return Err(format!("ratio: there is no [policy.{missing}]"));
+            let has: Vec<&str> = self.policy.keys().map(String::as_str).collect();
+            let fault = Fault::at("ratio", format!("there is no [policy.{missing}]"));
+            return Err(fault.hint(format!("there are {}", has.join(", "))));
         }
         Ok(())
     }
@@ -189,31 +190,30 @@ impl Setup {
     ///
     /// # Errors
     /// It is no duration.
-    pub fn scrape(&self) -> Result<SimTime, String> {
-        match parse_duration(&self.gateway.scrape).map_err(|e| format!("gateway.scrape: {e}"))? {
-            SimTime::ZERO => Err("gateway.scrape is 0; it must be longer".into()),
-            interval => Ok(interval),
-        }
+    pub fn scrape(&self) -> Result<SimTime, Fault> {
+        check::longer_than_0(key!["gateway", "scrape"], &self.gateway.scrape)
     }
 
     /// The router of a policy: the best weighted score, ties at random; at random where there is no scorer.
     ///
     /// # Errors
     /// A scorer that there is not, or a weight below zero.
-    pub fn routing(&self, policy: &str) -> Result<Routing, String> {
+    pub fn routing(&self, policy: &str) -> Result<Routing, Fault> {
         let weights = self.policy.get(policy).ok_or_else(|| {
             let known: Vec<&str> = self.policy.keys().map(String::as_str).collect();
-            format!("the set-up has no [policy.{policy}]; it has {}", known.join(", "))
+            Fault::new(format!("the set-up has no [policy.{policy}]")).hint(format!("it has {}", known.join(", ")))
         })?;
         let mut scorers = Vec::new();
         for (name, weight) in weights {
             let known = SCORERS.iter().find(|(n, _)| n == name);
             let (_, scorer) = known.ok_or_else(|| {
                 let all: Vec<&str> = SCORERS.iter().map(|(n, _)| *n).collect();
-                format!("policy.{policy}.{name}: no such scorer; there are {}", all.join(", "))
+                let fault = Fault::at(key!["policy", policy, name], "no such scorer");
+                fault.hint(format!("there are {}", all.join(", ")))
             })?;
             if !(weight.is_finite() && *weight >= 0.0) {
-                return Err(format!("policy.{policy}.{name} is {weight}; a weight is a number from 0"));
+                let fault = Fault::at(key!["policy", policy, name], format!("it is {weight}"));
+                return Err(fault.hint("a weight is a number from 0"));
             }
             scorers.push((*scorer, *weight));
         }
@@ -223,8 +223,8 @@ impl Setup {
 }
 
 /// Applies `key.path=value`.
-fn replace(table: &mut toml::Table, set: &str) -> Result<(), String> {
-    let wrong = || format!("--set {set}: it must be KEY=VALUE, such as fleet.pods=8");
+fn replace(table: &mut toml::Table, set: &str) -> Result<(), Fault> {
+    let wrong = || Fault::new(format!("--set {set}")).hint("it must be KEY=VALUE, such as fleet.pods=8");
     let (path, value) = set.split_once('=').ok_or_else(wrong)?;
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"));
     let value = match parsed {
@@ -241,7 +241,9 @@ fn replace(table: &mut toml::Table, set: &str) -> Result<(), String> {
             return Ok(());
         }
         let inner = at.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        at = inner.as_table_mut().ok_or_else(|| format!("--set {set}: {key} is no table"))?;
+        at = inner
+            .as_table_mut()
+            .ok_or_else(|| Fault::new(format!("--set {set}: {key} is no table")).hint("give a key of a table"))?;
     }
     Err(wrong())
 }
@@ -261,16 +263,18 @@ mod tests {
 
     #[test]
     fn faults_name_the_key_and_what_would_be_right() {
-        let e = Setup::published("73-capacity", "m.csv", &[]).unwrap_err();
+        let e = Setup::published("73-capacity", "m.csv", &[]).unwrap_err().to_string();
         assert!(e.starts_with("m.csv: no published set-up is of `73-capacity`") && e.contains("--setup"), "{e}");
-        let fault = |set: &str| Setup::published("37-capacity", "m", &[set.to_owned()]).unwrap_err();
-        assert!(fault("fleet.pods=0").contains("fleet.pods is 0"));
+        let fault = |set: &str| Setup::published("37-capacity", "m", &[set.to_owned()]).unwrap_err().to_string();
+        assert!(fault("fleet.pods=0").contains("fleet.pods: it is 0; it must be at least 1"));
         assert!(fault("gateway.scrape=1 apple").contains("gateway.scrape: `1 apple` is not a duration"));
         assert!(fault("policy.x.luck=1").contains("policy.x.luck: no such scorer; there are queue, "));
         assert!(fault("fleet.colour=1").contains("unknown field `colour`"));
         assert!(fault("pods").contains("it must be KEY=VALUE"));
         assert!(fault("ratio.of=nobody").contains("no [policy.nobody]"));
         let text = PUBLISHED[0].1.replace("pods = 4", "pods = 4\npod = 4");
-        assert!(Setup::parse(&text, "s.toml", &[]).unwrap_err().starts_with("s.toml:12: unknown field `pod`"));
+        assert!(
+            Setup::parse(&text, "s.toml", &[]).unwrap_err().to_string().starts_with("s.toml:12: unknown field `pod`")
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! CSV with a header: columns by name, faults with file, line and column. A field may be quoted (`""` is a quote in
 //! it), but a row is one line.
+use baseload_core::types::{TraceFault, wrong};
 use std::io::BufRead;
 
 /// A table that was read.
@@ -41,35 +42,34 @@ impl Table {
     ///
     /// # Errors
     /// With the column that is missing, or the line that is torn.
-    pub fn read(text: impl BufRead, name: &str, needed: &[&str]) -> Result<Table, String> {
+    pub fn read(text: impl BufRead, name: &str, needed: &[&str]) -> Result<Table, TraceFault> {
         let mut columns: Vec<String> = Vec::new();
         let mut rows = Vec::new();
-        for (i, line) in text.lines().enumerate() {
-            let place = format!("{name}:{}", i + 1);
-            let line = line.map_err(|e| format!("{place}: {e}"))?;
+        for (line, number) in text.lines().zip(1..) {
+            let here = |fault: TraceFault| fault.in_file(name).on_line(number);
+            let line = line.map_err(|e| here(TraceFault::unreadable(e)))?;
             let line = line.trim_start_matches('\u{feff}').trim_end_matches('\r');
             if line.is_empty() {
                 continue;
             }
-            let fields = fields(line).ok_or_else(|| format!("{place}: a quote is left open; a row is one line"))?;
+            let open = || here(wrong!("a quote is left open").hint("a row is one line"));
+            let fields = fields(line).ok_or_else(open)?;
             if columns.is_empty() {
                 columns = fields;
                 if let Some(missing) = needed.iter().find(|c| !columns.iter().any(|have| have == *c)) {
                     let have = columns.join(", ");
-                    return Err(format!("{place}: column `{missing}` is missing; the header has {have}"));
+                    return Err(here(wrong!("column `{missing}` is missing").hint(format!("the header has {have}"))));
                 }
             } else if fields.len() == columns.len() {
-                rows.push((i as u64 + 1, fields));
+                rows.push((number, fields));
             } else {
-                return Err(format!(
-                    "{place}: the line is torn: {} fields; the header has {}",
-                    fields.len(),
-                    columns.len()
-                ));
+                let fault = wrong!("the line is torn: {} fields", fields.len());
+                return Err(here(fault.hint(format!("the header has {}", columns.len()))));
             }
         }
         if rows.is_empty() {
-            return Err(format!("{name}: no rows below a header; wanted are the columns {}", needed.join(", ")));
+            let hint = format!("wanted are the columns {}", needed.join(", "));
+            return Err(TraceFault::of(name, "no rows below a header").hint(hint));
         }
         Ok(Table { name: name.to_owned(), columns, rows })
     }
@@ -85,14 +85,22 @@ impl Row<'_> {
         let at = self.table.columns.iter().position(|c| c == column);
         at.map_or("", |i| self.fields[i].as_str())
     }
-    fn wrong(&self, column: &str, right: &str) -> String {
-        format!("{}:{}: {column} is `{}`; it must be {right}", self.table.name, self.line, self.text(column))
+    /// `what` is wrong with the row.
+    pub fn fault(&self, what: impl Into<String>) -> TraceFault {
+        self.at(TraceFault::new(what))
+    }
+    /// A fault of the row, at its place.
+    pub fn at(&self, fault: TraceFault) -> TraceFault {
+        fault.in_file(&self.table.name).on_line(self.line)
+    }
+    fn wrong(&self, column: &str, right: &str) -> TraceFault {
+        self.fault(format!("{column} is `{}`", self.text(column))).hint(format!("it must be {right}"))
     }
     /// A number above zero.
     ///
     /// # Errors
     /// With file, line and column, as for all of these.
-    pub fn positive(&self, column: &str) -> Result<f64, String> {
+    pub fn positive(&self, column: &str) -> Result<f64, TraceFault> {
         match self.text(column).parse::<f64>() {
             Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
             _ => Err(self.wrong(column, "a number above 0")),
@@ -102,7 +110,7 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::positive`].
-    pub fn number(&self, column: &str) -> Result<f64, String> {
+    pub fn number(&self, column: &str) -> Result<f64, TraceFault> {
         match self.text(column).parse::<f64>() {
             Ok(v) if v.is_finite() && v >= 0.0 => Ok(v),
             _ => Err(self.wrong(column, "a number from 0")),
@@ -112,14 +120,14 @@ impl Row<'_> {
     ///
     /// # Errors
     /// As [`Row::positive`].
-    pub fn maybe(&self, column: &str) -> Result<Option<f64>, String> {
+    pub fn maybe(&self, column: &str) -> Result<Option<f64>, TraceFault> {
         if self.text(column).is_empty() { Ok(None) } else { self.positive(column).map(Some) }
     }
     /// A whole number from 1, however many decimal zeros it has.
     ///
     /// # Errors
     /// As [`Row::positive`].
-    pub fn count(&self, column: &str) -> Result<u32, String> {
+    pub fn count(&self, column: &str) -> Result<u32, TraceFault> {
         match self.text(column).parse::<f64>() {
             Ok(v) if v >= 1.0 && v <= f64::from(u32::MAX) && v == v.floor() => Ok(v as u32),
             _ => Err(self.wrong(column, "a whole number from 1")),
@@ -140,12 +148,13 @@ mod tests {
         let t = Table::read("a,b\n1, 2.0\n-1,nan\n".as_bytes(), "t.csv", &["b", "a"]).unwrap();
         let rows: Vec<Row<'_>> = t.rows().collect();
         assert_eq!((rows[0].positive("a").unwrap(), rows[0].count("b").unwrap()), (1.0, 2));
-        assert_eq!(rows[1].positive("a").unwrap_err(), "t.csv:3: a is `-1`; it must be a number above 0");
-        assert_eq!(rows[1].number("b").unwrap_err(), "t.csv:3: b is `nan`; it must be a number from 0");
+        let said = |wrong: Result<f64, TraceFault>| wrong.unwrap_err().to_string();
+        assert_eq!(said(rows[1].positive("a")), "t.csv:3: a is `-1`; it must be a number above 0");
+        assert_eq!(said(rows[1].number("b")), "t.csv:3: b is `nan`; it must be a number from 0");
         assert_eq!((rows[0].text("c"), rows[0].maybe("c").unwrap()), ("", None));
-        let e = Table::read("a,b\n1,2\n".as_bytes(), "t.csv", &["a", "ttft_us"]).err().unwrap();
+        let e = Table::read("a,b\n1,2\n".as_bytes(), "t.csv", &["a", "ttft_us"]).err().unwrap().to_string();
         assert_eq!(e, "t.csv:1: column `ttft_us` is missing; the header has a, b");
-        let e = Table::read("a,b\n1\n".as_bytes(), "t.csv", &[]).err().unwrap();
+        let e = Table::read("a,b\n1\n".as_bytes(), "t.csv", &[]).err().unwrap().to_string();
         assert_eq!(e, "t.csv:2: the line is torn: 1 fields; the header has 2");
         assert_eq!(fields(r#"1,"a, ""b""",c"#).unwrap(), ["1", "a, \"b\"", "c"]);
         assert!(fields("\"a,b").is_none());

@@ -3,6 +3,7 @@
 //! `median_points` and `p90_points`, percentage points. `[order]`, `[collapse]` and `[ratios]` have `agree`, the share that
 //! must agree with what was measured.
 use super::score::{Group, Scores, errors, points};
+use baseload_core::types::TraceFault;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
@@ -41,16 +42,12 @@ impl Targets {
     /// Reads a file; `name` is for messages.
     ///
     /// # Errors
-    /// `NAME:LINE: what is wrong`.
-    pub fn parse(text: &str, name: &str) -> Result<Targets, String> {
-        let targets: Targets = toml::from_str(text).map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}", e.message())
-        })?;
+    /// What is no file of targets, with its line.
+    pub fn parse(text: &str, name: &str) -> Result<Targets, TraceFault> {
+        let targets: Targets = toml::from_str(text).map_err(|e| TraceFault::toml(name, text, &e))?;
         if targets == Targets::default() {
-            return Err(format!(
-                "{name}: no target; give [overall.METRIC], [each.METRIC], [group.\"NAME\".METRIC] or [order]"
-            ));
+            let hint = "give [overall.METRIC], [each.METRIC], [group.\"NAME\".METRIC] or [order]";
+            return Err(TraceFault::of(name, "no target").hint(hint));
         }
         Ok(targets)
     }
@@ -153,7 +150,12 @@ mod tests {
         assert_eq!(missed("[overall.tpot_s]\np90_ape = 1.0\n"), ["overall: there is no tpot_s"]);
         assert_eq!(missed("[group.\"b\".ttft_s]\np90_ape = 1.0\n"), ["b: there is no such group"]);
         assert_eq!(missed("[order]\nagree = 1.0\n"), ["order: nothing here says it"]);
-        assert!(Targets::parse("[overall.ttft_s]\nmedian = 1\n", "t").unwrap_err().starts_with("t:2: unknown field"));
-        assert!(Targets::parse("", "t").unwrap_err().contains("no target"));
+        assert!(
+            Targets::parse("[overall.ttft_s]\nmedian = 1\n", "t")
+                .unwrap_err()
+                .to_string()
+                .starts_with("t:2: unknown field")
+        );
+        assert!(Targets::parse("", "t").unwrap_err().to_string().contains("no target"));
     }
 }

@@ -7,10 +7,9 @@ use baseload_core::fleet::ReplicaType;
 use baseload_core::gateway::{ASSUMED_PREFILL_TOKENS_PER_S, Resilience, Routing};
 use baseload_core::latency::Features;
 use baseload_core::sim::{PoolSpec, SimStats, WorldSpec, simulate};
-use baseload_core::types::TraceFault;
 use baseload_core::types::{
     AttemptRecord, BatchShape, ClassSpec, Content, DecodeLaw, Femtos, GapRun, NO_SESSION, Outcome, PlaceMap,
-    RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime,
+    RecordSink, Request, RequestRecord, SeriesRow, SimTime, Source, StepTime, TraceFault, wrong,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -122,7 +121,7 @@ pub struct Played {
 ///
 /// # Errors
 /// A request that the engine can never hold, with its number.
-pub fn play(trial: &Trial, replica: &Arc<ReplicaType>) -> Result<Played, String> {
+pub fn play(trial: &Trial, replica: &Arc<ReplicaType>) -> Result<Played, TraceFault> {
     let replicas = std::slice::from_ref(replica);
     run(trial, replicas, Routing::least_outstanding(), EngineMode::default(), &Arc::default())
 }
@@ -132,9 +131,9 @@ pub fn play(trial: &Trial, replica: &Arc<ReplicaType>) -> Result<Played, String>
 ///
 /// # Errors
 /// As [`play`]; more than 64 replicas.
-pub fn play_fleet(trial: &Trial, replicas: &[Arc<ReplicaType>], routing: Routing) -> Result<Played, String> {
+pub fn play_fleet(trial: &Trial, replicas: &[Arc<ReplicaType>], routing: Routing) -> Result<Played, TraceFault> {
     if replicas.is_empty() || replicas.len() > 64 {
-        return Err(format!("{} replicas; a fleet that is measured has 1 to 64", replicas.len()));
+        return Err(wrong!("{} replicas", replicas.len()).hint("a fleet that is measured has 1 to 64"));
     }
     run(trial, replicas, routing, EngineMode::default(), &Arc::default())
 }
@@ -143,7 +142,7 @@ pub fn play_fleet(trial: &Trial, replicas: &[Arc<ReplicaType>], routing: Routing
 ///
 /// # Errors
 /// As [`play`].
-pub fn play_logged(trial: &Trial, replica: &ReplicaType) -> Result<Played, String> {
+pub fn play_logged(trial: &Trial, replica: &ReplicaType) -> Result<Played, TraceFault> {
     let now = Arc::new(AtomicU64::new(0));
     let log = Arc::new(Log { inner: replica.step_time.clone(), now: now.clone(), steps: Mutex::new(Vec::new()) });
     let mode = EngineMode { strides: false, ..EngineMode::default() };
@@ -172,7 +171,7 @@ pub(super) fn simulate_fleet(
     mode: EngineMode,
     source: &mut dyn Source,
     sink: &mut impl RecordSink,
-) -> Result<SimStats, String> {
+) -> Result<SimStats, TraceFault> {
     let spec = WorldSpec {
         seed: 1,
         replicate: 0,
@@ -189,7 +188,7 @@ pub(super) fn simulate_fleet(
         answers: PlaceMap::default(),
     };
     let (progress, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    simulate(&spec, source, sink, &progress, &stop).map_err(|e| e.to_string())
+    simulate(&spec, source, sink, &progress, &stop).map_err(|e| wrong!("{e}"))
 }
 
 fn run(
@@ -198,7 +197,7 @@ fn run(
     routing: Routing,
     mode: EngineMode,
     now: &Arc<AtomicU64>,
-) -> Result<Played, String> {
+) -> Result<Played, TraceFault> {
     let mut source = TrialSource::new(trial, now.clone());
     let n = trial.requests.len();
     let mut sink = Results {
@@ -214,10 +213,10 @@ fn run(
     let whole = |(i, t): (usize, Option<Timing>)| {
         let r = &trial.requests[i];
         t.ok_or_else(|| {
-            format!(
-                "request {i} ({} prompt and {} output tokens) can never run in this engine: it has {} blocks of {} tokens and takes sequences of at most {}",
-                r.prompt, r.output, kv.num_blocks, kv.block_size, kv.max_model_len
-            )
+            let (blocks, of, most) = (kv.num_blocks, kv.block_size, kv.max_model_len);
+            let fault =
+                wrong!("request {i} ({} prompt and {} output tokens) can never run in this engine", r.prompt, r.output);
+            fault.hint(format!("it has {blocks} blocks of {of} tokens and takes sequences of at most {most}"))
         })
     };
     let timings = sink.timings.into_iter().enumerate().map(whole).collect::<Result<Vec<_>, _>>()?;
@@ -425,7 +424,7 @@ mod tests {
     fn what_can_never_run_is_named() {
         let mut t = trial(Loop::Open);
         t.requests[1].prompt = 1_000_000;
-        let e = play(&t, &ten_ms()).unwrap_err();
+        let e = play(&t, &ten_ms()).unwrap_err().to_string();
         assert!(e.starts_with("request 1 (1000000 prompt"), "{e}");
     }
 }

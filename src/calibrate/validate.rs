@@ -12,6 +12,7 @@ use super::setup::Setup;
 use super::trial::Lags;
 use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
 use baseload_core::fleet::{ReplicaType, StepTimeSource, curves_of};
+use baseload_core::types::{Fault, TraceFault, wrong};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -105,11 +106,11 @@ pub struct Options {
 /// # Errors
 /// A file that does not read; no profile or machine for it; a profile for something else; rows that the profile was
 /// fitted on.
-pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+pub fn validate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, TraceFault> {
     let mut scores = predicted(catalog, kind, inputs, o)?;
     scores.kind = kind.name();
     if scores.groups.is_empty() && scores.apart.is_empty() {
-        return Err(format!("nothing could be predicted: {}", scores.notes.join("; ")));
+        return Err(wrong!("nothing could be predicted: {}", scores.notes.join("; ")));
     }
     scores.notes.extend(borrowed(catalog, &o.source));
     Ok(scores)
@@ -127,21 +128,27 @@ fn borrowed(catalog: &Catalog, source: &StepTimeSource) -> Vec<String> {
     notes
 }
 
-fn predicted(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+/// Refuses options that are not of the files' kind.
+fn of_kind(kind: Kind, o: &Options) -> Result<(), Fault> {
+    let name = kind.name();
     if o.split.is_some() && kind != Kind::Inferencex {
-        return Err(format!(
-            "--folds and --leave-out fit on rows of inferencex; files of {} are scored whole: leave them out",
-            kind.name()
-        ));
+        let what = "--folds and --leave-out fit on rows of inferencex; files of";
+        return Err(Fault::new(format!("{what} {name} are scored whole")).hint("leave them out"));
     }
     if o.recorded_choices && kind != Kind::Fleet {
-        return Err(format!("--recorded-choices: only files of fleet record them, not {}: leave it out", kind.name()));
+        let what = format!("only files of fleet record them, not {name}");
+        return Err(Fault::at("--recorded-choices", what).hint("leave it out"));
     }
+    Ok(())
+}
+
+fn predicted(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, o: &Options) -> Result<Scores, TraceFault> {
+    of_kind(kind, o)?;
     Ok(match kind {
         Kind::EngineSteps => engine_step_scores(catalog, inputs, o)?,
         Kind::Fleet => fleet_scores(catalog, inputs, o)?,
         Kind::Routing => routing_scores(catalog, inputs, o)?,
-        Kind::Api => return Err("calls of APIs have quantiles and no errors: api_scores scores them".into()),
+        Kind::Api => return Err(wrong!("calls of APIs have quantiles and no errors").hint("api_scores scores them")),
         Kind::VllmBenchServe => request_scores(catalog, kind, inputs, o, |i| bench_serve::read(i.text, &i.name))?,
         Kind::VllmRequests => {
             request_scores(catalog, kind, inputs, o, |i| vllm_requests::read(i.text, &i.name, i.beside.as_deref()))?
@@ -179,19 +186,17 @@ fn all<T>(
     catalog: &Catalog,
     inputs: Vec<Input>,
     o: &Options,
-    read: impl Fn(Input) -> Result<Vec<T>, String>,
+    read: impl Fn(Input) -> Result<Vec<T>, TraceFault>,
     facts: impl Fn(&T) -> (&String, &str),
-) -> Result<Vec<T>, String> {
+) -> Result<Vec<T>, TraceFault> {
     let mut rows = Vec::new();
     for input in inputs {
         let name = input.name.clone();
         let read = read(input)?;
         let own = |r: &&T| o.analytic.as_ref().is_some_and(|a| catalog.gpu_in(facts(r).1).is_none_or(|g| g.id != *a));
         if let (Some(gpu), Some(other)) = (&o.analytic, read.iter().find(own)) {
-            return Err(format!(
-                "profile {gpu} is of that GPU; {name} has rows of {}: leave --profile out",
-                facts(other).1
-            ));
+            let fault = wrong!("profile {gpu} is of that GPU; {name} has rows of {}", facts(other).1);
+            return Err(fault.hint("leave --profile out"));
         }
         rows.extend(read);
     }
@@ -199,45 +204,40 @@ fn all<T>(
         for row in &rows {
             unseen(p, facts(row).0, "a row", o.seen)?;
         }
-        return Err(format!(
-            "profile {} is of {}; files of this kind hold many models, which only the analytic step time predicts: \
-             leave --profile out",
-            p.name,
-            p.of_what()
-        ));
+        let what = "files of this kind hold many models, which only the analytic step time predicts";
+        return Err(wrong!("profile {} is of {}; {what}", p.name, p.of_what()).hint("leave --profile out"));
     }
     Ok(rows)
 }
 
 /// Refuses what the profile was fitted on.
-fn unseen(profile: &Profile, hash: &str, what: &str, seen: bool) -> Result<(), String> {
+fn unseen(profile: &Profile, hash: &str, what: &str, seen: bool) -> Result<(), TraceFault> {
     if seen || !profile.data.rows.iter().any(|r| r == hash) {
         return Ok(());
     }
-    Err(format!(
-        "profile {} was fitted on {what}: its score there says nothing; give other data, or --seen to score it all the same",
-        profile.name
-    ))
+    let fault = wrong!("profile {} was fitted on {what}: its score there says nothing", profile.name);
+    Err(fault.hint("give other data, or --seen to score it all the same"))
 }
 
-fn refuse(profile: &Profile, name: &str, of: &str) -> String {
-    format!("profile {} is of {}; {name} is of {of}: give a profile for that", profile.name, profile.of_what())
+fn refuse(profile: &Profile, name: &str, of: &str) -> TraceFault {
+    let fault = wrong!("profile {} is of {}; {name} is of {of}", profile.name, profile.of_what());
+    fault.hint("give a profile for that")
 }
 
 /// Refuses rows and kernel tables for recordings of engines, whose model no kernel tables are of.
-fn no_other_source(inputs: &[Input], o: &Options) -> Result<(), String> {
+fn no_other_source(inputs: &[Input], o: &Options) -> Result<(), TraceFault> {
     match (o.source.what(), inputs.first()) {
-        (Some(what), Some(input)) => Err(format!(
-            "{what} price kernels of a GPU of the catalogue; {} is of a model that has none: give a profile of \
-             `baseload calibrate --kind engine-steps`",
-            input.name
-        )),
+        (Some(what), Some(input)) => {
+            let name = &input.name;
+            let fault = wrong!("{what} price kernels of a GPU of the catalogue; {name} is of a model that has none");
+            Err(fault.hint("give a profile of `baseload calibrate --kind engine-steps`"))
+        }
         _ => Ok(()),
     }
 }
 
 /// The profile of a recorded engine's model and type.
-fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Result<&'a Profile, String> {
+fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Result<&'a Profile, TraceFault> {
     let fits = |p: &Profile| p.model == model && p.dtype == dtype;
     let of = format!("{model} in {dtype}");
     match &o.profile {
@@ -245,15 +245,16 @@ fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Resu
         Some(p) => Err(refuse(p, name, &of)),
         None if o.analytic.is_some() => {
             let gpu = o.analytic.as_deref().unwrap_or_default();
-            Err(format!("profile {gpu} is of that GPU; {name} is of {of}: leave --profile out"))
+            Err(wrong!("profile {gpu} is of that GPU; {name} is of {of}").hint("leave --profile out"))
         }
         None => Profile::embedded().iter().find(|p| fits(p)).ok_or_else(|| {
-            format!("{name}: no profile is of {of}; make one with `baseload calibrate`, and give it with --profile")
+            let hint = "make one with `baseload calibrate`, and give it with --profile";
+            TraceFault::of(name, format!("no profile is of {of}")).hint(hint)
         }),
     }
 }
 
-fn engine_step_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+fn engine_step_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, TraceFault> {
     no_other_source(&inputs, o)?;
     let mut scores = Scores::default();
     for input in inputs {
@@ -267,7 +268,7 @@ fn engine_step_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Res
     Ok(scores)
 }
 
-fn fleet_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+fn fleet_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, TraceFault> {
     no_other_source(&inputs, o)?;
     let mut scores = Scores { figures: true, ..Scores::default() };
     let mut runs = Vec::new();
@@ -289,13 +290,10 @@ fn fleet_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Sc
     Ok(scores)
 }
 
-fn routing_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, String> {
+fn routing_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<Scores, TraceFault> {
     if let Some(p) = &o.profile {
-        return Err(format!(
-            "profile {} is of {}; a set-up says its model and GPU, whose analytic step time predicts: leave --profile out",
-            p.name,
-            p.of_what()
-        ));
+        let what = "a set-up says its model and GPU, whose analytic step time predicts";
+        return Err(wrong!("profile {} is of {}; {what}", p.name, p.of_what()).hint("leave --profile out"));
     }
     let mut set = o.set.clone();
     set.extend(o.model.iter().map(|m| format!("fleet.model={m}")));
@@ -318,7 +316,7 @@ pub(super) fn served_by(
     kind: Kind,
     run: &RequestRun,
     o: &Options,
-) -> Result<(Arc<ReplicaType>, Lags, String), String> {
+) -> Result<(Arc<ReplicaType>, Lags, String), TraceFault> {
     let settings = run.engine.overlaid(&o.engine);
     let named = |p: &Profile| {
         let same =
@@ -344,7 +342,8 @@ pub(super) fn served_by(
         }
         None => None,
     };
-    let of_run = |e: String| format!("{}: {e}", run.name);
+    let of_run = |fault: Fault| TraceFault::from(fault).in_file(&run.name);
+    let wrong = |what: &str, hint: &str| TraceFault::of(&run.name, what).hint(hint);
     if let Some(p) = profile {
         let measured = MeasuredReplica::profiled(p, p.engine.overlaid(&settings));
         let replica = measured.resolve(catalog, StepTimeSource::Profile(Arc::new(p.clone()))).map_err(of_run)?;
@@ -352,15 +351,15 @@ pub(super) fn served_by(
     }
     let name = o.model.as_deref().unwrap_or(&run.model);
     if name.is_empty() {
-        return Err(format!("{}: the file does not say its model: give --model, or --profile", run.name));
+        return Err(wrong("the file does not say its model", "give --model, or --profile"));
     }
     let model = catalog
         .model(name)
-        .map_err(|e| format!("{}: {e}; no profile is of it either: give --model, or --profile", run.name))?;
+        .map_err(|e| wrong(&format!("{e}; no profile is of it either"), "give --model, or --profile"))?;
     let said = o.analytic.as_deref().or(o.gpu.as_deref()).unwrap_or(&run.name);
-    let gpu = catalog.gpu_in(said).ok_or_else(|| {
-        format!("{}: neither the file nor its name says a GPU of the catalogue: give --gpu", run.name)
-    })?;
+    let gpu = catalog
+        .gpu_in(said)
+        .ok_or_else(|| wrong("neither the file nor its name says a GPU of the catalogue", "give --gpu"))?;
     let tp = run.tensor_parallel.unwrap_or(1);
     let measured = MeasuredReplica { tensor_parallel: tp, ..MeasuredReplica::of(&model.id, &gpu.id, settings) };
     let replica = measured.resolve(catalog, o.source.clone()).map_err(of_run)?;
@@ -376,8 +375,8 @@ fn request_scores(
     kind: Kind,
     inputs: Vec<Input>,
     o: &Options,
-    read: impl Fn(Input) -> Result<RequestRun, String>,
-) -> Result<Scores, String> {
+    read: impl Fn(Input) -> Result<RequestRun, TraceFault>,
+) -> Result<Scores, TraceFault> {
     let runs = inputs.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let mut scores = Scores { kind: kind.name(), ..Scores::default() };
     for run in &runs {

@@ -3,12 +3,13 @@
 //! Must keep true: `manifest.json`, `summary.json` and `report.html` repeat byte for byte; what the host adds (clock,
 //! name, threads) stands in `perf.json` and `run.json` alone, which are never compared.
 use super::perf::PerfFile;
+use super::printer;
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::Summary;
 use crate::report;
 use baseload_core::catalog;
-use baseload_core::types::TraceFault;
+use baseload_core::types::{Fault, TraceFault};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,8 +56,8 @@ pub fn write(
     perf: &PerfFile,
     clock: &Clock,
 ) -> Result<(), TraceFault> {
-    fn text(value: &impl Serialize) -> Result<String, TraceFault> {
-        serde_json::to_string_pretty(value).map(|t| t + "\n").map_err(|e| TraceFault::new(e.to_string()))
+    fn text(value: &impl Serialize) -> Result<String, Fault> {
+        Ok(printer::json_text(value)? + "\n")
     }
     let run = RunFile {
         started: clock.started(),

@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let mut kept = new;
     // Nothing of it is held against a baseline, and it would be most of the file.
     kept.policies.iter_mut().for_each(|p| p.timeline = TimelineSummary::default());
-    let text = serde_json::to_string_pretty(&kept).map_err(|e| e.to_string())?;
+    let text = printer::json_text(&kept)?;
     write_whole(baseline, &(text + "\n"))?;
     let changes = if changed == 1 { "change" } else { "changes" };
     printer::out(&format!("{}: {changed} {changes}", baseline.display()));

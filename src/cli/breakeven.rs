@@ -5,6 +5,7 @@ use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
 use crate::experiment::folder::ResultFolder;
 use crate::experiment::{self, Experiment, Settings};
 use crate::report;
+use baseload_core::types::Fault;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,34 +80,38 @@ const MOST_TIMES: f64 = 1_000.0;
 /// The file that marks a folder of this command.
 const MARK: &str = "breakeven.json";
 
-fn check(args: &Args) -> Result<(), String> {
+/// A number of an option that cannot be.
+fn is(option: &str, number: impl std::fmt::Display) -> Fault {
+    Fault::at(option, format!("it is {number}"))
+}
+
+fn check(args: &Args) -> Result<(), Fault> {
     let above_zero = |key: &str, v: f64| match v.is_finite() && v > 0.0 && v <= MOST_TIMES {
         true => Ok(()),
-        false => Err(format!("{key} {v}: a volume is above 0 and at most {MOST_TIMES} times the trace's")),
+        false => Err(is(key, v).hint(format!("a volume is above 0 and at most {MOST_TIMES} times the trace's"))),
     };
     above_zero("--from", args.from)?;
     above_zero("--to", args.to)?;
     if args.from >= args.to {
-        return Err(format!("--from {}: it must be below --to, which is {}", args.from, args.to));
+        return Err(is("--from", args.from).hint(format!("it must be below --to, which is {}", args.to)));
     }
     if !(2..=MOST_POINTS).contains(&args.points) {
-        return Err(format!("--points {}: a line needs 2 volumes at least, and {MOST_POINTS} at most", args.points));
+        let hint = format!("a line needs 2 volumes at least, and {MOST_POINTS} at most");
+        return Err(is("--points", args.points).hint(hint));
     }
     if !(args.target > 0.0 && args.target <= 1.0) {
-        return Err(format!("--target {}: a share is above 0 and at most 1, such as 0.99", args.target));
+        return Err(is("--target", args.target).hint("a share is above 0 and at most 1, such as 0.99"));
     }
     if !(0.001..1.0).contains(&args.tolerance) {
-        return Err(format!("--tolerance {}: a share from 0.001 to 1, such as 0.02", args.tolerance));
+        return Err(is("--tolerance", args.tolerance).hint("a share from 0.001 to 1, such as 0.02"));
     }
     if args.jobs == Some(0) {
-        return Err("--jobs 0: at least 1 simulation must run at a time; leave it out for one a core".into());
+        return Err(super::no_jobs());
     }
     let grid = breakeven::volumes(args.from, args.to, args.points);
     if grid.windows(2).any(|w| w[0] >= w[1]) {
-        return Err(format!(
-            "--points {}: too many between {} and {}; volumes have four digits",
-            args.points, args.from, args.to
-        ));
+        let what = format!("{} are too many between {} and {}", args.points, args.from, args.to);
+        return Err(Fault::at("--points", what).hint("volumes have four digits"));
     }
     Ok(())
 }
@@ -120,7 +125,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let stop = super::stop::on_ctrl_c()?;
     let folder = args.out.as_ref().map(|out| ResultFolder::of(MARK, out)).transpose()?;
     let found = simulate(&exp, args, named, lines, &stop)?;
-    let json = serde_json::to_string_pretty(&found).map_err(|e| e.to_string())? + "\n";
+    let json = printer::json_text(&found)? + "\n";
     let written = match folder {
         None => None,
         Some(folder) => {

@@ -6,6 +6,7 @@ use super::{Exit, calibrate_api, calibrate_kernels, engine_settings, measured, p
 use crate::calibrate::{self, Fit, Kind, Recipe};
 use crate::experiment::write_whole;
 use baseload_core::catalog::Catalog;
+use baseload_core::types::Fault;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::path::PathBuf;
@@ -114,7 +115,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     match (&args.what, &args.steps) {
         (Some(What::Api(args)), _) => calibrate_api::run(args),
         (None, Some(args)) => steps(args),
-        (None, None) => Err("nothing to calibrate; give --kind and files, or the subcommand api".to_owned().into()),
+        (None, None) => {
+            Err(Fault::new("nothing to calibrate").hint("give --kind and files, or the subcommand api").into())
+        }
     }
 }
 
@@ -123,7 +126,8 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
     let kind = match args.kind {
         From::Measured(Kind::Inferencex) => return frontend(catalog, args),
         From::Measured(Kind::Api) => {
-            return Err("--kind api: calls of APIs have a subcommand of their own: baseload calibrate api FILE --out PROFILE.toml".to_owned().into());
+            let fault = Fault::at("--kind", "calls of APIs have a subcommand of their own");
+            return Err(fault.hint("baseload calibrate api FILE --out PROFILE.toml").into());
         }
         From::Measured(kind) => kind,
         From::Kernels => {
@@ -137,7 +141,8 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
                 ("--without", !args.without.is_empty()),
             ];
             if let Some((option, _)) = other.iter().find(|o| o.1) {
-                return Err(format!("{option}: kernel tables are of a GPU and a number format, not of a model or an engine; leave it out").into());
+                let what = "kernel tables are of a GPU and a number format, not of a model or an engine";
+                return Err(Fault::at(*option, what).hint("leave it out").into());
             }
             return calibrate_kernels::run(catalog, &args.files, &args.gpu, args.dtype.as_deref(), &args.out);
         }
@@ -157,7 +162,7 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
         without: args.without.clone(),
     };
     let Fit { profile, notes } = calibrate::calibrate(catalog, kind, measured::open(&args.files)?, &recipe)?;
-    let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
+    let text = printer::toml_text(&profile)?;
     write_whole(&args.out, &text)?;
 
     let mut numbers = Sheet::new("", &["coefficient", "value", "each"], 1);
@@ -197,7 +202,7 @@ fn frontend(catalog: &Catalog, args: &StepArgs) -> Result<(), Exit> {
     }
     let (ms, us) = (fit.row.arrival_s * 1e3, fit.row.arrival_s_per_1000_prompt_tokens * 1e3);
     let rows = std::collections::BTreeMap::from([("frontend", vec![fit.row])]);
-    let text = toml::to_string(&rows).map_err(|e| e.to_string())?;
+    let text = printer::toml_text(&rows)?;
     write_whole(&args.out, &text)?;
     printer::out(&format!(
         "before the engine: {ms:.2} ms a request and {us:.2} us a prompt token\n\n{}\nRow of the catalogue: {}\n",

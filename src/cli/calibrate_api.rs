@@ -7,6 +7,7 @@ use super::{Exit, measured, printer};
 use crate::calibrate::{ApiCalls, ApiRecipe, api_profile, read_api_calls};
 use crate::experiment::write_whole;
 use baseload_core::catalog::{ApiProfile, Catalog, age_days, undated};
+use baseload_core::types::{Fault, TraceFault};
 use std::path::PathBuf;
 
 /// Fit the latency of a bought API to your own calls
@@ -47,8 +48,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Exit> {
     let today = Clock::start().today();
     if args.measured != "unknown" && age_days(&args.measured, &today).is_none() {
-        let right = "a date such as 2026-11-23, 2026-11, 2026 or 2026-03..2026-11";
-        return Err(format!("--measured is `{}`; it must be {right}", args.measured).into());
+        let hint = "it must be a date such as 2026-11-23, 2026-11, 2026 or 2026-03..2026-11";
+        return Err(Fault::at("--measured", format!("it is `{}`", args.measured)).hint(hint).into());
     }
     let catalog = &args.catalog.read()?.catalog;
     let calls = one_model(catalog, args)?;
@@ -63,15 +64,16 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         source: args.source.clone().unwrap_or_else(|| calls.files.join(", ")),
     };
     let profile = api_profile(&calls, &recipe)?;
-    let text = toml::to_string(&profile).map_err(|e| e.to_string())?;
+    let text = printer::toml_text(&profile)?;
     // No profile is written that an experiment would refuse.
-    ApiProfile::parse(&text, "fitted profile").map_err(|e| format!("{e}; is api_time_s in seconds?"))?;
+    let in_seconds = |fault: TraceFault| TraceFault::new(fault.to_string()).hint("is api_time_s in seconds?");
+    ApiProfile::parse(&text, "fitted profile").map_err(in_seconds)?;
     write_whole(&args.out, &text)?;
     printer::out(&format!("{}\nProfile: {}\n", said(&profile), args.out.display()));
     Ok(())
 }
 
-fn one_model(catalog: &Catalog, args: &Args) -> Result<ApiCalls, String> {
+fn one_model(catalog: &Catalog, args: &Args) -> Result<ApiCalls, Fault> {
     let all = read_api_calls(catalog, measured::open(&args.files)?)?;
     // Files of llmperf do not name their model; of the others --model picks one.
     let all = match &args.model {
@@ -82,13 +84,13 @@ fn one_model(catalog: &Catalog, args: &Args) -> Result<ApiCalls, String> {
     let mut all = all.into_iter();
     match (all.next(), all.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err("the files have no calls; a profile needs some".into()),
-        _ => Err(format!("the calls are of several models: {}; give --model", named.join(", "))),
+        (None, _) => Err(Fault::new("the files have no calls").hint("a profile needs some")),
+        _ => Err(Fault::new(format!("the calls are of several models: {}", named.join(", "))).hint("give --model")),
     }
 }
 
 /// The provider that is given, or whose models in the catalogue all begin as this one does.
-fn provider(catalog: &Catalog, given: Option<&str>, model: &str) -> Result<String, String> {
+fn provider(catalog: &Catalog, given: Option<&str>, model: &str) -> Result<String, Fault> {
     if let Some(provider) = given {
         return Ok(provider.to_owned());
     }
@@ -99,7 +101,7 @@ fn provider(catalog: &Catalog, given: Option<&str>, model: &str) -> Result<Strin
     sellers.dedup();
     match sellers.as_slice() {
         [one] => Ok((*one).to_owned()),
-        _ => Err(format!("the files do not say who sells {model}: give --provider")),
+        _ => Err(Fault::new(format!("the files do not say who sells {model}")).hint("give --provider")),
     }
 }
 

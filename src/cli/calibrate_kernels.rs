@@ -7,18 +7,22 @@ use crate::experiment::write_whole;
 use crate::frames;
 use baseload_core::catalog::{Catalog, NUMBERS};
 use baseload_core::memory::WeightsDtype;
+use baseload_core::types::Fault;
 use std::path::{Path, PathBuf};
 
 /// Fits, writes the file, prints numbers and errors.
 pub fn run(catalog: &Catalog, files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Result<(), Exit> {
     let known = || WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
     let gpu = match gpu {
-        "cpu" => return Err("kernel tables are of a GPU: give --gpu, such as --gpu h100-sxm".to_owned().into()),
-        id => catalog.gpu(id).map_err(|e| format!("--gpu: {e}"))?,
+        "cpu" => {
+            let fault = Fault::at("--gpu", "kernel tables are of a GPU");
+            return Err(fault.hint("give one, such as --gpu h100-sxm").into());
+        }
+        id => catalog.gpu(id).map_err(|e| Fault::from(e).under("--gpu"))?,
     };
     let dtype = dtype.unwrap_or("bf16");
-    let weights =
-        WeightsDtype::parse(dtype).ok_or_else(|| format!("--dtype `{dtype}` is not known; known are {}", known()))?;
+    let unknown = || Fault::at("--dtype", format!("`{dtype}` is not known")).hint(format!("known are {}", known()));
+    let weights = WeightsDtype::parse(dtype).ok_or_else(unknown)?;
     let times = frames::read_kernels(files)?;
     let name = out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let profile = kernel_profile(catalog, &times, gpu, weights, &name, &Clock::start().today())?;

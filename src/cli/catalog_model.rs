@@ -2,6 +2,7 @@
 use super::artefacts::Clock;
 use super::{Exit, printer};
 use baseload_core::catalog::{FromConfig, Model, model_from_config};
+use baseload_core::types::{Fault, Faults, TraceFault};
 use std::path::PathBuf;
 
 /// Print a catalog file with the row of a model, from the config.json that lies beside its weights at Hugging Face
@@ -29,20 +30,22 @@ struct CatalogFile {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let shown = args.config.display();
+    let shown = args.config.display().to_string();
     let text = std::fs::read_to_string(&args.config)
-        .map_err(|e| format!("{shown}: {e}; give the config.json that lies beside a model's weights"))?;
-    let read = model_from_config(&text, &args.name)
-        .map_err(|faults| faults.iter().map(|f| format!("{shown}: {f}")).collect::<Vec<_>>().join("\n"))?;
+        .map_err(|e| TraceFault::of(&shown, e).hint("give the config.json that lies beside a model's weights"))?;
+    let read = model_from_config(&text, &args.name).map_err(|faults| {
+        let here = |fault| Fault::from(TraceFault::from(fault).in_file(&shown));
+        faults.into_iter().map(here).collect::<Faults>()
+    })?;
     printer::out(&file(read, &Clock::start().today())?);
     Ok(())
 }
 
 /// The file: what people should know, and the row.
-fn file(read: FromConfig, today: &str) -> Result<String, String> {
+fn file(read: FromConfig, today: &str) -> Result<String, Fault> {
     let FromConfig { row, notes } = read;
     let notes: String = notes.iter().map(|n| format!("# {n}\n")).collect();
     let file = CatalogFile { model: [Model { date: today.into(), note: None, ..row }] };
-    let rows = toml::to_string(&file).map_err(|e| e.to_string())?;
+    let rows = printer::toml_text(&file)?;
     Ok(format!("# A catalog file of baseload: give it as [catalog] files or --catalog.\n{notes}\n{rows}"))
 }

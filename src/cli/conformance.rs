@@ -3,6 +3,7 @@ use super::sheet::Sheet;
 use super::{Exit, Format, printer};
 use crate::experiment::open_text;
 use baseload_core::engine::conformance::{Case, Feature, Label, Mismatch};
+use baseload_core::types::{TraceFault, wrong};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -68,15 +69,16 @@ enum Recorded {
     Built(Box<Case>),
 }
 
-fn replay_file(path: &Path, report: &mut Report) -> Result<(), String> {
+fn replay_file(path: &Path, report: &mut Report) -> Result<(), TraceFault> {
     let before = report.all.cases;
-    for (number, line) in open_text(path)?.lines().enumerate() {
-        let place = format!("{}:{}", path.display(), number + 1);
-        let line = line.map_err(|e| format!("{place}: {e}"))?;
+    let name = path.display().to_string();
+    for (line, number) in open_text(path)?.lines().zip(1..) {
+        let here = |fault: TraceFault| fault.in_file(&name).on_line(number);
+        let line = line.map_err(|e| here(TraceFault::unreadable(e)))?;
         if line.trim().is_empty() {
             continue;
         }
-        let (label, recorded) = read(&line).map_err(|e| format!("{place}: {e}"))?;
+        let (label, recorded) = read(&line).map_err(here)?;
         let counts = match recorded {
             Recorded::Needs(feature) => {
                 Counts { cases: 1, needs: BTreeMap::from([(feature.name(), 1)]), ..Counts::default() }
@@ -86,17 +88,16 @@ fn replay_file(path: &Path, report: &mut Report) -> Result<(), String> {
         report.add(family(&label), counts);
     }
     if report.all.cases == before {
-        return Err(format!(
-            "{}: it holds no case, so it would prove nothing (see tests/golden/README.md)",
-            path.display()
-        ));
+        return Err(
+            TraceFault::of(name, "it holds no case, so it would prove nothing").hint("see tests/golden/README.md")
+        );
     }
     Ok(())
 }
 
 /// Reads a line only as far as it says that it can be replayed.
-fn read(line: &str) -> Result<(Label, Recorded), String> {
-    let wrong = |e: serde_json::Error| format!("{e}; a line is one recorded case (see tests/golden/README.md)");
+fn read(line: &str) -> Result<(Label, Recorded), TraceFault> {
+    let wrong = |e: serde_json::Error| wrong!("{e}").hint("a line is one recorded case (see tests/golden/README.md)");
     let label: Label = serde_json::from_str(line).map_err(wrong)?;
     let mut need = label.need()?;
     if need.is_none() {

@@ -9,7 +9,7 @@ pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
             exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.replica.plan))).collect();
         return Ok(printer::json(&serde_json::json!({ "experiment": exp.echo, "memory": pools }))?);
     }
-    let resolved = toml::to_string(&exp.echo).map_err(|e| e.to_string())?;
+    let resolved = printer::toml_text(&exp.echo)?;
     let memory: Vec<String> = exp.pools.iter().map(account).collect();
     if format == Format::Markdown {
         printer::out(&format!("```toml\n{}\n```\n\n```text\n{}\n```", resolved.trim_end(), memory.join("\n")));

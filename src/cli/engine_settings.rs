@@ -1,8 +1,11 @@
 //! `--engine KEY=VALUE`: settings of an engine, under the names of its section in an experiment.
 use baseload_core::catalog::{MeasuredEngine, unknown};
 use baseload_core::engine::Engines;
+use baseload_core::types::Fault;
 use toml::{Table, Value};
 
+/// The option.
+const OPTION: &str = "--engine";
 /// Keys that are of every engine: its name and version, its KV blocks, and its longest sequence.
 const OF_ALL: [&str; 4] = ["name", "version", "num_gpu_blocks", "max_model_len"];
 
@@ -14,7 +17,7 @@ pub fn help(what: &str) -> String {
 }
 
 /// Parses them.
-pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, String> {
+pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, Fault> {
     let mut engine = MeasuredEngine::default();
     let split = |pair: &'_ String| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
     let engines = Engines::embedded();
@@ -22,7 +25,7 @@ pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, String> {
         let (key, value) = split(pair).unwrap_or_else(|| (pair.clone(), String::new()));
         let count = || match value.parse::<u32>() {
             Ok(n) if n > 0 => Ok(Some(n)),
-            _ => Err(format!("--engine {pair}: {key} must be a whole number from 1")),
+            _ => Err(Fault::at(OPTION, format!("{key} is `{value}`")).hint("it must be a whole number from 1")),
         };
         match key.as_str() {
             "name" => engine.name = value,
@@ -42,7 +45,9 @@ pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, String> {
     }
     // What the engine's own section does not take is said before any file is read.
     let name = if engine.name.is_empty() { engines.usual().name } else { engine.name.as_str() };
-    engines.choose(name, engine.settings.clone()).map_err(|fault| format!("--engine: {fault}"))?;
+    let of_option =
+        |fault: Fault| Fault { key: OPTION.into(), what: format!("{}: {}", fault.key, fault.what), ..fault };
+    engines.choose(name, engine.settings.clone()).map_err(of_option)?;
     Ok(engine)
 }
 
@@ -64,11 +69,12 @@ mod tests {
         assert_eq!(said.settings["async_scheduling"].as_bool(), Some(false));
         let fixed = parse(&pairs(&["name=static", "timeout=1s", "max_batch=4"])).unwrap();
         assert_eq!((fixed.name.as_str(), fixed.settings["timeout"].as_str()), ("static", Some("1s")));
-        let says = |all: &[&str]| parse(&pairs(all)).unwrap_err();
+        let says = |all: &[&str]| parse(&pairs(all)).unwrap_err().to_string();
         assert!(
             says(&["max_num_seq=8"]).starts_with("unknown engine setting `max_num_seq`; did you mean `max_num_seqs`?")
         );
-        assert!(says(&["num_gpu_blocks=0"]).ends_with("num_gpu_blocks must be a whole number from 1"));
+        let none = says(&["num_gpu_blocks=0"]);
+        assert_eq!(none, "--engine: num_gpu_blocks is `0`; it must be a whole number from 1");
         let kind = says(&["max_num_seqs=many"]);
         assert!(kind.starts_with("--engine: vllm.max_num_seqs: invalid type: string \"many\""), "{kind}");
         assert!(says(&["max_batch=4"]).starts_with("--engine: vllm.max_batch: there is no such key"));

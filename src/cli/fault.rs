@@ -37,6 +37,11 @@ impl Mistake {
         Mistake { message: message.into(), excerpt: None, help: None }
     }
 
+    /// A fault whose place is in no file that is shown: its remedy is the help.
+    pub fn of(message: impl Into<String>, hint: Option<String>) -> Mistake {
+        Mistake { help: hint, ..Mistake::plain(message) }
+    }
+
     /// For stderr, coloured where that is a terminal that wants colours.
     pub fn shown(&self) -> String {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());

@@ -4,6 +4,7 @@ use super::{Exit, printer};
 use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
 use crate::experiment::{Experiment, Settings};
+use baseload_core::types::{Fault, TraceFault};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
@@ -47,9 +48,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         }
         None => {
             let path = args.candidate.join("manifest.json");
-            let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-            let manifest: Manifest = serde_json::from_str(&text)
-                .map_err(|e| format!("{}:{}: {e}; give --experiment instead", path.display(), e.line()))?;
+            let text = std::fs::read_to_string(&path).map_err(|e| TraceFault::of(path.display(), e))?;
+            let manifest: Manifest =
+                serde_json::from_str(&text).map_err(|e| no_json(&path, &e).hint("give --experiment instead"))?;
             let rules = manifest.experiment.gate.iter().map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)));
             rules.collect::<Result<Vec<_>, _>>()?
         }
@@ -58,17 +59,21 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// Reads a `summary.json`.
-pub fn read(path: &Path) -> Result<Summary, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| format!("{}: {e}; a baseline is a summary.json", path.display()))?;
-    serde_json::from_str(&text)
-        .map_err(|e| format!("{}:{}: {e}; a baseline is a summary.json", path.display(), e.line()))
+pub fn read(path: &Path) -> Result<Summary, TraceFault> {
+    const HINT: &str = "a baseline is a summary.json";
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(path.display(), e).hint(HINT))?;
+    serde_json::from_str(&text).map_err(|e| no_json(path, &e).hint(HINT))
+}
+
+/// What is wrong with the JSON of a file, at its line.
+fn no_json(path: &Path, e: &serde_json::Error) -> TraceFault {
+    TraceFault::of(path.display(), e).on_line(e.line() as u64)
 }
 
 /// Prints the gate's table; `Exit::Worse` when it did not pass.
 pub fn compare(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance)]) -> Result<(), Exit> {
     if rules.is_empty() {
-        return Err("[gate] names no metric; nothing would be compared".to_string().into());
+        return Err(Fault::at("gate", "it names no metric").hint("give one, or nothing would be compared").into());
     }
     let report = gate(baseline, candidate, rules)?;
     printer::out(&report.to_markdown());

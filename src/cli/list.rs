@@ -3,6 +3,7 @@ use super::{Exit, printer};
 use crate::experiment::Text;
 use crate::{experiment, report};
 use baseload_core::gateway::Presets;
+use baseload_core::types::Fault;
 use std::path::{Path, PathBuf};
 
 pub fn run() -> Result<(), Exit> {
@@ -23,7 +24,7 @@ pub fn run() -> Result<(), Exit> {
     if any {
         return Ok(());
     }
-    Err("no experiments here (*.toml, experiments/*.toml); give the file".to_string().into())
+    Err(Fault::new("no experiments here (*.toml, experiments/*.toml)").hint("give the file").into())
 }
 
 fn tables_of(folder: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,7 @@
 //! Opening files of measurements, for `validate` and `calibrate`.
 use crate::calibrate::{Input, Kind, Setup};
 use crate::experiment::open_text;
+use baseload_core::types::TraceFault;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::io::Read;
@@ -25,7 +26,7 @@ impl ValueEnum for Kind {
 }
 
 /// Opens the files; a folder stands for its `requests.jsonl`. Settings beside a file come with it.
-pub fn open(files: &[PathBuf]) -> Result<Vec<Input>, String> {
+pub fn open(files: &[PathBuf]) -> Result<Vec<Input>, TraceFault> {
     let open = |path: &PathBuf| {
         let path = if path.is_dir() { path.join("requests.jsonl") } else { path.clone() };
         Ok(Input { name: short_name(&path), text: open_text(&path)?, beside: beside(&path)? })
@@ -35,33 +36,33 @@ pub fn open(files: &[PathBuf]) -> Result<Vec<Input>, String> {
 
 /// Opens a measurement of routing: a CSV, or a set-up that names its measurement below `BASELOAD_DATA`. The set-up's text,
 /// where a file says it, comes beside it.
-pub fn open_routing(path: &Path, setup: Option<&Path>) -> Result<Input, String> {
-    let read = |p: &Path| {
-        let mut text = String::new();
-        let shown = |e| format!("{}: {e}", p.display());
-        open_text(p)?.read_to_string(&mut text).map_err(shown)?;
-        Ok::<String, String>(text)
-    };
+pub fn open_routing(path: &Path, setup: Option<&Path>) -> Result<Input, TraceFault> {
     let is_setup = path.extension().is_some_and(|e| e == "toml");
     if !is_setup {
         let beside = setup.map(read).transpose()?;
         return Ok(Input { name: short_name(path), text: open_text(path)?, beside });
     }
     if setup.is_some() {
-        return Err(format!("{}: is a set-up itself; leave --setup out, or give the measurement", path.display()));
+        let fault = TraceFault::of(path.display(), "is a set-up itself");
+        return Err(fault.hint("leave --setup out, or give the measurement"));
     }
     let text = read(path)?;
     let named = Setup::parse(&text, &path.display().to_string(), &[])?.measured.ok_or_else(|| {
-        format!("{}: it names no measurement (key `measured`); give that as FILE and this with --setup", path.display())
+        let fault = TraceFault::of(path.display(), "it names no measurement (key `measured`)");
+        fault.hint("give that as FILE and this with --setup")
     })?;
     let data = std::env::var("BASELOAD_DATA").map_err(|_| {
-        format!(
-            "{}: its measurement, {named}, lies in the folder that BASELOAD_DATA names, which is not set",
-            path.display()
-        )
+        let what = format!("its measurement, {named}, lies in the folder that BASELOAD_DATA names, which is not set");
+        TraceFault::of(path.display(), what).hint("set it, or give the measurement as FILE and this with --setup")
     })?;
     let measured = Path::new(&data).join(named);
     Ok(Input { name: short_name(&measured), text: open_text(&measured)?, beside: Some(text) })
+}
+
+fn read(path: &Path) -> Result<String, TraceFault> {
+    let mut text = String::new();
+    open_text(path)?.read_to_string(&mut text).map_err(|e| TraceFault::of(path.display(), e))?;
+    Ok(text)
 }
 
 /// The file's name; its folder's too where the name alone says nothing.
@@ -74,11 +75,11 @@ fn short_name(path: &Path) -> String {
 }
 
 /// The text of `meta.json`, or of the `*server_config.json` whose name begins as the file's does.
-fn beside(path: &Path) -> Result<Option<String>, String> {
+fn beside(path: &Path) -> Result<Option<String>, TraceFault> {
     let Some(folder) = path.parent() else { return Ok(None) };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let own = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| TraceFault::of(folder.display(), e))?;
     let mut found: Vec<PathBuf> = entries
         .flatten()
         .map(|e| e.path())
@@ -89,8 +90,5 @@ fn beside(path: &Path) -> Result<Option<String>, String> {
         })
         .collect();
     found.sort();
-    let Some(config) = found.last() else { return Ok(None) };
-    let mut text = String::new();
-    open_text(config)?.read_to_string(&mut text).map_err(|e| format!("{}: {e}", config.display()))?;
-    Ok(Some(text))
+    found.last().map(|config| read(config)).transpose()
 }

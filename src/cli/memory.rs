@@ -95,17 +95,21 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     if args.check {
         return check(catalog, args.format);
     }
-    let model = catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| format!("--model: {e}"))?;
-    let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| format!("--gpu: {e}"))?;
+    let model =
+        catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| Fault::from(e).under("--model"))?;
+    let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| Fault::from(e).under("--gpu"))?;
     let replica = spec(catalog, args)?.resolve(catalog).map_err(refusal)?;
-    let Some(plan) = &replica.plan else { return Err("memory is known of GPUs of the catalogue".to_owned().into()) };
+    let Some(plan) = &replica.plan else {
+        return Err(Fault::at("--gpu", "memory is known of GPUs of the catalogue").into());
+    };
     let longest = plan.max_model_len;
     let context = args.context.unwrap_or(longest.min(8_192));
     if context == 0 || context > longest {
-        return Err(format!("--context {context}: a sequence has 1 to {longest} tokens (--max-model-len)").into());
+        let fault = Fault::at("--context", format!("it is {context}"));
+        return Err(fault.hint(format!("a sequence has 1 to {longest} tokens (--max-model-len)")).into());
     }
     if args.concurrency == Some(0) {
-        return Err("--concurrency 0: it must be at least 1".to_owned().into());
+        return Err(Fault::at("--concurrency", "it is 0").hint("it must be at least 1").into());
     }
     let (options, notes) = (&replica.plan_options, &replica.warnings);
     let account = Account { model, gpu, options, plan, context, concurrency: args.concurrency, notes };
@@ -118,7 +122,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// The words of the options.
-fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, String> {
+fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, Fault> {
     let said = engine_settings::parse(&args.engine)?
         .with("block_size", args.block_size)
         .with("max_num_seqs", args.max_num_seqs)
@@ -129,7 +133,7 @@ fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, String> {
         utilization: args.utilization,
         ..MeasuredReplica::of(args.model.as_deref().unwrap_or_default(), args.gpu.as_deref().unwrap_or_default(), said)
     };
-    let spec = measured.spec(catalog, StepTimeSource::Analytic).map_err(String::from)?;
+    let spec = measured.spec(catalog, StepTimeSource::Analytic)?;
     let longest = args.max_model_len.or(measured.engine.max_model_len);
     let max_model_len = longest.map_or(LongestSequence::OfModel, LongestSequence::Tokens);
     Ok(ReplicaSpec {
@@ -147,8 +151,7 @@ fn refusal(fault: Fault) -> Exit {
         [] => String::new(),
         _ => format!("{}: ", fault.key),
     };
-    let message = format!("{flag}{}", fault.what);
-    Exit::Mistake(Box::new(Mistake { message, excerpt: None, help: fault.hint }))
+    Exit::Mistake(Box::new(Mistake::of(format!("{flag}{}", fault.what), fault.hint)))
 }
 
 /// The parts of a GPU's memory in the order in which they are stacked: key, name, bytes.

@@ -90,39 +90,51 @@ enum Exit {
     Interrupted,
 }
 
-impl From<TraceFault> for Exit {
-    fn from(fault: TraceFault) -> Exit {
-        Exit::from(fault.to_string())
+impl Exit {
+    /// A user's mistake that is said in words alone.
+    fn plain(message: impl std::fmt::Display) -> Exit {
+        Exit::Mistake(Box::new(fault::Mistake::plain(message.to_string())))
     }
 }
 
-impl From<String> for Exit {
-    fn from(message: String) -> Exit {
-        Exit::Mistake(Box::new(fault::Mistake::plain(message)))
+impl From<TraceFault> for Exit {
+    fn from(fault: TraceFault) -> Exit {
+        let hint = fault.hint.clone();
+        Exit::Mistake(Box::new(fault::Mistake::of(TraceFault { hint: None, ..fault }.to_string(), hint)))
     }
 }
 
 impl From<Fault> for Exit {
     fn from(fault: Fault) -> Exit {
-        fault.to_string().into()
+        let hint = fault.hint.clone();
+        Exit::Mistake(Box::new(fault::Mistake::of(Fault { hint: None, ..fault }.to_string(), hint)))
     }
 }
 
 impl From<Faults> for Exit {
+    /// Of several each has a line, with its remedy.
     fn from(faults: Faults) -> Exit {
-        faults.to_string().into()
+        let mut all = faults.into_iter();
+        match (all.next(), all.len()) {
+            (Some(only), 0) => only.into(),
+            (first, _) => Exit::plain(first.into_iter().chain(all).collect::<Faults>()),
+        }
     }
 }
 
 impl From<FileFaults> for Exit {
-    /// One fault is shown in its file; of several each has a line.
+    /// One fault is shown in its file, where it has a place there; of several each has a line, with its remedy.
     fn from(faults: FileFaults) -> Exit {
-        let [Located { fault, excerpt: Some(excerpt), .. }] = faults.all() else { return faults.to_string().into() };
-        let shown = Located { fault: Fault { hint: None, ..fault.clone() }, ..faults.all()[0].clone() };
-        let Excerpt { file, at } = excerpt.clone();
-        let excerpt = fault::Excerpt { name: file.path.display().to_string(), text: file.text, span: at };
-        let help = fault.hint.clone();
-        Exit::Mistake(Box::new(fault::Mistake { message: shown.to_string(), excerpt: Some(excerpt), help }))
+        let [only] = faults.all() else { return Exit::plain(faults) };
+        let shown = Located { fault: Fault { hint: None, ..only.fault.clone() }, ..only.clone() };
+        let drawn = |Excerpt { file, at }: Excerpt| fault::Excerpt {
+            name: file.path.display().to_string(),
+            text: file.text,
+            span: at,
+        };
+        let excerpt = only.excerpt.clone().map(drawn);
+        let help = only.fault.hint.clone();
+        Exit::Mistake(Box::new(fault::Mistake { message: shown.to_string(), excerpt, help }))
     }
 }
 
@@ -131,9 +143,16 @@ impl From<RunError> for Exit {
         match error {
             RunError::Interrupted => Exit::Interrupted,
             RunError::Experiment(faults) => faults.into(),
-            error => error.to_string().into(),
+            RunError::File(fault) => fault.into(),
+            RunError::Asked(fault) => fault.into(),
+            error @ RunError::Simulation { .. } => Exit::plain(error),
         }
     }
+}
+
+/// What is wrong with `--jobs 0`.
+fn no_jobs() -> Fault {
+    Fault::at("--jobs", "it is 0").hint("at least 1 simulation must run at a time; leave it out for one a core")
 }
 
 /// Parses the arguments, runs the command, maps its end to the exit status.

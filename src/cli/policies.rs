@@ -2,6 +2,7 @@
 use super::{Exit, printer};
 use crate::report;
 use baseload_core::gateway::{ENDPOINT_FIELDS, POOL_FIELDS, Parts, Preset, Presets, REQUEST_FIELDS, SCORERS};
+use baseload_core::types::{Fault, Faults};
 
 /// List routing policies, print what a preset expands to, or list the parts to write your own
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
                 let known = presets.iter().map(|p| p.name);
                 return Err(baseload_core::catalog::unknown("preset", name, known, "baseload policies").into());
             };
-            printer::out(&show(found).map_err(Exit::from)?);
+            printer::out(&show(found)?);
         }
     }
     Ok(())
@@ -71,7 +72,7 @@ fn list() -> String {
     format!("{head}\n\n{}\n{foot}", columns(&rows))
 }
 
-fn show(p: &Preset) -> Result<String, String> {
+fn show(p: &Preset) -> Result<String, Faults> {
     let comment = |label: &str, text: &str| {
         let wrapped = report::wrapped(&format!("{label}: {text}"), WIDTH - 2, 2);
         wrapped.lines().map(|line| format!("# {line}\n")).collect::<String>()
@@ -84,8 +85,8 @@ fn show(p: &Preset) -> Result<String, String> {
 }
 
 /// Parts as they stand in an experiment file: what fits on a line as one, the rest as tables of their own.
-fn as_toml(parts: &Parts) -> Result<String, String> {
-    let value = toml::Table::try_from(parts).map_err(|e| e.to_string())?;
+fn as_toml(parts: &Parts) -> Result<String, Fault> {
+    let value = toml::Table::try_from(parts).map_err(|e| Fault::new(e.to_string()))?;
     let (mut lines, mut tables) = (String::from("[policy.mine]\n"), String::new());
     for (key, value) in value.iter().filter(|(key, _)| *key != "rules") {
         let line = format!("{key} = {}", inline(value));

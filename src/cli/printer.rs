@@ -2,6 +2,7 @@
 //!
 //! A closed pipe (`| head`) ends the program quietly with 141, as SIGPIPE would: never with 0, which a gate would pass
 //! for. Any other fault of stdout, such as a full disk, is said and ends it with 2.
+use baseload_core::types::Fault;
 use std::io::{ErrorKind, Write};
 
 /// To stdout, with a line's end.
@@ -23,7 +24,17 @@ pub fn error(text: &str) {
 }
 
 /// A pretty JSON document to stdout.
-pub fn json(value: &impl serde::Serialize) -> Result<(), String> {
-    out(&serde_json::to_string_pretty(value).map_err(|e| e.to_string())?);
+pub fn json(value: &impl serde::Serialize) -> Result<(), Fault> {
+    out(&json_text(value)?);
     Ok(())
+}
+
+/// A value as a pretty JSON document.
+pub fn json_text(value: &impl serde::Serialize) -> Result<String, Fault> {
+    serde_json::to_string_pretty(value).map_err(|e| Fault::new(format!("this cannot be written as JSON: {e}")))
+}
+
+/// A value as a TOML document.
+pub fn toml_text(value: &impl serde::Serialize) -> Result<String, Fault> {
+    toml::to_string(value).map_err(|e| Fault::new(format!("this cannot be written as TOML: {e}")))
 }

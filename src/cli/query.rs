@@ -55,9 +55,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let Args { folders, sql, format } = args;
     let form = format.to_possible_value().map_or_else(String::new, |v| format!(" as {}", v.get_name()));
     let asked = folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(" ");
-    Err(format!(
-        "query: this build cannot answer `{sql}` over {asked}{form}: its feature `sql` is off, for it takes longer to build \
-         than all the rest; build with it: cargo build --release --features sql"
-    )
-    .into())
+    let why = "its feature `sql` is off, for it takes longer to build than all the rest";
+    let what = format!("query: this build cannot answer `{sql}` over {asked}{form}: {why}");
+    Err(baseload_core::types::Fault::new(what).hint("build with it: cargo build --release --features sql").into())
 }

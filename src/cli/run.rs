@@ -10,6 +10,7 @@ use crate::experiment::{self, Experiment, RunOptions, Settings, Traffic};
 use crate::report;
 use baseload_core::catalog;
 use baseload_core::engine::EngineMode;
+use baseload_core::types::Fault;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,14 +84,14 @@ const OLD_DAYS: i64 = 90;
 pub fn run(args: &Args) -> Result<(), Exit> {
     let Some(path) = &args.experiment else { return list::run() };
     if args.jobs == Some(0) {
-        return Err("--jobs 0: at least 1 simulation must run at a time; leave it out for one a core"
-            .to_string()
-            .into());
+        return Err(super::no_jobs().into());
     }
     let mut sets = args.sets.clone();
     if let Some(seed) = args.seed {
         // TOML's integers end there, and the manifest must be able to repeat it.
-        let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: a seed is at most {}", i64::MAX))?;
+        let too_large =
+            |_| Fault::at("--seed", format!("it is {seed}")).hint(format!("a seed is at most {}", i64::MAX));
+        let seed = i64::try_from(seed).map_err(too_large)?;
         sets.push(format!("seed={seed}"));
     }
     let own: Vec<PathBuf> = args.catalog.files.iter().chain(&args.prices).cloned().collect();

@@ -1,4 +1,5 @@
 //! Ctrl-C as a flag, so that what is under way can tidy up.
+use baseload_core::types::Fault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// # Errors
 /// When the system takes no handler.
-pub fn on_ctrl_c() -> Result<Arc<AtomicBool>, String> {
+pub fn on_ctrl_c() -> Result<Arc<AtomicBool>, Fault> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(|e| format!("Ctrl-C handler: {e}"))?;
+    let set = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    set.map_err(|e| Fault::new(format!("Ctrl-C handler: {e}")))?;
     Ok(stop)
 }

@@ -9,6 +9,7 @@ use crate::experiment::write_whole;
 use crate::{frames, report};
 use baseload_core::catalog::{Catalog, Profile, StepTimeFile};
 use baseload_core::fleet::StepTimeSource;
+use baseload_core::types::{Fault, TraceFault};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -126,7 +127,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// What scores calls of APIs takes; options of engines are refused.
-fn calls<'a>(catalog: &'a Catalog, args: &'a Args) -> Result<validate_api::Calls<'a>, String> {
+fn calls<'a>(catalog: &'a Catalog, args: &'a Args) -> Result<validate_api::Calls<'a>, Fault> {
     for (flag, given) in [
         ("--kernels", !args.kernels.is_empty()),
         ("--folds", args.folds.is_some()),
@@ -141,7 +142,8 @@ fn calls<'a>(catalog: &'a Catalog, args: &'a Args) -> Result<validate_api::Calls
         ("--engine", !args.engine.is_empty()),
     ] {
         if given {
-            return Err(format!("{flag}: calls of APIs are scored on five folds of their groups; leave it out"));
+            let fault = Fault::at(flag, "calls of APIs are scored on five folds of their groups");
+            return Err(fault.hint("leave it out"));
         }
     }
     Ok(validate_api::Calls {
@@ -155,34 +157,35 @@ fn calls<'a>(catalog: &'a Catalog, args: &'a Args) -> Result<validate_api::Calls
 }
 
 /// The measurements, each of routing with its set-up beside it where one is given.
-fn inputs(args: &Args) -> Result<Vec<calibrate::Input>, String> {
+fn inputs(args: &Args) -> Result<Vec<calibrate::Input>, TraceFault> {
     if args.kind == Kind::Routing {
         return args.files.iter().map(|f| measured::open_routing(f, args.setup.as_deref())).collect();
     }
     for (flag, given) in [("--setup", args.setup.is_some()), ("--set", !args.set.is_empty())] {
         if given {
-            return Err(format!("{flag}: only --kind routing has a set-up; leave it out"));
+            return Err(Fault::at(flag, "only --kind routing has a set-up").hint("leave it out").into());
         }
     }
     measured::open(&args.files)
 }
 
 /// The runs that join a fit.
-fn also(args: &Args) -> Result<Vec<RequestRun>, String> {
+fn also(args: &Args) -> Result<Vec<RequestRun>, TraceFault> {
     if !args.also.is_empty() && args.folds.is_none() && args.leave_out.is_none() {
-        return Err("--also: nothing is fitted without --folds or --leave-out; leave it out".into());
+        let fault = Fault::at("--also", "nothing is fitted without --folds or --leave-out");
+        return Err(fault.hint("leave it out").into());
     }
     let read = |i: calibrate::Input| vllm_requests::read(i.text, &i.name, i.beside.as_deref());
     measured::open(&args.also)?.into_iter().map(read).collect()
 }
 
 /// A profile by file or by name: of one model, or rows of the catalogue's form.
-fn profile(name: &str) -> Result<(Option<Profile>, StepTimeSource), String> {
+fn profile(name: &str) -> Result<(Option<Profile>, StepTimeSource), TraceFault> {
     let path = Path::new(name);
     if !path.is_file() && !name.ends_with(".toml") {
-        return Profile::named(name).cloned().map(|p| (Some(p), StepTimeSource::Analytic)).map_err(|e| e.to_string());
+        return Ok((Some(Profile::named(name)?.clone()), StepTimeSource::Analytic));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(name, e))?;
     if StepTimeFile::is(&text) {
         let rows = StepTimeFile::parse(&text, name)?;
         return Ok((None, StepTimeSource::Rows(Arc::new((name.to_owned(), rows)))));
@@ -190,10 +193,9 @@ fn profile(name: &str) -> Result<(Option<Profile>, StepTimeSource), String> {
     Ok((Some(Profile::parse(&text, name)?), StepTimeSource::Analytic))
 }
 
-fn targets(path: &Path) -> Result<Targets, String> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    Targets::parse(&text, &name)
+fn targets(path: &Path) -> Result<Targets, TraceFault> {
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(path.display(), e))?;
+    Targets::parse(&text, &path.display().to_string())
 }
 
 fn text(s: &Scores, render: impl Fn(&Sheet) -> String) -> String {

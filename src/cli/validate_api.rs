@@ -4,6 +4,7 @@ use super::{Exit, Format, measured, printer};
 use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
 use crate::report::{WIDTH, wrapped};
 use baseload_core::catalog::{ApiProfile, AtQuantiles, Catalog, undated};
+use baseload_core::types::{Fault, TraceFault};
 use std::path::{Path, PathBuf};
 
 /// What is asked for.
@@ -29,8 +30,9 @@ pub fn run(asked: &Calls<'_>) -> Result<(), Exit> {
         && !asked.seen
         && all.iter().any(|c| c.hash() == p.data.hash)
     {
-        let why = "it was fitted on these very calls; --seen scores it all the same, no profile scores its fit on held-out folds";
-        return Err(format!("profile {}: {why}", p.name).into());
+        let hint = "--seen scores it all the same, no profile scores its fit on held-out folds";
+        let fault = Fault::new(format!("profile {}: it was fitted on these very calls", p.name));
+        return Err(fault.hint(hint).into());
     }
     let report = api_scores(&all, profile.as_ref())?;
     match asked.format {
@@ -42,24 +44,25 @@ pub fn run(asked: &Calls<'_>) -> Result<(), Exit> {
 }
 
 /// A profile by file or by name.
-pub fn profile(name: &str) -> Result<ApiProfile, String> {
+pub fn profile(name: &str) -> Result<ApiProfile, TraceFault> {
     let path = Path::new(name);
     if !path.is_file() && !name.ends_with(".toml") {
-        return ApiProfile::named(name).cloned().map_err(|e| format!("--profile: {e}"));
+        return Ok(ApiProfile::named(name).cloned().map_err(|e| Fault::from(e).under("--profile"))?);
     }
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(name, e))?;
     ApiProfile::parse(&text, name)
 }
 
 /// The calls of the model that is asked for, a day of release aside; all without one.
-pub fn of_model(all: Vec<ApiCalls>, model: Option<&str>) -> Result<Vec<ApiCalls>, String> {
+pub fn of_model(all: Vec<ApiCalls>, model: Option<&str>) -> Result<Vec<ApiCalls>, Fault> {
     let Some(model) = model else { return Ok(all) };
     let have: Vec<String> = all.iter().map(|c| c.model.clone()).collect();
     let exact = have.iter().any(|m| m == model);
     let is = |c: &ApiCalls| if exact { c.model == model } else { undated(&c.model) == undated(model) };
     let found: Vec<ApiCalls> = all.into_iter().filter(is).collect();
     if found.is_empty() {
-        return Err(format!("--model {model}: no call is of it; the calls are of {}", have.join(", ")));
+        let fault = Fault::at("--model", format!("no call is of {model}"));
+        return Err(fault.hint(format!("the calls are of {}", have.join(", "))));
     }
     Ok(found)
 }

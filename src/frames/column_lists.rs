@@ -21,9 +21,8 @@ impl ReadColumn {
                 return self.wrong("lists of whole numbers");
             };
             if let Some(row) = lists.validity().and_then(|v| v.iter().position(|there| !there)) {
-                let what = "has an empty field; a request without content has an empty list";
-                let row = offsets.len() - 1 + row;
-                return Err(Wrong { row, what: format!("column `{}` {what}", self.name()) });
+                let what = format!("column `{}` has an empty field", self.name());
+                return Err(Wrong::at(offsets.len() - 1 + row, what, "a request without content has an empty list"));
             }
             let (before, first) = (items.rows(), *lists.offsets().first());
             offsets.extend(lists.offsets().iter().skip(1).map(|o| before + (o - first) as usize));
@@ -33,9 +32,9 @@ impl ReadColumn {
         }
         let row_of = |at: usize| offsets.partition_point(|o| *o <= at).saturating_sub(1);
         let values = items.whole::<T>().map_err(|wrong| Wrong { row: row_of(wrong.row), ..wrong })?;
-        let empty = |at: usize| Wrong {
-            row: row_of(at),
-            what: format!("column `{}` has an empty value in a list; each run must be whole", self.name()),
+        let empty = |at: usize| {
+            let what = format!("column `{}` has an empty value in a list", self.name());
+            Wrong::at(row_of(at), what, "each run must be whole")
         };
         let whole = values.into_iter().enumerate().map(|(at, v)| v.ok_or_else(|| empty(at)));
         Ok((offsets.clone(), whole.collect::<Result<_, _>>()?))

@@ -1,6 +1,7 @@
 //! A column as it was read, and its values as the numbers, texts and truth values that its reader needs.
 //!
 //! Must keep true: a value is exact or it is refused, with its row; an empty field is `None`.
+use baseload_core::types::TraceFault;
 use polars_arrow::array::{Array, BinaryViewArray, BooleanArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::datatypes::{ArrowDataType, Field};
 
@@ -9,16 +10,26 @@ use polars_arrow::datatypes::{ArrowDataType, Field};
 pub struct Wrong {
     /// Its row in what was read, from 0; 0 too where it is the whole column.
     pub row: usize,
-    /// What is wrong and what would be right, with the column's name.
+    /// What is wrong, with the column's name.
     pub what: String,
+    /// What would be right.
+    pub hint: Option<String>,
 }
 
 impl Wrong {
-    /// Wrong with the column as a whole.
-    pub(super) fn all(what: impl Into<String>) -> Wrong {
-        Wrong { row: 0, what: what.into() }
+    /// `what` is wrong in `row`.
+    pub(super) fn at(row: usize, what: impl Into<String>, hint: impl Into<String>) -> Wrong {
+        Wrong { row, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// The fault of the file that the column is of, without its place there.
+    pub fn fault(self) -> TraceFault {
+        TraceFault { hint: self.hint, ..TraceFault::new(self.what) }
     }
 }
+
+/// A value that is no whole number, as it is shown.
+struct NotWhole(String);
 
 /// A column as it was read: of a row group, or of a file.
 pub struct ReadColumn {
@@ -81,7 +92,8 @@ impl ReadColumn {
     }
 
     pub(super) fn wrong<T>(&self, must: &str) -> Result<T, Wrong> {
-        Err(Wrong::all(format!("column `{}` holds {}; it must hold {must}", self.name(), self.holds())))
+        let what = format!("column `{}` holds {}", self.name(), self.holds());
+        Err(Wrong::at(0, what, format!("it must hold {must}")))
     }
 
     /// Whole numbers: of columns of whole numbers, and of decimals, floats and texts whose values are whole.
@@ -90,12 +102,12 @@ impl ReadColumn {
     /// A value that is none, or not in the range of `T`.
     pub fn whole<T: Whole>(&self) -> Result<Vec<Option<T>>, Wrong> {
         let mut out = Vec::with_capacity(self.rows());
-        let mut push = |value: Option<Result<i128, String>>| {
+        let mut push = |value: Option<Result<i128, NotWhole>>| {
             let value = match value.transpose() {
                 Ok(value) => value,
                 Err(shown) => return Err(shown),
             };
-            let fits = value.map(|v| T::try_from(v).map_err(|_| v.to_string())).transpose();
+            let fits = value.map(|v| T::try_from(v).map_err(|_| NotWhole(v.to_string()))).transpose();
             fits.map(|v| out.push(v))
         };
         let mut done = Ok(());
@@ -118,11 +130,11 @@ impl ReadColumn {
                 ArrowDataType::Float64 => each!(chunk, f64, |v: Option<f64>| push(v.map(whole_of))),
                 ArrowDataType::Decimal(_, scale) => each!(chunk, i128, |v: Option<i128>| {
                     let one = power_of_ten(*scale);
-                    push(v.map(|v| if v % one == 0 { Ok(v / one) } else { Err(decimal(v, *scale)) }))
+                    push(v.map(|v| if v % one == 0 { Ok(v / one) } else { Err(NotWhole(decimal(v, *scale))) }))
                 }),
                 ArrowDataType::Utf8View => {
                     let texts = chunk.as_any().downcast_ref::<Utf8ViewArray>();
-                    let read = |t: &str| t.trim().parse().map_err(|_| format!("`{t}`"));
+                    let read = |t: &str| t.trim().parse().map_err(|_| NotWhole(format!("`{t}`")));
                     texts.into_iter().flatten().try_for_each(|t| push(t.map(read)))
                 }
                 _ => return self.wrong("whole numbers"),
@@ -133,9 +145,9 @@ impl ReadColumn {
         }
         match done {
             Ok(()) => Ok(out),
-            Err(shown) => {
-                let what = format!("column `{}` is {shown}; it must be {}", self.name(), T::MUST_BE);
-                Err(Wrong { row: out.len(), what })
+            Err(NotWhole(shown)) => {
+                let what = format!("column `{}` is {shown}", self.name());
+                Err(Wrong::at(out.len(), what, format!("it must be {}", T::MUST_BE)))
             }
         }
     }
@@ -205,8 +217,8 @@ impl ReadColumn {
                 let chunks = self.chunks.iter().filter_map(|c| c.as_any().downcast_ref::<BinaryViewArray>());
                 let text = |(row, bytes): (usize, Option<&[u8]>)| {
                     let text = bytes.map(|b| String::from_utf8(b.to_vec())).transpose();
-                    let what = || format!("column `{}` has bytes that are no UTF-8; it must hold text", self.name());
-                    text.map_err(|_| Wrong { row, what: what() })
+                    let what = || format!("column `{}` has bytes that are no UTF-8", self.name());
+                    text.map_err(|_| Wrong::at(row, what(), "it must hold text"))
                 };
                 chunks.flat_map(|c| c.iter()).enumerate().map(text).collect()
             }
@@ -230,10 +242,10 @@ pub(super) fn power_of_ten(digits: usize) -> i128 {
     10i128.checked_pow(digits as u32).unwrap_or(i128::MAX)
 }
 
-fn whole_of(v: f64) -> Result<i128, String> {
+fn whole_of(v: f64) -> Result<i128, NotWhole> {
     // Beyond 2^53 not every whole number is one of them.
     let is_whole = v.fract() == 0.0 && v.abs() <= 9_007_199_254_740_992.0;
-    if is_whole { Ok(v as i128) } else { Err(v.to_string()) }
+    if is_whole { Ok(v as i128) } else { Err(NotWhole(v.to_string())) }
 }
 
 /// A decimal as it is written.
@@ -300,7 +312,7 @@ mod tests {
         assert_eq!(signed.whole::<i32>(), Ok(vec![Some(1), Some(2), None, Some(-1)]));
         let wrong = signed.whole::<u32>().unwrap_err();
         assert_eq!(
-            (wrong.row, wrong.what.as_str()),
+            (wrong.row, wrong.fault().to_string().as_str()),
             (3, "column `n` is -1; it must be a whole number from 0 to 4294967295")
         );
         assert_eq!(floats(vec![3.0, -4.0]).whole::<i64>(), Ok(vec![Some(3), Some(-4)]));
@@ -309,17 +321,23 @@ mod tests {
         assert_eq!(floats(vec![1e18]).whole::<i64>().unwrap_err().row, 0, "it may have been another number once");
         assert_eq!(decimals(2, vec![Some(1_200), None]).whole::<u32>(), Ok(vec![Some(12), None]));
         let wrong = decimals(2, vec![Some(1_200), Some(-1_205)]).whole::<u32>().unwrap_err();
-        assert!(wrong.row == 1 && wrong.what.starts_with("column `n` is -12.05; "), "{wrong:?}");
+        assert!(wrong.row == 1 && wrong.what.starts_with("column `n` is -12.05"), "{wrong:?}");
         assert_eq!(words(vec![Some("7"), None, Some(" 8")]).whole::<u64>(), Ok(vec![Some(7), None, Some(8)]));
-        assert!(words(vec![Some("seven")]).whole::<u64>().unwrap_err().what.starts_with("column `n` is `seven`; "));
+        assert!(words(vec![Some("seven")]).whole::<u64>().unwrap_err().what.starts_with("column `n` is `seven`"));
         let flags = column(ArrowDataType::Boolean, vec![BooleanArray::from_slice([true]).boxed()]);
-        assert_eq!(flags.whole::<u32>().unwrap_err().what, "column `n` holds truth values; it must hold whole numbers");
+        assert_eq!(
+            flags.whole::<u32>().unwrap_err().fault().to_string(),
+            "column `n` holds truth values; it must hold whole numbers"
+        );
     }
 
     #[test]
     fn numbers_and_texts_are_read_of_what_has_them() {
         assert_eq!(decimals(1, vec![Some(25), None]).numbers(), Ok(vec![Some(2.5), None]));
-        assert_eq!(words(vec![Some("2")]).numbers().unwrap_err().what, "column `n` holds text; it must hold numbers");
+        assert_eq!(
+            words(vec![Some("2")]).numbers().unwrap_err().fault().to_string(),
+            "column `n` holds text; it must hold numbers"
+        );
         let said =
             |c: ReadColumn| c.texts().map(|t| t.into_iter().map(|t| t.unwrap_or("-".into())).collect::<Vec<_>>());
         assert_eq!(said(words(vec![Some("a"), None])), Ok(vec!["a".into(), "-".into()]));
@@ -328,8 +346,11 @@ mod tests {
         let raw =
             |bytes: &[u8]| column(ArrowDataType::BinaryView, vec![BinaryViewArray::from_slice_values([bytes]).boxed()]);
         assert_eq!(said(raw(b"old")), Ok(vec!["old".into()]));
-        assert_eq!(raw(&[255]).texts().unwrap_err().what, "column `n` has bytes that are no UTF-8; it must hold text");
+        assert_eq!(
+            raw(&[255]).texts().unwrap_err().fault().to_string(),
+            "column `n` has bytes that are no UTF-8; it must hold text"
+        );
         let days = column(ArrowDataType::Date32, vec![PrimitiveArray::from_vec(vec![1i32]).boxed()]);
-        assert_eq!(days.texts().unwrap_err().what, "column `n` holds dates; it must hold text");
+        assert_eq!(days.texts().unwrap_err().fault().to_string(), "column `n` holds dates; it must hold text");
     }
 }

@@ -34,13 +34,9 @@ impl ReadColumn {
                 let read = |(row, text): (usize, Option<String>)| {
                     let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
                     let at = timestamp(text.as_bytes(), true);
-                    at.map(|(ns, _)| Some(ns)).ok_or_else(|| Wrong {
-                        row,
-                        what: format!(
-                            "{} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z",
-                            self.name()
-                        ),
-                    })
+                    let hint = "it must be ISO 8601, such as 2026-06-01T08:00:00.120Z";
+                    let wrong = || Wrong::at(row, format!("{} is `{text}`", self.name()), hint);
+                    at.map(|(ns, _)| Some(ns)).ok_or_else(wrong)
                 };
                 self.texts()?.into_iter().enumerate().map(read).collect()
             }
@@ -78,7 +74,7 @@ impl ReadColumn {
     }
 
     fn too_long(&self, row: usize, value: impl std::fmt::Display) -> Wrong {
-        Wrong { row, what: format!("{} is {value}; it must be a time within 2^63 ns", self.name()) }
+        Wrong::at(row, format!("{} is {value}", self.name()), "it must be a time within 2^63 ns")
     }
 }
 
@@ -92,17 +88,17 @@ mod tests {
     use polars_arrow::array::{Array, Utf8ViewArray};
     use polars_arrow::datatypes::Field;
 
-    fn times(kind: ArrowDataType, values: Box<dyn Array>, unit: TimeUnit) -> Result<Vec<Option<i64>>, String> {
+    fn times(kind: ArrowDataType, values: Box<dyn Array>, unit: TimeUnit) -> Result<Vec<Option<i64>>, Wrong> {
         let column = ReadColumn { field: Field::new("at".into(), kind, true), chunks: vec![values] };
-        column.times(unit).map_err(|wrong| format!("{}: {}", wrong.row, wrong.what))
+        column.times(unit)
     }
 
     #[test]
     fn numbers_count_the_unit_that_is_said() {
         let whole = |v: Vec<Option<i64>>, unit| times(ArrowDataType::Int64, PrimitiveArray::from(v).boxed(), unit);
         assert_eq!(whole(vec![Some(-2), None], TimeUnit::Millis), Ok(vec![Some(-2_000_000), None]));
-        let late = "1: at is 9223372036855; it must be a time within 2^63 ns";
-        assert_eq!(whole(vec![Some(0), Some(9_223_372_036_855)], TimeUnit::Millis), Err(late.into()));
+        let late = Wrong::at(1, "at is 9223372036855", "it must be a time within 2^63 ns");
+        assert_eq!(whole(vec![Some(0), Some(9_223_372_036_855)], TimeUnit::Millis), Err(late));
         let float =
             |v: f64| times(ArrowDataType::Float64, PrimitiveArray::from_vec(vec![v]).boxed(), TimeUnit::Seconds);
         assert_eq!(float(1.000_000_000_6), Ok(vec![Some(1_000_000_001)]));
@@ -128,6 +124,8 @@ mod tests {
             |t: &str| times(ArrowDataType::Utf8View, Utf8ViewArray::from_slice_values([t]).boxed(), TimeUnit::Iso8601);
         assert_eq!(text("1970-01-01T00:00:01.5Z"), Ok(vec![Some(1_500_000_000)]));
         assert_eq!(text(""), Ok(vec![None]));
-        assert!(text("noon").unwrap_err().starts_with("0: at is `noon`; it must be ISO 8601"));
+        let wrong = text("noon").unwrap_err();
+        assert_eq!((wrong.row, wrong.what.as_str()), (0, "at is `noon`"));
+        assert!(wrong.hint.is_some_and(|hint| hint.starts_with("it must be ISO 8601")));
     }
 }

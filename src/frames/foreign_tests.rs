@@ -19,7 +19,10 @@ fn decimals_are_whole_numbers_where_they_are_whole_and_numbers_always() {
     assert_eq!(column("out").whole(), Ok(vec![Some(1u32), Some(22), Some(333)]));
     assert_eq!(column("price").numbers(), Ok(vec![Some(0.00125), None, Some(-1.5)]));
     let wrong = column("price").whole::<u32>().unwrap_err();
-    assert!(wrong.what.starts_with("column `price` is 0.00125; it must be a whole number"), "{wrong:?}");
+    assert!(
+        wrong.clone().fault().to_string().starts_with("column `price` is 0.00125; it must be a whole number"),
+        "{wrong:?}"
+    );
     assert_eq!(column("price").holds(), "decimals (20 digits, 5 behind the point)");
 }
 
@@ -32,7 +35,7 @@ fn timestamps_and_dates_are_times_whatever_unit_is_said() {
     }
     assert_eq!(column("day").times(TimeUnit::Millis).unwrap()[0], Some(86_400_000_000_000));
     assert_eq!(
-        column("when").whole::<u64>().unwrap_err().what,
+        column("when").whole::<u64>().unwrap_err().fault().to_string(),
         "column `when` holds timestamps; it must hold whole numbers"
     );
 }
@@ -54,9 +57,12 @@ fn what_cannot_be_read_is_a_message_with_the_column_and_its_row() {
     let empty = column("gaps").lists::<u64>().unwrap_err();
     assert_eq!((empty.row, empty.what.contains("column `gaps` has an empty field")), (1, true), "{empty:?}");
     let bytes = column("bytes").texts().unwrap_err();
-    assert_eq!((bytes.row, bytes.what.as_str()), (2, "column `bytes` has bytes that are no UTF-8; it must hold text"));
-    assert_eq!(column("pair").numbers().unwrap_err().what, "column `pair` holds structs; it must hold numbers");
-    let codec = kinds().whole_column("brotli").err().unwrap();
+    assert_eq!((bytes.row, bytes.what.as_str()), (2, "column `bytes` has bytes that are no UTF-8"));
+    assert_eq!(
+        column("pair").numbers().unwrap_err().fault().to_string(),
+        "column `pair` holds structs; it must hold numbers"
+    );
+    let codec = kinds().whole_column("brotli").err().unwrap().what;
     assert!(
         codec.starts_with("column `brotli` cannot be read (") && codec.to_lowercase().contains("brotli"),
         "{codec}"

@@ -1,6 +1,7 @@
 //! Work over bytes that may be damaged: polars' reader panics on some of them, and a panic becomes a message here.
 //!
 //! Must keep true: what panics runs on a thread of its own, whose name says so; nothing of it is kept.
+use baseload_core::types::{TraceFault, wrong};
 use std::panic::PanicHookInfo;
 use std::thread;
 
@@ -8,13 +9,14 @@ use std::thread;
 const READER: &str = "parquet reader";
 
 /// What `work` gives; a panic of it is an error in its own words.
-pub(super) fn guarded<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+pub(super) fn guarded<T: Send>(work: impl FnOnce() -> Result<T, TraceFault> + Send) -> Result<T, TraceFault> {
     thread::scope(|scope| {
         let reader = thread::Builder::new().name(READER.into()).spawn_scoped(scope, work);
-        let reader = reader.map_err(|e| format!("no thread to read it on: {e}"))?;
+        let reader = reader.map_err(|e| wrong!("no thread to read it on: {e}"))?;
         reader.join().unwrap_or_else(|panic| {
             let words = panic.downcast_ref::<String>().map(String::as_str);
-            Err(words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it cannot be decoded").to_owned())
+            let words = words.or(panic.downcast_ref::<&str>().copied());
+            Err(TraceFault::new(words.unwrap_or("it cannot be decoded")))
         })
     })
 }
@@ -32,16 +34,16 @@ pub fn quiet_readers() {
 
 #[cfg(test)]
 mod tests {
-    use super::guarded;
+    use super::{TraceFault, guarded, wrong};
 
     #[test]
     fn a_panic_is_an_error_in_its_own_words() {
         assert_eq!(guarded(|| Ok(3)), Ok(3));
-        assert_eq!(guarded::<u8>(|| Err("no".into())), Err("no".into()));
-        assert_eq!(guarded::<u8>(|| panic!("page {} is torn", 7)), Err("page 7 is torn".into()));
+        assert_eq!(guarded::<u8>(|| Err(wrong!("no"))), Err(TraceFault::new("no")));
+        assert_eq!(guarded::<u8>(|| panic!("page {} is torn", 7)), Err(TraceFault::new("page 7 is torn")));
         assert_eq!(
             guarded(|| Ok([1u8, 2].iter().position(|x| *x == 3).expect("it is there"))),
-            Err("it is there".into())
+            Err(TraceFault::new("it is there"))
         );
     }
 }

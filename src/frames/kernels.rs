@@ -4,8 +4,9 @@
 //! as whole numbers, formats as text. Imports nothing of the crate. Must keep true: what a file holds is told by its
 //! `op_name`, not by its path; a fault names the file, the column and the row; nothing is dropped here but rows that
 //! are of another operation, and those are counted.
-use super::column_read::ReadColumn;
+use super::column_read::{ReadColumn, Wrong};
 use super::table_read::TableFile;
+use baseload_core::types::{TraceFault, wrong};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -162,17 +163,15 @@ pub fn texts(part: KernelPart) -> &'static [&'static str] {
 /// # Errors
 /// A path that does not read; a file that is no kernel table, with the column that is missing or wrong; a time that is
 /// not above 0, with its row.
-pub fn read_kernels(paths: &[PathBuf]) -> Result<KernelTimes, String> {
+pub fn read_kernels(paths: &[PathBuf]) -> Result<KernelTimes, TraceFault> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
             let before = files.len();
             walk(path, &mut files)?;
             if files.len() == before {
-                return Err(format!(
-                    "{}: no file in it ends in .parquet; kernel tables lie in gemm/, attention/, moe/ and comm/",
-                    path.display()
-                ));
+                let fault = TraceFault::of(path.display(), "no file in it ends in .parquet");
+                return Err(fault.hint("kernel tables lie in gemm/, attention/, moe/ and comm/"));
             }
         } else {
             files.push(path.clone());
@@ -183,13 +182,14 @@ pub fn read_kernels(paths: &[PathBuf]) -> Result<KernelTimes, String> {
     let mut all = KernelTimes::default();
     let mut variants: BTreeMap<Vec<String>, usize> = BTreeMap::new();
     for path in files {
-        read(&path, &mut all, &mut variants)?;
+        let name = path.display().to_string();
+        read(&path, &mut all, &mut variants).map_err(|fault| fault.in_file(&name))?;
     }
     Ok(all)
 }
 
-fn walk(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), String> {
-    let fault = |e: std::io::Error| format!("{}: {e}", folder.display());
+fn walk(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), TraceFault> {
+    let fault = |e: std::io::Error| TraceFault::of(folder.display(), e);
     for entry in std::fs::read_dir(folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         if path.is_dir() {
@@ -201,44 +201,39 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), String> {
     Ok(())
 }
 
-fn read(path: &Path, all: &mut KernelTimes, variants: &mut BTreeMap<Vec<String>, usize>) -> Result<(), String> {
-    let name = path.display().to_string();
+fn read(path: &Path, all: &mut KernelTimes, variants: &mut BTreeMap<Vec<String>, usize>) -> Result<(), TraceFault> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes)).map_err(|e| format!("{name}: {e}"))?;
+    std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes)).map_err(|e| wrong!("{e}"))?;
     let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     let size = bytes.len() as u64;
-    let file = TableFile::open(path).map_err(|e| format!("{name}: it does not read as Parquet: {e}"))?;
+    let file = TableFile::open(path).map_err(|fault| fault.of_part("it does not read as Parquet"))?;
     let rows = file.groups().iter().sum();
-    let table = Table { name: &name, file, rows };
+    let table = Table { file, rows };
     if rows == 0 {
-        return Err(format!("{name}: no rows; a kernel table has one row a measurement"));
+        return Err(wrong!("no rows").hint("a kernel table has one row a measurement"));
     }
     let ops = table.text("op_name")?;
     let mut parts = Vec::new();
     for (i, op) in ops.iter().enumerate() {
         let part = KernelPart::of(op).ok_or_else(|| {
-            format!(
-                "{name}: row {}: op_name is `{op}`; known are gemm, context_attention, generation_attention, moe, \
-                 all_reduce",
-                i + 1
-            )
+            let fault = wrong!("row {}: op_name is `{op}`", i + 1);
+            fault.hint("known are gemm, context_attention, generation_attention, moe, all_reduce")
         })?;
         if !parts.contains(&part) {
             parts.push(part);
         }
     }
     let [part] = parts[..] else {
-        return Err(format!("{name}: column op_name has several kernels ({}, {}); one kernel a file", ops[0], {
-            let other = ops.iter().find(|o| KernelPart::of(o) != KernelPart::of(&ops[0]));
-            other.map_or("", String::as_str)
-        }));
+        let other = ops.iter().find(|o| KernelPart::of(o) != KernelPart::of(&ops[0]));
+        let (one, other) = (&ops[0], other.map_or("", String::as_str));
+        return Err(wrong!("column op_name has several kernels ({one}, {other})").hint("one kernel a file"));
     };
     let file = all.files.len();
-    let one = |column: &str| -> Result<String, String> {
+    let one = |column: &str| -> Result<String, TraceFault> {
         let values = table.text(column)?;
         match values.iter().find(|v| **v != values[0]) {
             Some(other) => {
-                Err(format!("{name}: column {column} has several values, `{}` and `{other}`; one a file", values[0]))
+                Err(wrong!("column {column} has several values, `{}` and `{other}`", values[0]).hint("one a file"))
             }
             None => Ok(values[0].clone()),
         }
@@ -265,43 +260,47 @@ fn read(path: &Path, all: &mut KernelTimes, variants: &mut BTreeMap<Vec<String>,
     Ok(())
 }
 
-struct Table<'a> {
-    name: &'a str,
+/// A value that is not what its row must have in `column`.
+fn in_row(i: usize, column: &str, value: &str, right: &str) -> TraceFault {
+    wrong!("row {}: {column} is {value}", i + 1).hint(format!("it must be {right}"))
+}
+
+struct Table {
     file: TableFile,
     rows: usize,
 }
 
-impl Table<'_> {
+impl Table {
     fn has(&self, column: &str) -> bool {
         self.file.names().contains(&column)
     }
 
-    fn column(&self, column: &str) -> Result<ReadColumn, String> {
-        self.file.whole_column(column).map_err(|e| format!("{}: {e}", self.name))
+    fn column(&self, column: &str) -> Result<ReadColumn, TraceFault> {
+        self.file.whole_column(column)
     }
 
-    fn numbers(&self, column: &str, kind: &str) -> Result<Vec<Option<f64>>, String> {
+    fn numbers(&self, column: &str, kind: &str) -> Result<Vec<Option<f64>>, TraceFault> {
         let found = self.column(column)?;
-        let wrong = || format!("{}: column {column} holds {}; it must hold {kind}", self.name, found.holds());
+        let wrong = || wrong!("column {column} holds {}", found.holds()).hint(format!("it must hold {kind}"));
         found.numbers().map_err(|_| wrong())
     }
 
-    fn fault(&self, i: usize, column: &str, value: &str, right: &str) -> String {
-        format!("{}: row {}: {column} is {value}; it must be {right}", self.name, i + 1)
-    }
-
-    fn text(&self, column: &str) -> Result<Vec<String>, String> {
+    fn text(&self, column: &str) -> Result<Vec<String>, TraceFault> {
         let found = self.column(column)?;
         if !found.is_text() {
-            return Err(format!("{}: column {column} holds {}; it must hold text", self.name, found.holds()));
+            return Err(wrong!("column {column} holds {}", found.holds()).hint("it must hold text"));
         }
-        let texts = found.texts().map_err(|wrong| format!("{}: row {}: {}", self.name, wrong.row + 1, wrong.what))?;
-        let text = |(i, t): (usize, Option<String>)| t.ok_or_else(|| self.fault(i, column, "empty", "text"));
+        let of_row = |wrong: Wrong| {
+            let row = format!("row {}", wrong.row + 1);
+            wrong.fault().of_part(row)
+        };
+        let texts = found.texts().map_err(of_row)?;
+        let text = |(i, t): (usize, Option<String>)| t.ok_or_else(|| in_row(i, column, "empty", "text"));
         texts.into_iter().enumerate().map(text).collect()
     }
 
     /// A text column of a part; all-reduces of an engine and of NCCL name theirs differently.
-    fn variant(&self, part: KernelPart, column: &str) -> Result<Vec<String>, String> {
+    fn variant(&self, part: KernelPart, column: &str) -> Result<Vec<String>, TraceFault> {
         match (part, column) {
             (KernelPart::AllReduce, "backend") if !self.has("backend") => Ok(vec!["nccl".to_owned(); self.rows]),
             (KernelPart::AllReduce, "dtype") if self.has("nccl_dtype") => self.text("nccl_dtype"),
@@ -310,7 +309,7 @@ impl Table<'_> {
         }
     }
 
-    fn whole(&self, column: &str, or: Option<u64>) -> Result<Vec<u64>, String> {
+    fn whole(&self, column: &str, or: Option<u64>) -> Result<Vec<u64>, TraceFault> {
         if let Some(value) = or.filter(|_| !self.has(column)) {
             return Ok(vec![value; self.rows]);
         }
@@ -318,18 +317,18 @@ impl Table<'_> {
         // Whole numbers up to 2^32 are exact in f64, and no size of a kernel is larger.
         let whole = |(i, v): (usize, Option<f64>)| match v {
             Some(v) if v >= 0.0 && v == v.floor() && v <= f64::from(u32::MAX) => Ok(v as u64),
-            Some(v) => Err(self.fault(i, column, &v.to_string(), "a whole number from 0 to 4294967295")),
-            None => Err(self.fault(i, column, "empty", "a whole number")),
+            Some(v) => Err(in_row(i, column, &v.to_string(), "a whole number from 0 to 4294967295")),
+            None => Err(in_row(i, column, "empty", "a whole number")),
         };
         values.into_iter().enumerate().map(whole).collect()
     }
 
-    fn times(&self) -> Result<Vec<f64>, String> {
+    fn times(&self) -> Result<Vec<f64>, TraceFault> {
         let values = self.numbers("latency", "milliseconds")?;
         let time = |(i, v): (usize, Option<f64>)| match v {
             Some(v) if v.is_finite() && v > 0.0 => Ok(v),
-            Some(v) => Err(self.fault(i, "latency", &v.to_string(), "a time above 0, in milliseconds")),
-            None => Err(self.fault(i, "latency", "empty", "a time above 0, in milliseconds")),
+            Some(v) => Err(in_row(i, "latency", &v.to_string(), "a time above 0, in milliseconds")),
+            None => Err(in_row(i, "latency", "empty", "a time above 0, in milliseconds")),
         };
         values.into_iter().enumerate().map(time).collect()
     }
@@ -378,7 +377,7 @@ mod tests {
         let path = dir.path().join("bad.parquet");
         let says = |edit: &dyn Fn(&mut Vec<Column>)| {
             gemm(&path, edit);
-            let e = read_kernels(std::slice::from_ref(&path)).unwrap_err();
+            let e = read_kernels(std::slice::from_ref(&path)).unwrap_err().to_string();
             assert!(e.starts_with(&path.display().to_string()), "{e}");
             e[path.display().to_string().len()..].to_owned()
         };
@@ -406,10 +405,10 @@ mod tests {
         let e = says(&|c| *c = vec![Column::new("op_name", Vec::<&str>::new())]);
         assert_eq!(e, ": no rows; a kernel table has one row a measurement");
         std::fs::write(&path, "m,n,k\n").unwrap();
-        let e = read_kernels(std::slice::from_ref(&path)).unwrap_err();
+        let e = read_kernels(std::slice::from_ref(&path)).unwrap_err().to_string();
         assert!(e.contains("bad.parquet: it does not read as Parquet: "), "{e}");
         std::fs::remove_file(&path).unwrap();
-        let e = read_kernels(&[dir.path().to_path_buf()]).unwrap_err();
+        let e = read_kernels(&[dir.path().to_path_buf()]).unwrap_err().to_string();
         assert!(e.contains("no file in it ends in .parquet"), "{e}");
     }
 }

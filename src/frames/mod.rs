@@ -31,7 +31,7 @@ pub use sql::{Answer, Cell, query};
 pub use table_read::TableFile;
 pub use table_write::{Column, Values, write_table};
 pub use trace_read::TraceReader;
-pub use trace_write::{TraceWriter, Width};
+pub use trace_write::{NotWritten, TraceWriter, Width};
 
 /// Rows of a row group.
 pub const ROWS_PER_GROUP: usize = 131_072;

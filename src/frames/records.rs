@@ -4,7 +4,7 @@
 //! byte.
 use super::ROWS_PER_GROUP;
 use super::table_write::{Column, TableWriter};
-use baseload_core::types::{AttemptRecord, NO_SESSION, Place, PlaceId, RequestRecord, SeriesRow, SimTime};
+use baseload_core::types::{AttemptRecord, NO_SESSION, Place, PlaceId, RequestRecord, SeriesRow, SimTime, TraceFault};
 use std::path::{Path, PathBuf};
 
 /// Names that records refer to by index.
@@ -112,10 +112,11 @@ impl RecordWriter {
     ///
     /// # Errors
     /// The file system's, with the path.
-    pub fn create(folder: &Path, policy: &str, replicate: u32, names: Names) -> Result<RecordWriter, String> {
-        let path = |kind: &str| -> Result<PathBuf, String> {
+    pub fn create(folder: &Path, policy: &str, replicate: u32, names: Names) -> Result<RecordWriter, TraceFault> {
+        let path = |kind: &str| -> Result<PathBuf, TraceFault> {
             let at = folder.join(kind).join(format!("policy={policy}")).join(format!("replicate={replicate}"));
-            std::fs::create_dir_all(&at).map_err(|e| format!("{}: {e}", at.display()))?;
+            let fault = |e: std::io::Error| TraceFault::of(at.display(), e);
+            std::fs::create_dir_all(&at).map_err(fault)?;
             Ok(at.join("part.parquet"))
         };
         Ok(RecordWriter {
@@ -129,7 +130,7 @@ impl RecordWriter {
     ///
     /// # Errors
     /// The file system's.
-    pub fn request(&mut self, record: &RequestRecord) -> Result<(), String> {
+    pub fn request(&mut self, record: &RequestRecord) -> Result<(), TraceFault> {
         let (table, rows) = &mut self.requests;
         rows.push(*record);
         if rows.len() == ROWS_PER_GROUP {
@@ -142,7 +143,7 @@ impl RecordWriter {
     ///
     /// # Errors
     /// The file system's.
-    pub fn attempt(&mut self, record: &AttemptRecord) -> Result<(), String> {
+    pub fn attempt(&mut self, record: &AttemptRecord) -> Result<(), TraceFault> {
         let (table, rows) = &mut self.attempts;
         rows.push(*record);
         if rows.len() == ROWS_PER_GROUP {
@@ -163,7 +164,7 @@ impl RecordWriter {
     ///
     /// # Errors
     /// The file system's.
-    pub fn finish(mut self) -> Result<(), String> {
+    pub fn finish(mut self) -> Result<(), TraceFault> {
         if !self.requests.1.is_empty() {
             self.requests.0.write(request_columns(&self.requests.1, &self.names))?;
         }

@@ -2,6 +2,7 @@
 //!
 //! Must keep true: tables are scanned, not read whole; rows of a grouping stand in the same order every time.
 use super::guard::guarded;
+use baseload_core::types::{TraceFault, wrong};
 use polars::prelude::{
     AnyValue, Column, DataFrame, LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, UnionArgs, concat_lf_diagonal, lit,
 };
@@ -41,23 +42,21 @@ pub enum Cell {
 ///
 /// # Errors
 /// A folder that holds no result or none with records; what is wrong with the query, in polars' words.
-pub fn query(folders: &[PathBuf], sql: &str) -> Result<Answer, String> {
+pub fn query(folders: &[PathBuf], sql: &str) -> Result<Answer, TraceFault> {
     let mut results = Vec::new();
     for folder in folders {
         let before = results.len();
         find(folder, &mut results)?;
         if results.len() == before {
-            return Err(format!(
-                "{}: no result with records in it; `baseload run EXPERIMENT --out DIR` writes one (without --no-records)",
-                folder.display()
-            ));
+            let hint = "`baseload run EXPERIMENT --out DIR` writes one (without --no-records)";
+            return Err(of(folder, "no result with records in it").hint(hint));
         }
     }
     guarded(|| answer(&results, sql))
 }
 
 /// Result folders with records at or below `folder`, in order of their names.
-fn find(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), String> {
+fn find(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), TraceFault> {
     if TABLES.iter().any(|table| folder.join(table).is_dir()) {
         into.push(folder.to_path_buf());
         return Ok(());
@@ -66,8 +65,8 @@ fn find(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), String> {
 }
 
 /// What lies in `folder`, by name.
-fn inside(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let fault = |e: std::io::Error| format!("{}: {e}", folder.display());
+fn inside(folder: &Path) -> Result<Vec<PathBuf>, TraceFault> {
+    let fault = |e: std::io::Error| of(folder, e.to_string());
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {
         paths.push(entry.map_err(fault)?.path());
@@ -76,7 +75,7 @@ fn inside(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-fn answer(results: &[PathBuf], sql: &str) -> Result<Answer, String> {
+fn answer(results: &[PathBuf], sql: &str) -> Result<Answer, TraceFault> {
     let mut context = SQLContext::new();
     for table in TABLES {
         let mut parts = Vec::new();
@@ -105,26 +104,31 @@ fn answer(results: &[PathBuf], sql: &str) -> Result<Answer, String> {
 }
 
 /// The records of one simulation, with what its folders say.
-fn part(result: &Path, policy: &Path, replicate: &Path) -> Result<LazyFrame, String> {
+fn part(result: &Path, policy: &Path, replicate: &Path) -> Result<LazyFrame, TraceFault> {
     let value = |folder: &Path, key: &str| {
         let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let value = name.strip_prefix(key).and_then(|rest| rest.strip_prefix('='));
-        value.map(str::to_owned).ok_or_else(|| format!("{}: it must be named {key}=...", folder.display()))
+        value.map(str::to_owned).ok_or_else(|| of(folder, format!("it must be named {key}=...")))
     };
     let (name, number) = (value(policy, "policy")?, value(replicate, "replicate")?);
-    let number: u32 = number.parse().map_err(|_| format!("{}: a replicate is a number", replicate.display()))?;
+    let number: u32 = number.parse().map_err(|_| of(replicate, "a replicate is a number"))?;
     let path = replicate.join("part.parquet");
     let at = PlRefPath::try_from_path(&path).map_err(|e| said(&e))?;
     let records = LazyFrame::scan_parquet(at, ScanArgsParquet::default()).map_err(|e| said(&e))?;
-    let of =
+    let named =
         [lit(result.display().to_string()).alias("result"), lit(name).alias("policy"), lit(number).alias("replicate")];
-    let mut first: Vec<_> = of.into();
+    let mut first: Vec<_> = named.into();
     first.push(polars::prelude::all().as_expr());
     Ok(records.select(first))
 }
 
-fn said(e: &PolarsError) -> String {
-    format!("{e}; tables are {}; `select * from requests limit 3` shows one", TABLES.join(", "))
+fn said(e: &PolarsError) -> TraceFault {
+    wrong!("{e}").hint(format!("tables are {}; `select * from requests limit 3` shows one", TABLES.join(", ")))
+}
+
+/// `what` is wrong with a folder.
+fn of(folder: &Path, what: impl Into<String>) -> TraceFault {
+    TraceFault::of(folder.display(), what)
 }
 
 /// `quantile(x, 0.99)` as polars calls it, `quantile_cont`, outside of quotes.
@@ -147,8 +151,8 @@ fn with_quantile(sql: &str) -> String {
     out
 }
 
-fn cells(frame: &DataFrame) -> Result<Answer, String> {
-    let column = |c: &Column| -> Result<Vec<Cell>, String> {
+fn cells(frame: &DataFrame) -> Result<Answer, TraceFault> {
+    let column = |c: &Column| -> Result<Vec<Cell>, TraceFault> {
         (0..c.len()).map(|row| c.get(row).map(|v| cell(&v)).map_err(|e| said(&e))).collect()
     };
     let columns = frame.columns().iter().map(column).collect::<Result<Vec<_>, _>>()?;
@@ -242,7 +246,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let folder = [dir.path().to_path_buf()];
-        let says = |sql: &str| query(&folder, sql).unwrap_err();
+        let says = |sql: &str| query(&folder, sql).unwrap_err().to_string();
         assert!(says("select 1").contains("no result with records in it; `baseload run "), "{}", says("select 1"));
         result(dir.path(), "api", vec![Some(1.0)]);
         assert!(says("select * from reqests").contains("tables are requests, attempts, series"));

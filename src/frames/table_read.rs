@@ -4,11 +4,13 @@
 //! back is values or a message. Kinds are those of the Parquet schema; what Arrow wrote beside it is not needed.
 use super::column_read::ReadColumn;
 use super::guard::guarded;
+use baseload_core::types::{TraceFault, wrong};
 use polars_arrow::datatypes::Field;
 use polars_parquet::read::schema::parquet_to_arrow_schema;
 use polars_parquet::read::{
     BasicDecompressor, FileMetadata, PageReader, RowGroupMetadata, column_iter_to_arrays, read_metadata,
 };
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -17,6 +19,13 @@ use std::path::Path;
 const MOST_ROWS: usize = 1 << 26;
 /// Bytes of a page at most.
 const MOST_PAGE_BYTES: usize = 1 << 30;
+/// What would be right where bytes are not what they say.
+const WHOLE: &str = "the file must be whole";
+
+/// What somebody else says of the file.
+fn said(e: impl Display) -> TraceFault {
+    wrong!("{e}")
+}
 
 /// An open Parquet file whose footer has been read.
 pub struct TableFile {
@@ -31,19 +40,19 @@ impl TableFile {
     ///
     /// # Errors
     /// The file system's, and what makes it no Parquet, both without the path.
-    pub fn open(path: &Path) -> Result<TableFile, String> {
-        let mut file = File::open(path).map_err(|e| e.to_string())?;
-        let bytes = file.metadata().map_err(|e| e.to_string())?.len();
+    pub fn open(path: &Path) -> Result<TableFile, TraceFault> {
+        let mut file = File::open(path).map_err(said)?;
+        let bytes = file.metadata().map_err(said)?.len();
         let (metadata, fields) = guarded(|| {
-            let metadata = read_metadata(&mut file).map_err(|e| e.to_string())?;
+            let metadata = read_metadata(&mut file).map_err(said)?;
             let schema = parquet_to_arrow_schema(metadata.schema().fields());
             Ok((metadata, schema.iter_values().cloned().collect::<Vec<Field>>()))
         })?;
         if fields.len() < metadata.schema().fields().len() {
-            return Err("two of its columns have one name; each must have its own".into());
+            return Err(wrong!("two of its columns have one name").hint("each must have its own"));
         }
         if let Some(most) = metadata.row_groups.iter().map(RowGroupMetadata::num_rows).find(|n| *n > MOST_ROWS) {
-            return Err(format!("a row group has {most} rows; at most {MOST_ROWS} are read"));
+            return Err(wrong!("a row group has {most} rows").hint(format!("at most {MOST_ROWS} are read")));
         }
         Ok(TableFile { file, bytes, metadata, fields })
     }
@@ -62,7 +71,7 @@ impl TableFile {
     ///
     /// # Errors
     /// That there is none of the name; what makes it unreadable.
-    pub fn column(&self, group: usize, name: &str) -> Result<ReadColumn, String> {
+    pub fn column(&self, group: usize, name: &str) -> Result<ReadColumn, TraceFault> {
         let mut column = ReadColumn::none(self.field(name)?);
         self.read(group, &mut column)?;
         Ok(column)
@@ -72,18 +81,20 @@ impl TableFile {
     ///
     /// # Errors
     /// As [`TableFile::column`].
-    pub fn whole_column(&self, name: &str) -> Result<ReadColumn, String> {
+    pub fn whole_column(&self, name: &str) -> Result<ReadColumn, TraceFault> {
         let mut column = ReadColumn::none(self.field(name)?);
         (0..self.metadata.row_groups.len()).try_for_each(|group| self.read(group, &mut column))?;
         Ok(column)
     }
 
-    fn field(&self, name: &str) -> Result<Field, String> {
+    fn field(&self, name: &str) -> Result<Field, TraceFault> {
         let field = self.fields.iter().find(|f| f.name.as_str() == name);
-        field.cloned().ok_or_else(|| format!("column `{name}` is missing; the file has {}", self.names().join(", ")))
+        field.cloned().ok_or_else(|| {
+            wrong!("column `{name}` is missing").hint(format!("the file has {}", self.names().join(", ")))
+        })
     }
 
-    fn read(&self, group: usize, into: &mut ReadColumn) -> Result<(), String> {
+    fn read(&self, group: usize, into: &mut ReadColumn) -> Result<(), TraceFault> {
         let (mut file, bytes, group) = (&self.file, self.bytes, &self.metadata.row_groups[group]);
         let field = into.field.clone();
         let name = field.name.clone();
@@ -92,22 +103,23 @@ impl TableFile {
             for chunk in group.columns_under_root_iter(&name).into_iter().flatten() {
                 let range = chunk.byte_range();
                 if range.end > bytes {
-                    return Err("its pages lie past the file's end".into());
+                    return Err(wrong!("its pages lie past the file's end"));
                 }
                 let mut buffer = vec![0; (range.end - range.start) as usize];
-                file.seek(SeekFrom::Start(range.start)).map_err(|e| e.to_string())?;
-                file.read_exact(&mut buffer).map_err(|e| e.to_string())?;
+                file.seek(SeekFrom::Start(range.start)).map_err(said)?;
+                file.read_exact(&mut buffer).map_err(said)?;
                 let reader = PageReader::new(Cursor::new(buffer.into()), chunk, Vec::new(), MOST_PAGE_BYTES);
                 pages.push(BasicDecompressor::new(reader, Vec::new()));
                 kinds.push(&chunk.descriptor().descriptor.primitive_type);
             }
-            let (arrays, _) = column_iter_to_arrays(pages, kinds, field, None).map_err(|e| e.to_string())?;
+            let (arrays, _) = column_iter_to_arrays(pages, kinds, field, None).map_err(said)?;
             Ok(arrays)
         });
-        let arrays = arrays.map_err(|e| format!("column `{}` cannot be read ({e})", into.name()))?;
+        let arrays = arrays.map_err(|e| wrong!("column `{}` cannot be read ({e})", into.name()).hint(WHOLE))?;
         let rows: usize = arrays.iter().map(|a| a.len()).sum();
         if rows != group.num_rows() {
-            return Err(format!("column `{}` has {rows} rows; its row group says {}", into.name(), group.num_rows()));
+            let (name, said) = (into.name(), group.num_rows());
+            return Err(wrong!("column `{name}` has {rows} rows, and its row group says {said}").hint(WHOLE));
         }
         into.chunks.extend(arrays);
         Ok(())
@@ -160,7 +172,7 @@ mod tests {
         let (offsets, runs) = whole("runs").lists::<u32>().unwrap();
         assert_eq!(offsets, [0, 0, 1, 3, 3, 4, 6, 6]);
         assert_eq!(runs, [0, 0, 1, 0, 0, 1]);
-        let missing = file.column(0, "cost").err().unwrap();
+        let missing = file.column(0, "cost").err().unwrap().to_string();
         assert_eq!(missing, "column `cost` is missing; the file has id, limit, at, share, class, note, met, runs");
     }
 
@@ -190,7 +202,7 @@ mod tests {
                 match file.whole_column(&name) {
                     Ok(column) => read += column.rows(),
                     Err(e) => {
-                        assert!(e.starts_with(&format!("column `{name}` ")), "{e}");
+                        assert!(e.what.starts_with(&format!("column `{name}` ")), "{e}");
                         refused += 1;
                     }
                 }

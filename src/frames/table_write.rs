@@ -1,6 +1,7 @@
 //! Tables out: columns of our own values as one Parquet file, row group by row group.
 //!
 //! Must keep true: every field may be empty, whether or not one is; the same values give the same bytes.
+use baseload_core::types::TraceFault;
 use polars_arrow::array::{Array, BooleanArray, ListArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::datatypes::{ArrowDataType, ArrowSchema, ArrowSchemaRef, Field};
 use polars_arrow::offset::Offsets;
@@ -100,6 +101,11 @@ mod made {
     }
 }
 
+/// What somebody else says of the file at `path`.
+fn of(path: &Path, e: impl std::fmt::Display) -> TraceFault {
+    TraceFault::of(path.display(), e)
+}
+
 /// Writes one Parquet file in row groups and holds none of them.
 pub(super) struct TableWriter {
     path: PathBuf,
@@ -112,8 +118,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// The file system's, with the path.
-    pub(super) fn create(path: &Path, columns: &[Column]) -> Result<TableWriter, String> {
-        let fault = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    pub(super) fn create(path: &Path, columns: &[Column]) -> Result<TableWriter, TraceFault> {
         let schema: ArrowSchema = columns.iter().map(|c| (c.field.name.clone(), c.field.clone())).collect();
         let options = WriteOptions {
             statistics: StatisticsOptions::default(),
@@ -121,8 +126,8 @@ impl TableWriter {
             compression: CompressionOptions::Snappy,
             data_page_size: None,
         };
-        let file = BufWriter::new(File::create(path).map_err(|e| fault(&e))?);
-        let writer = FileWriter::try_new(file, schema.clone(), options).map_err(|e| fault(&e))?;
+        let file = BufWriter::new(File::create(path).map_err(|e| of(path, e))?);
+        let writer = FileWriter::try_new(file, schema.clone(), options).map_err(|e| of(path, e))?;
         Ok(TableWriter { path: path.to_path_buf(), schema: Arc::new(schema), writer })
     }
 
@@ -130,28 +135,26 @@ impl TableWriter {
     ///
     /// # Errors
     /// The file system's, with the path.
-    pub(super) fn write(&mut self, columns: Vec<Column>) -> Result<(), String> {
+    pub(super) fn write(&mut self, columns: Vec<Column>) -> Result<(), TraceFault> {
         let rows = columns.first().map_or(0, |c| c.array.len());
         if rows == 0 {
             return Ok(());
         }
-        let fault = |e: &dyn std::fmt::Display| format!("{}: {e}", self.path.display());
         let arrays = columns.into_iter().map(|c| c.array).collect();
-        let batch = RecordBatchT::try_new(rows, self.schema.clone(), arrays).map_err(|e| fault(&e))?;
+        let batch = RecordBatchT::try_new(rows, self.schema.clone(), arrays).map_err(|e| of(&self.path, e))?;
         let encodings = self.schema.iter_values().map(|f| get_dtype_encoding(&f.dtype)).collect();
         let fields = self.writer.parquet_schema().fields().to_vec();
         let pages = row_group_iter(batch, encodings, fields, self.writer.options());
-        self.writer.write(rows as u64, pages).map_err(|e| format!("{}: {e}", self.path.display()))
+        self.writer.write(rows as u64, pages).map_err(|e| of(&self.path, e))
     }
 
     /// Writes the footer.
     ///
     /// # Errors
     /// The file system's, with the path.
-    pub(super) fn close(mut self) -> Result<(), String> {
-        let fault = |e: &dyn std::fmt::Display| format!("{}: {e}", self.path.display());
-        self.writer.end(None).map_err(|e| fault(&e))?;
-        self.writer.into_inner().flush().map_err(|e| format!("{}: {e}", self.path.display()))
+    pub(super) fn close(mut self) -> Result<(), TraceFault> {
+        self.writer.end(None).map_err(|e| of(&self.path, e))?;
+        self.writer.into_inner().flush().map_err(|e| of(&self.path, e))
     }
 }
 
@@ -159,7 +162,7 @@ impl TableWriter {
 ///
 /// # Errors
 /// The file system's, with the path.
-pub fn write_table(path: &Path, columns: Vec<Column>) -> Result<(), String> {
+pub fn write_table(path: &Path, columns: Vec<Column>) -> Result<(), TraceFault> {
     let mut table = TableWriter::create(path, &columns)?;
     table.write(columns)?;
     table.close()

@@ -3,7 +3,7 @@
 //! Must keep true: times and counts are exact; a value that is wrong is named with its row in the group.
 use super::column_read::{ReadColumn, Whole, Wrong};
 use super::trace_plan::Plan;
-use baseload_core::types::{Classes, ContentId, Run, Status, TimeUnit};
+use baseload_core::types::{Classes, ContentId, Run, Status, TimeUnit, TraceFault, wrong};
 use rustc_hash::FxHashMap;
 
 /// The columns of a row group; `None` where the file has no such column.
@@ -98,10 +98,12 @@ impl Group {
             group.tenant = read.full("tenant")?;
             group.session = read.optional("session")?;
         }
-        group.class = read.named("class", u16::MAX, |name| Ok(classes.number(name)?))?;
+        group.class = read.named("class", u16::MAX, |name| classes.number(name))?;
         group.status = read.named("status", Status::Completed, |name| {
-            Status::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| {
-                format!("status is `{name}`; it must be one of {}", Status::ALL.map(Status::name).join(", "))
+            let known = Status::ALL.into_iter().find(|s| s.name() == name);
+            known.ok_or_else(|| {
+                let hint = format!("it must be one of {}", Status::ALL.map(Status::name).join(", "));
+                wrong!("status is `{name}`").hint(hint)
             })
         })?;
         if let [Some(kind), Some(id), Some(start), Some(len)] =
@@ -130,9 +132,9 @@ impl Columns<'_> {
 
     /// Values of which none may be empty.
     fn each<T>(&self, key: &str, values: Vec<Option<T>>) -> Result<Vec<T>, Wrong> {
-        let empty = |row: usize| Wrong {
-            row,
-            what: format!("column `{}` has an empty field; each request must have it", self.plan.names[key]),
+        let empty = |row: usize| {
+            let what = format!("column `{}` has an empty field", self.plan.names[key]);
+            Wrong::at(row, what, "each request must have it")
         };
         values.into_iter().enumerate().map(|(row, v)| v.ok_or_else(|| empty(row))).collect()
     }
@@ -146,8 +148,8 @@ impl Columns<'_> {
     fn spans(&self, key: &str) -> Result<Option<Vec<Option<u64>>>, Wrong> {
         let Some(times) = self.times(key)? else { return Ok(None) };
         let ns = |(row, v): (usize, Option<i64>)| {
-            let what = |v: i64| format!("{key} is {v} ns; it must be at least 0");
-            v.map(|v| u64::try_from(v).map_err(|_| Wrong { row, what: what(v) })).transpose()
+            let wrong = |v: i64| Wrong::at(row, format!("{key} is {v} ns"), "it must be at least 0");
+            v.map(|v| u64::try_from(v).map_err(|_| wrong(v))).transpose()
         };
         times.into_iter().enumerate().map(ns).collect::<Result<_, _>>().map(Some)
     }
@@ -163,11 +165,11 @@ impl Columns<'_> {
         &self,
         key: &str,
         none: T,
-        of: impl Fn(&str) -> Result<T, String>,
+        of: impl Fn(&str) -> Result<T, TraceFault>,
     ) -> Result<Option<Vec<T>>, Wrong> {
         let Some(names) = self.texts(key)? else { return Ok(None) };
         let value = |(row, name): (usize, Option<String>)| {
-            name.map_or(Ok(none), |name| of(&name).map_err(|what| Wrong { row, what }))
+            name.map_or(Ok(none), |name| of(&name).map_err(|TraceFault { what, hint, .. }| Wrong { row, what, hint }))
         };
         names.into_iter().enumerate().map(value).collect::<Result<_, _>>().map(Some)
     }
@@ -180,24 +182,24 @@ impl Contents {
         let ((starts, start), (lens, len)) = (start.lists::<u32>()?, len.lists::<u32>()?);
         let differs = |other: &[usize]| offsets.iter().zip(other).position(|(a, b)| a != b);
         if let Some(row) = [&id_offsets, &starts, &lens].into_iter().filter_map(|other| differs(other)).min() {
-            let what = "the content columns have lists of different lengths; they must be parallel";
-            return Err(Wrong { row: row.saturating_sub(1), what: what.into() });
+            let what = "the content columns have lists of different lengths";
+            return Err(Wrong::at(row.saturating_sub(1), what, "they must be parallel"));
         }
         Ok(Contents { offsets, kind, id, start, len })
     }
 
     /// Puts the runs of `row` into `out`.
-    pub(super) fn fill(&self, row: usize, out: &mut Vec<Run>) -> Result<(), String> {
+    pub(super) fn fill(&self, row: usize, out: &mut Vec<Run>) -> Result<(), TraceFault> {
         for i in self.offsets[row]..self.offsets[row + 1] {
             let id = match self.kind[i] {
                 0 => ContentId::Named(self.id[i]),
                 1 => ContentId::Output(self.id[i]),
                 2 => ContentId::Private(self.id[i]),
-                kind => return Err(format!("content_kind is {kind}; it must be 0 named, 1 output, 2 prompt")),
+                kind => return Err(wrong!("content_kind is {kind}").hint("it must be 0 named, 1 output, 2 prompt")),
             };
             let (start, len) = (self.start[i], self.len[i]);
             if len == 0 || start.checked_add(len).is_none() {
-                return Err("content has a run of 0 tokens or past 2^32; a run must have at least 1".into());
+                return Err(wrong!("content has a run of 0 tokens or past 2^32").hint("a run must have at least 1"));
             }
             out.push(Run { id, start, len });
         }

@@ -1,7 +1,7 @@
 //! Which column of a Parquet trace holds what: our own schema (`traces/README.md`), or what a column map says.
 //!
 //! Must keep true: a column that is needed, unknown or not there is a fault before a row is read.
-use baseload_core::types::{ColumnMap, TimeUnit};
+use baseload_core::types::{ColumnMap, TimeUnit, TraceFault, wrong};
 use rustc_hash::FxHashMap;
 
 /// Columns of our own schema.
@@ -41,41 +41,37 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn own(there: &[&str]) -> Result<Plan, String> {
+    pub(super) fn own(there: &[&str]) -> Result<Plan, TraceFault> {
         let mut plan = Plan::default();
         for name in there {
             let known = COLUMNS.iter().find(|c| *c == name).ok_or_else(|| {
-                format!(
-                    "column `{name}` is unknown; known are {}; a file with others is read by a column map (--columns)",
-                    COLUMNS.join(", ")
-                )
+                let known = COLUMNS.join(", ");
+                let hint = format!("known are {known}; a file with others is read by a column map (--columns)");
+                wrong!("column `{name}` is unknown").hint(hint)
             })?;
             plan.names.insert(known, (*name).to_string());
         }
         let has = |name: &str| plan.names.contains_key(name);
         if let Some(missing) = ["prompt_tokens", "output_tokens"].iter().find(|c| !has(c)) {
-            return Err(format!("column `{missing}` is missing; the file needs it"));
+            return Err(wrong!("column `{missing}` is missing").hint("the file needs it"));
         }
         if has("arrival_ns") && has("session_ns") {
-            return Err("arrival_ns and session_ns stand together; a trace has one of them".into());
+            return Err(wrong!("arrival_ns and session_ns stand together").hint("a trace has one of them"));
         }
         let content = COLUMNS[17..].iter().filter(|c| has(c)).count();
         if content != 0 && content != 4 {
-            return Err(format!("only some of {} are there; all must be, or none", COLUMNS[17..].join(", ")));
+            return Err(wrong!("only some of {} are there", COLUMNS[17..].join(", ")).hint("all must be, or none"));
         }
         Ok(plan)
     }
 
-    pub(super) fn of(map: &ColumnMap, map_name: &str, there: &[&str]) -> Result<Plan, String> {
+    pub(super) fn of(map: &ColumnMap, map_name: &str, there: &[&str]) -> Result<Plan, TraceFault> {
         let assumed = Some(map.clone()).filter(|m| !m.notes().is_empty());
         let mut plan = Plan { mapped: true, assumed, ..Plan::default() };
         for (key, column) in map.columns() {
             if !there.contains(&column) {
-                return Err(format!(
-                    "column `{column}`, which {map_name} names for {key}, is not there; it has {}: name one of them or \
-                     leave {key} out",
-                    there.join(", ")
-                ));
+                let hint = format!("it has {}: name one of them or leave {key} out", there.join(", "));
+                return Err(wrong!("column `{column}`, which {map_name} names for {key}, is not there").hint(hint));
             }
             let own = match key {
                 "arrival" => "arrival_ns",

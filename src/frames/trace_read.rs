@@ -6,7 +6,7 @@ use super::table_read::TableFile;
 use super::trace_group::{Group, Numbers};
 use super::trace_plan::Plan;
 use baseload_core::types::{
-    Classes, Clock, ColumnMap, Entries, Entry, IdSet, Measured, NO_SESSION, Status, TraceFault,
+    Classes, Clock, ColumnMap, Entries, Entry, IdSet, Measured, NO_SESSION, Status, TraceFault, wrong,
 };
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
@@ -35,18 +35,26 @@ impl TraceReader {
     ///
     /// # Errors
     /// What is no Parquet, or has not the columns that it must.
-    pub fn open(path: &Path, columns: Option<(&ColumnMap, &str)>, classes: &Classes) -> Result<TraceReader, String> {
-        let name = path.display();
-        let file =
-            TableFile::open(path).map_err(|e| format!("{name}:1: it is no sound Parquet ({e}); it must be whole"))?;
+    pub fn open(
+        path: &Path,
+        columns: Option<(&ColumnMap, &str)>,
+        classes: &Classes,
+    ) -> Result<TraceReader, TraceFault> {
+        let name = path.display().to_string();
+        let here = |fault: TraceFault| fault.in_file(&name).on_line(1);
+        let torn = |fault: TraceFault| {
+            let hint = fault.hint.unwrap_or_else(|| "it must be whole".into());
+            here(wrong!("it is no sound Parquet ({})", fault.what).hint(hint))
+        };
+        let file = TableFile::open(path).map_err(torn)?;
         let plan = match columns {
             Some((map, map_name)) => Plan::of(map, map_name, &file.names()),
             None => Plan::own(&file.names()),
         };
-        let plan = plan.map_err(|e| format!("{name}:1: {e}"))?;
+        let plan = plan.map_err(here)?;
         let groups = file.groups();
         if groups.iter().all(|rows| *rows == 0) {
-            return Err(TraceFault::no_requests().on_line(1).in_file(&name.to_string()).to_string());
+            return Err(here(TraceFault::no_requests()));
         }
         let clock = if plan.names.contains_key("session_ns") {
             Clock::Session
@@ -72,18 +80,19 @@ impl TraceReader {
         })
     }
 
-    fn fault(&self, row: usize, what: impl std::fmt::Display) -> String {
-        format!("{}:{}: {what}", self.path.display(), self.before + row + 1)
+    /// A fault of `row` of the group, at its place.
+    fn at(&self, row: usize, fault: TraceFault) -> TraceFault {
+        fault.in_file(&self.path.display().to_string()).on_line((self.before + row) as u64 + 1)
     }
 
     /// Reads the next row group, `false` at the end.
-    fn advance(&mut self) -> Result<bool, String> {
+    fn advance(&mut self) -> Result<bool, TraceFault> {
         self.before += self.group.rows;
         self.group = Group::default();
         self.row = 0;
         let Some(&rows) = self.groups.get(self.next_group) else { return Ok(false) };
         self.next_group += 1;
-        self.group = self.read(self.next_group - 1, rows).map_err(|wrong| self.fault(wrong.row, wrong.what))?;
+        self.group = self.read(self.next_group - 1, rows).map_err(|wrong| self.at(wrong.row, wrong.fault()))?;
         Ok(true)
     }
 
@@ -91,7 +100,7 @@ impl TraceReader {
         let mut columns = FxHashMap::default();
         for (key, name) in &self.plan.names {
             let column = self.file.column(group, name);
-            let column = column.map_err(|e| Wrong::all(format!("{e}; the file must be whole")))?;
+            let column = column.map_err(|TraceFault { what, hint, .. }| Wrong { row: 0, what, hint })?;
             columns.insert(*key, column);
         }
         Group::of(rows, &columns, &self.plan, &self.classes, &mut self.numbers)
@@ -113,7 +122,7 @@ impl Entries for TraceReader {
             None => (self.before + row) as u64,
         };
         if g.id.is_some() && !self.ids.insert(entry.id) {
-            return Err(self.fault(row, format!("id {} stands twice; it must be unique", entry.id)).into());
+            return Err(self.at(row, wrong!("id {} stands twice", entry.id).hint("it must be unique")));
         }
         entry.at_ns = g.at.get(row).copied().unwrap_or(0);
         entry.prompt_tokens = g.prompt[row];
@@ -134,14 +143,14 @@ impl Entries for TraceReader {
         };
         self.empty += u64::from(entry.output_tokens == 0);
         if entry.prompt_tokens == 0 {
-            return Err(self.fault(row, "the request has 0 prompt tokens; it needs at least 1").into());
+            return Err(self.at(row, wrong!("the request has 0 prompt tokens").hint("it needs at least 1")));
         }
         if let Some(contents) = &g.content {
-            contents.fill(row, &mut entry.content).map_err(|e| self.fault(row, e))?;
+            contents.fill(row, &mut entry.content).map_err(|fault| self.at(row, fault))?;
             let tokens: u64 = entry.content.iter().map(|r| u64::from(r.len)).sum();
             if tokens > u64::from(entry.prompt_tokens) {
-                let what = format!("its content is {tokens} tokens but its prompt {}", entry.prompt_tokens);
-                return Err(self.fault(row, format!("{what}; the content may not be longer")).into());
+                let fault = wrong!("its content is {tokens} tokens but its prompt {}", entry.prompt_tokens);
+                return Err(self.at(row, fault.hint("the content may not be longer")));
             }
         }
         Ok(true)

@@ -3,7 +3,7 @@
 //! Must keep true: row groups of [`ROWS_PER_GROUP`]; the same entries give the same bytes; what is written is what is read.
 use super::ROWS_PER_GROUP;
 use super::table_write::{Column, TableWriter};
-use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status};
+use baseload_core::types::{Clock, ContentId, Entry, NO_SESSION, Run, Status, TraceFault};
 use std::path::Path;
 
 /// Which columns are written.
@@ -92,6 +92,21 @@ impl Present {
     }
 }
 
+/// Why an entry was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotWritten {
+    /// It needs a column that the first ones did not: write the trace again, wide.
+    TooNarrow,
+    /// What the file system says.
+    Fault(TraceFault),
+}
+
+impl From<TraceFault> for NotWritten {
+    fn from(fault: TraceFault) -> NotWritten {
+        NotWritten::Fault(fault)
+    }
+}
+
 /// Writes one trace.
 pub struct TraceWriter {
     path: std::path::PathBuf,
@@ -104,9 +119,6 @@ pub struct TraceWriter {
 }
 
 impl TraceWriter {
-    /// Why a narrow writer stopped: write the trace again, wide.
-    pub const TOO_NARROW: &str = "a request needs a column that the first ones did not";
-
     /// Writes to `path`, entries of `clock`.
     pub fn new(path: &Path, clock: Clock, width: Width) -> TraceWriter {
         let present = if width == Width::Wide { Present::ALL } else { Present::default() };
@@ -116,20 +128,23 @@ impl TraceWriter {
     /// Takes an entry. `classes` gives the names that its class is an index of.
     ///
     /// # Errors
-    /// The file system's; [`TraceWriter::TOO_NARROW`].
-    pub fn write(&mut self, entry: &Entry, classes: impl Fn() -> Vec<String>) -> Result<(), String> {
+    /// The file system's; [`NotWritten::TooNarrow`].
+    pub fn write(&mut self, entry: &Entry, classes: impl Fn() -> Vec<String>) -> Result<(), NotWritten> {
         let needs = Present::of(entry, self.written + self.rows.len() as u64);
         if self.present.with(needs) != self.present {
             if self.table.is_some() {
-                return Err(TraceWriter::TOO_NARROW.into());
+                return Err(NotWritten::TooNarrow);
             }
             self.present = self.present.with(needs);
         }
         self.rows.push(entry.clone());
-        if self.rows.len() == ROWS_PER_GROUP { self.flush(&classes()) } else { Ok(()) }
+        if self.rows.len() == ROWS_PER_GROUP {
+            self.flush(&classes())?;
+        }
+        Ok(())
     }
 
-    fn flush(&mut self, classes: &[String]) -> Result<(), String> {
+    fn flush(&mut self, classes: &[String]) -> Result<(), TraceFault> {
         let columns = self.columns(classes);
         let mut table = match self.table.take() {
             Some(table) => table,
@@ -146,14 +161,14 @@ impl TraceWriter {
     ///
     /// # Errors
     /// The file system's; that there is nothing.
-    pub fn finish(mut self, classes: &[String]) -> Result<u64, String> {
+    pub fn finish(mut self, classes: &[String]) -> Result<u64, TraceFault> {
         if !self.rows.is_empty() {
             self.flush(classes)?;
         }
         debug_assert!(self.width == Width::Narrow || self.present == Present::ALL);
         match self.table {
             Some(table) => table.close().map(|()| self.written),
-            None => Err(format!("{}: the trace has no requests; it needs at least one", self.path.display())),
+            None => Err(TraceFault::no_requests().in_file(&self.path.display().to_string())),
         }
     }
 

@@ -10,9 +10,10 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The message on stderr as one line, without the frame that miette draws.
+    /// The message on stderr as one line, without its frame: `what; hint`, as a fault is shown everywhere else.
     pub fn message(&self) -> String {
-        self.stderr.split_whitespace().filter(|w| !["│", "×"].contains(w)).collect::<Vec<_>>().join(" ")
+        let words = self.stderr.split_whitespace().filter(|w| !["│", "×"].contains(w));
+        words.collect::<Vec<_>>().join(" ").replace(" help:", ";")
     }
     /// Itself, if the program ended well.
     #[track_caller]

@@ -3,7 +3,7 @@ use crate::program::{Ended, command, end_of, root};
 use baseload::experiment::open_trace_with;
 use baseload::frames::{TraceWriter, Width};
 use baseload::trace::{Classes, Format, How, Replay, SourceOptions, TextWriter, collect, open_with, prepare};
-use baseload::types::{Clock, ContentId, Entry, Measured, NO_SESSION, Run, Source, Status};
+use baseload::types::{Clock, ContentId, Entry, Measured, NO_SESSION, Run, Source, Status, TraceFault};
 use proptest::prelude::*;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ proptest! {
             }
         }
         let classes = by_appearance(&mut entries);
-        let reread = |bytes: Vec<u8>| -> Result<(Clock, Vec<Entry>, Vec<String>), String> {
+        let reread = |bytes: Vec<u8>| -> Result<(Clock, Vec<Entry>, Vec<String>), TraceFault> {
             let how = how(None);
             let mut opened = open_with(Box::new(Cursor::new(bytes)), "t", &how)?;
             Ok((opened.entries.clock(), collect(&mut *opened.entries)?, how.classes.names()))
@@ -143,7 +143,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Reads `bytes` as `format` and replays them; how many requests there were, or the fault.
-fn read(bytes: &[u8], format: Option<Format>) -> Result<u64, String> {
+fn read(bytes: &[u8], format: Option<Format>) -> Result<u64, TraceFault> {
     let opened = open_with(Box::new(Cursor::new(bytes.to_vec())), "t", &how(format))?;
     let options = SourceOptions::default();
     if matches!(opened.entries.clock(), Clock::Session | Clock::None) {
@@ -180,6 +180,7 @@ fn torn_files_are_refused_with_their_place_and_sound_ones_read() {
             Ok(count) => assert!(sound && count > 0, "{name} was read: {count} requests"),
             Err(error) => {
                 assert!(!sound, "{name}: {error}");
+                let error = error.to_string();
                 let (place, what) = error.split_once(": ").unwrap_or_else(|| panic!("{name}: no place: {error}"));
                 let line = place.strip_prefix("t:").and_then(|n| n.parse::<u64>().ok());
                 assert!(line.is_some_and(|n| n > 0) && what.contains(';'), "{name}: {error}");
@@ -187,7 +188,7 @@ fn torn_files_are_refused_with_their_place_and_sound_ones_read() {
         }
         for &format in &texts {
             if let Err(error) = read(&bytes, Some(format)) {
-                assert!(error.starts_with("t:"), "{name} as {}: {error}", format.name());
+                assert!(error.to_string().starts_with("t:"), "{name} as {}: {error}", format.name());
             }
         }
     }
@@ -223,6 +224,7 @@ proptest! {
         }
         let texts: Vec<Format> = Format::ALL.into_iter().filter(|f| !matches!(f, Format::Columns | Format::Parquet)).collect();
         if let Err(error) = read(&bytes, format.map(|f| *f.get(&texts))) {
+            let error = error.to_string();
             prop_assert!(error.starts_with("t:") || error.contains("does not say when"), "{}", error);
         }
     }

@@ -3,6 +3,7 @@ use super::law::law_of;
 use super::read::{ApiCalls, MeasuredCall};
 use super::score::scores_of;
 use baseload_core::catalog::ApiProfile;
+use baseload_core::types::TraceFault;
 
 /// What the calls do not say.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +26,7 @@ pub struct ApiRecipe {
 ///
 /// # Errors
 /// Too few calls: how many are needed.
-pub fn api_profile(calls: &ApiCalls, recipe: &ApiRecipe) -> Result<ApiProfile, String> {
+pub fn api_profile(calls: &ApiCalls, recipe: &ApiRecipe) -> Result<ApiProfile, TraceFault> {
     let all: Vec<&MeasuredCall> = calls.calls.iter().collect();
     let (mut p, mut notes) = law_of(&all, &format!("{}/{}", recipe.provider, recipe.model))?;
     p.name = recipe.name.clone().unwrap_or(p.name);

@@ -9,7 +9,7 @@ use super::read::MeasuredCall;
 use baseload_core::api::ProfileLaw;
 use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiScores, ApiTime};
 use baseload_core::numeric::quantile;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault, wrong};
 
 /// Fewest answered calls that make a profile: with fewer even the 95th percentile is a guess.
 pub const FEWEST_CALLS: usize = 20;
@@ -211,12 +211,10 @@ fn together(p: &mut ApiProfile, streamed: &[&MeasuredCall]) {
 ///
 /// # Errors
 /// Too few calls: how many are needed.
-pub(super) fn law_of(calls: &[&MeasuredCall], what: &str) -> Result<(ApiProfile, Vec<String>), String> {
+pub(super) fn law_of(calls: &[&MeasuredCall], what: &str) -> Result<(ApiProfile, Vec<String>), TraceFault> {
     if calls.len() < FEWEST_CALLS {
-        return Err(format!(
-            "{what}: {} calls with a time; at least {FEWEST_CALLS} are needed to fit a profile, and 100 to see its 99th percentile",
-            calls.len()
-        ));
+        let hint = format!("at least {FEWEST_CALLS} are needed to fit a profile, and 100 to see its 99th percentile");
+        return Err(wrong!("{what}: {} calls with a time", calls.len()).hint(hint));
     }
     let mut notes = Vec::new();
     let (e2e, told_e2e) = whole(calls);

@@ -9,7 +9,7 @@ use super::super::table::{Row, Table};
 use super::super::validate::Input;
 use baseload_core::api::Call;
 use baseload_core::catalog::{ApiOutcomes, Catalog};
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault, wrong};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -83,7 +83,7 @@ impl ApiCalls {
 ///
 /// # Errors
 /// With file and line, and column or key.
-pub fn read_api_calls(catalog: &Catalog, inputs: Vec<Input>) -> Result<Vec<ApiCalls>, String> {
+pub fn read_api_calls(catalog: &Catalog, inputs: Vec<Input>) -> Result<Vec<ApiCalls>, TraceFault> {
     let mut all: Vec<ApiCalls> = Vec::new();
     // The file that holds the calls of each model, provider and hash.
     let mut seen: BTreeMap<(String, Option<String>, String), String> = BTreeMap::new();
@@ -95,7 +95,7 @@ pub fn read_api_calls(catalog: &Catalog, inputs: Vec<Input>) -> Result<Vec<ApiCa
                 && let Some(one) = seen.insert(key, input.name.clone())
             {
                 let (other, model) = (&input.name, &found.model);
-                return Err(format!("{one} and {other} hold the same calls of {model}: give each file once"));
+                return Err(wrong!("{one} and {other} hold the same calls of {model}").hint("give each file once"));
             }
             match all.iter_mut().find(|c| c.model == found.model && c.provider == found.provider) {
                 Some(known) => known.join(found),
@@ -111,27 +111,27 @@ pub fn read_api_calls(catalog: &Catalog, inputs: Vec<Input>) -> Result<Vec<ApiCa
 ///
 /// # Errors
 /// As [`read_api_calls`].
-pub fn read_api_file(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
-    let begins = text.fill_buf().map_err(|e| format!("{name}: {e}"))?;
+pub fn read_api_file(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, TraceFault> {
+    let begins = text.fill_buf().map_err(|e| TraceFault::unreadable(e).in_file(name))?;
     let json = begins.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b == b'[');
     if json { llmperf(catalog, text, name).map(|calls| vec![calls]) } else { table(text, name) }
 }
 
 const NEEDED: [&str; 4] = ["model", "in_tokens", "out_tokens", "api_time_s"];
 
-fn table(text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
+fn table(text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, TraceFault> {
     let table = Table::read(text, name, &NEEDED)?;
     let mut all: Vec<ApiCalls> = Vec::new();
     for row in table.rows() {
         let model = row.text("model");
         if model.is_empty() {
-            return Err(format!("{name}:{}: model is empty; every call says its model", row.line));
+            return Err(row.fault("model is empty").hint("every call says its model"));
         }
         let of = all.iter().position(|c| c.model == model).unwrap_or_else(|| {
             all.push(ApiCalls { model: model.to_owned(), files: vec![name.to_owned()], ..ApiCalls::default() });
             all.len() - 1
         });
-        match call(&row, name)? {
+        match call(&row)? {
             Some(call) => {
                 all[of].calls.push(call);
                 all[of].rows.push(hash::of(&row.whole()));
@@ -143,16 +143,16 @@ fn table(text: impl BufRead, name: &str) -> Result<Vec<ApiCalls>, String> {
 }
 
 /// The call of a row; none where its time or a length is missing.
-fn call(row: &Row<'_>, name: &str) -> Result<Option<MeasuredCall>, String> {
-    let whole = |column: &str| -> Result<u32, String> {
+fn call(row: &Row<'_>) -> Result<Option<MeasuredCall>, TraceFault> {
+    let whole = |column: &str| -> Result<u32, TraceFault> {
         let v = row.number(column)?;
         if v != v.floor() || v > f64::from(u32::MAX) {
-            return Err(format!("{name}:{}: {column} is {v}; it must be a whole number from 0", row.line));
+            return Err(row.fault(format!("{column} is {v}")).hint("it must be a whole number from 0"));
         }
         Ok(v as u32)
     };
     // A call that failed at once has no time, which some files write as 0.
-    let seconds = |column: &str| -> Result<Option<f64>, String> {
+    let seconds = |column: &str| -> Result<Option<f64>, TraceFault> {
         if row.text(column).is_empty() { Ok(None) } else { Ok(Some(row.number(column)?).filter(|s| *s > 0.0)) }
     };
     let Some(e2e_s) = seconds("api_time_s")? else { return Ok(None) };
@@ -165,21 +165,24 @@ fn call(row: &Row<'_>, name: &str) -> Result<Option<MeasuredCall>, String> {
     let group = match row.text("dup_group") {
         "" => None,
         text => {
-            let wrong = || format!("{name}:{}: dup_group is `{text}`; it must be a whole number from 0", row.line);
+            let wrong = || row.fault(format!("dup_group is `{text}`")).hint("it must be a whole number from 0");
             let number = text.parse::<f64>().ok().filter(|v| *v >= 0.0 && *v == v.floor() && *v < 1e15);
             Some(number.ok_or_else(wrong)? as u64)
         }
     };
     let ttft_s = seconds("ttft_s")?;
-    in_order(ttft_s, e2e_s).map_err(|e| format!("{name}:{}: {e}", row.line))?;
+    in_order(ttft_s, e2e_s).map_err(|fault| row.at(fault))?;
     let call = Call { prompt, cached, output, at: SimTime::ZERO };
     Ok(Some(MeasuredCall { call, e2e_s, ttft_s, group }))
 }
 
-/// The first token is no later than the last.
-fn in_order(ttft_s: Option<f64>, e2e_s: f64) -> Result<(), String> {
+/// Refuses a first token that comes later than the last.
+fn in_order(ttft_s: Option<f64>, e2e_s: f64) -> Result<(), TraceFault> {
     match ttft_s {
-        Some(first) if first > e2e_s => Err(format!("ttft_s is {first}, later than the whole call's {e2e_s}")),
+        Some(first) if first > e2e_s => {
+            let fault = wrong!("ttft_s is {first}, later than the whole call's {e2e_s}");
+            Err(fault.hint("a first token is no later than the last"))
+        }
         _ => Ok(()),
     }
 }
@@ -196,14 +199,12 @@ struct LlmPerf {
 /// llmperf's own code for answers of fewer tokens than were asked for.
 const SHORT: i64 = -100;
 
-fn llmperf(catalog: &Catalog, mut text: impl Read, name: &str) -> Result<ApiCalls, String> {
+fn llmperf(catalog: &Catalog, mut text: impl Read, name: &str) -> Result<ApiCalls, TraceFault> {
     let mut whole = String::new();
-    text.read_to_string(&mut whole).map_err(|e| format!("{name}: {e}"))?;
+    text.read_to_string(&mut whole).map_err(|e| TraceFault::unreadable(e).in_file(name))?;
     let rows: Vec<LlmPerf> = serde_json::from_str(&whole).map_err(|e| {
-        format!(
-            "{name}:{}: {e}; wanted are a CSV of calls, or an array of calls as ray-project/llmperf writes it",
-            e.line()
-        )
+        let fault = TraceFault::of(name, &e).on_line(e.line() as u64);
+        fault.hint("wanted are a CSV of calls, or an array of calls as ray-project/llmperf writes it")
     })?;
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.trim_end_matches(".gz").trim_end_matches(".json");
@@ -230,10 +231,11 @@ fn llmperf(catalog: &Catalog, mut text: impl Read, name: &str) -> Result<ApiCall
                 };
                 for (key, s) in [("end_to_end_latency_s", Some(e2e_s)), ("ttft_s", r.ttft_s)] {
                     if let Some(s) = s.filter(|s| !s.is_finite() || *s <= 0.0) {
-                        return Err(format!("{name}: call {i}: {key} is {s}; it must be above 0"));
+                        let what = format!("call {i}: {key} is {s}");
+                        return Err(TraceFault::of(name, what).hint("it must be above 0"));
                     }
                 }
-                in_order(r.ttft_s, e2e_s).map_err(|e| format!("{name}: call {i}: {e}"))?;
+                in_order(r.ttft_s, e2e_s).map_err(|f| f.of_part(format!("call {i}")).in_file(name))?;
                 let call = Call { prompt, cached: 0, output, at: SimTime::ZERO };
                 out.calls.push(MeasuredCall { call, e2e_s, ttft_s: r.ttft_s, group: None });
                 out.rows.push(hash::of(&format!("{e2e_s},{:?},{prompt},{output}", r.ttft_s)));

@@ -7,7 +7,7 @@ use super::read::{ApiCalls, MeasuredCall};
 use baseload_core::api::ProfileLaw;
 use baseload_core::catalog::{ApiProfile, ApiScores, AtQuantiles, QuantileScore};
 use baseload_core::numeric::quantile;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault, wrong};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ fn empirical(calls: &[&MeasuredCall], of: impl Fn(&MeasuredCall) -> Option<f64>)
 }
 
 /// Why no call can be held out, where all are in one fold.
-fn one_fold(calls: &ApiCalls) -> Option<String> {
+fn one_fold(calls: &ApiCalls) -> Option<TraceFault> {
     let first = calls.calls.first()?.group?;
     let alike = |c: &MeasuredCall| c.group.is_some_and(|g| g % FOLDS == first % FOLDS);
     let why = match calls.groups() {
@@ -109,7 +109,8 @@ fn one_fold(calls: &ApiCalls) -> Option<String> {
     };
     let all = calls.calls.len();
     calls.calls.iter().all(alike).then(|| {
-        format!("all {all} calls are in one fold: {why}; number the groups of calls that are alike, or leave it empty")
+        let fault = wrong!("all {all} calls are in one fold: {why}");
+        fault.hint("number the groups of calls that are alike, or leave it empty")
     })
 }
 
@@ -126,13 +127,13 @@ fn cross_validated(calls: &ApiCalls, given: Option<&ApiProfile>) -> (ApiScores, 
             continue;
         }
         let Some(base) = empirical(&train, |c| Some(c.e2e_s)) else {
-            notes.push(one_fold(calls).unwrap_or_else(|| {
+            let (outside, own) = (train.len(), test.len());
+            let few = || {
                 format!(
-                    "fold {held}: {} calls are outside it, {FEWEST_CALLS} are needed to fit; its {} are not scored",
-                    train.len(),
-                    test.len()
+                    "fold {held}: {outside} calls are outside it, {FEWEST_CALLS} are needed to fit; its {own} are not scored"
                 )
-            }));
+            };
+            notes.push(one_fold(calls).map_or_else(few, |fault| fault.to_string()));
             continue;
         };
         let fitted = match given {
@@ -177,20 +178,16 @@ fn missed(s: &QuantileScore) -> Vec<String> {
 ///
 /// # Errors
 /// No model with enough calls to score a fold: how many are needed. A given profile of a model that has no calls here.
-pub fn api_scores(all: &[ApiCalls], given: Option<&ApiProfile>) -> Result<ApiReport, String> {
+pub fn api_scores(all: &[ApiCalls], given: Option<&ApiProfile>) -> Result<ApiReport, TraceFault> {
     let name = |c: &ApiCalls| c.provider.as_ref().map_or_else(|| c.model.clone(), |p| format!("{p}/{}", c.model));
     let of = |c: &ApiCalls| given.is_none_or(|g| g.is_of(c.provider.as_deref().unwrap_or(&g.provider), &c.model));
     if let Some(g) = given
         && !all.iter().any(of)
     {
         let have: Vec<String> = all.iter().map(name).collect();
-        return Err(format!(
-            "profile {} is of {}/{}; the calls are of {}: give a profile of that, or none",
-            g.name,
-            g.provider,
-            g.model,
-            have.join(", ")
-        ));
+        let (of, have) = (format!("{}/{}", g.provider, g.model), have.join(", "));
+        let fault = wrong!("profile {} is of {of}; the calls are of {have}", g.name);
+        return Err(fault.hint("give a profile of that, or none"));
     }
     let mut models = BTreeMap::new();
     for calls in all.iter().filter(|c| of(c)) {
@@ -213,14 +210,13 @@ pub fn api_scores(all: &[ApiCalls], given: Option<&ApiProfile>) -> Result<ApiRep
     }
     if models.values().all(|m| m.coverage.is_none()) {
         let mut enough = all.iter().filter(|c| of(c) && c.calls.len() >= FEWEST_CALLS);
-        if let Some(says) = enough.find_map(|c| Some(format!("{}: {}", name(c), one_fold(c)?))) {
+        if let Some(says) = enough.find_map(|c| Some(one_fold(c)?.of_part(name(c)))) {
             return Err(says);
         }
         let most = all.iter().map(|c| c.calls.len()).max().unwrap_or(0);
-        return Err(format!(
-            "no model has enough calls: the most is {most}; {FEWEST_CALLS} outside each fold of five are needed, about {} spread over groups",
-            FEWEST_CALLS * 5 / 4
-        ));
+        let enough = FEWEST_CALLS * 5 / 4;
+        let hint = format!("{FEWEST_CALLS} outside each fold of five are needed, about {enough} spread over groups");
+        return Err(wrong!("no model has enough calls: the most is {most}").hint(hint));
     }
     Ok(ApiReport { kind: "api", models })
 }

@@ -3,7 +3,7 @@ use super::*;
 use baseload_core::api::{Call, Latency, Luck, ProfileLaw, Streams};
 use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiTime, Catalog};
 use baseload_core::random;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -144,9 +144,9 @@ fn equal_outputs_tell_their_speed_between_first_and_last_token() {
 
 #[test]
 fn too_few_calls_say_how_many_are_needed() {
-    let says = api_profile(&calls(19, |_| true, lengths), &recipe()).unwrap_err();
+    let says = api_profile(&calls(19, |_| true, lengths), &recipe()).unwrap_err().to_string();
     assert!(says.contains("p/m: 19 calls") && says.contains("at least 20 are needed"), "{says}");
-    let says = api_scores(&[calls(19, |_| true, lengths)], None).unwrap_err();
+    let says = api_scores(&[calls(19, |_| true, lengths)], None).unwrap_err().to_string();
     assert!(says.contains("the most is 19; 20 outside each fold"), "{says}");
     let few = api_profile(&calls(30, |_| true, lengths), &recipe()).unwrap();
     assert!(few.note.contains("30 calls: beyond the 95th percentile"), "{}", few.note);
@@ -163,16 +163,16 @@ fn a_given_profile_is_scored_as_it_is_and_of_its_model_only() {
     let m = api_scores(std::slice::from_ref(&c), Some(&slow)).unwrap().models["m"].clone();
     assert!(m.missed.iter().any(|x| x.starts_with("coverage p50 is ")), "{m:?}");
     slow.model = "other-20250101".into();
-    let says = api_scores(&[c], Some(&slow)).unwrap_err();
+    let says = api_scores(&[c], Some(&slow)).unwrap_err().to_string();
     assert!(
-        says.contains("profile truth is of p/other-20250101; the calls are of m: give a profile of that"),
+        says.contains("profile truth is of p/other-20250101; the calls are of m; give a profile of that"),
         "{says}"
     );
 }
 
 const HEAD: &str = "trace,model,in_tokens,prefix_seen_tokens,out_tokens,ttft_s,api_time_s,dup_group\n";
 
-fn read(text: &str) -> Result<Vec<ApiCalls>, String> {
+fn read(text: &str) -> Result<Vec<ApiCalls>, TraceFault> {
     read_api_file(Catalog::embedded(), text.as_bytes(), "c.csv")
 }
 
@@ -193,10 +193,10 @@ fn tables_are_read_by_model_and_rows_without_a_time_are_left_out() {
         ("a,m,1,0,7,0.5,1,x\n", "c.csv:2: dup_group is `x`; it must be a whole number"),
         ("a,,1,0,7,0.5,1,1\n", "c.csv:2: model is empty"),
     ] {
-        let e = read(&format!("{HEAD}{bad}")).unwrap_err();
+        let e = read(&format!("{HEAD}{bad}")).unwrap_err().to_string();
         assert!(e.contains(says), "{e}");
     }
-    assert!(read("model,in_tokens\n").unwrap_err().contains("column `out_tokens` is missing"));
+    assert!(read("model,in_tokens\n").unwrap_err().to_string().contains("column `out_tokens` is missing"));
 }
 
 #[test]
@@ -215,7 +215,8 @@ fn results_of_llmperf_are_read_with_their_errors() {
     assert_eq!((all[0].calls.len(), o.calls, o.rate_limited, o.short, o.failed), (30, 34, 2, 1, 1));
     assert!((o.error_rate() - 1.0 / 32.0).abs() < 1e-12, "refusals are no failures of those that were let in");
     let e = read_api_file(Catalog::embedded(), "[{\"error_code\":null,\"ttft_s\":\"x\"}]".as_bytes(), "a.json")
-        .unwrap_err();
+        .unwrap_err()
+        .to_string();
     assert!(e.starts_with("a.json:1: invalid type"), "{e}");
     let p = api_profile(&all[0], &recipe()).unwrap();
     assert!(

@@ -7,7 +7,7 @@ use super::super::hash;
 use super::super::trial::{Loop, Sent};
 use super::requests::RequestRun;
 use baseload_core::catalog::MeasuredEngine;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault};
 use serde::Deserialize;
 use std::io::BufRead;
 
@@ -30,11 +30,12 @@ struct Result_ {
 ///
 /// # Errors
 /// With the key that is missing or of another length, or the request whose durations are wrong.
-pub fn read(mut text: impl BufRead, name: &str) -> Result<RequestRun, String> {
+pub fn read(mut text: impl BufRead, name: &str) -> Result<RequestRun, TraceFault> {
     let mut all = String::new();
-    text.read_to_string(&mut all).map_err(|e| format!("{name}: {e}"))?;
+    text.read_to_string(&mut all).map_err(|e| TraceFault::unreadable(e).in_file(name))?;
     let r: Result_ = serde_json::from_str(&all).map_err(|e| {
-        format!("{name}:{}: {e}; wanted is a file of `vllm bench serve --save-result --save-detailed`", e.line())
+        let fault = TraceFault::of(name, &e).on_line(e.line() as u64);
+        fault.hint("wanted is a file of `vllm bench serve --save-result --save-detailed`")
     })?;
     let n = r.input_lens.len();
     let lengths = [
@@ -46,25 +47,25 @@ pub fn read(mut text: impl BufRead, name: &str) -> Result<RequestRun, String> {
         ("errors", if r.errors.is_empty() { n } else { r.errors.len() }),
     ];
     if let Some((key, len)) = lengths.iter().find(|(_, len)| *len != n) {
-        return Err(format!("{name}: `{key}` has {len} values and `input_lens` {n}; each request has one of each"));
+        let what = format!("`{key}` has {len} values and `input_lens` {n}");
+        return Err(TraceFault::of(name, what).hint("each request has one of each"));
     }
     let mut order: Vec<usize> = (0..n).filter(|&i| r.errors.get(i).is_none_or(String::is_empty)).collect();
     order.sort_by(|&a, &b| r.start_times[a].total_cmp(&r.start_times[b]));
     let Some(&first) = order.first() else {
-        return Err(format!("{name}: no request that succeeded"));
+        return Err(TraceFault::of(name, "no request that succeeded").hint("it needs at least one"));
     };
     let start = r.start_times[first];
     let (mut requests, mut measured) = (Vec::new(), Vec::new());
     for &i in &order {
         let latency = r.latencies.as_ref().map_or_else(|| r.ttfts[i] + r.itls[i].iter().sum::<f64>(), |l| l[i]);
         if !(r.ttfts[i] > 0.0 && latency >= r.ttfts[i] && latency.is_finite()) {
-            return Err(format!(
-                "{name}: request {i}: ttft {} s and latency {latency} s; they must rise from 0",
-                r.ttfts[i]
-            ));
+            let what = format!("request {i}: ttft {} s and latency {latency} s", r.ttfts[i]);
+            return Err(TraceFault::of(name, what).hint("they must rise from 0"));
         }
         if r.input_lens[i] == 0 || r.output_lens[i] == 0 {
-            return Err(format!("{name}: request {i}: input_lens and output_lens must be at least 1"));
+            let what = format!("request {i}: input_lens is {} and output_lens {}", r.input_lens[i], r.output_lens[i]);
+            return Err(TraceFault::of(name, what).hint("each must be at least 1"));
         }
         let at = SimTime::from_secs_f64(r.start_times[i] - start);
         requests.push(Sent { at, prompt: r.input_lens[i], output: r.output_lens[i], content: None });
@@ -102,11 +103,11 @@ mod tests {
 
     #[test]
     fn faults_name_the_key_or_the_request() {
-        let e = read(RESULT.replace("\"ttfts\"", "\"ttft\"").as_bytes(), "r").unwrap_err();
+        let e = read(RESULT.replace("\"ttfts\"", "\"ttft\"").as_bytes(), "r").unwrap_err().to_string();
         assert!(e.contains("missing field `ttfts`"), "{e}");
-        let e = read(RESULT.replace("[2,3,1]", "[2,3]").as_bytes(), "r").unwrap_err();
+        let e = read(RESULT.replace("[2,3,1]", "[2,3]").as_bytes(), "r").unwrap_err().to_string();
         assert!(e.starts_with("r: `output_lens` has 2 values and `input_lens` 3"), "{e}");
-        let e = read(RESULT.replace("0.2,0.0]", "-0.2,0.0]").as_bytes(), "r").unwrap_err();
+        let e = read(RESULT.replace("0.2,0.0]", "-0.2,0.0]").as_bytes(), "r").unwrap_err().to_string();
         assert!(e.starts_with("r: request 1: ttft -0.2 s"), "{e}");
     }
 }

@@ -4,7 +4,7 @@
 //! Protocol: the recorded batches are priced as they are; then the whole run is simulated from its arrivals. The
 //! machine's speed differs from run to run, so a prediction carries one factor a run: the median of measured over
 //! predicted step durations.
-use super::super::hash::Hasher;
+use super::super::lines;
 use super::super::replica::MeasuredReplica;
 use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
@@ -12,7 +12,7 @@ use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::latency::{Features, Fitted};
 use baseload_core::numeric::quantile;
-use baseload_core::types::{Content, ContentId, Run, SimTime};
+use baseload_core::types::{Content, ContentId, Fault, Run, SimTime, TraceFault, wrong};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -140,79 +140,80 @@ const LONGEST_PAUSE_S: f64 = 1e-3;
 ///
 /// # Errors
 /// With file and line: a missing key, a duration below zero, a step of an unknown request.
-pub fn read(text: impl BufRead, name: &str) -> Result<EngineRun, String> {
+pub fn read(text: impl BufRead, name: &str) -> Result<EngineRun, TraceFault> {
     let (mut head, mut requests, mut steps) = (None, Vec::new(), Vec::new());
     let mut prompts: BTreeMap<String, u32> = BTreeMap::new();
-    let mut hasher = Hasher::default();
     let (mut last_end, mut pauses) = (f64::NEG_INFINITY, Vec::new());
-    for (i, line) in text.lines().enumerate() {
-        let place = format!("{name}:{}", i + 1);
-        let line = line.map_err(|e| format!("{place}: {e}"))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        hasher.line(line.trim());
-        let parsed: Line = serde_json::from_str(&line)
-            .map_err(|e| format!("{place}: {e}; a line of kind engine-steps is a run, a request or a step"))?;
-        match parsed {
+    let form = "a line of kind engine-steps is a run, a request or a step";
+    let hash = lines::read(text, name, form, |line: Line| {
+        match line {
             Line::Run(run) => head = Some(run),
             Line::Request(r) => {
-                let ordered = r.arrival_s >= 0.0 && r.first_token_s >= r.arrival_s && r.finish_s >= r.first_token_s;
-                if !ordered {
-                    return Err(format!(
-                        "{place}: request {}: arrival_s {}, first_token_s {}, finish_s {}; they must rise from 0",
-                        r.id, r.arrival_s, r.first_token_s, r.finish_s
-                    ));
-                }
-                if r.prompt_len == 0 || r.output_len == 0 {
-                    return Err(format!("{place}: request {}: prompt_len and output_len must be at least 1", r.id));
-                }
+                let of_request = |fault: TraceFault| fault.of_part(format!("request {}", r.id));
+                rising([r.arrival_s, r.first_token_s, r.finish_s]).map_err(of_request)?;
+                not_empty(r.prompt_len, r.output_len).map_err(of_request)?;
                 prompts.insert(r.id.clone(), r.prompt_len);
                 requests.push(r);
             }
             Line::Step(s) => {
                 let duration = s.end_s - s.start_s;
                 if !(duration > 0.0 && s.start_s.is_finite()) {
-                    return Err(format!(
-                        "{place}: a step from {} to {} s; its duration must be above 0",
-                        s.start_s, s.end_s
-                    ));
+                    let fault = wrong!("a step from {} to {} s", s.start_s, s.end_s);
+                    return Err(fault.hint("its duration must be above 0"));
                 }
                 let pause = s.start_s - last_end;
                 if (0.0..LONGEST_PAUSE_S).contains(&pause) {
                     pauses.push(pause);
                 }
                 last_end = s.end_s;
-                steps.push((features(&s.batch, &prompts).map_err(|e| format!("{place}: {e}"))?, duration));
+                steps.push((features(&s.batch, &prompts)?, duration));
             }
         }
-    }
+        Ok(())
+    })?;
     let Some(head) = head else {
-        return Err(format!("{name}: no line of kind `run`; a recording starts with one"));
+        return Err(TraceFault::of(name, "no line of kind `run`").hint("a recording starts with one"));
     };
     if requests.is_empty() || steps.is_empty() {
         let none = if requests.is_empty() { "request" } else { "step" };
-        return Err(format!("{name}: no line of kind `{none}`"));
+        return Err(TraceFault::of(name, format!("no line of kind `{none}`")).hint("a recording has at least one"));
     }
-    Ok(run_of(&head, requests, steps, quantile(&pauses, 0.5).unwrap_or(0.0), hasher.finish()))
+    Ok(run_of(&head, requests, steps, quantile(&pauses, 0.5).unwrap_or(0.0), hash))
+}
+
+/// Refuses a request whose arrival, first token and finish do not follow each other.
+pub(super) fn rising([arrival, first, finish]: [f64; 3]) -> Result<(), TraceFault> {
+    if arrival >= 0.0 && first >= arrival && finish >= first {
+        return Ok(());
+    }
+    let fault = wrong!("arrival_s {arrival}, first_token_s {first}, finish_s {finish}");
+    Err(fault.hint("they must rise from 0"))
+}
+
+/// Refuses a request without a prompt or an answer.
+pub(super) fn not_empty(prompt: u32, output: u32) -> Result<(), TraceFault> {
+    if prompt > 0 && output > 0 {
+        return Ok(());
+    }
+    Err(wrong!("prompt_len is {prompt} and output_len {output}").hint("each must be at least 1"))
 }
 
 /// What a recorded batch of (request, tokens already computed, tokens in this step) did.
 ///
 /// # Errors
 /// An empty batch, or a request that `prompts` does not know.
-pub(super) fn features(batch: &[(String, u32, u32)], prompts: &BTreeMap<String, u32>) -> Result<Features, String> {
+pub(super) fn features(batch: &[(String, u32, u32)], prompts: &BTreeMap<String, u32>) -> Result<Features, TraceFault> {
     let mut f = Features::default();
     for (id, computed, tokens) in batch {
-        let prompt =
-            *prompts.get(id).ok_or_else(|| format!("a step of request {id}, which no line before it describes"))?;
+        let unknown = || wrong!("a step of request {id}, which no line before it describes");
+        let prompt = *prompts.get(id).ok_or_else(unknown)?;
         if *tokens == 1 && computed + 1 >= prompt {
             f.decode(*computed);
         } else {
             f.prefill(*computed, *tokens);
         }
     }
-    if batch.is_empty() { Err("a step with an empty batch".into()) } else { Ok(f) }
+    if batch.is_empty() { Err(wrong!("a step with an empty batch").hint("leave its line out")) } else { Ok(f) }
 }
 
 fn run_of(
@@ -275,7 +276,7 @@ pub(super) fn recorded(
     engine: &MeasuredEngine,
     step: &StepCoefficients,
     speed: f64,
-) -> Result<Arc<ReplicaType>, String> {
+) -> Result<Arc<ReplicaType>, Fault> {
     let replica = MeasuredReplica::of(model, "the machine of the recording", engine.clone());
     replica.resolve(catalog, StepTimeSource::Coefficients(*step, speed))
 }
@@ -284,7 +285,7 @@ pub(super) fn recorded(
 ///
 /// # Errors
 /// The simulation's.
-pub fn score(catalog: &Catalog, run: &EngineRun, step: &StepCoefficients) -> Result<(Group, f64), String> {
+pub fn score(catalog: &Catalog, run: &EngineRun, step: &StepCoefficients) -> Result<(Group, f64), TraceFault> {
     let speed = speed(&run.steps, step);
     let fitted = Fitted::new(step, speed);
     let mut group = Group { name: run.name.clone(), n: run.measured.len() as u64, ..Group::default() };
@@ -292,7 +293,8 @@ pub fn score(catalog: &Catalog, run: &EngineRun, step: &StepCoefficients) -> Res
         group.add("step_s", fitted.price(features).as_secs_f64(), *measured);
     }
     let replica = recorded(catalog, &run.model, &run.engine, step, speed);
-    let played = replica.and_then(|r| play(&run.trial, &r)).map_err(|e| format!("{}: {e}", run.name))?;
+    let played = replica.map_err(TraceFault::from).and_then(|r| play(&run.trial, &r));
+    let played = played.map_err(|fault| fault.in_file(&run.name))?;
     let ttft: Vec<f64> = played.timings.iter().map(|t| t.ttft_s()).collect();
     let e2e: Vec<f64> = played.timings.iter().map(|t| t.e2e_s()).collect();
     let (first, done): (Vec<f64>, Vec<f64>) = run.measured.iter().copied().unzip();
@@ -332,16 +334,16 @@ mod tests {
 
     #[test]
     fn faults_name_line_and_key() {
-        let e = read(RUN.replace("\"prompt_len\":40,", "").as_bytes(), "f").unwrap_err();
+        let e = read(RUN.replace("\"prompt_len\":40,", "").as_bytes(), "f").unwrap_err().to_string();
         assert!(e.starts_with("f:2: missing field `prompt_len`"), "{e}");
-        let e = read(RUN.replace("\"end_s\":1.06", "\"end_s\":1.04").as_bytes(), "f").unwrap_err();
+        let e = read(RUN.replace("\"end_s\":1.06", "\"end_s\":1.04").as_bytes(), "f").unwrap_err().to_string();
         assert!(e.starts_with("f:4: a step from 1.05 to 1.04 s; its duration"), "{e}");
-        let e = read(RUN.replace("\"finish_s\":1.07", "\"finish_s\":1.01").as_bytes(), "f").unwrap_err();
+        let e = read(RUN.replace("\"finish_s\":1.07", "\"finish_s\":1.01").as_bytes(), "f").unwrap_err().to_string();
         assert!(e.starts_with("f:2: request a: arrival_s 1, first_token_s 1.05"), "{e}");
-        let e = read(RUN.replace("[[\"a\",41,1]]", "[[\"b\",41,1]]").as_bytes(), "f").unwrap_err();
+        let e = read(RUN.replace("[[\"a\",41,1]]", "[[\"b\",41,1]]").as_bytes(), "f").unwrap_err().to_string();
         assert!(e.starts_with("f:5: a step of request b"), "{e}");
-        let e = read(RUN.replace("\"start_s\":1.06", "\"start_s\":NaN").as_bytes(), "f").unwrap_err();
+        let e = read(RUN.replace("\"start_s\":1.06", "\"start_s\":NaN").as_bytes(), "f").unwrap_err().to_string();
         assert!(e.starts_with("f:5: "), "{e}");
-        assert!(read("".as_bytes(), "f").unwrap_err().contains("no line of kind `run`"));
+        assert!(read("".as_bytes(), "f").unwrap_err().to_string().contains("no line of kind `run`"));
     }
 }

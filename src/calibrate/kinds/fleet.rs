@@ -6,15 +6,16 @@
 //! durations, as with `engine-steps`, and nothing else. What the measured router and its engines' loops take between an
 //! arrival and the engine (1 to 3 ms) is no part of it.
 use super::super::hash::Hasher;
+use super::super::lines;
 use super::super::order::{Order, Ordered};
 use super::super::routers::Router;
 use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Played, Sent, Trial, play_fleet};
-use super::engine_steps::{EngineLine, Shape, features, recorded, speed};
+use super::engine_steps::{EngineLine, Shape, features, not_empty, recorded, rising, speed};
 use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
 use baseload_core::latency::Features;
 use baseload_core::numeric::mean;
-use baseload_core::types::{Content, ContentId, Run, SimTime};
+use baseload_core::types::{Content, ContentId, Run, SimTime, TraceFault, wrong};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -110,94 +111,77 @@ struct StepLine {
 ///
 /// # Errors
 /// With file and line: a missing key, a policy that no router has, a replica that is none, a step of an unknown request.
-pub fn read(text: impl BufRead, name: &str) -> Result<FleetRun, String> {
+pub fn read(text: impl BufRead, name: &str) -> Result<FleetRun, TraceFault> {
     let (mut head, mut requests, mut steps) = (None, Vec::new(), Vec::<Vec<(Features, f64)>>::new());
     let mut prompts: BTreeMap<String, u32> = BTreeMap::new();
-    let mut hasher = Hasher::default();
-    for (i, line) in text.lines().enumerate() {
-        let place = format!("{name}:{}", i + 1);
-        let line = line.map_err(|e| format!("{place}: {e}"))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        hasher.line(line.trim());
-        let parsed: Line = serde_json::from_str(&line)
-            .map_err(|e| format!("{place}: {e}; a line of kind fleet is a run, a request or a step"))?;
-        let parsed = match parsed {
+    let hash = lines::read(text, name, "a line of kind fleet is a run, a request or a step", |line: Line| {
+        let line = match line {
             Line::Run(run) => {
                 if head.is_some() {
-                    return Err(format!(
-                        "{place}: a second line of kind `run`; a recording has one, and it comes first"
-                    ));
+                    return Err(wrong!("a second line of kind `run`").hint("a recording has one, and it comes first"));
                 }
-                let router = router(&run).map_err(|e| format!("{place}: {e}"))?;
+                let router = router(&run)?;
                 steps.resize(run.replicas as usize, Vec::new());
                 head = Some((run, router));
-                continue;
+                return Ok(());
             }
             other => other,
         };
         let Some((run, _)) = &head else {
-            return Err(format!("{place}: a recording starts with a line of kind `run`"));
+            return Err(wrong!("a recording starts with a line of kind `run`"));
         };
-        match parsed {
+        match line {
             Line::Request(r) => {
-                check(&r, run.replicas).map_err(|e| format!("{place}: request {}: {e}", r.id))?;
+                check(&r, run.replicas).map_err(|fault| fault.of_part(format!("request {}", r.id)))?;
                 prompts.insert(r.id.clone(), r.prompt_len);
                 requests.push(r);
             }
             Line::Step(s) => {
                 let duration = s.end_s - s.start_s;
                 if !(duration > 0.0 && s.start_s.is_finite()) {
-                    let (from, to) = (s.start_s, s.end_s);
-                    return Err(format!("{place}: a step from {from} to {to} s; its duration must be above 0"));
+                    let fault = wrong!("a step from {} to {} s", s.start_s, s.end_s);
+                    return Err(fault.hint("its duration must be above 0"));
                 }
-                let of =
-                    steps.get_mut(s.replica as usize).ok_or_else(|| no_replica(&place, s.replica, run.replicas))?;
-                of.push((features(&s.batch, &prompts).map_err(|e| format!("{place}: {e}"))?, duration));
+                let of = steps.get_mut(s.replica as usize).ok_or_else(|| no_replica(s.replica, run.replicas))?;
+                of.push((features(&s.batch, &prompts)?, duration));
             }
             Line::Run(_) => {}
         }
-    }
+        Ok(())
+    })?;
     let Some((head, router)) = head else {
-        return Err(format!("{name}: no line of kind `run`; a recording starts with one"));
+        return Err(TraceFault::of(name, "no line of kind `run`").hint("a recording starts with one"));
     };
     if requests.is_empty() || steps.iter().all(Vec::is_empty) {
         let none = if requests.is_empty() { "request" } else { "step" };
-        return Err(format!("{name}: no line of kind `{none}`"));
+        return Err(TraceFault::of(name, format!("no line of kind `{none}`")).hint("a recording has at least one"));
     }
-    Ok(run_of(&head, router, requests, steps, hasher.finish()))
+    Ok(run_of(&head, router, requests, steps, hash))
 }
 
-fn router(run: &RunLine) -> Result<Router, String> {
+fn router(run: &RunLine) -> Result<Router, TraceFault> {
     if run.replicas == 0 || run.replicas > 64 {
-        return Err(format!("replicas is {}; it must be 1 to 64", run.replicas));
+        return Err(wrong!("replicas is {}", run.replicas).hint("it must be 1 to 64"));
     }
     Router::named(&run.policy).ok_or_else(|| {
         let known: Vec<&str> = Router::ALL.iter().map(|(_, n)| *n).collect();
-        format!("policy `{}` is not one that can be replayed: {}", run.policy, known.join(", "))
+        let fault = wrong!("policy `{}` is not one that can be replayed", run.policy);
+        fault.hint(format!("there are {}", known.join(", ")))
     })
 }
 
-fn no_replica(place: &str, replica: u32, replicas: u32) -> String {
-    format!("{place}: replica {replica}; the run has {replicas}, from 0")
+fn no_replica(replica: u32, replicas: u32) -> TraceFault {
+    wrong!("replica {replica}").hint(format!("the run has {replicas}, from 0"))
 }
 
-fn check(r: &RequestLine, replicas: u32) -> Result<(), String> {
-    if !(r.arrival_s >= 0.0 && r.first_token_s >= r.arrival_s && r.finish_s >= r.first_token_s) {
-        let (a, f, e) = (r.arrival_s, r.first_token_s, r.finish_s);
-        return Err(format!("arrival_s {a}, first_token_s {f}, finish_s {e}; they must rise from 0"));
-    }
-    if r.prompt_len == 0 || r.output_len == 0 {
-        return Err("prompt_len and output_len must be at least 1".into());
-    }
+fn check(r: &RequestLine, replicas: u32) -> Result<(), TraceFault> {
+    rising([r.arrival_s, r.first_token_s, r.finish_s])?;
+    not_empty(r.prompt_len, r.output_len)?;
     if r.cached > r.prompt_len {
-        return Err(format!("cached is {} of a prompt of {} tokens", r.cached, r.prompt_len));
+        let fault = wrong!("cached is {} of a prompt of {} tokens", r.cached, r.prompt_len);
+        return Err(fault.hint("no more is cached than there is"));
     }
-    if r.replica >= replicas {
-        return Err(format!("replica {}; the run has {replicas}, from 0", r.replica));
-    }
-    Ok(())
+    if r.replica >= replicas { Err(no_replica(r.replica, replicas)) } else { Ok(()) }
 }
 
 fn run_of(
@@ -257,16 +241,16 @@ pub fn score(
     run: &FleetRun,
     step: &StepCoefficients,
     as_sent: bool,
-) -> Result<(Group, Vec<f64>), String> {
+) -> Result<(Group, Vec<f64>), TraceFault> {
     let speeds: Vec<f64> = run.steps.iter().map(|s| speed(s, step)).collect();
     let replica = |&speed: &f64| recorded(catalog, &run.model, &run.engine, step, speed);
-    let replicas: Result<Vec<_>, String> = speeds.iter().map(replica).collect();
-    let replicas = replicas.map_err(|e| format!("{}: {e}", run.name))?;
+    let replicas = speeds.iter().map(replica).collect::<Result<Vec<_>, _>>();
+    let replicas = replicas.map_err(|fault| TraceFault::from(fault).in_file(&run.name))?;
     let routing = match as_sent {
         true => Router::recorded(run.choices.clone()),
         false => run.router.routing(run.groups.clone(), run.choices.clone()),
     };
-    let played = play_fleet(&run.trial, &replicas, routing).map_err(|e| format!("{}: {e}", run.name))?;
+    let played = play_fleet(&run.trial, &replicas, routing).map_err(|fault| fault.in_file(&run.name))?;
     Ok((compare(run, &played), speeds))
 }
 

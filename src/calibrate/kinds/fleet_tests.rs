@@ -45,7 +45,7 @@ fn policies_are_compared_at_equal_loads_only() {
 
 #[test]
 fn faults_name_line_and_key() {
-    let fault = |from: &str, to: &str| read(RUN.replacen(from, to, 1).as_bytes(), "f").unwrap_err();
+    let fault = |from: &str, to: &str| read(RUN.replacen(from, to, 1).as_bytes(), "f").unwrap_err().to_string();
     let e = fault("\"policy\":\"prefix-hash\"", "\"policy\":\"best\"");
     assert!(e.starts_with("f:1: policy `best` is not one that can be replayed: round-robin, "), "{e}");
     assert!(fault("\"group\":3,", "").starts_with("f:2: missing field `group`"));
@@ -59,6 +59,6 @@ fn faults_name_line_and_key() {
     assert!(fault("[[\"b\",64,36]]", "[[\"c\",64,36]]").starts_with("f:6: a step of request c"));
     assert!(fault("\"replicas\":2", "\"replicas\":0").starts_with("f:1: replicas is 0"));
     let without = RUN.lines().skip(1).collect::<Vec<_>>().join("\n");
-    assert!(read(without.as_bytes(), "f").unwrap_err().starts_with("f:1: a recording starts with"));
-    assert!(read("".as_bytes(), "f").unwrap_err().contains("no line of kind `run`"));
+    assert!(read(without.as_bytes(), "f").unwrap_err().to_string().starts_with("f:1: a recording starts with"));
+    assert!(read("".as_bytes(), "f").unwrap_err().to_string().contains("no line of kind `run`"));
 }

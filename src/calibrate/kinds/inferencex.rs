@@ -22,7 +22,7 @@ use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::memory::UTILIZATION_UP_TO_2025;
 use baseload_core::numeric::mean;
 use baseload_core::random::{self, dist};
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl Point {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
+pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, TraceFault> {
     let needed = [
         "concurrency",
         "backend",
@@ -95,7 +95,10 @@ pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
             hash: hash::of(&row.whole()),
         });
     }
-    if points.is_empty() { Err(format!("{name}: no row has concurrency, tp_size, TTFT and TPOT")) } else { Ok(points) }
+    if points.is_empty() {
+        return Err(TraceFault::of(name, "no row has concurrency, tp_size, TTFT and TPOT").hint("at least one must"));
+    }
+    Ok(points)
 }
 
 /// Rows whose TTFT is more than so many times their family's least are KV-saturated.
@@ -145,11 +148,11 @@ pub struct Predicted {
 ///
 /// # Errors
 /// A model, GPU or precision that is not known; the simulation's.
-pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, source: &StepTimeSource) -> Result<Predicted, String> {
-    let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
+pub fn predict(catalog: &Catalog, p: &Point, lags: Lags, source: &StepTimeSource) -> Result<Predicted, TraceFault> {
+    let model = catalog.model(&p.model)?;
     let gpu = machine::gpu(catalog, &p.system)?;
     let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
-        .ok_or_else(|| format!("precision {} is not known", p.precision))?;
+        .ok_or_else(|| machine::unknown_format("precision", &p.precision))?;
     let replica = MeasuredReplica {
         tensor_parallel: p.tensor_parallel,
         weights: Some(weights),
@@ -229,7 +232,7 @@ mod tests {
         assert!(s.groups[0].pairs.iter().all(|p| p.predicted > 0.0), "{s:?}");
         assert!(s.notes.iter().any(|n| n.contains("unknown model `no/such`")), "{:?}", s.notes);
         assert!(s.notes.iter().any(|n| n.starts_with("1 rows of other engines")), "{:?}", s.notes);
-        let e = read(ROWS.replace(",100,20", ",-1,20").as_bytes(), "i").unwrap_err();
+        let e = read(ROWS.replace(",100,20", ",-1,20").as_bytes(), "i").unwrap_err().to_string();
         assert!(e.starts_with("i:2: silicon_ttft_ms is `-1`"), "{e}");
     }
 

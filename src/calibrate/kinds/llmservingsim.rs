@@ -3,11 +3,11 @@
 //! Source: casys-kaist/LLMServingSim, its vLLM 0.19 run on an RTX PRO 6000 (data/calibration, read 2026-11-24).
 //! Protocol: open loop at the instants at which the engine queued each request; TTFT and E2E from there, so that no
 //! frontend lies between.
-use super::super::hash::Hasher;
+use super::super::lines;
 use super::super::trial::{Loop, Sent};
 use super::requests::RequestRun;
 use baseload_core::catalog::MeasuredEngine;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault, wrong};
 use serde::Deserialize;
 use std::io::BufRead;
 
@@ -39,31 +39,27 @@ struct Kwargs {
 ///
 /// # Errors
 /// With file, line and key.
-pub fn read(text: impl BufRead, name: &str, meta: Option<&str>) -> Result<RequestRun, String> {
+pub fn read(text: impl BufRead, name: &str, meta: Option<&str>) -> Result<RequestRun, TraceFault> {
     let mut rows: Vec<(f64, Line)> = Vec::new();
-    let mut hasher = Hasher::default();
-    for (i, line) in text.lines().enumerate() {
-        let place = format!("{name}:{}", i + 1);
-        let line = line.map_err(|e| format!("{place}: {e}"))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        hasher.line(line.trim());
-        let r: Line = serde_json::from_str(&line).map_err(|e| format!("{place}: {e}"))?;
+    let hash = lines::read(text, name, "a line of kind llmservingsim is a request", |r: Line| {
         if !(r.first_token_ts > r.queued_ts && r.last_token_ts >= r.first_token_ts && r.last_token_ts.is_finite()) {
-            return Err(format!("{place}: queued_ts, first_token_ts and last_token_ts must rise"));
+            let (queued, first, last) = (r.queued_ts, r.first_token_ts, r.last_token_ts);
+            let fault = wrong!("queued_ts {queued}, first_token_ts {first}, last_token_ts {last}");
+            return Err(fault.hint("they must rise"));
         }
         if r.input_toks == 0 || r.output_toks == 0 {
-            return Err(format!("{place}: input_toks and output_toks must be at least 1"));
+            let fault = wrong!("input_toks is {} and output_toks {}", r.input_toks, r.output_toks);
+            return Err(fault.hint("each must be at least 1"));
         }
         rows.push((r.queued_ts, r));
-    }
+        Ok(())
+    })?;
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let Some(start) = rows.first().map(|r| r.0) else {
-        return Err(format!("{name}: no requests"));
+        return Err(TraceFault::of(name, "no requests").hint("it needs at least one"));
     };
     let meta: Option<Meta> =
-        meta.map(|m| serde_json::from_str(m).map_err(|e| format!("meta.json beside {name}: {e}"))).transpose()?;
+        meta.map(|m| serde_json::from_str(m).map_err(|e| wrong!("meta.json beside {name}: {e}"))).transpose()?;
     let kwargs = meta.as_ref().map(|m| &m.engine_kwargs);
     let sent = |(at, r): &(f64, Line)| Sent {
         at: SimTime::from_secs_f64(at - start),
@@ -86,7 +82,7 @@ pub fn read(text: impl BufRead, name: &str, meta: Option<&str>) -> Result<Reques
         requests: rows.iter().map(sent).collect(),
         sending: Loop::Open,
         measured: rows.iter().map(|(at, r)| (r.first_token_ts - at, r.last_token_ts - at)).collect(),
-        hash: hasher.finish(),
+        hash,
     })
 }
 
@@ -104,10 +100,11 @@ mod tests {
         let run = read(LINES.as_bytes(), "r", Some(meta)).unwrap();
         assert_eq!(run.requests.iter().map(|r| (r.at.0, r.prompt)).collect::<Vec<_>>(), [(0, 6), (500_000_000, 5)]);
         assert_eq!((run.measured[0], run.engine.settings["max_num_seqs"].as_integer()), ((0.25, 1.0), Some(128)));
-        let e =
-            read(LINES.replace("\"last_token_ts\": 12.0", "\"last_token_ts\": 1.0").as_bytes(), "r", None).unwrap_err();
+        let e = read(LINES.replace("\"last_token_ts\": 12.0", "\"last_token_ts\": 1.0").as_bytes(), "r", None)
+            .unwrap_err()
+            .to_string();
         assert!(e.starts_with("r:1: queued_ts"), "{e}");
-        let e = read(LINES.replace("queued_ts", "queued").as_bytes(), "r", None).unwrap_err();
+        let e = read(LINES.replace("queued_ts", "queued").as_bytes(), "r", None).unwrap_err().to_string();
         assert!(e.starts_with("r:1: missing field `queued_ts`"), "{e}");
     }
 }

@@ -17,7 +17,7 @@ use baseload_core::catalog::{Catalog, MeasuredEngine};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::memory::UTILIZATION_UP_TO_2025;
 use baseload_core::random::{self, dist};
-use baseload_core::types::{GapRun, SimTime};
+use baseload_core::types::{GapRun, SimTime, TraceFault};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ impl Point {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, String> {
+pub fn read(text: impl BufRead, name: &str) -> Result<Vec<Point>, TraceFault> {
     let needed =
         ["model", "precision", "gpu", "num_gpus", "max_num_seqs", "avg_batch_size", "avg_output_len", "itl_p50_ms"];
     let table = Table::read(text, name, &needed)?;
@@ -109,11 +109,11 @@ fn median_gap(gaps: &[GapRun]) -> f64 {
     f64::NAN
 }
 
-fn predict(catalog: &Catalog, p: &Point, source: &StepTimeSource) -> Result<(f64, f64, Arc<ReplicaType>), String> {
-    let model = catalog.model(&p.model).map_err(|e| e.to_string())?;
+fn predict(catalog: &Catalog, p: &Point, source: &StepTimeSource) -> Result<(f64, f64, Arc<ReplicaType>), TraceFault> {
+    let model = catalog.model(&p.model)?;
     let gpu = machine::gpu(catalog, &p.gpu)?;
     let weights = machine::checkpoint_dtype(catalog, &p.model, &p.precision)
-        .ok_or_else(|| format!("precision {} is not known", p.precision))?;
+        .ok_or_else(|| machine::unknown_format("precision", &p.precision))?;
     let engine = MeasuredEngine::default();
     let replica = MeasuredReplica {
         tensor_parallel: p.gpus,
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((points[0].batch, points[0].output), (8, 40));
         let s = score(Catalog::embedded(), &points, &StepTimeSource::Analytic);
         assert!(s.groups[0].pairs[0].predicted > 0.004 && s.groups[0].pairs[0].predicted < 0.02, "{s:?}");
-        let e = read(rows.replace("8.5\n", "x\n").as_bytes(), "m").unwrap_err();
+        let e = read(rows.replace("8.5\n", "x\n").as_bytes(), "m").unwrap_err().to_string();
         assert_eq!(e, "m:2: itl_p50_ms is `x`; it must be a number above 0");
     }
 

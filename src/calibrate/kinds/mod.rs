@@ -13,6 +13,7 @@ pub mod vllm_requests;
 pub mod vllm_stages;
 
 use baseload_core::catalog::FrontendRow;
+use baseload_core::types::TraceFault;
 
 /// Says what lies before the engine in predictions.
 pub fn frontend_note(row: &FrontendRow) -> String {
@@ -37,7 +38,7 @@ pub fn warn(notes: &mut Vec<String>, replica: &baseload_core::fleet::ReplicaType
 }
 
 /// Says once why rows are left out, and how many.
-pub fn note(notes: &mut Vec<String>, why: &str) {
+pub fn note(notes: &mut Vec<String>, why: &TraceFault) {
     let end = format!(" left out: {why}");
     match notes.iter_mut().find(|n| n.ends_with(&end)) {
         Some(note) => {

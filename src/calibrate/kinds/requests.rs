@@ -6,6 +6,7 @@ use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use baseload_core::catalog::MeasuredEngine;
 use baseload_core::fleet::ReplicaType;
+use baseload_core::types::TraceFault;
 use std::sync::Arc;
 
 /// A run, request by request.
@@ -49,8 +50,8 @@ impl RequestRun {
     ///
     /// # Errors
     /// The simulation's.
-    pub fn score(&self, replica: &Arc<ReplicaType>, lags: Lags) -> Result<Group, String> {
-        let played = play(&self.trial(lags), replica).map_err(|e| format!("{}: {e}", self.name))?;
+    pub fn score(&self, replica: &Arc<ReplicaType>, lags: Lags) -> Result<Group, TraceFault> {
+        let played = play(&self.trial(lags), replica).map_err(|fault| fault.in_file(&self.name))?;
         let predicted: Vec<(f64, f64)> = played.timings.iter().map(|t| (t.ttft_s(), t.e2e_s())).collect();
         Ok(self.compare(&predicted, 0))
     }

@@ -17,6 +17,7 @@ use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::memory::{BLOCK_SIZE, UTILIZATION_UP_TO_2025};
 use baseload_core::numeric::{mean, quantile};
+use baseload_core::types::{Fault, TraceFault, key};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -57,42 +58,45 @@ pub struct Measured {
 ///
 /// # Errors
 /// With file, line and column; rows of several set-ups; a policy twice at a rate, or not at every rate.
-pub fn read(text: impl BufRead, name: &str) -> Result<Measured, String> {
+pub fn read(text: impl BufRead, name: &str) -> Result<Measured, TraceFault> {
     let columns = ["setup", "section", "policy", "out_tok_s", "ttft_p90_s", "ttft_mean_s"];
     let table = Table::read(text, name, &columns)?;
     let mut read = Measured { name: name.to_owned(), setup: String::new(), points: Vec::new() };
     for row in table.rows() {
-        let place = format!("{name}:{}", row.line);
         let setup = row.text("setup");
         if read.setup.is_empty() {
             read.setup = setup.to_owned();
         } else if read.setup != setup {
-            return Err(format!("{place}: setup is `{setup}`, before it `{}`; give a file of one", read.setup));
+            let fault = row.fault(format!("setup is `{setup}`, before it `{}`", read.setup));
+            return Err(fault.hint("give a file of one"));
         }
         let Some(rate) = row.text("section").strip_prefix(RATE) else { continue };
-        let point = point(&row, rate.trim(), &place)?;
+        let point = point(&row, rate.trim())?;
         if read.points.iter().any(|p| p.policy == point.policy && p.rate == point.rate) {
-            return Err(format!("{place}: {} at {} is there twice", point.policy, point.rate));
+            let fault = row.fault(format!("{} at {} is there twice", point.policy, point.rate));
+            return Err(fault.hint("leave one row out"));
         }
         read.points.push(point);
     }
     if read.points.is_empty() {
-        return Err(format!("{name}: no row whose section is `{RATE} RATE`"));
+        let what = format!("no row whose section is `{RATE} RATE`");
+        return Err(TraceFault::of(name, what).hint("at least one must be"));
     }
     for policy in read.policies() {
         let missing = read.rates().into_iter().find(|&r| read.at(policy, r).is_none());
         if let Some(rate) = missing {
-            return Err(format!("{name}: no row of {policy} at {RATE} {rate}, which other policies have"));
+            let what = format!("no row of {policy} at {RATE} {rate}, which other policies have");
+            return Err(TraceFault::of(name, what).hint("add one, or leave theirs out"));
         }
     }
     Ok(read)
 }
 
-fn point(row: &Row<'_>, rate: &str, place: &str) -> Result<Point, String> {
+fn point(row: &Row<'_>, rate: &str) -> Result<Point, TraceFault> {
     let parsed = rate.parse::<f64>().ok().filter(|r| r.is_finite() && *r > 0.0);
+    let no_rate = || row.fault(format!("section is `{RATE} {rate}`")).hint("the rate must be a number above 0");
     Ok(Point {
-        rate: parsed
-            .ok_or_else(|| format!("{place}: section is `{RATE} {rate}`; the rate must be a number above 0"))?,
+        rate: parsed.ok_or_else(no_rate)?,
         policy: row.text("policy").to_owned(),
         ttft_mean_s: row.positive("ttft_mean_s")?,
         ttft_p90_s: row.positive("ttft_p90_s")?,
@@ -129,12 +133,12 @@ fn fleet(
     setup: &Setup,
     engine: &MeasuredEngine,
     source: &StepTimeSource,
-) -> Result<(Vec<Arc<ReplicaType>>, Lags, String), String> {
+) -> Result<(Vec<Arc<ReplicaType>>, Lags, String), Fault> {
     let f = &setup.fleet;
-    let model = catalog.model(&f.model).map_err(|e| format!("fleet.model: {e}"))?;
-    let gpu = catalog.gpu(&f.gpu).map_err(|e| format!("fleet.gpu: {e}"))?;
+    let model = catalog.model(&f.model).map_err(|e| Fault::from(e).under(key!["fleet", "model"]))?;
+    let gpu = catalog.gpu(&f.gpu).map_err(|e| Fault::from(e).under(key!["fleet", "gpu"]))?;
     let weights = machine::checkpoint_dtype(catalog, &model.hf_id, &f.weights)
-        .ok_or_else(|| format!("fleet.weights `{}` is not known; it may be bf16, fp8, fp4 or int4", f.weights))?;
+        .ok_or_else(|| machine::unknown_format("fleet.weights", &f.weights))?;
     let said = MeasuredEngine {
         version: f.vllm.clone(),
         num_gpu_blocks: f.kv_tokens_per_pod.map(|t| t / BLOCK_SIZE + 1),
@@ -149,7 +153,8 @@ fn fleet(
     let pod = pod.resolve(catalog, source.clone())?;
     let row = match &f.frontend {
         Some(kind) => Some(catalog.frontend(kind).ok_or_else(|| {
-            format!("fleet.frontend `{kind}`: the catalogue has none of that kind; leave it out for none")
+            let what = format!("the catalogue has none of the kind `{kind}`");
+            Fault::at(key!["fleet", "frontend"], what).hint("leave it out for none")
         })?),
         None => None,
     };
@@ -180,8 +185,8 @@ pub fn score(
     engine: &MeasuredEngine,
     source: &StepTimeSource,
     scores: &mut Scores,
-) -> Result<(), String> {
-    let of_setup = |e: String| format!("{}: {e}", measured.name);
+) -> Result<(), TraceFault> {
+    let of_setup = |fault: Fault| TraceFault::from(fault).in_file(&measured.name);
     let (replicas, lags, note) = fleet(catalog, setup, engine, source).map_err(of_setup)?;
     scores.notes.push(note);
     super::warn(&mut scores.notes, &replicas[0]);
@@ -192,7 +197,8 @@ pub fn score(
         let mut p90s: Vec<Vec<Ordered>> = Vec::new();
         for policy in &policies {
             let routing = setup.routing(policy).map_err(of_setup)?;
-            let stages = climb(setup, seconds, &rates, &replicas, lags, routing).map_err(of_setup)?;
+            let stages = climb(setup, seconds, &rates, &replicas, lags, routing);
+            let stages = stages.map_err(|fault| fault.in_file(&measured.name))?;
             let mut figures = Vec::new();
             for (&rate, stage) in rates.iter().zip(&stages) {
                 let Some(m) = measured.at(policy, rate) else { continue };

@@ -18,8 +18,9 @@ fn rows_are_read_by_rate() {
 
 #[test]
 fn faults_name_line_and_column() {
-    let fault =
-        |from: &str, to: &str| read(format!("{HEAD}{}", ROWS.replace(from, to)).as_bytes(), "m.csv").unwrap_err();
+    let fault = |from: &str, to: &str| {
+        read(format!("{HEAD}{}", ROWS.replace(from, to)).as_bytes(), "m.csv").unwrap_err().to_string()
+    };
     assert!(fault("QPS = 4.0,random", "QPS = four,random").starts_with("m.csv:3: section is `QPS = four`; the rate"));
     assert!(fault("2700,4,23.5", "2700,4,x").starts_with("m.csv:3: ttft_p90_s is `x`; it must be a number above 0"));
     assert!(fault("37-capacity,QPS = 3.0,random", "73,QPS = 3.0,random").starts_with("m.csv:4: setup is `73`"));
@@ -27,7 +28,7 @@ fn faults_name_line_and_column() {
         fault("QPS = 4.0,precise", "QPS = 3.0,precise").contains("m.csv:6: precise-scheduling at 3 is there twice")
     );
     assert!(fault("QPS = 4.0,precise", "QPS = 5.0,precise").contains("no row of random-scheduling at QPS = 5"));
-    let e = read("policy\nrandom\n".as_bytes(), "m.csv").unwrap_err();
+    let e = read("policy\nrandom\n".as_bytes(), "m.csv").unwrap_err().to_string();
     assert!(e.starts_with("m.csv:1: column `setup` is missing"), "{e}");
 }
 
@@ -54,6 +55,7 @@ fn a_small_fleet_is_simulated_and_judged() {
         &StepTimeSource::Analytic,
         &mut Scores::default(),
     )
-    .unwrap_err();
+    .unwrap_err()
+    .to_string();
     assert!(e.starts_with("m.csv: the set-up has no [policy.lucky-scheduling]; it has random-scheduling, "), "{e}");
 }

@@ -18,7 +18,7 @@ use baseload_core::catalog::{Catalog, DataSetRow, MeasuredEngine};
 use baseload_core::fleet::StepTimeSource;
 use baseload_core::memory::{BLOCK_SIZE, WeightsDtype};
 use baseload_core::numeric::mean;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault};
 use std::io::BufRead;
 
 /// One measured batch.
@@ -51,8 +51,8 @@ impl MeasuredBatch {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, String> {
-    let head = text.fill_buf().map_err(|e| format!("{name}: {e}"))?;
+pub fn read(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec<MeasuredBatch>, TraceFault> {
+    let head = text.fill_buf().map_err(|e| TraceFault::unreadable(e).in_file(name))?;
     let first = String::from_utf8_lossy(head.split(|b| *b == b'\n').next().unwrap_or(&[])).into_owned();
     if first.contains("Hardware") {
         let needed =
@@ -74,7 +74,7 @@ pub fn read(catalog: &Catalog, mut text: impl BufRead, name: &str) -> Result<Vec
     }
 }
 
-fn argonne(r: &Row<'_>, set: Option<&DataSetRow>) -> Result<MeasuredBatch, String> {
+fn argonne(r: &Row<'_>, set: Option<&DataSetRow>) -> Result<MeasuredBatch, TraceFault> {
     let (model, hardware, gpus) = (r.text("Model"), r.text("Hardware"), r.count("Num of Hardware")?);
     let length = r.count("Input Output Length")?;
     let card = set.map_or(hardware, |d| d.gpu_of(hardware));
@@ -94,7 +94,7 @@ fn argonne(r: &Row<'_>, set: Option<&DataSetRow>) -> Result<MeasuredBatch, Strin
     })
 }
 
-fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
+fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, TraceFault> {
     let (model, hardware, gpus) = (r.text("model"), r.text("hardware"), r.count("tensor_parallel")?);
     Ok(MeasuredBatch {
         group: format!("{hardware} x{gpus} {model}"),
@@ -112,8 +112,8 @@ fn splitwise(r: &Row<'_>) -> Result<MeasuredBatch, String> {
     })
 }
 
-fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Result<(f64, f64, f64, f64), String> {
-    let model = catalog.model(&b.model).map_err(|e| e.to_string())?;
+fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Result<(f64, f64, f64, f64), TraceFault> {
+    let model = catalog.model(&b.model)?;
     let gpu = machine::gpu(catalog, &b.hardware)?;
     let longest = b.prompt + b.output;
     let engine = MeasuredEngine {
@@ -181,9 +181,9 @@ mod tests {
         let scores = score(Catalog::embedded(), &[a, s, vec![wrong]].concat(), &StepTimeSource::Analytic);
         assert_eq!((scores.groups.len(), scores.apart.len()), (2, 1), "{:?}", scores.notes);
         assert!(scores.groups.iter().flat_map(|g| &g.pairs).all(|p| p.predicted > 0.0 && p.predicted < 20.0));
-        let e = read(Catalog::embedded(), "model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err();
+        let e = read(Catalog::embedded(), "model,hardware\nx,y\n".as_bytes(), "t.csv").unwrap_err().to_string();
         assert!(e.contains("column `tensor_parallel` is missing"), "{e}");
-        let e = read(Catalog::embedded(), splitwise.replace("7168.0", "nan").as_bytes(), "s").unwrap_err();
+        let e = read(Catalog::embedded(), splitwise.replace("7168.0", "nan").as_bytes(), "s").unwrap_err().to_string();
         assert!(e.starts_with("s:2: e2e_time is `nan`"), "{e}");
     }
 }

@@ -8,7 +8,7 @@ use super::super::table::Table;
 use super::super::trial::{Loop, Sent};
 use super::requests::RequestRun;
 use baseload_core::catalog::MeasuredEngine;
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault, wrong};
 use serde::Deserialize;
 use std::io::BufRead;
 
@@ -28,7 +28,7 @@ struct ServerConfig {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(text: impl BufRead, name: &str, server: Option<&str>) -> Result<RequestRun, String> {
+pub fn read(text: impl BufRead, name: &str, server: Option<&str>) -> Result<RequestRun, TraceFault> {
     let needed = ["sent_us", "input_tokens", "output_tokens", "ttft_us", "e2e_us", "status"];
     let table = Table::read(text, name, &needed)?;
     let mut rows: Vec<(f64, Sent, (f64, f64))> = Vec::new();
@@ -40,7 +40,8 @@ pub fn read(text: impl BufRead, name: &str, server: Option<&str>) -> Result<Requ
         }
         let (at, ttft, e2e) = (row.number("sent_us")?, row.positive("ttft_us")?, row.positive("e2e_us")?);
         if e2e < ttft {
-            return Err(format!("{name}:{}: e2e_us {e2e} is less than ttft_us {ttft}", row.line));
+            let fault = row.fault(format!("e2e_us {e2e} is less than ttft_us {ttft}"));
+            return Err(fault.hint("a first token is no later than the last"));
         }
         let sent = Sent {
             at: SimTime::from_secs_f64(at / 1e6),
@@ -51,11 +52,11 @@ pub fn read(text: impl BufRead, name: &str, server: Option<&str>) -> Result<Requ
         rows.push((at, sent, (ttft / 1e6, e2e / 1e6)));
     }
     if rows.is_empty() {
-        return Err(format!("{name}: no row with status ok"));
+        return Err(TraceFault::of(name, "no row with status ok").hint("at least one must have it"));
     }
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let server: Option<ServerConfig> = server
-        .map(|s| serde_json::from_str(s).map_err(|e| format!("server settings beside {name}: {e}")))
+        .map(|s| serde_json::from_str(s).map_err(|e| wrong!("server settings beside {name}: {e}")))
         .transpose()?;
     let engine = server.as_ref().map_or_else(MeasuredEngine::default, |s| {
         let engine = MeasuredEngine {
@@ -101,11 +102,11 @@ mod tests {
 
     #[test]
     fn faults_name_line_and_column() {
-        let e = read(ROWS.replace("ttft_us", "ttft_ms").as_bytes(), "r", None).unwrap_err();
+        let e = read(ROWS.replace("ttft_us", "ttft_ms").as_bytes(), "r", None).unwrap_err().to_string();
         assert!(e.contains("column `ttft_us` is missing"), "{e}");
-        let e = read(ROWS.replace("2000,4000", "-2000,4000").as_bytes(), "r", None).unwrap_err();
+        let e = read(ROWS.replace("2000,4000", "-2000,4000").as_bytes(), "r", None).unwrap_err().to_string();
         assert!(e.starts_with("r:3: ttft_us is `-2000`"), "{e}");
-        let e = read(ROWS.replace("2000,4000", "2000,1000").as_bytes(), "r", None).unwrap_err();
+        let e = read(ROWS.replace("2000,4000", "2000,1000").as_bytes(), "r", None).unwrap_err().to_string();
         assert!(e.starts_with("r:3: e2e_us 1000 is less"), "{e}");
     }
 }

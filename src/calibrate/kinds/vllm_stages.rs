@@ -24,7 +24,7 @@ use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::memory::{UTILIZATION_UP_TO_2025, WeightsDtype};
 use baseload_core::numeric::{mean, quantile};
 use baseload_core::random::{self, dist};
-use baseload_core::types::{Content, ContentId, Run, SimTime};
+use baseload_core::types::{Content, ContentId, Run, SimTime, TraceFault, wrong};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -83,9 +83,11 @@ impl Stage {
 ///
 /// # Errors
 /// With file, line and column.
-pub fn read(catalog: &Catalog, text: impl BufRead, name: &str) -> Result<Vec<Stage>, String> {
+pub fn read(catalog: &Catalog, text: impl BufRead, name: &str) -> Result<Vec<Stage>, TraceFault> {
     let known = catalog.data_set("vllm-stages").and_then(|d| d.gpu.as_deref());
-    let gpu = known.ok_or("the catalogue does not say which GPU vllm-stages ran on: give a [[data_set]] row of it")?;
+    let gpu = known.ok_or_else(|| {
+        wrong!("the catalogue does not say which GPU vllm-stages ran on").hint("give a [[data_set]] row of it")
+    })?;
     let mut needed = vec![
         "exp",
         "model",
@@ -102,7 +104,7 @@ pub fn read(catalog: &Catalog, text: impl BufRead, name: &str) -> Result<Vec<Sta
     needed.extend(METRICS.iter().map(|m| m.1));
     let table = Table::read(text, name, &needed)?;
     let stage = |r: Row<'_>| {
-        let measured = METRICS.iter().map(|m| Ok(r.positive(m.1)? / 1e3)).collect::<Result<Vec<f64>, String>>()?;
+        let measured = METRICS.iter().map(|m| Ok(r.positive(m.1)? / 1e3)).collect::<Result<Vec<f64>, TraceFault>>()?;
         let prompt = (r.positive("in_mean")?.round() as u32).max(1);
         let sp = r.text("sp");
         let output = match number_of(sp, "output_len") {
@@ -164,9 +166,9 @@ fn predict(
     s: &Stage,
     lags: Lags,
     source: &StepTimeSource,
-) -> Result<(Vec<f64>, f64, Arc<ReplicaType>), String> {
-    let model = catalog.model(&s.model).map_err(|e| e.to_string())?;
-    let gpu = catalog.gpu(&s.gpu).map_err(|e| e.to_string())?;
+) -> Result<(Vec<f64>, f64, Arc<ReplicaType>), TraceFault> {
+    let model = catalog.model(&s.model)?;
+    let gpu = catalog.gpu(&s.gpu)?;
     let engine = MeasuredEngine { max_model_len: Some(s.max_model_len), ..MeasuredEngine::default() };
     let replica = MeasuredReplica {
         tensor_parallel: s.tensor_parallel,
@@ -247,7 +249,8 @@ mod tests {
         assert_eq!(score(Catalog::embedded(), &stages, &StepTimeSource::Analytic).groups[1].pairs.len(), METRICS.len());
         let e =
             read(Catalog::embedded(), format!("{}{}", head.replace("ttft_p90_ms", "p90"), row(0, sp)).as_bytes(), "s")
-                .unwrap_err();
+                .unwrap_err()
+                .to_string();
         assert!(e.contains("column `ttft_p90_ms` is missing"), "{e}");
     }
 }

@@ -2,6 +2,7 @@
 use super::input::Input;
 use crate::cli::sheet::Sheet;
 use crate::cli::{Exit, Format, printer};
+use baseload_core::types::Fault;
 use baseload_trace::{Classes, Figures, Limits, Row, SourceOptions, Unit};
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,7 @@ fn figures(path: &Path, input: &Input, options: &SourceOptions) -> Result<Figure
 }
 
 /// `rate=2,cv=10,tokens=5,hit=2`; what is left out keeps the default.
-fn limits(text: &str) -> Result<Limits, String> {
+fn limits(text: &str) -> Result<Limits, Fault> {
     let mut limits = Limits::default();
     for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let number = part.split_once('=').and_then(|(k, v)| Some((k.trim(), v.trim().parse::<f64>().ok()?)));
@@ -78,7 +79,10 @@ fn limits(text: &str) -> Result<Limits, String> {
             Some(("cv", n)) => limits.cv = n,
             Some(("tokens", n)) => limits.tokens = n,
             Some(("hit", n)) => limits.hit = n,
-            _ => return Err(format!("--require: `{part}` is no limit; write such as rate=2,cv=10,tokens=5,hit=2")),
+            _ => {
+                let fault = Fault::at("--require", format!("`{part}` is no limit"));
+                return Err(fault.hint("write such as rate=2,cv=10,tokens=5,hit=2"));
+            }
         }
     }
     Ok(limits)

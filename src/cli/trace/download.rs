@@ -2,6 +2,10 @@
 //!
 //! Must hold: what is in the `.part` is a beginning of what the address has, as far as the server says so: a server that
 //! ignores the range starts anew, and without a known hash only a tag (`ETag`) that still holds lets a part go on.
+#[cfg(not(feature = "fetch"))]
+use baseload_core::types::TraceFault;
+#[cfg(not(feature = "fetch"))]
+use baseload_core::types::wrong;
 use std::path::Path;
 
 /// Forgets a part.
@@ -19,8 +23,8 @@ fn tag_of(part: &Path) -> std::path::PathBuf {
 
 /// A build without downloads.
 #[cfg(not(feature = "fetch"))]
-pub fn to(url: &str, _part: &Path, _bytes: Option<u64>, _known: bool) -> Result<(), String> {
-    Err(format!("this build cannot download (its feature `fetch` is off): {url} has it"))
+pub fn to(url: &str, _part: &Path, _bytes: Option<u64>, _known: bool) -> Result<(), TraceFault> {
+    Err(wrong!("this build cannot download (its feature `fetch` is off)").hint(format!("{url} has it")))
 }
 
 #[cfg(feature = "fetch")]
@@ -29,6 +33,7 @@ pub use http::to;
 #[cfg(feature = "fetch")]
 mod http {
     use super::{forget, tag_of};
+    use baseload_core::types::{TraceFault, wrong};
     use indicatif::{ProgressBar, ProgressStyle};
     use std::fs::{File, OpenOptions};
     use std::io::{Read, Write};
@@ -54,7 +59,7 @@ mod http {
     ///
     /// # Errors
     /// What went wrong, and that what came so far is kept where it is.
-    pub fn to(url: &str, part: &Path, bytes: Option<u64>, known: bool) -> Result<(), String> {
+    pub fn to(url: &str, part: &Path, bytes: Option<u64>, known: bool) -> Result<(), TraceFault> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(PATIENCE))
@@ -76,8 +81,8 @@ mod http {
             }
         }
         Err(match size(part) {
-            0 => format!("{url} cannot be reached ({why}); is there a network?"),
-            n => format!("{url} was cut after {n} bytes ({why}); the same command goes on from there"),
+            0 => wrong!("{url} cannot be reached ({why})").hint("is there a network?"),
+            n => wrong!("{url} was cut after {n} bytes ({why})").hint("the same command goes on from there"),
         })
     }
 
@@ -85,7 +90,7 @@ mod http {
         std::fs::metadata(part).map_or(0, |m| m.len())
     }
 
-    fn once(agent: &Agent, url: &str, part: &Path, bytes: Option<u64>, known: bool) -> Result<Ended, String> {
+    fn once(agent: &Agent, url: &str, part: &Path, bytes: Option<u64>, known: bool) -> Result<Ended, TraceFault> {
         let tag = std::fs::read_to_string(tag_of(part)).ok();
         let mut have = size(part);
         if have > 0 && (tag.is_none() && !known || bytes.is_some_and(|b| have > b)) {
@@ -111,16 +116,17 @@ mod http {
             StatusCode::OK => 0,
             StatusCode::PARTIAL_CONTENT if range_starts(&answer) == Some(have) => have,
             StatusCode::PARTIAL_CONTENT => {
-                return Err(format!("{url} answers another range than was asked; its server cannot be used"));
+                let fault = wrong!("{url} answers another range than was asked");
+                return Err(fault.hint("its server cannot be used"));
             }
             StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
                 forget(part);
                 return once(agent, url, part, bytes, known);
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => {
-                return Err(format!("{url} is not there ({}); it may have moved", answer.status()));
+                return Err(wrong!("{url} is not there ({})", answer.status()).hint("it may have moved"));
             }
-            status => return Err(format!("{url} answers {status}")),
+            status => return Err(wrong!("{url} answers {status}")),
         };
         let length = header_of(&answer, header::CONTENT_LENGTH).and_then(|l| l.parse::<u64>().ok());
         let total = length.map(|l| from + l);
@@ -128,7 +134,7 @@ mod http {
             && total != bytes
         {
             forget(part);
-            return Err(format!("{url} has {total} bytes, but the manifest says {bytes}: it is another file"));
+            return Err(wrong!("{url} has {total} bytes, but the manifest says {bytes}").hint("it is another file"));
         }
         note_tag(part, header_of(&answer, header::ETAG).filter(|t| !t.starts_with("W/")))?;
         save(&mut answer, part, from, total.or(bytes), bytes)
@@ -141,8 +147,8 @@ mod http {
         from: u64,
         total: Option<u64>,
         most: Option<u64>,
-    ) -> Result<Ended, String> {
-        let fault = |e: std::io::Error| format!("{}: {e}", part.display());
+    ) -> Result<Ended, TraceFault> {
+        let fault = |e: std::io::Error| TraceFault::of(part.display(), e);
         let mut file = open(part, from).map_err(fault)?;
         let bar = bar(total);
         let (mut reader, mut at, mut buffer) = (answer.body_mut().as_reader(), from, vec![0; 1 << 16]);
@@ -160,7 +166,7 @@ mod http {
             if most.is_some_and(|most| at > most) {
                 drop(file);
                 forget(part);
-                return Err(format!("the server sends more than the {} bytes of the manifest", most.unwrap_or(0)));
+                return Err(wrong!("the server sends more than the {} bytes of the manifest", most.unwrap_or(0)));
             }
         }
         bar.finish_and_clear();
@@ -175,10 +181,10 @@ mod http {
         if from > 0 { OpenOptions::new().append(true).open(part) } else { File::create(part) }
     }
 
-    fn note_tag(part: &Path, tag: Option<String>) -> Result<(), String> {
+    fn note_tag(part: &Path, tag: Option<String>) -> Result<(), TraceFault> {
         let at = tag_of(part);
         match tag {
-            Some(tag) => std::fs::write(&at, tag).map_err(|e| format!("{}: {e}", at.display())),
+            Some(tag) => std::fs::write(&at, tag).map_err(|e| TraceFault::of(at.display(), e)),
             None => {
                 let _ = std::fs::remove_file(at);
                 Ok(())

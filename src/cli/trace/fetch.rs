@@ -5,6 +5,7 @@ use crate::cli::{Exit, printer};
 use crate::experiment::published::{Checked, Published, PublishedTrace, Record, cache_folder, record, write_record};
 use crate::experiment::summary::thousands;
 use crate::report;
+use baseload_core::types::{TraceFault, wrong};
 use std::path::{Path, PathBuf};
 
 /// Get a published trace, and check that it is the file it should be
@@ -43,7 +44,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let manifest = match &args.manifest {
         None => Published::shipped(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(path.display(), e))?;
             Published::parse(&text, &path.display().to_string())?
         }
     };
@@ -65,7 +66,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 /// Gets it and says where it is.
-fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, String> {
+fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, TraceFault> {
     if let Some(path) = trace.in_data() {
         if trace.folder {
             return Ok(format!("{}\nit is among your data", path.display()));
@@ -82,54 +83,57 @@ fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, St
         return if path.is_dir() {
             Ok(format!("{}\nit is a folder, and is not checked", path.display()))
         } else {
-            Err(format!("`{}` is a folder, which is not fetched: {}", trace.name, trace.by_hand(&path)))
+            Err(wrong!("`{}` is a folder, which is not fetched", trace.name).hint(trace.by_hand(&path)))
         };
     }
     if path.is_file() {
         return settle(trace, &path, args.trust);
     }
     if args.offline {
-        return Err(format!(
-            "`{}` is not on this machine ({}) and --offline forbids to fetch it: {}",
-            trace.name,
-            path.display(),
-            if trace.url.is_empty() { trace.by_hand(&path) } else { "run it without --offline".into() }
-        ));
+        let (name, at) = (&trace.name, path.display());
+        let hint = if trace.url.is_empty() { trace.by_hand(&path) } else { "run it without --offline".into() };
+        return Err(wrong!("`{name}` is not on this machine ({at}) and --offline forbids to fetch it").hint(hint));
     }
     if trace.url.is_empty() {
-        return Err(format!("the address of `{}` is not known here: {}", trace.name, trace.by_hand(&path)));
+        return Err(wrong!("the address of `{}` is not known here", trace.name).hint(trace.by_hand(&path)));
     }
     let folder = path.parent().unwrap_or(cache);
-    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    std::fs::create_dir_all(folder).map_err(|e| TraceFault::of(folder.display(), e))?;
     let part = with_ending(&path, ".part");
-    download::to(&trace.url, &part, trace.bytes, trace.known_sha256().is_some())
-        .map_err(|e| format!("`{}`: {e}; or {}", trace.name, trace.by_hand(&path)))?;
+    download::to(&trace.url, &part, trace.bytes, trace.known_sha256().is_some()).map_err(|fault| {
+        let hint = fault.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; or "));
+        fault.of_part(format!("`{}`", trace.name)).hint(hint + &trace.by_hand(&path))
+    })?;
     // Checked while it is still beside its place: a wrong file never has the right one's name.
-    if let Err(e) = trace.check(&part, &path) {
+    if let Err(fault) = trace.check(&part, &path) {
         download::forget(&part);
-        return Err(format!("{e}. {} sent it; nothing was kept", trace.url));
+        let hint = fault.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}. "));
+        return Err(fault.hint(format!("{hint}{} sent it; nothing was kept", trace.url)));
     }
-    std::fs::rename(&part, &path).map_err(|e| format!("{}: {e}", path.display()))?;
+    std::fs::rename(&part, &path).map_err(|e| TraceFault::of(path.display(), e))?;
     download::forget(&part);
     settle(trace, &path, args.trust)
 }
 
 /// Checks a file in the cache and records that it is right.
-fn settle(trace: &PublishedTrace, path: &Path, trust: bool) -> Result<String, String> {
+fn settle(trace: &PublishedTrace, path: &Path, trust: bool) -> Result<String, TraceFault> {
     let keep = |bytes, sha256: String, how: &str| {
         write_record(path, &Record { name: trace.name.clone(), bytes, sha256: sha256.clone() })?;
         Ok(said(path, &sha256, how))
     };
-    match trace.check(path, path).map_err(|e| format!("{e}; delete it and fetch again"))? {
+    let again = |fault: TraceFault| {
+        let hint = fault.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; "));
+        fault.hint(hint + "delete it and fetch again")
+    };
+    match trace.check(path, path).map_err(again)? {
         Checked::Right { bytes, sha256 } => keep(bytes, sha256, "is the one meant"),
         Checked::Unknown { bytes, sha256 } if trust => keep(bytes, sha256, "is trusted from now on"),
-        Checked::Unknown { bytes, sha256 } => Err(format!(
-            "{} is here ({} bytes), but nobody has said what its hash should be. It is sha256 {sha256}. If you trust it: \
-             baseload trace fetch {} --trust",
-            path.display(),
-            thousands(bytes),
-            trace.name
-        )),
+        Checked::Unknown { bytes, sha256 } => {
+            let (at, bytes) = (path.display(), thousands(bytes));
+            let known = "but nobody has said what its hash should be";
+            let fault = wrong!("{at} is here ({bytes} bytes), {known}. It is sha256 {sha256}");
+            Err(fault.hint(format!("if you trust it: baseload trace fetch {} --trust", trace.name)))
+        }
     }
 }
 

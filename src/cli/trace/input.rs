@@ -26,7 +26,7 @@ impl Input {
             None => None,
             Some(path) => {
                 let name = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
+                let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
                 Some((ColumnMap::parse(&text, &name)?, name))
             }
         };

@@ -4,8 +4,8 @@ use crate::cli::stop::on_ctrl_c;
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
 use crate::experiment::{WholeFile, transformed};
-use crate::frames::{TraceWriter, Width};
-use baseload_core::types::{Clock, Entries, Entry};
+use crate::frames::{NotWritten, TraceWriter, Width};
+use baseload_core::types::{Clock, Entries, Entry, Fault, TraceFault, wrong};
 use baseload_trace::{Buckets, Classes, Format, Opened, Sorted, SourceOptions, TextWriter, Transform};
 use std::cell::OnceCell;
 use std::fs::File;
@@ -44,13 +44,18 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
     let file = WholeFile::new(job.output)?;
     let stop = OnceCell::new();
     let mut done = job.pass(format, file.path(), Width::Narrow, &stop);
-    if done.as_ref().is_err_and(|e| e == TraceWriter::TOO_NARROW) {
+    if matches!(done, Err(Stopped::NotWritten(NotWritten::TooNarrow))) {
         done = job.pass(format, file.path(), Width::Wide, &stop);
     }
     if asked(&stop) {
         return Err(Exit::Interrupted);
     }
-    let (count, notes) = done?;
+    let (count, notes) = match done {
+        Ok(done) => done,
+        Err(Stopped::Asked) => return Err(Exit::Interrupted),
+        Err(Stopped::NotWritten(NotWritten::Fault(fault))) => return Err(fault.into()),
+        Err(Stopped::NotWritten(NotWritten::TooNarrow)) => unreachable!("wide-is-all: a wide writer has every column"),
+    };
     file.finish()?;
     printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name()));
     for note in notes {
@@ -59,17 +64,36 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
     Ok(())
 }
 
-fn by_ending(path: &Path) -> Result<Format, String> {
+fn by_ending(path: &Path) -> Result<Format, Fault> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
     match bare.rsplit_once('.').map(|(_, ending)| ending) {
         Some("parquet") if bare == name => Ok(Format::Parquet),
         Some("csv") => Ok(Format::OwnCsv),
         Some("jsonl" | "ndjson") => Ok(Format::OwnJsonl),
-        _ => Err(format!(
-            "{}: its ending says no format; it must be .parquet, .csv or .jsonl, or give --output-format",
-            path.display()
-        )),
+        _ => {
+            let fault = Fault::new(format!("{}: its ending says no format", path.display()));
+            Err(fault.hint("it must be .parquet, .csv or .jsonl, or give --output-format"))
+        }
+    }
+}
+
+/// Why a trace was not written to its end.
+enum Stopped {
+    /// Ctrl-C.
+    Asked,
+    NotWritten(NotWritten),
+}
+
+impl From<NotWritten> for Stopped {
+    fn from(why: NotWritten) -> Stopped {
+        Stopped::NotWritten(why)
+    }
+}
+
+impl From<TraceFault> for Stopped {
+    fn from(fault: TraceFault) -> Stopped {
+        NotWritten::Fault(fault).into()
     }
 }
 
@@ -80,7 +104,7 @@ impl Job<'_> {
         beside: &Path,
         width: Width,
         stop: &OnceCell<Arc<AtomicBool>>,
-    ) -> Result<(u64, Vec<String>), String> {
+    ) -> Result<(u64, Vec<String>), Stopped> {
         let classes = Classes::any();
         let Opened { format: read_as, mut entries } = self.how.open(self.input, &classes, &self.options)?;
         let progress = bar(entries.total());
@@ -99,25 +123,25 @@ impl Job<'_> {
         // What holds a whole trace reads it now; Ctrl-C ends that at once, since nothing has been written yet.
         let mut more = entries.next(&mut entry)?;
         if stop.get().is_none() {
-            let _ = stop.set(on_ctrl_c()?);
+            let _ = stop.set(on_ctrl_c().map_err(TraceFault::from)?);
         }
         let mut out = Out::create(format, self.output, beside, clock, width)?;
         let mut order = InOrder(i64::MIN, clock);
         let mut count = 0;
         while more {
             order.check(&entry, &*entries)?;
-            out.write(&entry, &classes).map_err(|e| located(e, &*entries))?;
+            out.write(&entry, &classes).map_err(|why| located(why, &*entries))?;
             count += 1;
             if count % 65_536 == 0 {
                 progress.set_position(count);
                 if asked(stop) {
-                    return Err("interrupted".into());
+                    return Err(Stopped::Asked);
                 }
             }
             more = entries.next(&mut entry)?;
         }
         if count == 0 {
-            return Err(format!("{}: the trace has no requests; it needs at least one", entries.place()));
+            return Err(TraceFault::no_requests().in_file(&entries.place()).into());
         }
         let mut notes: Vec<String> = untried(read_as).into_iter().collect();
         notes.extend(entries.notes());
@@ -146,22 +170,23 @@ fn asked(stop: &OnceCell<Arc<AtomicBool>>) -> bool {
     stop.get().is_some_and(|s| s.load(Ordering::Relaxed))
 }
 
-/// A fault with its place, unless it has one or is not about a request.
-fn located(fault: String, entries: &dyn Entries) -> String {
-    if fault == TraceWriter::TOO_NARROW { fault } else { format!("{}: {fault}", entries.place()) }
+/// A fault with the place of the request that was not written.
+fn located(why: NotWritten, entries: &dyn Entries) -> NotWritten {
+    match why {
+        NotWritten::Fault(fault) => fault.in_file(&entries.place()).into(),
+        NotWritten::TooNarrow => why,
+    }
 }
 
 /// That times do not go back, where all have one clock.
 struct InOrder(i64, Clock);
 
 impl InOrder {
-    fn check(&mut self, entry: &Entry, entries: &dyn Entries) -> Result<(), String> {
+    fn check(&mut self, entry: &Entry, entries: &dyn Entries) -> Result<(), TraceFault> {
         if matches!(self.1, Clock::Common | Clock::Zero) && entry.at_ns < self.0 {
             let back = (i128::from(self.0) - i128::from(entry.at_ns)) as f64 / 1e9;
-            return Err(format!(
-                "{}: time goes back by {back} s from the request before; give --sort to put them in order",
-                entries.place()
-            ));
+            let fault = TraceFault::of(entries.place(), format!("time goes back by {back} s from the request before"));
+            return Err(fault.hint("give --sort to put them in order"));
         }
         self.0 = entry.at_ns;
         Ok(())
@@ -199,12 +224,12 @@ impl Finish for zstd::stream::write::Encoder<'static, BufWriter<File>> {
 
 impl Out {
     /// `name` says by its ending how a text is compressed.
-    fn create(format: Format, name: &Path, beside: &Path, clock: Clock, width: Width) -> Result<Out, String> {
+    fn create(format: Format, name: &Path, beside: &Path, clock: Clock, width: Width) -> Result<Out, TraceFault> {
         if format == Format::Parquet {
             return Ok(Out::Parquet(Box::new(TraceWriter::new(beside, clock, width))));
         }
         let writer = TextWriter::new(format, clock)?;
-        let fault = |e: std::io::Error| format!("{}: {e}", beside.display());
+        let fault = |e: std::io::Error| TraceFault::of(beside.display(), e);
         let file = BufWriter::with_capacity(1 << 16, File::create(beside).map_err(fault)?);
         let stream: Box<dyn Finish> = match name.extension().and_then(|e| e.to_str()) {
             Some("gz") => Box::new(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
@@ -214,7 +239,7 @@ impl Out {
         Ok(Out::Text(Box::new(writer), stream))
     }
 
-    fn write(&mut self, entry: &Entry, classes: &Classes) -> Result<(), String> {
+    fn write(&mut self, entry: &Entry, classes: &Classes) -> Result<(), NotWritten> {
         match self {
             Out::Parquet(writer) => writer.write(entry, || classes.names()),
             Out::Text(writer, stream) => {
@@ -224,11 +249,11 @@ impl Out {
         }
     }
 
-    fn finish(self, classes: &Classes) -> Result<Vec<String>, String> {
+    fn finish(self, classes: &Classes) -> Result<Vec<String>, TraceFault> {
         match self {
             Out::Parquet(writer) => writer.finish(&classes.names()).map(|_| Vec::new()),
             Out::Text(writer, stream) => {
-                stream.end().map_err(|e| format!("the trace cannot be written: {e}"))?;
+                stream.end().map_err(|e| wrong!("the trace cannot be written: {e}"))?;
                 Ok(writer.notes())
             }
         }

@@ -2,6 +2,7 @@
 use super::input::Input;
 use super::output::{Job, put};
 use crate::cli::Exit;
+use baseload_core::types::{Fault, TraceFault};
 use baseload_trace::{Format, SourceOptions, Transform};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -36,9 +37,9 @@ pub struct Args {
 }
 
 /// One transform, written as in an experiment.
-fn parse(text: &str) -> Result<Transform, String> {
-    toml::from_str(text)
-        .map_err(|e| format!("{}; write NAME = {{ KEYS }}, NAME one of {}", e.message(), Transform::NAMES.join(", ")))
+fn parse(text: &str) -> Result<Transform, Fault> {
+    let hint = || format!("write NAME = {{ KEYS }}, NAME one of {}", Transform::NAMES.join(", "));
+    toml::from_str(text).map_err(|e| Fault::new(e.message()).hint(hint()))
 }
 
 /// A file of transforms.
@@ -53,17 +54,14 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let mut folder = Path::new("");
     if let Some(path) = &args.from {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-        let list: List = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}", e.message())
-        })?;
+        let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
+        let list: List = toml::from_str(&text).map_err(|e| TraceFault::toml(&name, &text, &e))?;
         transforms.extend(list.transform);
         folder = path.parent().unwrap_or(folder);
     }
     transforms.extend(args.transforms.iter().cloned());
     if transforms.is_empty() {
-        return Err(Exit::from("no transform is given; give -t 'NAME = { KEYS }' or --from FILE".to_owned()));
+        return Err(Fault::new("no transform is given").hint("give -t 'NAME = { KEYS }' or --from FILE").into());
     }
     put(&Job {
         input: &args.input,

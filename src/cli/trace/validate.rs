@@ -2,7 +2,7 @@
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
 use crate::experiment::summary::thousands;
-use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Rest, Status};
+use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Rest, Status, TraceFault};
 use baseload_trace::{Classes, Format, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -95,7 +95,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return Ok(());
     }
     let more = if whole { "in all" } else { "and perhaps more behind" };
-    Err(format!("{}: {} faults {more}; mend the lines that are named", args.file.display(), faults.len()).into())
+    let fault = TraceFault::of(args.file.display(), format!("{} faults {more}", faults.len()));
+    Err(fault.hint("mend the lines that are named").into())
 }
 
 /// Whether a fault at `place` is of a CSV's header, behind which no row can be understood.

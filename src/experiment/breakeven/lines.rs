@@ -101,18 +101,18 @@ fn by_name<'a>(exp: &'a Experiment, kind: Kind, name: &str) -> Result<&'a Resolv
     let option = kind.option();
     let names = || exp.policies.iter().map(|p| p.name.as_str());
     let Some(policy) = exp.policies.iter().find(|p| p.name == name) else {
-        let fault = Fault::unknown(option, "policy", name, names());
-        return Err(FileFaults::plain(fault.to_string()));
+        return Err(FileFaults::plain(Fault::unknown(option, "policy", name, names())));
     };
     let is = Kind::of(policy);
-    let fault = match (kind, is) {
+    let (what, instead) = match (kind, is) {
         (Kind::Api, Kind::Own | Kind::Hybrid) => {
-            "it keeps replicas, and the all-API line keeps none; give pools of 0 or api_only"
+            ("it keeps replicas, and the all-API line keeps none", "give pools of 0 or api_only; ")
         }
-        (Kind::Own | Kind::Hybrid, Kind::Api) => "it keeps no replicas; give a policy that keeps some",
-        (Kind::Own, Kind::Hybrid) => "it may buy what its own replicas could serve",
-        (Kind::Hybrid, Kind::Own) => "it never buys what its own replicas could serve",
+        (Kind::Own | Kind::Hybrid, Kind::Api) => ("it keeps no replicas", "give a policy that keeps some; "),
+        (Kind::Own, Kind::Hybrid) => ("it may buy what its own replicas could serve", ""),
+        (Kind::Hybrid, Kind::Own) => ("it never buys what its own replicas could serve", ""),
         _ => return Ok(policy),
     };
-    Err(FileFaults::plain(format!("{option} {name}: {fault}; as it is, it belongs to {}", is.option())))
+    let hint = format!("{instead}as it is, it belongs to {}", is.option());
+    Err(FileFaults::plain(Fault::new(format!("{option} {name}: {what}")).hint(hint)))
 }

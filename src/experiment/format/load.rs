@@ -5,7 +5,7 @@ use super::paths::{Paths, each_path};
 use super::policy::read_all;
 use baseload_core::catalog::keyed;
 use baseload_core::gateway::Presets;
-use baseload_core::types::{Fault, Faults, KeyPath, Segment};
+use baseload_core::types::{Fault, Faults, KeyPath, Segment, TraceFault};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -78,19 +78,20 @@ pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, Fil
 /// The file's table laid over that of the file that it extends. `from` is the key that asked for it.
 fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::Table, FileFaults> {
     if origin.files.len() > MAX_EXTENDS || origin.files.iter().any(|f| f.path == path) {
-        return Err(FileFaults::plain(format!("{}: `extends` goes round in a circle", path.display())));
+        let fault = TraceFault::of(path.display(), "`extends` goes round in a circle");
+        return Err(FileFaults::plain(fault.hint("leave one of them out")));
     }
     let text = std::fs::read_to_string(path).map_err(|e| {
-        let what = format!("{}: {e}", path.display());
+        let fault = TraceFault::of(path.display(), &e);
         match from {
             Some(extends) => {
-                let fault = Fault::at("extends", what).hint(format!("`{extends}` is relative to this file"));
-                origin.located(fault.into())
+                let fault = Fault::from(fault.hint(format!("`{extends}` is relative to this file")));
+                origin.located(fault.under("extends").into())
             }
             None if e.kind() == ErrorKind::NotFound => {
-                FileFaults::plain(format!("{what}; `baseload run` without a file lists experiments"))
+                FileFaults::plain(fault.hint("`baseload run` without a file lists experiments"))
             }
-            None => FileFaults::plain(format!("{what}; an experiment is a TOML file")),
+            None => FileFaults::plain(fault.hint("an experiment is a TOML file")),
         }
     })?;
     let read = ReadFile { path: path.to_path_buf(), text };
@@ -139,20 +140,21 @@ fn policy_gateways(table: &mut toml::Table) {
 }
 
 /// Applies one `path.to.key=value`, typed like TOML; a value that is no TOML is a string. Returns the path.
-fn apply_set(table: &mut toml::Table, set: &str) -> Result<KeyPath, String> {
-    let wrong = |what: &str| format!("--set {set}: {what}");
-    let (path, value) = set.split_once('=').ok_or_else(|| wrong("write path.to.key=value"))?;
+fn apply_set(table: &mut toml::Table, set: &str) -> Result<KeyPath, Fault> {
+    const FORM: &str = "write path.to.key=value";
+    let wrong = |what: &str, hint: &str| Fault::new(format!("--set {set}: {what}")).hint(hint);
+    let (path, value) = set.split_once('=').ok_or_else(|| wrong("it has no value", FORM))?;
     let keys = keys_of(path).ok_or_else(|| {
         let how = "write it like TOML: path.to.key, quotes around a name with dots";
-        wrong(&format!("`{}` is no path of keys; {how}", path.trim()))
+        wrong(&format!("`{}` is no path of keys", path.trim()), how)
     })?;
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().filter(|t| t.len() == 1);
     let value = parsed.and_then(|mut t| t.remove("v")).unwrap_or_else(|| toml::Value::String(value.to_string()));
-    let Some((last, tables)) = keys.split_last() else { return Err(wrong("write path.to.key=value")) };
+    let Some((last, tables)) = keys.split_last() else { return Err(wrong("it has no key", FORM)) };
     let mut here = table;
     for key in tables {
         let next = here.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        here = next.as_table_mut().ok_or_else(|| wrong(&format!("`{key}` is not a table")))?;
+        here = next.as_table_mut().ok_or_else(|| wrong(&format!("`{key}` is not a table"), "give a key of a table"))?;
     }
     here.insert(last.clone(), value);
     Ok(keys.into_iter().map(Segment::from).collect::<Vec<_>>().into())
@@ -191,10 +193,10 @@ mod tests {
         set("pool.chat.replicas=4").unwrap();
         set("slo.ttft=2s").unwrap();
         assert_eq!(set("gate.\"a.ttft_p99_s\".worse=5%"), Ok(key!["gate", "a.ttft_p99_s", "worse"]));
-        assert!(set("seed").unwrap_err().contains("path.to.key=value"));
-        assert!(set("pool.chat.replicas.x=1").unwrap_err().contains("not a table"));
-        assert!(set("pool..x=1").unwrap_err().contains("no path of keys"));
-        assert!(set("=1").unwrap_err().contains("no path of keys"));
+        assert!(set("seed").unwrap_err().to_string().contains("path.to.key=value"));
+        assert!(set("pool.chat.replicas.x=1").unwrap_err().what.contains("not a table"));
+        assert!(set("pool..x=1").unwrap_err().what.contains("no path of keys"));
+        assert!(set("=1").unwrap_err().what.contains("no path of keys"));
         assert_eq!(table["pool"]["chat"]["replicas"].as_integer(), Some(4));
         assert_eq!(table["slo"]["ttft"].as_str(), Some("2s"));
         assert_eq!(table["gate"]["a.ttft_p99_s"]["worse"].as_str(), Some("5%"));

@@ -61,9 +61,9 @@ impl fmt::Display for Located {
 pub struct FileFaults(Vec<Located>);
 
 impl FileFaults {
-    /// A fault in words alone, of no place in a file.
-    pub fn plain(what: impl Into<String>) -> FileFaults {
-        FileFaults(vec![Located { place: String::new(), fault: Fault::new(what), excerpt: None }])
+    /// A fault of no place in a file.
+    pub fn plain(fault: impl Into<Fault>) -> FileFaults {
+        FileFaults(vec![Located { place: String::new(), fault: fault.into(), excerpt: None }])
     }
 
     /// These and those.

@@ -5,7 +5,7 @@
 use super::super::format::{FileFaults, Origin, ReadFile};
 use super::hash::{KernelInput, hex};
 use baseload_core::catalog::{Catalog, CatalogFault, CatalogText};
-use baseload_core::types::Fault;
+use baseload_core::types::{Fault, TraceFault};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub fn read_catalog<P: AsRef<Path>>(paths: &[P]) -> Result<OwnFacts, FileFaults>
             Ok(text) => read.push(ReadFile { path: path.to_path_buf(), text }),
             Err(e) => {
                 let hint = "a catalog file is TOML with rows such as [[model]], [[gpu]] or [[api_price]]";
-                missing.push(FileFaults::plain(format!("{}: {e}; {hint}", path.display())));
+                missing.push(FileFaults::plain(TraceFault::of(path.display(), e).hint(hint)));
             }
         }
     }
@@ -68,7 +68,7 @@ fn error(read: &[ReadFile], faults: &[CatalogFault]) -> FileFaults {
             all.push(origin.located(keyed.into_iter().collect()));
         }
     }
-    all.into_iter().reduce(FileFaults::and).unwrap_or_else(|| FileFaults::plain("the catalogue is wrong"))
+    all.into_iter().reduce(FileFaults::and).unwrap_or_else(|| FileFaults::plain(Fault::new("the catalogue is wrong")))
 }
 
 #[cfg(test)]

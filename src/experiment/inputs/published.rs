@@ -83,7 +83,7 @@ impl Published {
     /// # Errors
     /// With its name, and the line where TOML says it.
     pub fn parse(text: &str, name: &str) -> Result<Published, TraceFault> {
-        let all: Published = toml::from_str(text).map_err(|e| TraceFault::of(name, e.to_string()))?;
+        let all: Published = toml::from_str(text).map_err(|e| TraceFault::of(name, e))?;
         for (i, t) in all.traces.iter().enumerate() {
             let fault =
                 |what: String, hint: &str| Err(TraceFault::of(name, format!("trace `{}`: {what}", t.name)).hint(hint));
@@ -152,7 +152,7 @@ impl PublishedTrace {
     /// # Errors
     /// When it cannot be read or is another file.
     pub fn check(&self, path: &Path, place: &Path) -> Result<Checked, TraceFault> {
-        let wrong = |what: String| TraceFault::of(path.display().to_string(), what);
+        let wrong = |what: String| TraceFault::of(path.display(), what);
         let (bytes, sha256) = hash(path).map_err(|e| wrong(e.to_string()))?;
         let trusted = record(place);
         let (want, whose) = match (self.known_sha256(), &trusted) {
@@ -224,7 +224,7 @@ pub fn record(path: &Path) -> Option<Record> {
 /// With the record's path.
 pub fn write_record(path: &Path, record: &Record) -> Result<(), TraceFault> {
     let at = record_path(path);
-    let text = toml::to_string(record).map_err(|e| TraceFault::of(at.display().to_string(), e.to_string()))?;
+    let text = toml::to_string(record).map_err(|e| TraceFault::of(at.display(), e))?;
     write_whole(&at, &text)
 }
 

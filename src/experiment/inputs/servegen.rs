@@ -9,7 +9,7 @@ use std::path::Path;
 /// # Errors
 /// With the file, the line and what would be right.
 pub fn open_servegen(folder: &Path) -> Result<Vec<ServeGenClient>, TraceFault> {
-    let fault = |e: std::io::Error| TraceFault::of(folder.display().to_string(), e.to_string());
+    let fault = |e: std::io::Error| TraceFault::of(folder.display(), e);
     let mut numbers = Vec::new();
     for file in std::fs::read_dir(folder).map_err(fault)? {
         let name = file.map_err(fault)?.file_name();
@@ -18,7 +18,7 @@ pub fn open_servegen(folder: &Path) -> Result<Vec<ServeGenClient>, TraceFault> {
     }
     numbers.sort_unstable();
     if numbers.first() != Some(&0) {
-        let fault = TraceFault::of(folder.display().to_string(), "it has no chunk-0-trace.csv");
+        let fault = TraceFault::of(folder.display(), "it has no chunk-0-trace.csv");
         return Err(fault.hint("a folder must be one of ServeGen's client profiles"));
     }
     let read = |k: u32| {

@@ -74,7 +74,7 @@ fn open_parquet(path: &Path, how: &How) -> Result<Opened, TraceFault> {
 
 #[cfg(not(feature = "frames"))]
 fn open_parquet(path: &Path, _: &How) -> Result<Opened, TraceFault> {
-    let fault = TraceFault::of(path.display().to_string(), "this build reads no Parquet");
+    let fault = TraceFault::of(path.display(), "this build reads no Parquet");
     Err(fault.hint("build it with the feature `frames`"))
 }
 
@@ -112,7 +112,7 @@ pub fn transformed(
 /// A generator's specification.
 fn specification(path: &Path) -> Result<GenerateSpec, TraceFault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
     GenerateSpec::parse(&text, &name)
 }
 
@@ -157,7 +157,7 @@ type Columns = Box<(ColumnMap, PathBuf)>;
 
 fn columns(path: &Path) -> Result<Columns, TraceFault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
     Ok(Box::new((ColumnMap::parse(&text, &name)?, path.to_path_buf())))
 }
 
@@ -227,7 +227,7 @@ fn trace_files(path: &Path, files: &mut Vec<(&'static str, PathBuf)>) -> Result<
         files.push(("trace", path.to_path_buf()));
         return Ok(());
     }
-    let fault = |e: std::io::Error| TraceFault::of(path.display().to_string(), e.to_string());
+    let fault = |e: std::io::Error| TraceFault::of(path.display(), e);
     let mut found = Vec::new();
     for entry in path.read_dir().map_err(fault)? {
         let path = entry.map_err(fault)?.path();

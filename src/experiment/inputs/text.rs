@@ -9,7 +9,7 @@ use std::path::Path;
 /// # Errors
 /// With the path.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, TraceFault> {
-    let fault = |e: std::io::Error| TraceFault::of(path.display().to_string(), e.to_string());
+    let fault = |e: std::io::Error| TraceFault::of(path.display(), e);
     let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
     let magic = file.fill_buf().map_err(fault)?;
     Ok(if magic.starts_with(&[0x1f, 0x8b]) {

@@ -238,8 +238,7 @@ struct Resolver<'a> {
 
 /// A look-up that found nothing, for the name at `key`.
 fn of_catalog(key: impl Into<KeyPath>, error: CatalogError) -> Fault {
-    let CatalogError::Unknown { what, name, hint } = error;
-    Fault::at(key, format!("unknown {what} `{name}`")).hint(hint.trim_start_matches("; "))
+    Fault::from(error).under(key)
 }
 
 /// How old engine signals are. Keys of faults are counted from `scrape`.

@@ -16,10 +16,10 @@ catalog = "openai/gpt-4o"
 [policy.buy.api_only]
 "#;
 
-fn loaded(text: &str) -> Result<Experiment, String> {
+fn loaded(text: &str) -> Result<Experiment, FileFaults> {
     load_text(&format!("{FILE}{text}"), &[])
 }
-fn with(sets: &[&str]) -> Result<Experiment, String> {
+fn with(sets: &[&str]) -> Result<Experiment, FileFaults> {
     load_text(FILE, sets)
 }
 fn limits(endpoint: usize, set: &str) -> Limits {
@@ -79,10 +79,11 @@ fn wrong_limits_are_named_with_their_key() {
             "endpoint.sonnet.provisioned.input_tokens_per_minute: it is missing, and unknown provisioned model",
         ),
     ] {
-        let e = with(&[&format!("endpoint.{set}")]).err().unwrap_or_else(|| panic!("{set} is refused"));
+        let e = with(&[&format!("endpoint.{set}")]).err().unwrap_or_else(|| panic!("{set} is refused")).to_string();
         assert!(e.contains(wanted), "{set}: {e}");
     }
-    let e = with(&["endpoint.gpt.error_rate=0.1", "endpoint.gpt.errors={ server_error = 0.1 }"]).err().unwrap();
+    let e =
+        with(&["endpoint.gpt.error_rate=0.1", "endpoint.gpt.errors={ server_error = 0.1 }"]).err().unwrap().to_string();
     assert!(e.contains("endpoint.gpt.errors.server_error: error_rate says the same"), "{e}");
 }
 
@@ -94,11 +95,11 @@ fn an_account_has_one_set_of_limits_and_whoever_names_it_shares_them() {
     let all: Vec<_> =
         exp.endpoints.iter().map(|e| (e.spec.account.as_str(), e.spec.limits.requests_per_minute)).collect();
     assert_eq!(all, [("a", Some(9)), ("a", Some(9)), ("gpt", None)]);
-    let e = with(&[shared, one, "endpoint.sonnet.limits.requests_per_minute=8"]).err().unwrap();
+    let e = with(&[shared, one, "endpoint.sonnet.limits.requests_per_minute=8"]).err().unwrap().to_string();
     assert!(e.contains("endpoint.haiku.limits: account `a` has other limits in endpoint.sonnet.limits"), "{e}");
     let units = "endpoint.gpt={ catalog = \"openai/gpt-4o\", account = \"a\", \
                  provisioned = { units = 15, usd_per_unit_hour = 1.0 } }";
-    let own = with(&[shared, one, units]).err().unwrap();
+    let own = with(&[shared, one, units]).err().unwrap().to_string();
     assert!(
         own.contains(
             "endpoint.gpt.provisioned: account `a` is that of endpoint.sonnet, too; units are an account of their own"
@@ -166,7 +167,7 @@ fn wrong_outages_are_named_with_their_key() {
             "outages.openai.partial.slower: it is 0.1",
         ),
     ] {
-        let e = loaded(&text).err().unwrap_or_else(|| panic!("{text} is refused"));
+        let e = loaded(&text).err().unwrap_or_else(|| panic!("{text} is refused")).to_string();
         assert!(e.contains(wanted) && e.contains("t.toml"), "{text}: {e}");
     }
 }

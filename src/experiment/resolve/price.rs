@@ -38,9 +38,10 @@ impl Resolver<'_> {
             // Of the row only what the model can do counts. That no day is known is a fault of its own.
             return Ok(listed.clone());
         }
-        let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|m| {
+        let (row, known) = self.catalog.price_on(&e.catalog, date).map_err(|fault| {
             let date = if self.file.date.is_some() { "change date, or give" } else { "give date, or" };
-            Fault::at("catalog", m.to_string()).hint(format!("{date} prices of that day with --catalog"))
+            let there = fault.hint.as_ref().map_or(String::new(), |hint| format!("{hint}; "));
+            fault.under("catalog").hint(format!("{there}{date} prices of that day with --catalog"))
         })?;
         let (row, read) = (row.clone(), row.date.clone());
         if !known {
@@ -129,7 +130,7 @@ impl Resolver<'_> {
             }
             return super::quality::own_price(own).map_err(|faults| faults.under("price"));
         }
-        let Priced { price, derived } = Price::of(row, e.tier, write).map_err(|m| Fault::at("tier", m.to_string()))?;
+        let Priced { price, derived } = Price::of(row, e.tier, write).map_err(|fault| fault.under("tier"))?;
         if !derived.is_empty() {
             self.warnings.push(format!(
                 "endpoint {name} ({}, tier {}): no list says what {} cost; assumed in proportion to input",

@@ -15,17 +15,17 @@ rent = { usd_per_gpu_hour = 2.0 }
 [policy.own.round_robin]
 "#;
 
-fn loaded(sets: &[&str]) -> Result<Experiment, String> {
+fn loaded(sets: &[&str]) -> Result<Experiment, FileFaults> {
     load_text(FILE, sets)
 }
 
 /// The experiment of a text.
-pub(super) fn load_text(text: &str, sets: &[&str]) -> Result<Experiment, String> {
+pub(super) fn load_text(text: &str, sets: &[&str]) -> Result<Experiment, FileFaults> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.toml");
     std::fs::write(&path, text).unwrap();
     let settings = Settings { sets: sets.iter().map(|s| (*s).to_owned()).collect(), ..Settings::default() };
-    Experiment::load_with(&path, &settings).map_err(|faults| faults.to_string())
+    Experiment::load_with(&path, &settings)
 }
 
 /// What is echoed of an experiment.
@@ -56,7 +56,7 @@ fn limits_come_from_the_gpu_unless_given_and_are_echoed() {
         assert_eq!(echoed, [Some(tokens as i64), Some(seqs.into())], "what is echoed is what runs: {sets:?}");
         assert!(echo(&exp).contains(&format!("max_num_seqs = {seqs}")));
     }
-    let e = loaded(&["pool.chat.engine.vllm.max_num_seqs=0"]).err().unwrap();
+    let e = loaded(&["pool.chat.engine.vllm.max_num_seqs=0"]).err().unwrap().to_string();
     assert!(e.contains("pool.chat.engine.vllm.max_num_seqs: it is 0; it must be at least 1"), "{e}");
     let both = ["pool.chat.engine.vllm.max_num_seqs=64", "pool.chat.engine.vllm.max_num_batched_tokens=32"];
     let warnings = loaded(&both).unwrap().warnings;
@@ -85,7 +85,7 @@ fn engine_keys_reach_the_engine() {
         ("pool.chat.engine.vlm.async_scheduling=true", "did you mean `vllm`"),
         ("pool.chat.engine.vllm=3", "it must be a table"),
     ] {
-        let e = loaded(&[set]).err().unwrap();
+        let e = loaded(&[set]).err().unwrap().to_string();
         assert!(e.contains(wanted), "{e}");
     }
 }
@@ -126,7 +126,7 @@ fn precisions_reach_memory_and_step_time() {
     assert!(step(&small, 0) < step(&plain, 0), "weights are half as much to read");
     assert!(step(&small, 64_000) - step(&small, 0) < step(&plain, 64_000) - step(&plain, 0), "and so is the cache");
     assert_eq!(small.replica.title, "llama-3.1-8b on 1 x h100-sxm, fp8 weights, fp8 KV cache");
-    let e = loaded(&["pool.chat.kv_dtype=int4"]).err().unwrap();
+    let e = loaded(&["pool.chat.kv_dtype=int4"]).err().unwrap().to_string();
     assert!(e.contains("pool.chat.kv_dtype: unknown value `int4`") && e.contains("bf16, fp8"), "{e}");
 }
 
@@ -138,7 +138,7 @@ fn what_a_pool_does_not_hold_is_warned_of_by_its_name() {
     let linear = ["pool.chat.model=qwen3.5-35b-a3b", "pool.chat.gpu=b200-sxm", "pool.chat.kv_dtype=fp8"];
     let kv = loaded(&linear).unwrap().pools[0].replica.kv;
     assert_eq!(kv.block_size, 2_096, "a block holds the state of linear attention");
-    let e = loaded(&["pool.chat.num_blocks=4294967295"]).err().unwrap();
+    let e = loaded(&["pool.chat.num_blocks=4294967295"]).err().unwrap().to_string();
     assert!(e.contains("pool.chat.num_blocks: 4294967295 blocks"), "{e}");
 }
 
@@ -191,7 +191,7 @@ fn faults_of_the_gateway_name_their_key_and_what_would_be_right() {
         (&["class.batch.tolerates=0s"], "class.batch.tolerates: it is 0"),
     ] {
         let sets: Vec<&str> = [second].iter().chain(sets).copied().collect();
-        let says = loaded(&sets).err().unwrap_or_else(|| panic!("{sets:?} resolved"));
+        let says = loaded(&sets).err().unwrap_or_else(|| panic!("{sets:?} resolved")).to_string();
         assert!(says.contains(wanted), "{sets:?}: {says}");
     }
 }

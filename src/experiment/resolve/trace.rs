@@ -68,8 +68,10 @@ impl Resolver<'_> {
             _ => Err(Fault::new("it says twice where requests come from").hint(ONE_OF_THEM).into()),
         };
         let kind = faults.take(kind);
-        let format =
-            t.input_format.as_deref().map(|name| Format::of_name(name).map_err(|e| Fault::at("input_format", e)));
+        let format = t
+            .input_format
+            .as_deref()
+            .map(|name| Format::of_name(name).map_err(|fault| Fault::from(fault).under("input_format")));
         let format = faults.or_default(format.transpose());
         let arrivals = match (path("arrivals"), t.arrivals_per_s) {
             (None, None) => None,

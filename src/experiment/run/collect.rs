@@ -253,7 +253,7 @@ impl RecordSink for Collector {
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
-            self.fault.get_or_insert(e.into());
+            self.fault.get_or_insert(e);
         }
     }
     fn request(&mut self, record: &RequestRecord) {
@@ -288,7 +288,7 @@ impl RecordSink for Collector {
         }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
-            self.fault.get_or_insert(e.into());
+            self.fault.get_or_insert(e);
         }
     }
     fn gaps(&mut self, run: &GapRun) {

@@ -35,7 +35,7 @@ impl ResultFolder {
         let partial = target.with_file_name(name);
         let fault = |e: std::io::Error| {
             let hint = "give a folder you may write to with --out";
-            TraceFault::of(partial.display().to_string(), e.to_string()).hint(hint)
+            TraceFault::of(partial.display(), e).hint(hint)
         };
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(fault)?;
@@ -53,7 +53,7 @@ impl ResultFolder {
     /// With the path.
     pub fn write(&self, name: &str, text: &str) -> Result<(), TraceFault> {
         let path = self.partial.join(name);
-        fs::write(&path, text).map_err(|e| TraceFault::of(path.display().to_string(), e.to_string()))
+        fs::write(&path, text).map_err(|e| TraceFault::of(path.display(), e))
     }
     /// Puts the folder in its place; a former result moves aside first and is removed last.
     ///
@@ -61,7 +61,7 @@ impl ResultFolder {
     /// With the path.
     pub fn finish(mut self) -> Result<PathBuf, TraceFault> {
         let named = self.target.display().to_string();
-        let fault = |e: std::io::Error| TraceFault::of(&named, e.to_string());
+        let fault = |e: std::io::Error| TraceFault::of(&named, e);
         let mut old = self.partial.clone().into_os_string();
         old.push(".old");
         let old = PathBuf::from(old);

@@ -61,7 +61,7 @@ impl Manifest {
             features: if cfg!(feature = "frames") { vec!["frames"] } else { Vec::new() },
             seed: exp.seed,
             replicates: exp.replicates,
-            inputs: inputs(exp, &origin).map_err(|fault| FileFaults::plain(fault.to_string()))?,
+            inputs: inputs(exp, &origin).map_err(FileFaults::plain)?,
             facts: exp.facts.clone(),
             experiment: exp.echo.clone(),
         })
@@ -108,7 +108,7 @@ impl Inputs {
         self.add(Input { role, file: known.file.clone(), bytes: known.bytes, sha256: known.sha256.clone() });
     }
     fn read(&mut self, role: &'static str, path: &Path) -> Result<(), TraceFault> {
-        let (bytes, sha256) = hash(path).map_err(|e| TraceFault::of(path.display().to_string(), e.to_string()))?;
+        let (bytes, sha256) = hash(path).map_err(|e| TraceFault::of(path.display(), e))?;
         self.add(Input { role, file: name_of(path), bytes, sha256 });
         Ok(())
     }

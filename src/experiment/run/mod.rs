@@ -177,7 +177,7 @@ fn simulated(
             endpoints: policy.endpoints.iter().map(|i| exp.endpoints[*i].name.clone()).collect(),
         };
         let writer = crate::frames::RecordWriter::create(folder, &policy.name, 0, names);
-        collector = collector.with_writer(writer.map_err(TraceFault::from)?);
+        collector = collector.with_writer(writer?);
     }
     let stats = simulate(&spec, source.as_mut(), &mut collector, options.progress, options.stop);
     let stats = stats.map_err(|error| match error {

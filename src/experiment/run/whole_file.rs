@@ -17,7 +17,7 @@ impl WholeFile {
     /// A target that is a folder or names no file.
     pub fn new(target: &Path) -> Result<WholeFile, TraceFault> {
         let Some(name) = target.file_name().filter(|_| !target.is_dir()) else {
-            let fault = TraceFault::of(target.display().to_string(), "it is a folder");
+            let fault = TraceFault::of(target.display(), "it is a folder");
             return Err(fault.hint("give the name of a file"));
         };
         let direct = target.exists() && !target.is_file();
@@ -41,7 +41,7 @@ impl WholeFile {
     pub fn finish(mut self) -> Result<(), TraceFault> {
         if !self.done {
             let named = || self.target.display().to_string();
-            std::fs::rename(&self.beside, &self.target).map_err(|e| TraceFault::of(named(), e.to_string()))?;
+            std::fs::rename(&self.beside, &self.target).map_err(|e| TraceFault::of(named(), e))?;
             self.done = true;
         }
         Ok(())
@@ -62,9 +62,8 @@ impl Drop for WholeFile {
 /// With the path.
 pub fn write_whole(target: &Path, text: &str) -> Result<(), TraceFault> {
     let file = WholeFile::new(target)?;
-    std::fs::write(file.path(), text).map_err(|e| {
-        TraceFault::of(target.display().to_string(), e.to_string()).hint("give a place you may write to")
-    })?;
+    std::fs::write(file.path(), text)
+        .map_err(|e| TraceFault::of(target.display(), e).hint("give a place you may write to"))?;
     file.finish()
 }
 

@@ -3,7 +3,7 @@
 //! May import: catalog. Must keep true: `bill-exact`, every token of an attempt is billed once, at one price; a price that
 //! the list does not have is derived by a rule that is said ([`Priced::derived`]), never guessed silently.
 use crate::catalog::{ApiPrice, Tier};
-use crate::types::{TokenPrice, Usd};
+use crate::types::{Fault, TokenPrice, Usd};
 
 /// List price of one model in one service tier. Long-context steps apply to the whole request once its input exceeds the
 /// threshold.
@@ -114,10 +114,11 @@ impl Price {
     ///
     /// # Errors
     /// A tier that the row has no price in, with those that it has.
-    pub fn of(row: &ApiPrice, tier: Tier, write: CacheWrite) -> Result<Priced, String> {
+    pub fn of(row: &ApiPrice, tier: Tier, write: CacheWrite) -> Result<Priced, Fault> {
         let Some((input, output)) = row.in_tier(tier) else {
             let has: Vec<&str> = Tier::ALL.into_iter().filter(|t| row.in_tier(*t).is_some()).map(Tier::name).collect();
-            return Err(format!("{} has no price in tier {}; it has {}", row.name(), tier.name(), has.join(", ")));
+            let what = format!("{} has no price in tier {}", row.name(), tier.name());
+            return Err(Fault::new(what).hint(format!("it has {}", has.join(", "))));
         };
         let mut derived = Vec::new();
         let as_input = |price: TokenPrice| scaled(price, input, row.input);
@@ -240,6 +241,6 @@ mod tests {
         assert_eq!((standard.price.cache_write, standard.derived), (Some(usd(12.5)), vec![]));
         let none = Catalog::embedded().api("openai/gpt-4o").unwrap();
         let says = Price::of(none, Tier::Flex, CacheWrite::Free).unwrap_err();
-        assert_eq!(says, "openai/gpt-4o has no price in tier flex; it has standard, batch, priority");
+        assert_eq!(says.to_string(), "openai/gpt-4o has no price in tier flex; it has standard, batch, priority");
     }
 }

@@ -4,6 +4,7 @@
 //! of which less was cached (`api::ProfileLaw` relies on it); a fault names file, line and key; the embedded ones load.
 use super::CatalogError;
 use super::nearest::hint;
+use crate::types::{Fault, Segment, TraceFault, key};
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
@@ -163,8 +164,17 @@ pub fn undated(model: &str) -> &str {
     }
 }
 
-/// The line of `key` in the table or the `nth` element of the array of tables `header`.
-fn line_of(text: &str, header: &str, nth: usize, key: &str) -> usize {
+/// The line of a key in its table, or in its element of an array of tables.
+fn line_of(text: &str, key: &[Segment]) -> u64 {
+    let (mut names, mut nth) = (Vec::new(), 0);
+    for segment in key {
+        match segment {
+            Segment::Name(name) => names.push(name.as_str()),
+            Segment::Index(at) => nth = *at,
+        }
+    }
+    let key = names.pop().unwrap_or_default();
+    let header = names.join(".");
     let (mut at, mut seen, mut here) = (1, 0, header.is_empty());
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -174,16 +184,13 @@ fn line_of(text: &str, header: &str, nth: usize, key: &str) -> usize {
                 seen += 1;
                 seen == nth + 1
             };
-            at = if here { i + 1 } else { at };
+            at = if here { i as u64 + 1 } else { at };
         } else if here && line.split('=').next().is_some_and(|k| k.trim() == key) {
-            return i + 1;
+            return i as u64 + 1;
         }
     }
     at
 }
-
-/// A fault: table, element, key, what is wrong.
-type Fault = (&'static str, usize, &'static str, String);
 
 /// The profiles in `data/api_profiles`.
 const EMBEDDED: [&str; 21] = [
@@ -211,8 +218,7 @@ const EMBEDDED: [&str; 21] = [
 ];
 
 impl ApiTime {
-    fn check(&self, tables: [&'static str; 2]) -> Result<(), Fault> {
-        let [own, knots] = tables;
+    fn check(&self) -> Result<(), Fault> {
         for (key, value) in [
             ("base_s", self.base_s),
             ("s_per_1000_prompt_tokens", self.s_per_1000_prompt_tokens),
@@ -220,35 +226,36 @@ impl ApiTime {
             ("s_per_1000_output_tokens", self.s_per_1000_output_tokens),
         ] {
             if !(0.0..1e5).contains(&value) {
-                return Err((own, 0, key, format!("is {value}; it must be a number of seconds from 0")));
+                return Err(Fault::at(key, format!("is {value}")).hint("it must be a number of seconds from 0"));
             }
         }
         let rising = |v: &[f64]| v.windows(2).all(|w| w[0] < w[1]);
         let l = &self.levels;
         if l.len() < 2 || l[0] != 0.0 || l[l.len() - 1] != 1.0 || !rising(l) {
-            return Err((own, 0, "levels", "must be shares that rise from 0 to 1".into()));
+            return Err(Fault::at("levels", "must be shares that rise from 0 to 1"));
         }
         if self.knot.is_empty() {
-            return Err((own, 0, "knot", "is missing; at least one is needed".into()));
+            return Err(Fault::at("knot", "is missing").hint("at least one is needed"));
         }
         for (i, k) in self.knot.iter().enumerate() {
             let after = i.checked_sub(1).map_or(0.0, |i| self.knot[i].typical_s);
             if !(k.typical_s.is_finite() && k.typical_s > after) {
-                return Err((knots, i, "typical_s", format!("is {}; it must be above {after}", k.typical_s)));
+                let fault = Fault::at(key!["knot", i, "typical_s"], format!("is {}", k.typical_s));
+                return Err(fault.hint(format!("it must be above {after}")));
             }
-            let wrong = |what: String| Err((knots, i, "factors", what));
+            let factors = |what: String| Fault::at(key!["knot", i, "factors"], what);
             if k.factors.len() != l.len() {
-                return wrong(format!("are {}; there are {} levels", k.factors.len(), l.len()));
+                return Err(factors(format!("are {}", k.factors.len())).hint(format!("there are {} levels", l.len())));
             }
             let sound = k.factors.iter().all(|f| f.is_finite() && (1e-6..1e6).contains(f));
             if !sound || k.factors.windows(2).any(|w| w[0] > w[1]) {
-                return wrong("must be numbers above 0 that do not fall".into());
+                return Err(factors("must be numbers above 0 that do not fall".into()));
             }
             if let Some(below) = i.checked_sub(1).map(|i| &self.knot[i]) {
                 // A whole call of more tokens must not be faster with the same luck: `Latency::least` relies on it.
                 let slower = |(a, b): (&f64, &f64)| b * k.typical_s >= a * below.typical_s * (1.0 - 1e-12);
                 if !below.factors.iter().zip(&k.factors).all(slower) {
-                    return wrong("make a call faster than one of the knot before".into());
+                    return Err(factors("make a call faster than one of the knot before".into()));
                 }
             }
         }
@@ -260,44 +267,42 @@ impl ApiProfile {
     /// Reads a profile; `name` is for messages.
     ///
     /// # Errors
-    /// `NAME:LINE: key: what is wrong`.
-    pub fn parse(text: &str, name: &str) -> Result<ApiProfile, String> {
-        let profile: ApiProfile = toml::from_str(text).map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}", e.message())
-        })?;
-        profile.check().map_err(|(table, nth, key, what)| {
-            let line = line_of(text, table, nth, key);
-            let dot = if table.is_empty() { "" } else { "." };
-            format!("{name}:{line}: {table}{dot}{key} {what}")
+    /// What is no profile, or not one that can be drawn from, with its line.
+    pub fn parse(text: &str, name: &str) -> Result<ApiProfile, TraceFault> {
+        let profile: ApiProfile = toml::from_str(text).map_err(|e| TraceFault::toml(name, text, &e))?;
+        profile.check().map_err(|fault| {
+            let what = format!("{} {}", fault.key, fault.what);
+            let line = line_of(text, fault.key.segments());
+            TraceFault { hint: fault.hint, ..TraceFault::of(name, what).on_line(line) }
         })?;
         Ok(profile)
     }
 
     fn check(&self) -> Result<(), Fault> {
-        let top = |key, what: String| Err(("", 0, key, what));
         if self.version != 1 {
-            return top("version", format!("is {}; this program reads profiles of version 1", self.version));
+            let fault = Fault::at("version", format!("is {}", self.version));
+            return Err(fault.hint("this program reads profiles of version 1"));
         }
         for (key, text) in [("name", &self.name), ("provider", &self.provider), ("model", &self.model)] {
             if text.is_empty() {
-                return top(key, "is empty; it must say whose calls were measured".into());
+                return Err(Fault::at(key, "is empty").hint("it must say whose calls were measured"));
             }
         }
         for (key, value) in [("together", self.together), ("most_ttft_share", self.most_ttft_share)] {
             if !(0.0..=1.0).contains(&value) {
-                return top(key, format!("is {value}; it must lie between 0 and 1"));
+                return Err(Fault::at(key, format!("is {value}")).hint("it must lie between 0 and 1"));
             }
         }
         if let Some(hours) = &self.hours
             && (hours.len() != 24 || !hours.iter().all(|h| (1e-3..1e3).contains(h)))
         {
-            return top("hours", "must be 24 numbers above 0, one for each hour from midnight".into());
+            return Err(Fault::at("hours", "must be 24 numbers above 0, one for each hour from midnight"));
         }
-        self.e2e.check(["e2e", "e2e.knot"])?;
-        self.ttft.check(["ttft", "ttft.knot"])?;
+        self.e2e.check().map_err(|fault| fault.under("e2e"))?;
+        self.ttft.check().map_err(|fault| fault.under("ttft"))?;
         if self.ttft.s_per_1000_output_tokens != 0.0 {
-            return Err(("ttft", 0, "s_per_1000_output_tokens", "must be 0; a first token knows no length".into()));
+            let fault = Fault::at(key!["ttft", "s_per_1000_output_tokens"], "must be 0");
+            return Err(fault.hint("a first token knows no length"));
         }
         Ok(())
     }
@@ -362,7 +367,7 @@ mod tests {
         let good = toml::to_string(&ApiProfile::embedded()[0]).unwrap();
         assert!(ApiProfile::parse(&good, "p").is_ok());
         let line = |words: &str| good.lines().position(|l| l.starts_with(words)).unwrap() + 1;
-        let fault = |from: &str, to: &str| ApiProfile::parse(&good.replacen(from, to, 1), "p").unwrap_err();
+        let fault = |from: &str, to: &str| ApiProfile::parse(&good.replacen(from, to, 1), "p").unwrap_err().to_string();
         let at = |words: &str, rest: &str| format!("p:{}: {rest}", line(words));
         let wrong = fault("together = ", "together = 7");
         assert!(wrong.starts_with(&at("together", "together is 7")) && wrong.contains("between 0 and 1"), "{wrong}");
@@ -371,7 +376,7 @@ mod tests {
         let wrong = fault("levels = [0.0, ", "levels = [0.5, ");
         assert!(wrong.starts_with(&at("levels", "e2e.levels must be shares that rise")), "{wrong}");
         let wrong = fault("factors = [", "factors = [90.0, ");
-        assert!(wrong.starts_with(&at("factors", "e2e.knot.factors are 29; there are 28 levels")), "{wrong}");
+        assert!(wrong.starts_with(&at("factors", "e2e.knot[0].factors are 29; there are 28 levels")), "{wrong}");
         let wrong = fault("together = ", "hours = [1.0]\ntogether = ");
         assert!(wrong.starts_with(&at("together", "hours must be 24 numbers")), "{wrong}");
         let wrong = fault("provider", "providr");

@@ -206,8 +206,8 @@ impl<'a> Laying<'a> {
             }
         }
         let all: Vec<T> = read.iter().map(|(row, _)| row.clone()).collect();
-        if let Err((at, what)) = T::faults_together(&all) {
-            self.wrong(Fault::at(key![T::TABLE, read[at].1.index], what));
+        if let Err((at, fault)) = T::faults_together(&all) {
+            self.wrong(fault.under(key![T::TABLE, read[at].1.index]));
             return;
         }
         while !read.is_empty() {

@@ -2,10 +2,15 @@
 use super::*;
 use crate::types::Capability;
 
-fn laid(files: &[(&str, &str)]) -> Result<Laid, String> {
+fn laid(files: &[(&str, &str)]) -> Result<Laid, Vec<CatalogFault>> {
     let files: Vec<CatalogText<'_>> = files.iter().map(|(name, text)| CatalogText { name, text }).collect();
-    let shown = |f: &CatalogFault| format!("{}: {}", files[f.file].name, f.fault);
-    Catalog::embedded().laid_over(&files).map_err(|all| all.iter().map(shown).collect::<Vec<_>>().join("\n"))
+    Catalog::embedded().laid_over(&files)
+}
+
+/// What is wrong with `files`, a line each.
+fn refused(files: &[(&str, &str)]) -> String {
+    let shown = |f: CatalogFault| format!("{}: {}", files[f.file].0, f.fault);
+    laid(files).unwrap_err().into_iter().map(shown).collect::<Vec<_>>().join("\n")
 }
 
 const GPU: &str = "[[gpu]]\nid = \"mine\"\nmemory_total_gib = 94\nmem_bw_gbps = 3900\nlike = \"h100-sxm\"\n";
@@ -69,14 +74,14 @@ fn a_users_row_counts_and_what_it_contradicts_is_said() {
 #[test]
 fn two_files_that_disagree_are_refused_whatever_their_order() {
     let other = GPU.replace("3900", "4000");
-    let says = laid(&[("a.toml", GPU), ("b.toml", &other)]).unwrap_err();
+    let says = refused(&[("a.toml", GPU), ("b.toml", &other)]);
     let want = "b.toml: gpu[0]: `mine` is defined otherwise in a.toml:1: mem_bw_gbps is 4000.0 here and 3900.0 there; keep \
                 one of the two";
     assert_eq!(says, want);
-    assert!(laid(&[("b.toml", &other), ("a.toml", GPU)]).unwrap_err().contains("is defined otherwise in b.toml:1"));
+    assert!(refused(&[("b.toml", &other), ("a.toml", GPU)]).contains("is defined otherwise in b.toml:1"));
     assert!(laid(&[("a.toml", GPU), ("b.toml", GPU)]).is_ok(), "the same twice is one");
     let twice = format!("{GPU}{GPU}");
-    assert_eq!(laid(&[("a.toml", &twice)]).unwrap_err(), "a.toml: gpu[1]: `mine` stands twice; the first is a.toml:1");
+    assert_eq!(refused(&[("a.toml", &twice)]), "a.toml: gpu[1]: `mine` stands twice; the first is a.toml:1");
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn all_faults_of_all_files_come_at_once() {
                [[gpu]]\nid = \"other\"\nlike = \"h100-smx\"\nmemory_total_gib = -1\nmem_bw_gbps = 1\n\
                [[model]]\nid = \"m\"\nlayers = 2\n[[modle]]\n[[api_latency]]\nprovider = \"us\"\nmodel = \"x\"\nttft_p50_s = 1\n\
                output_tokens_per_s = 9\np95_over_p50 = 0.5\nerror_rate = 0\n";
-    let says = laid(&[("bad.toml", bad), ("worse.toml", "[[gpu_price]\n")]).unwrap_err();
+    let says = refused(&[("bad.toml", bad), ("worse.toml", "[[gpu_price]\n")]);
     for words in [
         "bad.toml: modle: the catalogue has no such table; did you mean [[model]]?",
         "bad.toml: gpu[0]: memory_total_gib is missing (Memory that the runtime reports",
@@ -101,18 +106,16 @@ fn all_faults_of_all_files_come_at_once() {
     }
     let names = "[[gpu_price]]\ngpu = \"h100-smx\"\nprovider = \"us\"\nkind = \"owned\"\nusd_per_gpu_hour = 1\n\
                  [[api_capability]]\nprovider = \"us\"\nmodel = \"x\"\ncapability = \"midd\"\n";
-    let says = laid(&[("n.toml", names)]).unwrap_err();
+    let says = refused(&[("n.toml", names)]);
     assert!(says.contains("n.toml: gpu_price[0].gpu: unknown GPU `h100-smx`; did you mean"), "{says}");
     assert!(says.contains("n.toml: api_capability[0].capability: unknown value `midd`; did you mean `mid`?"), "{says}");
-    assert!(laid(&[("e.toml", "")]).unwrap_err().starts_with("e.toml: no rows; write each as one of a table"));
-    assert!(
-        laid(&[("t.toml", "gpu = 3\n")]).unwrap_err().contains("gpu: is no list of rows; head each row with [[gpu]]")
-    );
+    assert!(refused(&[("e.toml", "")]).starts_with("e.toml: no rows; write each as one of a table"));
+    assert!(refused(&[("t.toml", "gpu = 3\n")]).contains("gpu: is no list of rows; head each row with [[gpu]]"));
     let circle = "[[gpu]]\nid = \"h100-sxm\"\nlike = \"h100-sxm\"\n";
-    assert!(laid(&[("c.toml", circle)]).unwrap_err().contains("gpu[0].like: is the row itself"));
+    assert!(refused(&[("c.toml", circle)]).contains("gpu[0].like: is the row itself"));
     let model = "[[model]]\nid = \"m\"\nlayers = 4\nhidden = 64\nheads = 8\nkv_heads = 3\nffn = 0\nvocab = 9\nmax_context = 9\n\
                  moe_layers = 2\nweights = \"int8\"\nwindow_layers = 2\n";
-    let says = laid(&[("m.toml", model)]).unwrap_err();
+    let says = refused(&[("m.toml", model)]);
     for words in [
         "model[0].kv_heads: is 3; it must divide the 8 heads",
         "model[0].ffn: is 0; 2 dense layers have an inner width",

@@ -107,7 +107,7 @@ impl Catalog {
             (Some(first), Some(second)) => {
                 let names: Vec<String> =
                     [first, second].into_iter().chain(of_tier).map(|r| format!("`{}`", whole(r))).collect();
-                let hint = format!(" by itself: it differs by model; there are {}", names.join(", "));
+                let hint = format!("it differs by model: there are {}", names.join(", "));
                 Err(CatalogError::Unknown { what: "tier", name: name.to_owned(), hint })
             }
             (None, _) => {

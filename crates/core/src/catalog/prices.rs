@@ -5,6 +5,7 @@
 //!
 //! Imports only `types`. Must keep true: no two prices of a model hold on the same day.
 use super::{ApiPrice, Catalog, CatalogError, date::day_of};
+use crate::types::Fault;
 
 impl ApiPrice {
     /// Fills in when and where it was read if it does not say it: when it begins to hold, else on the newest day that a
@@ -21,24 +22,23 @@ impl ApiPrice {
 }
 
 /// First and last day of a row, in days from 1970-01-01.
-fn days(row: &ApiPrice) -> Result<(i64, i64), String> {
+fn days(row: &ApiPrice) -> Result<(i64, i64), Fault> {
     let day = |key: &str, text: &Option<String>, open: i64| match text {
         None => Ok(open),
-        Some(text) => {
-            day_of(text).ok_or_else(|| format!("{}: {key} is `{text}`; give a day such as \"2026-11-23\"", row.name()))
-        }
+        Some(text) => day_of(text).ok_or_else(|| {
+            let what = format!("{}: {key} is `{text}`", row.name());
+            Fault::at(key, what).hint("give a day such as \"2026-11-23\"")
+        }),
     };
     let (from, until) =
         (day("valid_from", &row.valid_from, i64::MIN)?, day("valid_until", &row.valid_until, i64::MAX)?);
     if day_of(&row.date).is_none() {
-        return Err(format!(
-            "{}: date is `{}`; give the day it was read on, such as \"2026-11-23\"",
-            row.name(),
-            row.date
-        ));
+        let what = format!("{}: date is `{}`", row.name(), row.date);
+        return Err(Fault::at("date", what).hint("give the day it was read on, such as \"2026-11-23\""));
     }
     if from > until {
-        return Err(format!("{}: it is valid {}, which ends before it begins", row.name(), validity(row)));
+        let what = format!("{}: it is valid {}, which ends before it begins", row.name(), validity(row));
+        return Err(Fault::at("valid_until", what).hint("give a day from valid_from on"));
     }
     Ok((from, until))
 }
@@ -56,24 +56,20 @@ fn validity(row: &ApiPrice) -> String {
 }
 
 /// Complains of the first row whose days are none or are another row's of the same model too.
-pub(super) fn check(rows: &[ApiPrice]) -> Result<(), (usize, String)> {
+pub(super) fn check(rows: &[ApiPrice]) -> Result<(), (usize, Fault)> {
     let mut seen: Vec<(i64, i64)> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let (from, until) = days(row).map_err(|e| (i, e))?;
         if row.max_input_tokens == 0 {
-            return Err((
-                i,
-                format!("{}: max_input_tokens is 0; nothing fits in it: give what the model takes", row.name()),
-            ));
+            let what = format!("{}: max_input_tokens is 0; nothing fits in it", row.name());
+            return Err((i, Fault::at("max_input_tokens", what).hint("give what the model takes")));
         }
         let same = |j: &usize| (&rows[*j].provider, &rows[*j].model) == (&row.provider, &row.model);
         if let Some(j) = (0..i).filter(same).find(|j| from <= seen[*j].1 && seen[*j].0 <= until) {
             let (own, other) = (validity(row), validity(&rows[j]));
-            let what = format!(
-                "{}: valid {own}, and another row of it {other}; let each day have one price: end one with valid_until",
-                row.name()
-            );
-            return Err((i, what));
+            let what = format!("{}: valid {own}, and another row of it {other}", row.name());
+            let hint = "let each day have one price: end one with valid_until";
+            return Err((i, Fault::new(what).hint(hint)));
         }
         seen.push((from, until));
     }
@@ -95,15 +91,17 @@ impl Catalog {
     ///
     /// # Errors
     /// No such model, a day that is none, or one on which no price holds, with when they do.
-    pub fn price_on(&self, name: &str, day: &str) -> Result<(&ApiPrice, bool), String> {
-        let rows = self.api_rows(name).map_err(|e| e.to_string())?;
-        let at = day_of(day).ok_or_else(|| format!("`{day}` is no day; give one such as \"2026-11-23\""))?;
+    pub fn price_on(&self, name: &str, day: &str) -> Result<(&ApiPrice, bool), Fault> {
+        let rows = self.api_rows(name)?;
+        let no_day = || Fault::new(format!("`{day}` is no day")).hint("give one such as \"2026-11-23\"");
+        let at = day_of(day).ok_or_else(no_day)?;
         let holds = |row: &&&ApiPrice| days(row).is_ok_and(|(from, until)| from <= at && at <= until);
         match rows.iter().find(holds) {
             Some(row) => Ok((row, row.valid_from.is_some() || day_of(&row.date).is_some_and(|read| read <= at))),
             None => {
                 let all: Vec<String> = rows.iter().map(|r| validity(r)).collect();
-                Err(format!("no price of {name} is valid on {day}; there is one valid {}", all.join(", one ")))
+                let hint = format!("there is one valid {}", all.join(", one "));
+                Err(Fault::new(format!("no price of {name} is valid on {day}")).hint(hint))
             }
         }
     }
@@ -112,7 +110,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::CatalogText;
+    use crate::catalog::{CatalogFault, CatalogText};
     use crate::types::TokenPrice;
 
     fn row(input: &str, more: &str) -> String {
@@ -121,12 +119,11 @@ mod tests {
              max_input_tokens = 1000\nmax_output_tokens = 100\n{more}\n"
         )
     }
-    fn laid(text: &str) -> Result<Catalog, String> {
-        let laid = Catalog::embedded().laid_over(&[CatalogText { name: "p.toml", text }]);
-        laid.map(|l| l.catalog).map_err(|faults| faults.iter().map(|f| format!("{}\n", f.fault)).collect())
+    fn laid(text: &str) -> Result<Catalog, Vec<CatalogFault>> {
+        Catalog::embedded().laid_over(&[CatalogText { name: "p.toml", text }]).map(|l| l.catalog)
     }
     fn fault(text: &str) -> String {
-        laid(text).unwrap_err()
+        laid(text).unwrap_err().iter().map(|f| format!("{}\n", f.fault)).collect()
     }
 
     #[test]
@@ -139,11 +136,11 @@ mod tests {
         assert_eq!(on("2026-01-01"), Ok((TokenPrice(1_000_000), "2026-01-01", "p.toml")));
         assert_eq!(on("2026-06-30").unwrap().0, TokenPrice(1_000_000));
         assert_eq!(on("2026-07-01"), Ok((TokenPrice(2_000_000), "2026-07-01", "us")));
-        let says = on("2027-01-01").unwrap_err();
+        let says = on("2027-01-01").unwrap_err().to_string();
         let want = "no price of openai/gpt-4o is valid on 2027-01-01; there is one valid from 2026-01-01 to 2026-06-30, \
                     one from 2026-07-01 to 2026-12-31";
         assert_eq!(says, want);
-        assert!(on("2026").unwrap_err().contains("no day"));
+        assert!(on("2026").unwrap_err().what.contains("no day"));
         // Others keep theirs, in their places.
         let names: Vec<String> = c.api_prices.iter().map(ApiPrice::name).collect();
         assert_eq!(names.len(), 41);

@@ -4,6 +4,7 @@
 //! hash, so that nobody scores it on them unawares; the embedded ones load (a test does).
 use super::CatalogError;
 use super::nearest::hint;
+use crate::types::TraceFault;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
@@ -152,14 +153,13 @@ impl Profile {
     /// Reads a profile; `name` is for messages.
     ///
     /// # Errors
-    /// `NAME:LINE: what is wrong`; a coefficient that is negative or no number.
-    pub fn parse(text: &str, name: &str) -> Result<Profile, String> {
-        let profile: Profile = toml::from_str(text).map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}", e.message())
-        })?;
+    /// What is no profile, with its line; a coefficient that is negative or no number.
+    pub fn parse(text: &str, name: &str) -> Result<Profile, TraceFault> {
+        let profile: Profile = toml::from_str(text).map_err(|e| TraceFault::toml(name, text, &e))?;
+        let wrong = |what: String, hint: &str| Err(TraceFault::of(name, what).hint(hint));
         if profile.version != 1 {
-            return Err(format!("{name}: version is {}; this program reads profiles of version 1", profile.version));
+            let what = format!("version is {}", profile.version);
+            return wrong(what, "this program reads profiles of version 1");
         }
         let (s, f) = (profile.step, profile.frontend.unwrap_or_default());
         for (key, value) in [
@@ -175,11 +175,11 @@ impl Profile {
             ("frontend.token_s", f.token_s),
         ] {
             if !(value.is_finite() && (0.0..1000.0).contains(&value)) {
-                return Err(format!("{name}: {key} is {value}; it must be a number from 0, in seconds"));
+                return wrong(format!("{key} is {value}"), "it must be a number from 0, in seconds");
             }
         }
         if s.step_s + s.first_sequences_s + s.sequence_s + s.prefill_token_s <= 0.0 {
-            return Err(format!("{name}: [step] has no number above 0; a step would take no time"));
+            return wrong("[step] has no number above 0".into(), "give one; a step would take no time");
         }
         Ok(profile)
     }

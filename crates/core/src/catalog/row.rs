@@ -28,7 +28,7 @@ pub(super) trait Row: Clone + PartialEq + Serialize + DeserializeOwned + JsonSch
     ///
     /// # Errors
     /// The first fault.
-    fn faults_together(_rows: &[Self]) -> Result<(), (usize, String)> {
+    fn faults_together(_rows: &[Self]) -> Result<(), (usize, Fault)> {
         Ok(())
     }
     /// What makes no sense in it.
@@ -121,7 +121,7 @@ row!(ApiPrice, "api_price", api_prices, |r| r.name(), {
         self.said(file, under);
     }
     const SEVERAL: bool = true;
-    fn faults_together(rows: &[Self]) -> Result<(), (usize, String)> {
+    fn faults_together(rows: &[Self]) -> Result<(), (usize, Fault)> {
         super::prices::check(rows)
     }
 });

@@ -2,6 +2,7 @@
 //!
 //! Imports only `types`. Must keep true: field names are the keys of `data/step_times.toml`; a row of another number
 //! format than BF16 says only what differs from the BF16 row of the same GPU; at most twelve fitted numbers a row.
+use crate::types::{TraceFault, wrong};
 use serde::{Deserialize, Serialize};
 
 /// Fitted numbers of one GPU and one number format of the weights. Shares are of the data sheet's peaks.
@@ -98,33 +99,36 @@ impl StepTimeFile {
     /// Reads a file; `name` is for messages.
     ///
     /// # Errors
-    /// `NAME:LINE: what is wrong`; two rows of one format, rows of two GPUs, a number that is negative or none.
-    pub fn parse(text: &str, name: &str) -> Result<StepTimeFile, String> {
-        let file: StepTimeFile = toml::from_str(text).map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            format!("{name}:{line}: {}", e.message())
-        })?;
-        let Some(first) = file.step_time.first() else {
-            return Err(format!("{name}: no [[step_time]]; give at least one row"));
+    /// What is no such file, with its line; two rows of one format, rows of two GPUs, a number that is negative or none.
+    pub fn parse(text: &str, name: &str) -> Result<StepTimeFile, TraceFault> {
+        let file: StepTimeFile = toml::from_str(text).map_err(|e| TraceFault::toml(name, text, &e))?;
+        file.check().map_err(|fault| fault.in_file(name))?;
+        Ok(file)
+    }
+
+    /// Checks what types cannot say.
+    fn check(&self) -> Result<(), TraceFault> {
+        let Some(first) = self.step_time.first() else {
+            return Err(wrong!("no [[step_time]]").hint("give at least one row"));
         };
-        for (i, row) in file.step_time.iter().enumerate() {
-            let what = format!("{name}: [[step_time]] {} ({}, {})", i + 1, row.gpu, row.dtype);
+        for (i, row) in self.step_time.iter().enumerate() {
+            let what = format!("[[step_time]] {} ({}, {})", i + 1, row.gpu, row.dtype);
             if row.gpu != first.gpu {
-                return Err(format!("{what}: the first row is of {}; a file is of one GPU", first.gpu));
+                return Err(wrong!("{what}: the first row is of {}", first.gpu).hint("a file is of one GPU"));
             }
-            if file.step_time[..i].iter().any(|r| r.dtype == row.dtype) {
-                return Err(format!("{what}: another row is of {} too; one row a number format", row.dtype));
+            if self.step_time[..i].iter().any(|r| r.dtype == row.dtype) {
+                return Err(wrong!("{what}: another row is of {} too", row.dtype).hint("one row a number format"));
             }
             for (key, value) in NUMBERS.iter().zip(row.numbers()) {
                 if let Some(v) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
-                    return Err(format!("{what}: {key} is {v}; it must be a number from 0"));
+                    return Err(wrong!("{what}: {key} is {v}").hint("it must be a number from 0"));
                 }
             }
             if row.numbers().iter().all(Option::is_none) {
-                return Err(format!("{what}: it has no number; give one of {}", NUMBERS.join(", ")));
+                return Err(wrong!("{what}: it has no number").hint(format!("give one of {}", NUMBERS.join(", "))));
             }
         }
-        Ok(file)
+        Ok(())
     }
 }
 
@@ -205,7 +209,7 @@ mod tests {
         let text = toml::to_string(&StepTimeFile { step_time: vec![row.clone()] }).unwrap();
         assert!(StepTimeFile::is(&text) && !StepTimeFile::is("[step]\nstep_s = 1.0\n"));
         assert_eq!(StepTimeFile::parse(&text, "k").unwrap().step_time, std::slice::from_ref(&row));
-        let says = |text: &str| StepTimeFile::parse(text, "k").unwrap_err();
+        let says = |text: &str| StepTimeFile::parse(text, "k").unwrap_err().to_string();
         assert_eq!(
             says(&format!("{text}{text}")),
             "k: [[step_time]] 2 (l40s, bf16): another row is of bf16 too; one row a number format"

@@ -4,6 +4,7 @@
 use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile};
 use crate::latency::KernelTables;
 use crate::memory::{KvDtype, WeightsDtype};
+use crate::types::TraceFault;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub trait KernelSource: fmt::Debug + Send + Sync {
         gpu: &Gpu,
         weights: WeightsDtype,
         kv: KvDtype,
-    ) -> Result<Arc<KernelTables>, String>;
+    ) -> Result<Arc<KernelTables>, TraceFault>;
 }
 
 /// Where step times come from.

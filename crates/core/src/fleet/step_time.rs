@@ -31,7 +31,7 @@ pub(super) fn resolve(
         StepTimeSource::Analytic => Ok((Arc::new(analytic(&options, known()?)?), None)),
         StepTimeSource::Rows(rows) => {
             let curves = curves_of(catalog, &rows.0, &rows.1, known()?.gpu, options.weights);
-            let (curves, note) = curves.map_err(|e| Fault::at("profile", e))?;
+            let (curves, note) = curves.map_err(|fault| fault.under("profile"))?;
             options.curves = Some(curves);
             Ok((Arc::new(analytic(&options, known()?)?), note))
         }
@@ -42,10 +42,10 @@ pub(super) fn resolve(
         StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
         StepTimeSource::Kernels(kernels) => {
             let Known { model, gpu, weights, .. } = known()?;
-            let of_these = |e: String| Fault::at("kernels", format!("{}: {e}", kernels.name()));
-            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(of_these)?;
+            let tables =
+                kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::from(e).under("kernels"))?;
             let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
-            Ok((Arc::new(table.map_err(|e| of_these(e.to_string()))?), None))
+            Ok((Arc::new(table.map_err(|e| Fault::at("kernels", format!("{}: {e}", kernels.name())))?), None))
         }
     }
 }
@@ -71,25 +71,24 @@ pub fn curves_of(
     file: &StepTimeFile,
     gpu: &Gpu,
     weights: WeightsDtype,
-) -> Result<(Curves, Option<String>), String> {
+) -> Result<(Curves, Option<String>), Fault> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
     let fits = |r: &StepTimeRow| r.speaks_for(&gpu.id);
     if let Some(row) = file.step_time.iter().find(|r| !fits(r)) {
-        return Err(format!("profile {name} is of {}; this is {}: give a profile for that", row.gpu, gpu.id));
+        let what = format!("profile {name} is of {}; this is {}", row.gpu, gpu.id);
+        return Err(Fault::new(what).hint("give a profile for that"));
     }
     if let Some(row) = file.step_time.iter().find(|r| WeightsDtype::parse(&r.dtype).is_none()) {
         let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
-        return Err(format!("profile {name}: dtype `{}` is not known; known are {known}", row.dtype));
+        let what = format!("profile {name}: dtype `{}` is not known", row.dtype);
+        return Err(Fault::new(what).hint(format!("known are {known}")));
     }
     if !of.contains(&weights.name()) {
-        return Err(format!(
-            "profile {name} is of weights in {}; these are in {}: add a row of that",
-            of.join(", "),
-            weights.name()
-        ));
+        let what = format!("profile {name} is of weights in {}; these are in {}", of.join(", "), weights.name());
+        return Err(Fault::new(what).hint("add a row of that"));
     }
-    let (curves, borrowed) =
-        Curves::under(catalog, gpu, weights, &file.step_time).map_err(|e| format!("profile {name}: {e}"))?;
+    let (curves, borrowed) = Curves::under(catalog, gpu, weights, &file.step_time)
+        .map_err(|e| Fault::new(format!("profile {name}: {e}")))?;
     let note = borrowed.first().map(|(_, from)| {
         let names: Vec<&str> = borrowed.iter().map(|b| b.0).collect();
         format!("profile {name} says nothing of {}: taken from the catalogue's row of {from}", names.join(", "))

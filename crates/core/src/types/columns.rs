@@ -206,7 +206,8 @@ impl Classes {
                     .hint(format!("known classes: {known}"))
             }),
             Classes::Any(names) => {
-                let mut names = names.lock().map_err(|_| "a reader of class names has failed; start again")?;
+                let failed = |_| TraceFault::new("a reader of class names has failed").hint("start again");
+                let mut names = names.lock().map_err(failed)?;
                 if let Some(number) = position(&names) {
                     return Ok(number);
                 }

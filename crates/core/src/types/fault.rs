@@ -334,15 +334,27 @@ impl TraceFault {
         TraceFault { rest: Rest::Lost, ..fault.hint("the file is torn or not what it seems") }
     }
 
+    /// A TOML text of the name `file` that cannot be read.
+    pub fn toml(file: &str, text: &str, error: &toml::de::Error) -> TraceFault {
+        let before = error.span().map_or("", |span| &text[..text.floor_char_boundary(span.start)]);
+        TraceFault::of(file, error.message()).on_line(before.matches('\n').count() as u64 + 1)
+    }
+
     /// `what` is wrong with the file `file`.
-    pub fn of(file: impl Into<String>, what: impl Into<String>) -> TraceFault {
-        TraceFault { file: file.into(), ..TraceFault::new(what) }
+    pub fn of(file: impl fmt::Display, what: impl fmt::Display) -> TraceFault {
+        TraceFault { file: file.to_string(), ..TraceFault::new(what.to_string()) }
     }
 
     /// What would be right.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> TraceFault {
         TraceFault { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same of a part of the file that has a name, such as a request: it stands before what is wrong.
+    #[must_use]
+    pub fn of_part(self, part: impl fmt::Display) -> TraceFault {
+        TraceFault { what: format!("{part}: {}", self.what), ..self }
     }
 
     /// The line, from 1, unless it is known already.
@@ -401,44 +413,18 @@ impl From<&str> for TraceFault {
     }
 }
 
+impl From<String> for TraceFault {
+    fn from(what: String) -> TraceFault {
+        TraceFault::new(what)
+    }
+}
+
 /// A [`TraceFault`] in the words of `format!`; whoever knows file and line adds them.
 #[macro_export]
 macro_rules! wrong {
     ($($words:tt)*) => {
         $crate::types::TraceFault::new(format!($($words)*))
     };
-}
-
-// Rooms move to faults one by one; those that still say what is wrong in words take and give them by `?`.
-impl From<String> for Fault {
-    fn from(what: String) -> Fault {
-        Fault::new(what)
-    }
-}
-impl From<String> for Faults {
-    fn from(what: String) -> Faults {
-        Fault::new(what).into()
-    }
-}
-impl From<String> for TraceFault {
-    fn from(what: String) -> TraceFault {
-        TraceFault::new(what)
-    }
-}
-impl From<Fault> for String {
-    fn from(fault: Fault) -> String {
-        fault.to_string()
-    }
-}
-impl From<Faults> for String {
-    fn from(faults: Faults) -> String {
-        faults.to_string()
-    }
-}
-impl From<TraceFault> for String {
-    fn from(fault: TraceFault) -> String {
-        fault.to_string()
-    }
 }
 
 #[cfg(test)]

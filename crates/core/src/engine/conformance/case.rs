@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are refused, so that nothing that a recording says is passed over in silence.
 use crate::engine::vllm::{QueuePolicy, VllmConfig};
+use crate::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -204,9 +205,12 @@ impl<S> Case<S> {
     ///
     /// # Errors
     /// The field that no engine can have, and what would be right.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), TraceFault> {
+        self.sound().map_err(|fault| fault.of_part(format!("case {}", self.case)))
+    }
+
+    fn sound(&self) -> Result<(), TraceFault> {
         let c = &self.config;
-        let wrong = |what: String| Err(format!("case {}: {what}", self.case));
         let least = [
             ("block_size", c.block_size, 1),
             ("num_gpu_blocks", c.num_gpu_blocks, 2),
@@ -216,15 +220,15 @@ impl<S> Case<S> {
             ("max_num_scheduled_tokens", c.max_num_scheduled_tokens.unwrap_or(1), 1),
         ];
         if let Some((key, got, least)) = least.into_iter().find(|(_, got, least)| got < least) {
-            return wrong(format!("config.{key} is {got}; it must be at least {least}"));
+            return Err(wrong!("config.{key} is {got}").hint(format!("it must be at least {least}")));
         }
         if !["fcfs", "priority"].contains(&c.policy.as_str()) {
-            return wrong(format!("config.policy is `{}`; it must be fcfs or priority", c.policy));
+            return Err(wrong!("config.policy is `{}`", c.policy).hint("it must be fcfs or priority"));
         }
         if !(0.0..=1.0).contains(&c.watermark) {
-            return wrong(format!("config.watermark is {}; it must be a share, 0 to 1", c.watermark));
+            return Err(wrong!("config.watermark is {}", c.watermark).hint("it must be a share, 0 to 1"));
         }
-        self.requests.iter().try_for_each(|r| r.check(c.block_size).or_else(wrong))
+        self.requests.iter().try_for_each(|r| r.check(c.block_size).map_err(|f| f.of_part(format!("request {}", r.id))))
     }
 
     /// The scheduler's knobs.
@@ -251,17 +255,16 @@ impl<S> Case<S> {
 }
 
 impl CaseRequest {
-    fn check(&self, block_size: u32) -> Result<(), String> {
+    fn check(&self, block_size: u32) -> Result<(), TraceFault> {
         let (prompt, output, blocks) = (self.prompt_len, self.output_len, self.block_ids.len());
         let total = u64::from(prompt) + u64::from(output);
         if prompt == 0 || output == 0 || total > u64::from(u32::MAX) {
-            return Err(format!(
-                "request {}: prompt_len {prompt} and output_len {output}; each is at least 1",
-                self.id
-            ));
+            let fault = wrong!("prompt_len is {prompt} and output_len {output}");
+            return Err(fault.hint("each must be at least 1, and the two together at most 4294967295"));
         }
         if blocks as u64 * u64::from(block_size) > total {
-            return Err(format!("request {}: {blocks} block_ids are more than its {total} tokens fill", self.id));
+            let fault = wrong!("{blocks} block_ids are more than its {total} tokens fill");
+            return Err(fault.hint("give one for each full block"));
         }
         Ok(())
     }

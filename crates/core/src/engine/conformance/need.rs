@@ -1,5 +1,6 @@
 //! What a recording uses that is not built here. It is asked of each case, so that a file may hold both kinds.
 use super::case::{Case, GroupKind, KvGroup, Label};
+use crate::types::{TraceFault, wrong};
 use std::collections::BTreeSet;
 
 /// Something that a recorded case may use and that is not built.
@@ -41,15 +42,15 @@ impl Label {
     ///
     /// # Errors
     /// Which engine it is, and which are read.
-    pub fn need(&self) -> Result<Option<Feature>, String> {
+    pub fn need(&self) -> Result<Option<Feature>, TraceFault> {
         let release = self.version.split('.').take(2).collect::<Vec<_>>();
         match (self.engine.as_str(), release.as_slice()) {
             ("vllm", ["0", "32"]) => Ok(None),
             ("sglang", _) => Ok(Some(Feature::Sglang)),
-            (engine, _) => Err(format!(
-                "case {}: engine {engine}, version {}; recordings of vllm 0.32 are replayed, those of sglang are told",
-                self.case, self.version
-            )),
+            (engine, _) => {
+                let fault = wrong!("case {}: engine {engine}, version {}", self.case, self.version);
+                Err(fault.hint("recordings of vllm 0.32 are replayed, those of sglang are told"))
+            }
         }
     }
 }

@@ -192,10 +192,10 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
 
-    fn resolved(section: VllmSection, gpu: Option<&str>) -> Result<(VllmSection, Vec<String>), String> {
+    fn resolved(section: VllmSection, gpu: Option<&str>) -> Result<(VllmSection, Vec<String>), Fault> {
         let gpu = gpu.map(|id| Catalog::embedded().gpu(id).unwrap());
         let mut section = section;
-        let notes = section.resolve(&Machine { gpu, max_model_len: 8_192 }).map_err(|e| e.to_string())?;
+        let notes = section.resolve(&Machine { gpu, max_model_len: 8_192 })?;
         Ok((section, notes))
     }
 
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_no_vllm_would_take_is_refused_or_warned_of() {
         let plain = VllmSection::default();
-        let says = |section| resolved(section, Some("h100-sxm")).unwrap_err();
+        let says = |section| resolved(section, Some("h100-sxm")).unwrap_err().to_string();
         let zero = VllmSection { max_num_seqs: Some(0), ..plain.clone() };
         assert_eq!(says(zero), "max_num_seqs: it is 0; it must be at least 1");
         assert!(says(VllmSection { watermark: 1.5, ..plain.clone() }).starts_with("watermark: it is 1.5; it must lie"));
