@@ -4,6 +4,7 @@ use super::{Exit, printer};
 use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
 use crate::experiment::{Experiment, Settings};
+use crate::report::gate_markdown;
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
@@ -70,7 +71,7 @@ pub fn compare(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolera
     if rules.is_empty() {
         return Err("[gate] names no metric; nothing would be compared".to_string().into());
     }
-    let report = gate(baseline, candidate, rules)?;
-    printer::out(&report.to_markdown());
-    if report.passed() { Ok(()) } else { Err(Exit::Worse) }
+    let found = gate(baseline, candidate, rules)?;
+    printer::out(&gate_markdown(&found));
+    if found.passed() { Ok(()) } else { Err(Exit::Worse) }
 }

@@ -1,24 +1,25 @@
-//! A titled table for `catalog` and `trace info`: aligned text with sources as numbered notes, or Markdown in full.
+//! The one table of text: aligned for a terminal, with sources as numbered notes, or Markdown in full.
 //!
-//! Must keep true: text is at most [`WIDTH`] columns wide for what the catalogue holds (a test says so); Markdown has
-//! real pipes, and no cell can break it.
-use super::columns;
-use crate::report;
+//! May import: nothing but how words are wrapped. Must keep true: a line ends where its last character stands; columns are two
+//! spaces apart, one where two would be wider than the terminal; Markdown has real pipes, and no cell can break it.
+use super::prose::{WIDTH, broken, cut, width, wrapped};
 
-/// Columns that text needs at most.
-pub const WIDTH: usize = 100;
-/// The same of a narrow sheet.
-pub const NARROW: usize = 80;
+/// Columns of a table that says nothing of its width.
+pub const WIDE: usize = 100;
 
 /// A table, its rows and where they are from.
 pub struct Sheet {
-    title: &'static str,
-    head: Vec<&'static str>,
-    /// Columns of words, aligned left; the others are numbers.
-    words: usize,
+    title: String,
+    head: Vec<String>,
+    /// Whether a column begins at one place, as words do; the others end there, as numbers do.
+    left: Vec<bool>,
     rows: Vec<Row>,
+    width: usize,
     /// Longer words go on in another line of text, where there is a `/` or a space to break at.
     longest_word: usize,
+    ruled: bool,
+    cuts: bool,
+    wraps: bool,
 }
 
 struct Row {
@@ -28,13 +29,44 @@ struct Row {
 }
 
 impl Sheet {
-    /// An empty sheet whose first `words` columns hold words.
-    pub fn new(title: &'static str, head: &[&'static str], words: usize) -> Sheet {
-        Sheet { title, head: head.to_vec(), words, rows: Vec::new(), longest_word: usize::MAX }
+    /// An empty sheet whose first `words` columns hold words. A heading may have several lines; where all are empty there is no
+    /// line of headings.
+    pub fn new<S: AsRef<str>>(title: impl Into<String>, head: &[S], words: usize) -> Sheet {
+        Sheet {
+            title: title.into(),
+            head: head.iter().map(|name| name.as_ref().to_owned()).collect(),
+            left: (0..head.len()).map(|column| column < words).collect(),
+            rows: Vec::new(),
+            width: WIDE,
+            longest_word: usize::MAX,
+            ruled: false,
+            cuts: false,
+            wraps: false,
+        }
     }
-    /// For terminals of [`NARROW`] columns: words longer than this are broken in text.
+    /// A column more that holds words.
+    pub fn left(mut self, column: usize) -> Sheet {
+        self.left[column] = true;
+        self
+    }
+    /// For terminals of [`WIDTH`] columns: words longer than this are broken in text.
     pub fn narrow(mut self, longest_word: usize) -> Sheet {
-        self.longest_word = longest_word;
+        (self.width, self.longest_word) = (WIDTH, longest_word);
+        self
+    }
+    /// For terminals of [`WIDTH`] columns, with a line below the headings.
+    pub fn ruled(mut self) -> Sheet {
+        (self.width, self.ruled) = (WIDTH, true);
+        self
+    }
+    /// Cuts the first column in text where the table would be too wide; never the others.
+    pub fn cutting(mut self) -> Sheet {
+        self.cuts = true;
+        self
+    }
+    /// For terminals of [`WIDTH`] columns, the last of which is prose, wrapped in text to what the others leave.
+    pub fn wrapping(mut self) -> Sheet {
+        (self.width, self.wraps) = (WIDTH, true);
         self
     }
     /// Adds a row.
@@ -48,95 +80,149 @@ impl Sheet {
 
     /// As aligned text; sources stand below, numbered.
     pub fn text(&self) -> String {
-        let mut sources: Vec<&str> = Vec::new();
-        let mut head = self.head.clone();
-        if self.rows.iter().any(|r| r.origin.is_some()) {
-            head.extend(["date", "#"]);
+        let (mut rows, left, sources) = self.laid_out();
+        let gap = self.gap(&rows);
+        let mut widths = widths(&rows);
+        if self.cuts
+            && let Some(first) = widths.first().copied()
+        {
+            let most = first.saturating_sub(total(&widths, gap).saturating_sub(self.width));
+            widths[0] = most;
+            for row in &mut rows {
+                row[0] = row[0].lines().map(|line| cut(line, most)).collect::<Vec<_>>().join("\n");
+            }
         }
-        let rows: Vec<Vec<String>> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let mut cells = row.cells.clone();
-                cells.iter_mut().take(self.words).for_each(|cell| *cell = broken(cell, self.longest_word));
-                if let Some((date, source)) = &row.origin {
-                    let at = sources.iter().position(|s| s == source).unwrap_or_else(|| {
-                        sources.push(source);
-                        sources.len() - 1
-                    });
-                    cells.extend([date.clone(), (at + 1).to_string()]);
+        if self.wraps
+            && let Some(last) = widths.len().checked_sub(1)
+        {
+            let room = self.width.saturating_sub(total(&widths[..last], gap) + gap);
+            rows.iter_mut().for_each(|row| row[last] = wrapped(&row[last], room, 0).trim_end().to_owned());
+        }
+        let mut out = if self.title.is_empty() { String::new() } else { format!("{}\n", self.title) };
+        for (i, row) in rows.iter().enumerate() {
+            let lines = row.iter().map(|cell| cell.lines().count()).max().unwrap_or(0).max(1);
+            for at in 0..lines {
+                let cell = |(column, cell): (usize, &String)| {
+                    padded(cell.lines().nth(at).unwrap_or(""), widths[column], left[column])
+                };
+                let line = row.iter().enumerate().map(cell).collect::<Vec<_>>().join(&" ".repeat(gap));
+                let line = line.trim_end();
+                // No line of headings is empty: a unit alone stands right below a short name.
+                if i > 0 || !line.is_empty() {
+                    out.push_str(&format!("{line}\n"));
                 }
-                cells
-            })
-            .collect();
-        let mut out = String::new();
-        if !self.title.is_empty() {
-            out.push_str(&format!("{}\n", self.title));
+            }
+            if i == 0 && self.ruled {
+                out.push_str(&format!("{}\n", "─".repeat(total(&widths, gap))));
+            }
         }
-        let left = self.left(&head);
-        let wide = columns::aligned(&head, &rows, &left, 2);
-        let width = if self.longest_word == usize::MAX { WIDTH } else { NARROW };
-        let fits = wide.lines().all(|line| line.chars().count() <= width);
-        out.push_str(&if fits { wide } else { columns::aligned(&head, &rows, &left, 1) });
         for (i, source) in sources.iter().enumerate() {
             let number = format!("{:>3} ", i + 1);
-            out.push_str(&report::wrapped(&format!("{number}{source}"), width, number.len()));
+            out.push_str(&wrapped(&format!("{number}{source}"), self.width, number.len()));
         }
         out
     }
 
-    /// As Markdown, sources in full.
-    pub fn markdown(&self) -> String {
-        let mut head = self.head.clone();
-        if self.rows.iter().any(|r| r.origin.is_some()) {
-            head.extend(["date", "source"]);
-        }
-        let rows: Vec<Vec<String>> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let cells = row.cells.iter().chain(row.origin.iter().flat_map(|(d, s)| [d, s]));
-                cells.map(|c| c.replace('|', "\\|").replace(['\n', '\r'], " ")).collect()
-            })
-            .collect();
-        let title = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", self.title) };
-        format!("{title}{}", columns::markdown(&head, &rows, self.left(&head)))
+    /// Whether the text is no wider than its terminal, with nothing cut.
+    pub fn fits(&self) -> bool {
+        total(&widths(&self.laid_out().0), 1) <= self.width
     }
 
-    /// Whether a column of this head is one of words.
-    fn left(&self, head: &[&str]) -> impl Fn(usize) -> bool {
-        let left: Vec<bool> =
-            head.iter().enumerate().map(|(i, name)| i < self.words || *name == "date" || *name == "source").collect();
-        move |column| left[column]
+    /// Headings and cells of text, which columns hold words, and the sources in the order of their numbers.
+    fn laid_out(&self) -> (Vec<Vec<String>>, Vec<bool>, Vec<&str>) {
+        let mut sources: Vec<&str> = Vec::new();
+        let (mut head, mut left) = (self.head.clone(), self.left.clone());
+        if self.has_origins() {
+            head.extend(["date".to_owned(), "#".to_owned()]);
+            left.extend([true, false]);
+        }
+        let mut rows = vec![head];
+        for row in &self.rows {
+            let mut cells = row.cells.clone();
+            let words = cells.iter_mut().zip(&self.left).filter(|(_, left)| **left);
+            words.for_each(|(cell, _)| *cell = broken(cell, self.longest_word));
+            if let Some((date, source)) = &row.origin {
+                let at = sources.iter().position(|s| s == source).unwrap_or_else(|| {
+                    sources.push(source);
+                    sources.len() - 1
+                });
+                cells.extend([date.clone(), (at + 1).to_string()]);
+            }
+            rows.push(cells);
+        }
+        (rows, left, sources)
+    }
+
+    fn has_origins(&self) -> bool {
+        self.rows.iter().any(|row| row.origin.is_some())
+    }
+
+    /// Spaces between columns.
+    fn gap(&self, rows: &[Vec<String>]) -> usize {
+        if self.wraps || total(&widths(rows), 2) <= self.width { 2 } else { 1 }
+    }
+
+    /// As Markdown, sources in full.
+    pub fn markdown(&self) -> String {
+        let one_line = |text: &str| text.lines().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let (mut head, mut left) = (self.head.clone(), self.left.clone());
+        if self.has_origins() {
+            head.extend(["date".to_owned(), "source".to_owned()]);
+            left.extend([true, true]);
+        }
+        let rows = self.rows.iter().map(|row| {
+            let cells = row.cells.iter().chain(row.origin.iter().flat_map(|(date, source)| [date, source]));
+            cells.map(|cell| one_line(cell)).collect::<Vec<String>>()
+        });
+        let head: Vec<String> = head.iter().map(|name| one_line(name)).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+        let widths: Vec<usize> = widths(&rows).into_iter().map(|w| w.max(1)).collect();
+        let mut out = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", one_line(&self.title)) };
+        for (i, row) in rows.iter().enumerate() {
+            let cells = row.iter().enumerate().map(|(column, cell)| padded(cell, widths[column], left[column]));
+            out.push_str(&format!("| {} |\n", cells.collect::<Vec<_>>().join(" | ")));
+            if i == 0 {
+                let rule = |(w, left): (&usize, &bool)| {
+                    let dashes = "-".repeat(w + 1);
+                    if *left { format!(":{dashes}") } else { format!("{dashes}:") }
+                };
+                out.push_str(&format!("|{}|\n", widths.iter().zip(&left).map(rule).collect::<Vec<_>>().join("|")));
+            }
+        }
+        out
     }
 }
 
-/// A cell in lines of at most `most` columns, where that can be.
-fn broken(cell: &str, most: usize) -> String {
-    let mut out = String::new();
-    let mut line = 0;
-    for part in cell.split_inclusive(['/', ' ']) {
-        let long = part.trim_end().chars().count();
-        if line > 0 && line + long > most {
-            out.truncate(out.trim_end().len());
-            out.push('\n');
-            line = 0;
-        }
-        out.push_str(part);
-        line += part.chars().count();
-    }
-    out
+fn padded(cell: &str, width: usize, left: bool) -> String {
+    if left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+}
+
+/// What each column needs: its widest line.
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |cell: &String| cell.lines().map(width).max().unwrap_or(0);
+    let of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(widest).max().unwrap_or(0);
+    (0..columns).map(of).collect()
+}
+
+/// Columns of a whole line.
+fn total(widths: &[usize], gap: usize) -> usize {
+    widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn row(cells: &[&str]) -> Vec<String> {
+        cells.iter().map(|c| (*c).to_owned()).collect()
+    }
+
     fn sheet() -> Sheet {
         let mut sheet = Sheet::new("Things", &["id", "size"], 1);
-        sheet.fact(vec!["a|b".into(), "1".into()], "2026", "somewhere");
-        sheet.fact(vec!["c".into(), "1000".into()], "2026-05", "elsewhere");
-        sheet.fact(vec!["d".into(), "20".into()], "2026", "somewhere");
+        sheet.fact(row(&["a|b", "1"]), "2026", "somewhere");
+        sheet.fact(row(&["c", "1000"]), "2026-05", "elsewhere");
+        sheet.fact(row(&["d", "20"]), "2026", "somewhere");
         sheet
     }
 
@@ -144,26 +230,59 @@ mod tests {
     fn text_is_aligned_and_names_each_source_once() {
         let want = "Things\nid   size  date     #\na|b     1  2026     1\nc    1000  2026-05  2\nd      20  2026     1\n  1 somewhere\n  2 elsewhere\n";
         assert_eq!(sheet().text(), want);
+        assert_eq!(Sheet::new("", &["id"], 1).text(), "id\n");
     }
 
     #[test]
     fn a_narrow_sheet_breaks_long_words_in_text_only() {
-        assert_eq!(broken("together/meta-llama/Llama-3.3-70B", 20), "together/meta-llama/\nLlama-3.3-70B");
-        assert_eq!(broken("Tier 1 (old scheme)", 16), "Tier 1 (old\nscheme)");
-        assert_eq!((broken("unbreakable", 4), broken("a/b", 9)), ("unbreakable".into(), "a/b".into()));
-        let mut sheet = Sheet::new("", &["id"], 1).narrow(4);
-        sheet.row(vec!["abc/def".into()]);
-        assert_eq!(sheet.text(), "id\nabc/\ndef\n");
+        let mut sheet = Sheet::new("", &["id", "n"], 1).narrow(4);
+        sheet.row(row(&["abc/def", "1"]));
+        assert_eq!(sheet.text(), "id    n\nabc/  1\ndef\n");
         assert!(sheet.markdown().contains("abc/def"));
     }
 
     #[test]
-    fn markdown_has_a_rule_and_escaped_pipes() {
+    fn markdown_aligns_its_columns_and_escapes_pipes() {
         let text = sheet().markdown();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "## Things");
-        assert!(lines[3].starts_with("|--"), "{text}");
-        assert!(lines[4].contains("a\\|b") && lines[4].contains("somewhere"), "{text}");
+        assert_eq!(lines[..2], ["## Things", ""]);
+        assert_eq!(lines[2], "| id   | size | date    | source    |");
+        assert_eq!(lines[3], "|:-----|-----:|:--------|:----------|");
+        assert_eq!(lines[4], "| a\\|b |    1 | 2026    | somewhere |");
         assert!(lines[2..].iter().all(|l| l.replace("\\|", "").matches('|').count() == 5), "{text}");
+    }
+
+    #[test]
+    fn a_ruled_sheet_has_headings_of_several_lines_without_empty_ones() {
+        let mut sheet = Sheet::new("", &["Money\n\npolicy", "own\n\n%"], 1).ruled();
+        sheet.row(row(&["a\n  overloaded", "95.7"]));
+        assert_eq!(
+            sheet.text(),
+            "Money          own\npolicy           %\n──────────────────\na             95.7\n  overloaded\n"
+        );
+    }
+
+    #[test]
+    fn what_is_too_wide_moves_together_and_then_cuts_names_alone() {
+        let mut sheet = Sheet::new("", &["name", "n"], 1).ruled().cutting();
+        sheet.row(row(&[&"x".repeat(76), "123"]));
+        assert!(sheet.fits());
+        assert!(sheet.text().ends_with(&format!("{} 123\n", "x".repeat(76))));
+        sheet.row(row(&[&"y".repeat(90), "7"]));
+        assert!(!sheet.fits());
+        let text = sheet.text();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.ends_with(&format!("{}…   7\n", "y".repeat(75))), "{text}");
+    }
+
+    #[test]
+    fn prose_is_wrapped_beside_its_names() {
+        let mut sheet = Sheet::new("", &["", ""], 2).wrapping();
+        sheet.row(row(&["key", &"word ".repeat(16)]));
+        sheet.row(row(&["other", "short"]));
+        let text = sheet.text();
+        let (first, second) = ("word ".repeat(14), "word ".repeat(2));
+        let want = format!("key    {}\n       {}\nother  short\n", first.trim_end(), second.trim_end());
+        assert_eq!(text, want);
     }
 }
