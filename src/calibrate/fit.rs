@@ -72,7 +72,7 @@ fn columns(f: &Features) -> [f64; K] {
 
 /// Six significant digits: more than any measurement has.
 fn rounded(v: f64) -> f64 {
-    format!("{v:.5e}").parse().unwrap_or(v)
+    baseload_core::types::numbers::rounded(v, 6)
 }
 
 fn coefficients(x: &[f64; K]) -> StepCoefficients {

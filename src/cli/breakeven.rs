@@ -3,9 +3,9 @@ use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
 use crate::experiment::folder::ResultFolder;
-use crate::experiment::{self, Experiment, Settings};
+use crate::experiment::{Experiment, Settings};
 use crate::report;
-use baseload_core::types::Fault;
+use baseload_core::types::{Fault, numbers};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -174,7 +174,7 @@ fn simulate(
         let ticker = scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
                 bar.set_position(done.load(Ordering::Relaxed));
-                let requests = experiment::summary::thousands(progress.load(Ordering::Relaxed));
+                let requests = numbers::thousands(progress.load(Ordering::Relaxed));
                 bar.set_message(format!("{requests} requests"));
                 std::thread::park_timeout(Duration::from_millis(50));
             }

@@ -1,12 +1,13 @@
 //! `baseload calibrate`: measurements to a profile.
 use super::artefacts::Clock;
 use super::facts::CatalogArgs;
-use super::sheet::Sheet;
 use super::{Exit, calibrate_api, calibrate_kernels, engine_settings, measured, printer};
 use crate::calibrate::{self, Fit, Kind, Recipe};
 use crate::experiment::write_whole;
+use crate::report::Sheet;
 use baseload_core::catalog::Catalog;
 use baseload_core::types::Fault;
+use baseload_core::types::numbers::{decimals, percent, percent_signed};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::path::PathBuf;
@@ -178,11 +179,10 @@ fn steps(args: &StepArgs) -> Result<(), Exit> {
         ("frontend", f.arrival_s + f.token_s, "request, outside steps"),
         ("frontend-token", f.arrival_s_per_1000_prompt_tokens / 1e3, "prompt token, outside steps"),
     ] {
-        numbers.row(vec![name.into(), format!("{:.4} ms", seconds * 1e3), each.into()]);
+        numbers.row(vec![name.into(), format!("{} ms", decimals(seconds * 1e3, 4)), each.into()]);
     }
     let mut errors = Sheet::new("", &["held back", "metric", "n", "median", "p90"], 2);
     for h in &profile.held_back {
-        let percent = |v: f64| format!("{:.1} %", v * 100.0);
         errors.row(vec![h.group.clone(), h.metric.clone(), h.n.to_string(), percent(h.median_ape), percent(h.p90_ape)]);
     }
     let mut out = format!("{}: {}\n\n{}\n{}", profile.name, profile.source, numbers.text(), errors.text());
@@ -197,15 +197,21 @@ fn frontend(catalog: &Catalog, args: &StepArgs) -> Result<(), Exit> {
     let fit = calibrate::fit_frontend(catalog, measured::open(&args.files)?, &Clock::start().today())?;
     let mut errors = Sheet::new("", &["held out", "n", "TTFT median", "p90", "bias"], 1);
     for (name, e) in &fit.held_out {
-        let percent = |v: f64| format!("{:.1} %", v * 100.0);
-        errors.row(vec![name.clone(), e.n.to_string(), percent(e.median_ape), percent(e.p90_ape), percent(e.bias)]);
+        errors.row(vec![
+            name.clone(),
+            e.n.to_string(),
+            percent(e.median_ape),
+            percent(e.p90_ape),
+            percent_signed(e.bias),
+        ]);
     }
     let (ms, us) = (fit.row.arrival_s * 1e3, fit.row.arrival_s_per_1000_prompt_tokens * 1e3);
+    let (ms, us) = (decimals(ms, 2), decimals(us, 2));
     let rows = std::collections::BTreeMap::from([("frontend", vec![fit.row])]);
     let text = printer::toml_text(&rows)?;
     write_whole(&args.out, &text)?;
     printer::out(&format!(
-        "before the engine: {ms:.2} ms a request and {us:.2} us a prompt token\n\n{}\nRow of the catalogue: {}\n",
+        "before the engine: {ms} ms a request and {us} us a prompt token\n\n{}\nRow of the catalogue: {}\n",
         errors.text(),
         args.out.display()
     ));

@@ -1,12 +1,13 @@
 //! `baseload calibrate api`: measured API calls to a profile of latency.
 use super::artefacts::Clock;
 use super::facts::CatalogArgs;
-use super::sheet::Sheet;
 use super::validate_api::of_model;
 use super::{Exit, measured, printer};
 use crate::calibrate::{ApiCalls, ApiRecipe, api_profile, read_api_calls};
 use crate::experiment::write_whole;
+use crate::report::Sheet;
 use baseload_core::catalog::{ApiProfile, Catalog, age_days, undated};
+use baseload_core::types::numbers::{decimals, percent};
 use baseload_core::types::{Fault, TraceFault};
 use std::path::PathBuf;
 
@@ -110,12 +111,12 @@ fn said(p: &ApiProfile) -> String {
     let mut numbers =
         Sheet::new("", &["time", "base", "1,000 prompt", "uncached", "1,000 output", "p50", "p90", "p99"], 1);
     for (name, t) in [("E2E", &p.e2e), ("TTFT", &p.ttft)] {
-        let mut cells = vec![name.to_owned(), format!("{:.3} s", t.base_s)];
+        let mut cells = vec![name.to_owned(), format!("{} s", decimals(t.base_s, 3))];
         let per = [t.s_per_1000_prompt_tokens, t.s_per_1000_uncached_tokens, t.s_per_1000_output_tokens];
-        cells.extend(per.map(|s| format!("{:.1} ms", s * 1e3)));
+        cells.extend(per.map(|s| format!("{} ms", decimals(s * 1e3, 1))));
         let middle = &t.knot[t.knot.len() / 2];
         let at = |level: f64| t.levels.iter().position(|l| *l == level).map_or(f64::NAN, |i| middle.factors[i]);
-        cells.extend([0.5, 0.9, 0.99].map(|l| format!("x {:.2}", at(l))));
+        cells.extend([0.5, 0.9, 0.99].map(|l| format!("x {}", decimals(at(l), 2))));
         numbers.row(cells);
     }
     let mut scores = Sheet::new("", &["held out", "calls", "loss p50", "p90", "p99", "below p50", "p90", "p99"], 1);
@@ -123,8 +124,8 @@ fn said(p: &ApiProfile) -> String {
         let Some(s) = s else { continue };
         let (r, c) = (s.pinball_ratio, s.coverage);
         let mut cells = vec![name.to_owned(), s.calls.to_string()];
-        cells.extend([r.p50, r.p90, r.p99].map(|v| format!("{v:.3}")));
-        cells.extend([c.p50, c.p90, c.p99].map(|v| format!("{:.1} %", v * 100.0)));
+        cells.extend([r.p50, r.p90, r.p99].map(|v| decimals(v, 3)));
+        cells.extend([c.p50, c.p90, c.p99].map(percent));
         scores.row(cells);
     }
     let d = &p.data;

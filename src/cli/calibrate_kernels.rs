@@ -1,13 +1,14 @@
 //! `baseload calibrate --kind kernels`: kernel tables to the numbers of a GPU's analytic step time.
 use super::artefacts::Clock;
-use super::sheet::Sheet;
 use super::{Exit, printer};
 use crate::calibrate::{KernelProfile, kernel_profile};
 use crate::experiment::write_whole;
 use crate::frames;
+use crate::report::Sheet;
 use baseload_core::catalog::{Catalog, NUMBERS};
 use baseload_core::memory::WeightsDtype;
 use baseload_core::types::Fault;
+use baseload_core::types::numbers::{percent, percent_signed};
 use std::path::{Path, PathBuf};
 
 /// Fits, writes the file, prints numbers and errors.
@@ -44,7 +45,6 @@ fn sheets(catalog: &Catalog, p: &KernelProfile, name: &str) -> String {
         }
     }
     let mut errors = Sheet::new("", &["held out, by shape", "fitted", "n", "median", "p90", "bias"], 1);
-    let percent = |v: f64| format!("{:.1} %", v * 100.0);
     for e in &p.errors {
         errors.row(vec![
             e.part.into(),
@@ -52,7 +52,7 @@ fn sheets(catalog: &Catalog, p: &KernelProfile, name: &str) -> String {
             e.held_out.to_string(),
             percent(e.median),
             percent(e.p90),
-            format!("{:+.1} %", e.bias * 100.0),
+            percent_signed(e.bias),
         ]);
     }
     let mut out =

@@ -1,9 +1,10 @@
 //! `baseload catalog`: the facts, with source and date.
 use super::facts::CatalogArgs;
-use super::sheet::Sheet;
 use super::{Exit, Format, catalog_model, printer};
+use crate::report::Sheet;
 use baseload_core::api::{Call, ProfileLaw};
 use baseload_core::catalog::{ApiProfile, Catalog, Tier};
+use baseload_core::types::numbers::{decimals, short_count};
 use baseload_core::types::{Capability, SimTime, TokenPrice};
 use std::path::PathBuf;
 
@@ -115,7 +116,7 @@ fn models(c: &Catalog) -> Sheet {
         Sheet::new("Open-weight models: parameters in billions; KV bytes a token at BF16, all layers", &head, 2);
     for m in &c.models {
         let mut cells = vec![m.id.clone(), m.attention.clone()];
-        cells.extend([m.params_total, m.params_active].map(|n| format!("{:.2}", n as f64 / 1e9)));
+        cells.extend([m.params_total, m.params_active].map(|n| decimals(n as f64 / 1e9, 2)));
         let figures: [u64; 3] = [m.layers.into(), m.kv_bytes_per_token_bf16_all_layers, m.max_context.into()];
         cells.extend(figures.map(|n| n.to_string()));
         sheet.fact(cells, &m.date, &m.source);
@@ -149,7 +150,7 @@ fn tiers(c: &Catalog) -> Sheet {
         let mut cells: Vec<String> =
             [Tier::Batch, Tier::Flex, Tier::Priority].map(|t| both(p.in_tier(t))).into_iter().collect();
         cells.push(both(p.long_input.zip(p.long_output)));
-        cells.push(p.long_context_threshold_tokens.map_or_else(|| "-".into(), short));
+        cells.push(p.long_context_threshold_tokens.map_or_else(|| "-".into(), short_count));
         if cells.iter().any(|c| c != "-") {
             cells.insert(0, p.name());
             sheet.row(cells);
@@ -187,7 +188,7 @@ fn latencies(c: &Catalog) -> Sheet {
     for l in &c.api_latencies {
         let mut cells = vec![format!("{}/{}", l.provider, l.model)];
         cells.extend([l.ttft_p50_s, l.output_tokens_per_s, l.p95_over_p50].map(|f| f.to_string()));
-        cells.push(format!("{:.2}", l.error_rate * 100.0));
+        cells.push(decimals(l.error_rate * 100.0, 2));
         let note = l.note.as_ref().map_or_else(String::new, |n| format!("; {n}"));
         sheet.fact(cells, &l.date, &format!("{}{note}", l.source));
     }
@@ -205,8 +206,8 @@ fn profiles(all: &[ApiProfile]) -> Sheet {
         let call =
             Call { prompt: d.prompt_tokens, cached: d.cached_tokens, output: d.output_tokens, at: SimTime::ZERO };
         let mut cells = vec![p.name.clone(), d.calls.to_string(), format!("{}/{}", d.prompt_tokens, d.output_tokens)];
-        cells.extend([law.ttft_quantile(&call, 0.5), law.ttft_quantile(&call, 0.99)].map(|s| format!("{s:.2}")));
-        cells.extend([law.e2e_quantile(&call, 0.5), law.e2e_quantile(&call, 0.99)].map(|s| format!("{s:.2}")));
+        cells.extend([law.ttft_quantile(&call, 0.5), law.ttft_quantile(&call, 0.99)].map(|s| decimals(s, 2)));
+        cells.extend([law.e2e_quantile(&call, 0.5), law.e2e_quantile(&call, 0.99)].map(|s| decimals(s, 2)));
         sheet.fact(cells, &p.measured, &p.source);
     }
     sheet
@@ -219,7 +220,7 @@ fn limits(c: &Catalog) -> Sheet {
     for r in &c.rate_limits {
         let mut cells = vec![r.provider.clone(), r.tier.clone(), r.model_class.clone()];
         let figures = [r.rpm, r.input_tpm, r.output_tpm, r.combined_tpm];
-        cells.extend(figures.map(|n| n.map_or_else(|| "-".into(), short)));
+        cells.extend(figures.map(|n| n.map_or_else(|| "-".into(), short_count)));
         sheet.fact(cells, &r.date, &r.source);
     }
     sheet
@@ -254,16 +255,6 @@ fn provisioned(c: &Catalog) -> Sheet {
         sheet.fact(cells, &r.date, &r.source);
     }
     sheet
-}
-
-/// A whole number with `k` or `M` where that is exact.
-fn short(n: u64) -> String {
-    match n {
-        0 => "0".into(),
-        n if n.is_multiple_of(1_000_000) => format!("{}M", n / 1_000_000),
-        n if n.is_multiple_of(1_000) => format!("{}k", n / 1_000),
-        n => n.to_string(),
-    }
 }
 
 fn rents(c: &Catalog) -> Sheet {
@@ -301,8 +292,8 @@ fn per_million(price: Option<TokenPrice>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sheet::{NARROW, WIDTH};
     use super::*;
+    use crate::report::{WIDE, WIDTH};
 
     #[test]
     fn every_fact_fits_the_width_and_shows_its_date_and_source() {
@@ -310,7 +301,7 @@ mod tests {
         for what in [What::Gpus, What::Models, What::Apis, What::Latency, What::Rents, What::People] {
             for sheet in sheets(c, what) {
                 for line in sheet.text().lines() {
-                    let most = if what == What::Apis { NARROW } else { WIDTH };
+                    let most = if what == What::Apis { WIDTH } else { WIDE };
                     assert!(line.chars().count() <= most, "{what:?}: {} columns: {line}", line.chars().count());
                 }
             }

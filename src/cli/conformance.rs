@@ -1,7 +1,7 @@
 //! `baseload conformance`: golden schedules of the real vLLM against the scheduler that simulations use.
-use super::sheet::Sheet;
 use super::{Exit, Format, printer};
 use crate::experiment::open_text;
+use crate::report::Sheet;
 use baseload_core::engine::conformance::{Case, Feature, Label, Mismatch};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Serialize;
@@ -183,19 +183,15 @@ fn by_family(report: &Report) -> Sheet {
 
 fn totals(c: &Counts) -> String {
     let replayed = c.cases - c.needed();
-    let mut lines = vec![
-        format!("cases exact     {} of {replayed}", c.cases_exact),
-        format!("  with strides  {} of {replayed}", c.strided_cases_exact),
-        format!("steps exact     {} of {}", c.steps_exact, c.steps),
-    ];
+    let mut sheet = Sheet::new("", &["", ""], 2).wrapping();
+    let mut line = |what: &str, text: String| sheet.row(vec![what.into(), text]);
+    line("cases exact", format!("{} of {replayed}", c.cases_exact));
+    line("  with strides", format!("{} of {replayed}", c.strided_cases_exact));
+    line("steps exact", format!("{} of {}", c.steps_exact, c.steps));
     if !c.needs.is_empty() {
-        lines.push(format!("not replayed    {} that need what is not built: {}", c.needed(), c.needs_text()));
+        line("not replayed", format!("{} that need what is not built: {}", c.needed(), c.needs_text()));
     }
-    if let Some(m) = &c.first_mismatch {
-        lines.push(format!(
-            "first mismatch  case {}, step {}, {}\n  expected {}\n  got      {}",
-            m.case, m.step, m.field, m.expected, m.got
-        ));
-    }
-    lines.join("\n")
+    let Some(m) = &c.first_mismatch else { return sheet.text() };
+    line("first mismatch", format!("case {}, step {}, {}", m.case, m.step, m.field));
+    format!("{}  expected {}\n  got      {}\n", sheet.text(), m.expected, m.got)
 }

@@ -1,7 +1,8 @@
 //! `baseload run --dry-run`: the resolved experiment and each pool's memory account.
 use super::{Exit, Format, printer};
-use crate::experiment::summary::thousands;
 use crate::experiment::{Experiment, ResolvedPool};
+use crate::report::Sheet;
+use baseload_core::types::numbers::{in_gib, thousands};
 
 pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
     if format == Format::Json {
@@ -26,7 +27,7 @@ pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
 /// How a pool's memory is divided, part by part: one replica, each of its GPUs; and the blocks that are simulated.
 fn account(pool: &ResolvedPool) -> String {
     let (replica, kv) = (&pool.replica, &pool.replica.kv);
-    let mut out = format!("pool {}: {}, GiB a GPU\n", pool.name, replica.title);
+    let mut parts = Sheet::new(format!("pool {}: {}, GiB a GPU", pool.name, replica.title), &["", ""], 1);
     for (what, bytes) in replica.plan.iter().flat_map(|p| {
         [
             ("GPU", p.per_gpu_total_bytes),
@@ -38,8 +39,9 @@ fn account(pool: &ResolvedPool) -> String {
             ("KV cache", p.kv_pool_bytes),
         ]
     }) {
-        out.push_str(&format!("  {what:<12}{:>7.2}\n", bytes as f64 / (1u64 << 30) as f64));
+        parts.row(vec![format!("  {what}"), in_gib(bytes)]);
     }
+    let mut out = parts.text();
     out.push_str(&format!(
         "  {} blocks of {} tokens = {} tokens = {} sequences of 8k",
         thousands(kv.num_blocks.into()),

@@ -1,6 +1,7 @@
 //! `validate` of kinds with one figure a metric: a row a group, each cell measured, simulated and the difference.
-use super::sheet::Sheet;
 use crate::calibrate::{Group, Pair, Scores};
+use crate::report::Sheet;
+use baseload_core::types::numbers::{self, decimals};
 
 /// The table and what is judged beside it.
 pub fn text(s: &Scores, render: impl Fn(&Sheet) -> String) -> String {
@@ -31,17 +32,17 @@ fn row(name: &str, g: &Group, metrics: &[&'static str]) -> Vec<String> {
     let cell = |metric: &&'static str| {
         let of = |pairs: &[Pair]| pairs.iter().find(|p| p.metric == *metric).map(|p| (p.measured, p.predicted));
         match (of(&g.shares), of(&g.pairs)) {
-            (Some((m, p)), _) => format!("{m:.3} {p:.3} {:+.1}", (p - m) * 100.0),
-            (_, Some((m, p))) => format!("{} {} {:+.0} %", short(m), short(p), (p / m - 1.0) * 100.0),
+            (Some((m, p)), _) => format!("{} {} {}", decimals(m, 3), decimals(p, 3), numbers::points(p - m)),
+            (_, Some((m, p))) => format!("{} {} {}", value(m), value(p), numbers::percent_signed_whole(p / m - 1.0)),
             _ => "-".into(),
         }
     };
     [name.to_owned(), g.n.to_string()].into_iter().chain(metrics.iter().map(cell)).collect()
 }
 
-/// Three decimals, or none from 1,000 on.
-fn short(v: f64) -> String {
-    if v < 1_000.0 { format!("{v:.3}") } else { format!("{v:.0}") }
+/// A time or a count: three places, or none from 1,000 on.
+fn value(v: f64) -> String {
+    decimals(v, if v < 1_000.0 { 3 } else { 0 })
 }
 
 fn judged(out: &mut String, s: &Scores) {
@@ -60,6 +61,12 @@ fn judged(out: &mut String, s: &Scores) {
     }
     for r in &s.ratios {
         let (m, p) = (r.measured, r.simulated);
-        out.push_str(&format!("{}: measured {m:.5}, simulated {p:.5}: {}\n", r.name, verdict(r.agree)));
+        out.push_str(&format!(
+            "{}: measured {}, simulated {}: {}\n",
+            r.name,
+            decimals(m, 5),
+            decimals(p, 5),
+            verdict(r.agree)
+        ));
     }
 }

@@ -4,6 +4,7 @@ use super::{Exit, printer};
 use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
 use crate::experiment::{Experiment, Settings};
+use crate::report::gate_markdown;
 use baseload_core::types::{Fault, TraceFault};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ pub fn compare(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolera
     if rules.is_empty() {
         return Err(Fault::at("gate", "it names no metric").hint("give one, or nothing would be compared").into());
     }
-    let report = gate(baseline, candidate, rules)?;
-    printer::out(&report.to_markdown());
-    if report.passed() { Ok(()) } else { Err(Exit::Worse) }
+    let found = gate(baseline, candidate, rules)?;
+    printer::out(&gate_markdown(&found));
+    if found.passed() { Ok(()) } else { Err(Exit::Worse) }
 }

@@ -1,12 +1,13 @@
 //! `baseload memory`: what a GPU's memory goes to, how many sequences fit, and what would fit where it does not.
 use super::facts::CatalogArgs;
 use super::fault::Mistake;
-use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, memory_text, printer};
 use crate::calibrate::MeasuredReplica;
+use crate::report::Sheet;
 use baseload_core::catalog::{Catalog, Gpu, MeasuredEngine, Model};
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
 use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, WeightsDtype, gib};
+use baseload_core::types::numbers;
 use baseload_core::types::{Fault, Segment};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
@@ -236,10 +237,10 @@ fn check(catalog: &Catalog, format: Format) -> Result<(), Exit> {
         let cells = vec![
             row.model.clone(),
             format!("{} x {}", row.tensor_parallel, row.gpu),
-            format!("{guess}{:.2}", row.utilization),
+            format!("{guess}{}", numbers::decimals(row.utilization, 2)),
             planned.to_string(),
             row.kv_tokens.to_string(),
-            format!("{:+.2}", off * 100.0),
+            numbers::signed(off * 100.0),
         ];
         sheet.fact(cells, &row.date, &format!("{}: {}{note}", row.engine, row.source));
         rows.push(json!({ "row": row, "planned_kv_tokens": planned, "planned_blocks": plan.num_blocks, "off": off }));

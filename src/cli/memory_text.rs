@@ -1,8 +1,8 @@
 //! What `baseload memory` shows people: the stack as bars of at most 80 columns, and what follows from it in words.
 use super::memory::{Account, parts};
-use crate::experiment::summary::thousands;
-use crate::report::{WIDTH, wrapped};
-use baseload_core::memory::{assumptions, gib};
+use crate::report::{Sheet, WIDTH, wrapped};
+use baseload_core::memory::assumptions;
+use baseload_core::types::numbers::{self, decimals, in_gib, thousands};
 
 /// Columns of the bars.
 const BAR: u64 = 43;
@@ -13,13 +13,16 @@ const EIGHTHS: [&str; 8] = ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "�
 pub(super) fn terminal(a: &Account<'_>) -> String {
     let total = a.plan.per_gpu_total_bytes;
     let mut out = wrapped(&title(a), WIDTH, 2);
+    let mut stack = Sheet::new("", &[""; 4], 1).left(3);
+    let gib = |bytes| format!("{} GiB", in_gib(bytes));
     let mut below = 0;
     for (_, name, bytes) in parts(a.plan) {
-        let bar = bar(below, bytes, total);
-        out.push_str(&format!("{name:<14} {:>7.2} GiB {:>5.1} %  {bar}\n", gib(bytes), share(bytes, total)));
+        let share = numbers::percent(share(bytes, total));
+        stack.row(vec![name.into(), gib(bytes), share, bar(below, bytes, total)]);
         below += bytes;
     }
-    out.push_str(&format!("{:<14} {:>7.2} GiB\n\n", "one GPU", gib(total)));
+    stack.row(vec!["one GPU".into(), gib(total), String::new(), String::new()]);
+    out.push_str(&format!("{}\n", stack.text()));
     for line in findings(a) {
         out.push_str(&wrapped(&line, WIDTH, 2));
     }
@@ -36,11 +39,11 @@ pub(super) fn terminal(a: &Account<'_>) -> String {
 /// For a pull request.
 pub(super) fn markdown(a: &Account<'_>) -> String {
     let total = a.plan.per_gpu_total_bytes;
-    let mut out = format!("**{}**\n\n| one GPU | GiB | % |\n|:--|--:|--:|\n", title(a));
-    for (_, name, bytes) in parts(a.plan) {
-        out.push_str(&format!("| {name} | {:.2} | {:.1} |\n", gib(bytes), share(bytes, total)));
+    let mut stack = Sheet::new("", &["one GPU", "GiB", "share"], 1);
+    for (_, name, bytes) in parts(a.plan).into_iter().chain([("", "total", total)]) {
+        stack.row(vec![name.into(), in_gib(bytes), numbers::percent(share(bytes, total))]);
     }
-    out.push_str(&format!("| total | {:.2} | 100.0 |\n\n", gib(total)));
+    let mut out = format!("**{}**\n\n{}\n", title(a), stack.markdown());
     for line in findings(a) {
         out.push_str(&format!("- {line}\n"));
     }
@@ -60,7 +63,7 @@ fn title(a: &Account<'_>) -> String {
 }
 
 fn share(bytes: u64, total: u64) -> f64 {
-    bytes as f64 * 100.0 / total as f64
+    bytes as f64 / total as f64
 }
 
 /// A part of the stack: as long as its share to an eighth of a column, and never nothing; it begins in the column where
@@ -98,13 +101,13 @@ fn findings(a: &Account<'_>) -> Vec<String> {
     out.push(format!("At {} tokens a sequence: {} fit at once; {preemption}.", n(context.into()), n(held)));
     if let Some(wanted) = a.concurrency {
         let needed = p.blocks_of(wanted, context);
-        let share = needed as f64 * 100.0 / p.usable_blocks().max(1) as f64;
+        let share = numbers::percent_whole(needed as f64 / p.usable_blocks().max(1) as f64);
         let verdict = match wanted.saturating_sub(held) {
             0 => "they fit".to_owned(),
             over => format!("{} too many", n(over)),
         };
         out.push(format!(
-            "{} at once would take {} blocks, {share:.0} % of those there are: {verdict}.",
+            "{} at once would take {} blocks, {share} of those there are: {verdict}.",
             n(wanted),
             n(needed)
         ));
@@ -113,12 +116,13 @@ fn findings(a: &Account<'_>) -> Vec<String> {
     let times = promised as f64 / p.kv_tokens.max(1) as f64;
     let windows = if a.model.window == 0 { "" } else { ", every layer kept in full" };
     out.push(format!(
-        "Sizing by weights alone would promise {} tokens, {} such sequences{windows}: {times:.2} times what there is.",
+        "Sizing by weights alone would promise {} tokens, {} such sequences{windows}: {} times what there is.",
         n(promised),
-        n(promised / u64::from(context))
+        n(promised / u64::from(context)),
+        decimals(times, 2)
     ));
     if a.options.weights_dtype != baseload_core::memory::WeightsDtype::Bf16 {
-        out.push(format!("Of the weights, {:.2} GiB stay BF16.", gib(p.weights_kept_bf16_bytes)));
+        out.push(format!("Of the weights, {} GiB stay BF16.", in_gib(p.weights_kept_bf16_bytes)));
     }
     out
 }

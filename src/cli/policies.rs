@@ -1,6 +1,6 @@
 //! `baseload policies`: the presets, what each expands to, and what parts and fields there are.
 use super::{Exit, printer};
-use crate::report;
+use crate::report::{Sheet, WIDTH, wrapped};
 use baseload_core::gateway::{ENDPOINT_FIELDS, POOL_FIELDS, Parts, Preset, Presets, REQUEST_FIELDS, SCORERS};
 use baseload_core::types::{Fault, Faults};
 
@@ -27,9 +27,6 @@ enum What {
     Fields,
 }
 
-/// Columns of what is printed.
-const WIDTH: usize = 80;
-
 pub fn run(args: &Args) -> Result<(), Exit> {
     match &args.what {
         None => printer::out(&list()),
@@ -46,24 +43,17 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Two columns, the second one wrapped.
+/// Names, and what they are beside them.
 fn columns(rows: &[(String, String)]) -> String {
-    let left = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 2;
-    let mut out = String::new();
-    for (name, text) in rows {
-        let wrapped = report::wrapped(text, WIDTH - left, 0);
-        for (i, line) in wrapped.lines().enumerate() {
-            let name = if i == 0 { name.as_str() } else { "" };
-            out.push_str(&format!("{name:left$}{line}\n"));
-        }
-    }
-    out
+    let mut sheet = Sheet::new("", &["", ""], 2).wrapping();
+    rows.iter().for_each(|(name, text)| sheet.row(vec![name.clone(), text.clone()]));
+    sheet.text()
 }
 
 fn list() -> String {
     let rows: Vec<_> = Presets::embedded().iter().map(|p| (p.name.to_string(), p.title.to_string())).collect();
     let head = "Presets: a table of [policy.NAME] each, such as [policy.mine.llmd_default]";
-    let foot = report::wrapped(
+    let foot = wrapped(
         "`baseload policies show NAME` prints what a preset expands to, and its source. `baseload policies fields` lists the \
          parts to write your own of.",
         WIDTH,
@@ -74,8 +64,8 @@ fn list() -> String {
 
 fn show(p: &Preset) -> Result<String, Faults> {
     let comment = |label: &str, text: &str| {
-        let wrapped = report::wrapped(&format!("{label}: {text}"), WIDTH - 2, 2);
-        wrapped.lines().map(|line| format!("# {line}\n")).collect::<String>()
+        let lines = wrapped(&format!("{label}: {text}"), WIDTH - 2, 2);
+        lines.lines().map(|line| format!("# {line}\n")).collect::<String>()
     };
     let mut out = comment(p.name, p.title);
     out.push_str(&comment("source", p.source));

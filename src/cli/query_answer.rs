@@ -1,22 +1,22 @@
 //! The answer to a query as text: a table, JSON or CSV.
 //!
 //! Must keep true: JSON and CSV have every digit; a table has six.
-use super::columns;
 use crate::frames::{Answer, Cell};
+use crate::report::Sheet;
+use baseload_core::types::numbers::significant;
 use serde_json::{Map, Value};
 
 /// In columns, with a line that counts the rows where there are none.
 pub fn table(answer: &Answer) -> String {
-    let head: Vec<&str> = answer.columns.iter().map(String::as_str).collect();
     let shown = |cell: &Cell| match cell {
-        Cell::Number(v) => six_digits(*v),
+        Cell::Number(v) => significant(*v, 6),
         other => plain(other),
     };
-    let rows: Vec<Vec<String>> = answer.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
-    let is_text = |column: usize| answer.rows.iter().any(|row| matches!(row[column], Cell::Text(_) | Cell::Flag(_)));
-    let left: Vec<bool> = (0..head.len()).map(is_text).collect();
-    let table = columns::aligned(&head, &rows, |column| left[column], 2);
-    if rows.is_empty() { format!("{table}(no rows)\n") } else { table }
+    let is_text = |column: &usize| answer.rows.iter().any(|row| matches!(row[*column], Cell::Text(_) | Cell::Flag(_)));
+    let texts = (0..answer.columns.len()).filter(is_text);
+    let mut sheet = texts.fold(Sheet::new("", &answer.columns, 0), Sheet::left);
+    answer.rows.iter().for_each(|row| sheet.row(row.iter().map(shown).collect()));
+    if answer.rows.is_empty() { format!("{}(no rows)\n", sheet.text()) } else { sheet.text() }
 }
 
 /// A list of rows, each an object; what is not known is null.
@@ -61,12 +61,6 @@ fn plain(cell: &Cell) -> String {
         Cell::Number(v) => v.to_string(),
         Cell::Text(v) => v.clone(),
     }
-}
-
-/// A number rounded to six digits, without those that say nothing.
-fn six_digits(v: f64) -> String {
-    let rounded: f64 = format!("{v:.5e}").parse().unwrap_or(v);
-    rounded.to_string()
 }
 
 #[cfg(test)]

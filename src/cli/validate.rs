@@ -1,14 +1,15 @@
 //! `baseload validate`: predictions against measurements.
 use super::facts::CatalogArgs;
-use super::sheet::Sheet;
 use super::{Exit, Format, engine_settings, figures, measured, printer, validate_api};
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Targets};
 use crate::experiment::write_whole;
+use crate::report::Sheet;
 use crate::{frames, report};
 use baseload_core::catalog::{Catalog, Profile, StepTimeFile};
 use baseload_core::fleet::StepTimeSource;
+use baseload_core::types::numbers::{percent, percent_signed};
 use baseload_core::types::{Fault, TraceFault};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -223,7 +224,6 @@ fn text(s: &Scores, render: impl Fn(&Sheet) -> String) -> String {
 }
 
 fn rows(sheet: &mut Sheet, group: &str, metrics: &Metrics, trivial: &Metrics) {
-    let percent = |v: f64| format!("{:.1} %", v * 100.0);
     for (i, (metric, e)) in metrics.iter().enumerate() {
         let Errors { median_ape, p90_ape, bias, n } = *e;
         sheet.row(vec![
@@ -232,7 +232,7 @@ fn rows(sheet: &mut Sheet, group: &str, metrics: &Metrics, trivial: &Metrics) {
             n.to_string(),
             percent(median_ape),
             percent(p90_ape),
-            format!("{:+.1} %", bias * 100.0),
+            percent_signed(bias),
             trivial.get(metric).map_or_else(|| "-".into(), |t| percent(t.median_ape)),
         ]);
     }

@@ -1,9 +1,9 @@
 //! `baseload validate --kind api`: quantiles of measured API calls, on folds that the law has not seen.
-use super::sheet::Sheet;
 use super::{Exit, Format, measured, printer};
 use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
-use crate::report::{WIDTH, wrapped};
+use crate::report::{Sheet, WIDTH, wrapped};
 use baseload_core::catalog::{ApiProfile, AtQuantiles, Catalog, undated};
+use baseload_core::types::numbers::{decimals, percent};
 use baseload_core::types::{Fault, TraceFault};
 use std::path::{Path, PathBuf};
 
@@ -79,8 +79,8 @@ fn rows(m: &ModelScore) -> Vec<Vec<String>> {
     };
     let row = |time: &str, calls: u64, ratio: AtQuantiles, coverage: AtQuantiles, judged: &str| {
         let mut cells = vec![time.to_owned(), calls.to_string(), m.groups.to_string()];
-        cells.extend([ratio.p50, ratio.p90, ratio.p99].map(|v| format!("{v:.3}")));
-        cells.extend([coverage.p50, coverage.p90, coverage.p99].map(|v| format!("{:.1} %", v * 100.0)));
+        cells.extend([ratio.p50, ratio.p90, ratio.p99].map(|v| decimals(v, 3)));
+        cells.extend([coverage.p50, coverage.p90, coverage.p99].map(percent));
         cells.push(judged.to_owned());
         cells
     };

@@ -3,10 +3,12 @@
 //! May import: experiment. Must keep true: no line is wider than [`WIDTH`] for names up to 16 characters; what is said in
 //! words is said once, for terminal and page.
 use super::breakeven_chart::chart;
-use super::breakeven_numbers::{about, money, rate_text, short_money, volume_text};
-use super::terminal::{WIDTH, wrapped};
+use super::prose::{WIDTH, wrapped};
+use super::sheet::Sheet;
 use crate::experiment::breakeven::{BreakEven, GapRow, Kind, LinePoint, Point};
-use crate::experiment::summary::{percent, thousands};
+use baseload_core::types::numbers::{
+    percent_down, thousands, three_digits, usd_cents, usd_narrow, usd_wide, volume, volume_about,
+};
 
 /// A part of the gap, as tables have it: two lines of a head, and the value.
 pub(super) type Part = (&'static str, &'static str, fn(&GapRow) -> f64);
@@ -37,7 +39,7 @@ pub(super) const PART_WORDS: [(&str, &str); 7] = [
 
 /// Goodput in per cent; a dagger where it misses the target.
 pub(super) fn good(p: &LinePoint) -> String {
-    format!("{}{}", percent(p.goodput_share), if p.meets_slo { "" } else { "†" })
+    format!("{}{}", percent_down(p.goodput_share), if p.meets_slo { "" } else { "†" })
 }
 
 /// Renders a break-even for a terminal (no colours, so that stdout compares byte for byte).
@@ -69,73 +71,41 @@ pub(super) fn head(b: &BreakEven) -> String {
         "{} requests at x1, {} a second: {}; each own fleet with the fewest replicas that meet the SLO for {} % of \
          requests",
         thousands(b.requests),
-        rate_text(b.requests_per_s),
+        three_digits(b.requests_per_s),
         lines.join(", "),
-        percent(b.target)
+        percent_down(b.target)
     )
 }
 
-fn right(cells: &[String], widths: &[usize]) -> String {
-    let cell = |(text, width): (&String, &usize)| format!("{text:>width$}");
-    cells.iter().zip(widths).map(cell).collect::<String>()
-}
-
-/// What each column needs, with `gap` before all but the first.
-fn widths(heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) -> Vec<usize> {
-    let columns = rows.iter().chain(heads).map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| {
-        let all = heads.iter().chain(rows).filter_map(|row| row.get(c));
-        all.map(|t| t.chars().count()).max().unwrap_or(0) + if c == 0 { 0 } else { gap }
+/// A ruled table of figures: whole dollars, thousands of them where those are too wide.
+fn fitting(title: &str, head: &[String], rows: impl Fn(fn(f64) -> String) -> Vec<Vec<String>>) -> Sheet {
+    let sheet = |usd: fn(f64) -> String| {
+        let mut sheet = Sheet::new(title, head, 0).ruled();
+        rows(usd).into_iter().for_each(|row| sheet.row(row));
+        sheet
     };
-    (0..columns).map(width).collect()
-}
-
-fn fits(heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) -> bool {
-    widths(heads, rows, gap).iter().sum::<usize>() <= WIDTH
-}
-
-/// Rows with [`money`], with [`short_money`] where those are too wide.
-fn fitting(heads: &[Vec<String>], rows: impl Fn(fn(f64) -> String) -> Vec<Vec<String>>) -> Vec<Vec<String>> {
-    let whole = rows(money);
-    if fits(heads, &whole, 1) { whole } else { rows(short_money) }
-}
-
-fn table(out: &mut String, heads: &[Vec<String>], rows: &[Vec<String>], gap: usize) {
-    let widths = widths(heads, rows, gap);
-    for row in heads {
-        out.push_str(right(row, &widths).trim_end());
-        out.push('\n');
-    }
-    out.push_str(&"─".repeat(widths.iter().sum()));
-    out.push('\n');
-    for row in rows {
-        out.push_str(right(row, &widths).trim_end());
-        out.push('\n');
-    }
+    let whole = sheet(usd_wide);
+    if whole.fits() { whole } else { sheet(usd_narrow) }
 }
 
 fn push_lines(out: &mut String, b: &BreakEven) {
-    let mut heads = vec![vec!["volume".to_owned(), "req".to_owned()], vec![String::new(), "/s".to_owned()]];
+    let mut heads = vec!["volume".to_owned(), "req\n/s".to_owned()];
     for l in &b.lines {
         let name = match l.kind {
             Kind::Api => "all-API",
             Kind::Own => "own",
             Kind::Hybrid => "hybrid",
         };
-        if l.kind != Kind::Api {
-            heads[0].push(name.into());
-            heads[1].push("n".into());
+        if l.kind == Kind::Api {
+            heads.push(format!("{name}\n$/mo"));
+        } else {
+            heads.extend([format!("{name}\nn"), "\n$/mo".to_owned()]);
         }
-        heads[0].extend([if l.kind == Kind::Api { name.into() } else { String::new() }, "good".into()]);
-        heads[1].extend(["$/mo".into(), "%".into()]);
+        heads.push("good\n%".into());
     }
-    let naive = b.naive.own_usd_per_month.is_some();
-    if naive {
-        heads[0].push("naive".into());
-        heads[1].push("$/mo".into());
-    }
+    heads.extend(b.naive.own_usd_per_month.map(|_| "naive\n$/mo".to_owned()));
     let row = |p: &Point, usd: fn(f64) -> String| {
-        let mut row = vec![volume_text(p.volume), rate_text(p.requests_per_s)];
+        let mut row = vec![volume(p.volume), three_digits(p.requests_per_s)];
         for (l, line) in b.lines.iter().zip(&p.lines) {
             if l.kind != Kind::Api {
                 row.push(line.replicas().to_string());
@@ -145,28 +115,24 @@ fn push_lines(out: &mut String, b: &BreakEven) {
         row.extend(p.naive_own_usd_per_month.map(usd));
         row
     };
-    let rows = fitting(&heads, |usd| b.points.iter().map(|p| row(p, usd)).collect());
-    table(out, &heads, &rows, if fits(&heads, &rows, 2) { 2 } else { 1 });
+    let sheet = fitting("", &heads, |usd| b.points.iter().map(|p| row(p, usd)).collect());
+    out.push_str(&sheet.text());
     out.push_str("n: replicas; good: requests that met the SLO\n");
     if b.points.iter().any(|p| p.lines.iter().any(|l| !l.meets_slo)) {
-        out.push_str(&format!("† misses the SLO: good under {} %, or a queue that grows\n", percent(b.target)));
+        out.push_str(&format!("† misses the SLO: good under {} %, or a queue that grows\n", percent_down(b.target)));
     }
 }
 
 fn push_gap(out: &mut String, b: &BreakEven) {
-    out.push_str("What the naive line leaves out, $ a month; all parts add up to the own line\n");
-    let head = |second: bool, first: &str| {
-        let of = |p: &(&str, &str, _)| if second { p.1 } else { p.0 }.to_owned();
-        std::iter::once(first.to_owned()).chain(PARTS.iter().map(of)).collect::<Vec<String>>()
-    };
+    let head = PARTS.iter().map(|(first, second, _)| format!("{first}\n{second}"));
+    let head: Vec<String> = std::iter::once("volume".to_owned()).chain(head).collect();
     let row = |p: &Point, usd: fn(f64) -> String| {
         let gap = p.gap.as_ref()?;
         let parts = PARTS.iter().map(|(_, _, get)| usd(get(gap)));
-        Some(std::iter::once(volume_text(p.volume)).chain(parts).collect::<Vec<String>>())
+        Some(std::iter::once(volume(p.volume)).chain(parts).collect::<Vec<String>>())
     };
-    let heads = [head(false, "volume"), head(true, "")];
-    let rows = fitting(&heads, |usd| b.points.iter().filter_map(|p| row(p, usd)).collect());
-    table(out, &heads, &rows, 1);
+    let title = "What the naive line leaves out, $ a month; all parts add up to the own line";
+    out.push_str(&fitting(title, &head, |usd| b.points.iter().filter_map(|p| row(p, usd)).collect()).text());
     for (part, words) in PART_WORDS {
         out.push_str(&wrapped(&format!("{part}: {words}"), WIDTH, 2));
     }
@@ -209,11 +175,11 @@ fn pair(b: &BreakEven, [(i, first), (j, second)]: [(usize, Kind); 2]) -> String 
         };
         return format!(
             "{a} and {z} do not cross between {} and {}: {where_less} (at {} US$ {} a month against {} of {dear}).",
-            volume_text(low.volume),
-            volume_text(high.volume),
-            volume_text(high.volume),
-            money(usd(high, at)),
-            money(usd(high, other))
+            volume(low.volume),
+            volume(high.volume),
+            volume(high.volume),
+            usd_wide(usd(high, at)),
+            usd_wide(usd(high, other))
         );
     }
     let all: Vec<String> = found
@@ -222,10 +188,10 @@ fn pair(b: &BreakEven, [(i, first), (j, second)]: [(usize, Kind); 2]) -> String 
             format!(
                 "{} becomes the cheaper one at {} ({} requests a second; US$ {} a month against {}{})",
                 name(b, c.above),
-                about(c.volume),
-                rate_text(c.requests_per_s),
-                money(c.usd_per_month[1]),
-                money(c.usd_per_month[0]),
+                volume_about(c.volume),
+                three_digits(c.requests_per_s),
+                usd_wide(c.usd_per_month[1]),
+                usd_wide(c.usd_per_month[0]),
                 if c.both_meet_slo { "" } else { "; not both meet the SLO" }
             )
         })
@@ -243,22 +209,22 @@ fn misses(b: &BreakEven, at: usize, kind: Kind) -> Option<String> {
     let (first, last) = (missing.first()?, missing.last()?);
     let shares = || missing.iter().map(|p| p.lines[at].goodput_share);
     let (least, most) = (shares().fold(1.0, f64::min), shares().fold(0.0, f64::max));
-    let goodput = if percent(least) == percent(most) {
-        format!("{} %", percent(least))
+    let goodput = if percent_down(least) == percent_down(most) {
+        format!("{} %", percent_down(least))
     } else {
-        format!("{} to {} %", percent(least), percent(most))
+        format!("{} to {} %", percent_down(least), percent_down(most))
     };
     let places = if missing.len() == b.points.len() {
         "at every volume".to_owned()
     } else if missing.len() == 1 {
-        format!("at {}", volume_text(first.volume))
+        format!("at {}", volume(first.volume))
     } else {
         format!(
             "at {} of {} volumes from {} to {}",
             missing.len(),
             b.points.len(),
-            volume_text(first.volume),
-            volume_text(last.volume)
+            volume(first.volume),
+            volume(last.volume)
         )
     };
     let why = if kind == Kind::Own { ", whatever its size" } else { "" };
@@ -274,9 +240,10 @@ fn naive(b: &BreakEven) -> Option<String> {
         (n.own_usd_per_million_output_tokens?, n.full_batch_tokens_per_s?, n.kv_limited_tokens_per_s?);
     let mut text = format!(
         "Naive: the own fleet of the file gives {} output tokens a second in full batches ({} in those that its KV cache \
-         holds), so that a million output tokens cost US$ {usd:.2}",
+         holds), so that a million output tokens cost US$ {}",
         thousands(full.round() as u64),
         thousands(held.round() as u64),
+        usd_cents(usd)
     );
     match (&n.endpoint, n.api_usd_per_month, n.own_usd_per_month) {
         (Some(endpoint), Some(api), Some(own)) => {
@@ -284,8 +251,8 @@ fn naive(b: &BreakEven) -> Option<String> {
             text.push_str(&format!(
                 "; US$ {} a month at x1, {cheaper} than the {} of the list prices of `{endpoint}`, at any volume. Both are \
                  straight lines: a price a token has no break-even.",
-                money(own),
-                money(api)
+                usd_wide(own),
+                usd_wide(api)
             ));
         }
         _ => text.push('.'),
@@ -298,16 +265,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn volumes_keep_four_digits_however_small() {
-        let texts = [0.00012, 0.017_782_79, 0.1, 0.1778, 1.0, 10.0].map(volume_text);
-        assert_eq!(texts, ["x0.00012", "x0.01778", "x0.1", "x0.1778", "x1", "x10"]);
-    }
-
-    #[test]
     fn a_table_too_wide_by_its_heads_has_thousands_from_a_million_on() {
-        let row = |usd: fn(f64) -> String| vec![vec![usd(999_999.0), usd(1_234_567.0), usd(12_345_678.0)]];
-        let shown = |head: usize| fitting(&[vec!["h".repeat(head)]], row).concat();
-        assert_eq!(shown(62), ["999,999", "1,234,567", "12,346k"], "62, 10 and 8 columns");
-        assert_eq!(shown(63), ["999,999", "1,235k", "12,346k"]);
+        let row = |usd: fn(f64) -> String| vec![vec!["x1".into(), usd(999_999.0), usd(1_234_567.0), usd(12_345_678.0)]];
+        let heads = |first: usize| ["h".repeat(first), "a".into(), "b".into(), "c".into()];
+        let shown = |first: usize| fitting("", &heads(first), row).text();
+        assert!(shown(54).ends_with("x1 999,999 1,234,567 12,346k\n"), "54, 8, 10 and 8 columns: {}", shown(54));
+        assert!(shown(55).ends_with("x1 999,999 1,235k 12,346k\n"), "{}", shown(55));
     }
 }

@@ -1,9 +1,9 @@
 //! The lines of a break-even as a chart of characters, both axes logarithmic.
 //!
 //! May import: experiment. Must keep true: at most [`WIDTH`] columns; same numbers, same characters (logarithms are `libm`'s).
-use super::breakeven_numbers::{money, volume_text};
-use super::terminal::WIDTH;
+use super::prose::WIDTH;
 use crate::experiment::breakeven::{BreakEven, Kind};
+use baseload_core::types::numbers::{usd_wide, volume as volume_text};
 
 const ROWS: usize = 17;
 /// Columns of the dollars at the left.
@@ -84,7 +84,7 @@ pub(super) fn chart(b: &BreakEven) -> String {
     let mut out = String::from("US$ a month against volume, both axes logarithmic\n");
     for (y, row) in cells.iter().enumerate() {
         let share = (ROWS - 1 - y) as f64 / (ROWS - 1) as f64;
-        let label = if y % 4 == 0 { money(low * libm::pow(high / low, share)) } else { String::new() };
+        let label = if y % 4 == 0 { usd_wide(low * libm::pow(high / low, share)) } else { String::new() };
         let line = format!("{label:>LEFT$} │{}", row.iter().collect::<String>());
         out.push_str(line.trim_end());
         out.push('\n');

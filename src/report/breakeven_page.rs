@@ -2,12 +2,12 @@
 //!
 //! May import: experiment, charts. Must keep true: same result, same bytes; every text from outside is escaped; no script and no
 //! address of anything outside the file.
-use super::breakeven::{PART_WORDS, PARTS, good, head, sentences};
-use super::breakeven_numbers::{money, rate_text, volume_text};
-use super::charts::{Axis, colour, dollars, frame_of};
-use super::markup::{escape, prose};
-use super::style::CSS;
+use super::breakeven::{PART_WORDS, PARTS, Part, good, head, sentences};
+use super::charts::{Axis, colour, frame_of};
+use super::markup::escape;
+use super::page::{Cell, Head, Page, PageTable, key};
 use crate::experiment::breakeven::{BreakEven, Kind, Point};
+use baseload_core::types::numbers;
 
 /// Colours and dashes of the naive line and of the three lines.
 fn style(kind: Option<Kind>) -> String {
@@ -22,46 +22,34 @@ fn style(kind: Option<Kind>) -> String {
 
 /// Renders the page.
 pub fn breakeven_page(b: &BreakEven) -> String {
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{0}: break-even – Baseload</title>\n\
-         <style>\n{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{0}: break-even</h1>\n",
-        escape(&b.name)
-    );
-    if !b.question.is_empty() {
-        out.push_str(&format!("<p class=\"q\">{}</p>\n", escape(&b.question)));
-    }
-    out.push_str(&format!("<p class=\"facts\">{} · seed {}</p>\n", prose(&head(b)), b.seed));
-    let said: String = sentences(b).iter().map(|s| format!("<p>{}</p>\n", prose(s))).collect();
-    out.push_str(&format!("<div class=\"verdict\">{said}</div>\n"));
-    if !b.warnings.is_empty() {
-        let items: String = b.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
-        out.push_str(&format!("<div class=\"warn\"><strong>Before trusting it</strong><ul>{items}</ul></div>\n"));
-    }
-    out.push_str("<section><h2>Cost a month against volume</h2>\n<figure style=\"max-width:860px\">\n");
-    push_chart(&mut out, b);
-    out.push_str("</figure></section>\n");
-    push_lines(&mut out, b);
+    let mut page = Page::new(&format!("{}: break-even", b.name));
+    page.question(&b.question);
+    page.facts(&[head(b), format!("seed {}", b.seed)]);
+    page.verdict(&sentences(b));
+    page.warnings("Warnings", &b.warnings);
+    page.push("<section><h2>Cost a month against volume</h2>\n<figure style=\"max-width:860px\">\n");
+    page.push(&chart(b));
+    page.push("</figure></section>\n");
+    page.push(&lines(b));
     if b.points.iter().any(|p| p.gap.is_some()) {
-        push_gap(&mut out, b);
+        page.push(&gap(b));
     }
-    out.push_str("</main>\n</body>\n</html>\n");
-    out
+    page.finish()
 }
 
-fn push_chart(out: &mut String, b: &BreakEven) {
+fn chart(b: &BreakEven) -> String {
     let of_point =
         |p: &Point| -> Vec<f64> { p.lines.iter().map(|l| l.usd_per_month).chain(p.naive_own_usd_per_month).collect() };
     let all: Vec<f64> = b.points.iter().flat_map(of_point).filter(|usd| *usd > 0.0).collect();
     let (low, high) = (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(0.0, f64::max));
-    let (Some(first), Some(last)) = (b.points.first(), b.points.last()) else { return };
+    let (Some(first), Some(last)) = (b.points.first(), b.points.last()) else { return String::new() };
     if all.is_empty() {
-        out.push_str("<p>Nothing costs anything.</p>\n");
-        return;
+        return "<p>Nothing costs anything.</p>\n".into();
     }
     let (x, y) = (Axis::log(first.volume, last.volume), Axis::log(low * 0.8, high * 1.25));
     let titles = ["volume, times today's", "US$ a month, log scale"];
-    frame_of(out, "Cost a month against volume", [&x, &y], [volume_text, dollars], titles);
+    let mut out = String::new();
+    frame_of(&mut out, "Cost a month against volume", [&x, &y], [numbers::volume, numbers::tick_usd], titles);
     let mut keys = String::from("<div class=\"keys\">\n");
     let mut draw = |kind: Option<Kind>, title: &str, points: &[(f64, f64)]| {
         if points.is_empty() {
@@ -71,10 +59,7 @@ fn push_chart(out: &mut String, b: &BreakEven) {
         let d = points.iter().map(at).collect::<Vec<_>>().join("L");
         let style = style(kind);
         out.push_str(&format!("<path class=\"curve\" style=\"{style}\" d=\"M{d}\"/>\n"));
-        keys.push_str(&format!(
-            "<span><svg width=\"30\" height=\"8\"><path class=\"curve\" style=\"{style}\" d=\"M0 4H30\"/></svg>{}</span>\n",
-            escape(title)
-        ));
+        keys.push_str(&key("curve", &style, title));
     };
     let naive = b.points.iter().filter_map(|p| Some((p.volume, p.naive_own_usd_per_month?)));
     draw(None, "naive own line", &naive.filter(|(_, usd)| *usd > 0.0).collect::<Vec<_>>());
@@ -100,8 +85,8 @@ fn push_chart(out: &mut String, b: &BreakEven) {
                 x.x(p.volume),
                 y.y(l.usd_per_month),
                 escape(&line.policy),
-                volume_text(p.volume),
-                money(l.usd_per_month),
+                numbers::volume(p.volume),
+                numbers::usd_wide(l.usd_per_month),
                 l.replicas(),
                 good(l)
             ));
@@ -113,7 +98,7 @@ fn push_chart(out: &mut String, b: &BreakEven) {
             x.x(c.volume),
             y.y(c.usd_per_month[1]),
             c.above.title(),
-            volume_text(c.volume)
+            numbers::volume(c.volume)
         ));
     }
     out.push_str("</svg>\n");
@@ -121,57 +106,49 @@ fn push_chart(out: &mut String, b: &BreakEven) {
     out.push_str(
         "</div>\n<p class=\"legend\">Filled dots meet the SLO, hollow ones miss it; rings are crossings.</p>\n",
     );
+    out
 }
 
-fn push_lines(out: &mut String, b: &BreakEven) {
-    out.push_str("<section><h2>The lines</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">volume</th><th>requests<small>/s</small></th>");
+fn lines(b: &BreakEven) -> String {
+    let mut heads = vec![Head::Words("volume"), Head::Unit("requests", "/s")];
     for l in &b.lines {
         if l.kind != Kind::Api {
-            out.push_str(&format!("<th>{}<small>replicas</small></th>", l.kind.title()));
+            heads.push(Head::Unit(l.kind.title(), "replicas"));
         }
-        out.push_str(&format!("<th>{}<small>US$ a month</small></th><th>good<small>%</small></th>", l.kind.title()));
+        heads.extend([Head::Unit(l.kind.title(), "US$ a month"), Head::Unit("good", "%")]);
     }
-    out.push_str("<th>naive own<small>US$ a month</small></th></tr></thead>\n<tbody>\n");
+    heads.push(Head::Unit("naive own", "US$ a month"));
+    let mut table = PageTable::new("The lines", heads);
     for p in &b.points {
-        out.push_str(&format!(
-            "<tr><th scope=\"row\">{}</th><td>{}</td>",
-            volume_text(p.volume),
-            rate_text(p.requests_per_s)
-        ));
+        let mut cells = vec![Cell::from(numbers::three_digits(p.requests_per_s))];
         for (l, line) in b.lines.iter().zip(&p.lines) {
             if l.kind != Kind::Api {
-                out.push_str(&format!("<td>{}</td>", line.replicas()));
+                cells.push(line.replicas().to_string().into());
             }
-            out.push_str(&format!("<td class=\"sum\">{}</td><td>{}</td>", money(line.usd_per_month), good(line)));
+            cells.extend([Cell::sum(numbers::usd_wide(line.usd_per_month)), good(line).into()]);
         }
-        out.push_str(&format!("<td>{}</td></tr>\n", p.naive_own_usd_per_month.map_or_else(|| "–".into(), money)));
+        cells.push(p.naive_own_usd_per_month.map_or_else(|| "–".into(), numbers::usd_wide).into());
+        table.row(&numbers::volume(p.volume), cells);
     }
-    out.push_str("</tbody></table></div>\n<ul class=\"legend\"><li>† misses the SLO</li></ul></section>\n");
+    table.finish_with("<ul class=\"legend\"><li>† misses the SLO</li></ul>")
 }
 
-fn push_gap(out: &mut String, b: &BreakEven) {
-    out.push_str("<section><h2>What the naive line leaves out, US$ a month</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">volume</th>");
-    for (first, second, _) in PARTS {
-        // Heads that are broken in two for a terminal.
-        let name = match (first, second) {
-            ("head-", _) => "headroom".to_owned(),
-            (first, second) => format!("{first} {second}").trim_end().to_owned(),
-        };
-        out.push_str(&format!("<th>{name}</th>"));
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
+fn gap(b: &BreakEven) -> String {
+    // Heads that are broken in two for a terminal.
+    let names = PARTS.map(|(first, second, _)| match (first, second) {
+        ("head-", _) => "headroom".to_owned(),
+        (first, second) => format!("{first} {second}").trim_end().to_owned(),
+    });
+    let heads = std::iter::once(Head::Words("volume")).chain(names.iter().map(|name| Head::Figure(name)));
+    let mut table = PageTable::new("What the naive line leaves out, US$ a month", heads);
     for p in &b.points {
         let Some(gap) = &p.gap else { continue };
-        out.push_str(&format!("<tr><th scope=\"row\">{}</th>", volume_text(p.volume)));
-        for (i, (_, _, get)) in PARTS.iter().enumerate() {
-            let class = if i + 1 == PARTS.len() { " class=\"sum\"" } else { "" };
-            out.push_str(&format!("<td{class}>{}</td>", money(get(gap))));
-        }
-        out.push_str("</tr>\n");
+        let cell = |(i, (_, _, get)): (usize, &Part)| {
+            let usd = numbers::usd_wide(get(gap));
+            if i + 1 == PARTS.len() { Cell::sum(usd) } else { Cell::from(usd) }
+        };
+        table.row(&numbers::volume(p.volume), PARTS.iter().enumerate().map(cell));
     }
-    out.push_str("</tbody></table></div>\n<dl>\n");
-    for (part, words) in PART_WORDS {
-        out.push_str(&format!("<dt>{part}</dt><dd>{}</dd>\n", escape(words)));
-    }
-    out.push_str("</dl></section>\n");
+    let words = PART_WORDS.map(|(part, words)| format!("<dt>{part}</dt><dd>{}</dd>\n", escape(words)));
+    table.finish_with(&format!("<dl>\n{}</dl>", words.concat()))
 }

@@ -3,8 +3,10 @@
 //! May import: experiment. Must keep true: same numbers, same bytes (logarithms are `libm`'s); labels neither overlap
 //! each other nor leave the plot while there is room.
 use super::markup::escape;
+use super::page::key;
 use super::style::COLOURS;
-use crate::experiment::summary::{PolicySummary, completed_enough, thousands};
+use crate::experiment::summary::{PolicySummary, completed_enough};
+use baseload_core::types::numbers::{tick_percent, tick_seconds, tick_usd};
 
 const W: f64 = 540.0;
 const H: f64 = 340.0;
@@ -97,32 +99,9 @@ impl Axis {
     }
 }
 
-/// A duration, short.
-pub(super) fn seconds(v: f64) -> String {
-    match v {
-        0.0 => "0".into(),
-        v if v < 0.9995 => format!("{} ms", trim(v * 1e3)),
-        v => format!("{} s", trim(v)),
-    }
-}
-
-pub(super) fn trim(v: f64) -> String {
-    let text = if v < 9.995 { format!("{v:.2}") } else { format!("{v:.0}") };
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-pub(super) fn dollars(v: f64) -> String {
-    match v {
-        v if v >= 999_500.0 => format!("${}M", trim(v / 1e6)),
-        v if v >= 9_995.0 => format!("${}k", trim(v / 1e3)),
-        v if v >= 10.0 || v == 0.0 => format!("${}", thousands(v.round() as u64)),
-        v => format!("${}", trim(v)),
-    }
-}
-
 /// Opens an SVG with axes, grid and titles; x is a time.
 pub(super) fn frame(out: &mut String, label: &str, x: &Axis, y: &Axis, y_text: fn(f64) -> String, titles: [&str; 2]) {
-    frame_of(out, label, [x, y], [seconds, y_text], titles);
+    frame_of(out, label, [x, y], [tick_seconds, y_text], titles);
 }
 
 /// Opens an SVG with axes (x, y), what their ticks say, grid and titles.
@@ -236,7 +215,7 @@ pub fn scatter(policies: &[PolicySummary]) -> String {
     }
     let x = Axis::of(&shown.iter().map(|(_, t)| *t).collect::<Vec<_>>());
     let titles = ["Monthly cost against p99 TTFT by policy", "TTFT p99"];
-    against_cost(policies, &shown, &x, titles, seconds)
+    against_cost(policies, &shown, &x, titles, tick_seconds)
 }
 
 /// Monthly cost against quality served, a dot a policy; `None` where no quality is known.
@@ -250,7 +229,7 @@ pub fn quality_scatter(policies: &[PolicySummary]) -> Option<String> {
     }
     let titles = ["Monthly cost against quality by policy", "answers above the bar, axis not from 0"];
     let titles = if low <= 0.0 { [titles[0], "answers above the bar"] } else { titles };
-    Some(against_cost(policies, &shown, &Axis::part(low, high, 100.0), titles, |v| format!("{} %", trim(v))))
+    Some(against_cost(policies, &shown, &Axis::part(low, high, 100.0), titles, tick_percent))
 }
 
 /// A dot a policy: a value and its monthly cost. `shown` are policies' places with their values.
@@ -264,7 +243,7 @@ fn against_cost(
     let cost = |i: usize| policies[i].total_usd_per_month;
     let y = Axis::linear(shown.iter().map(|(i, _)| cost(*i)).fold(0.0, f64::max));
     let mut out = String::new();
-    frame_of(&mut out, label, [x, &y], [text, dollars], [x_title, "total US$ a month"]);
+    frame_of(&mut out, label, [x, &y], [text, tick_usd], [x_title, "total US$ a month"]);
     let dots: Vec<(f64, f64)> = shown.iter().map(|(i, v)| (x.x(*v), y.y(cost(*i)))).collect();
     // A policy that drops work is cheap and quick for it: its dagger stands here too.
     let enough = completed_enough(policies);
@@ -285,7 +264,7 @@ fn against_cost(
             colour(*i),
             escape(&policies[*i].name),
             text(*v),
-            dollars(cost(*i))
+            tick_usd(cost(*i))
         ));
     }
     for (name, r) in names.iter().zip(&labels) {
@@ -310,8 +289,14 @@ pub fn cdf(policies: &[PolicySummary]) -> String {
     let x = Axis::of(&all);
     let y = Axis::percent();
     let mut out = String::new();
-    let percent = |v: f64| format!("{v:.0} %");
-    frame(&mut out, "End-to-end latency distribution by policy", &x, &y, percent, ["end to end", "completed requests"]);
+    frame(
+        &mut out,
+        "End-to-end latency distribution by policy",
+        &x,
+        &y,
+        tick_percent,
+        ["end to end", "completed requests"],
+    );
     let mut keys = String::from("<div class=\"keys\">\n");
     for (i, p) in policies.iter().enumerate().filter(|(_, p)| !p.e2e_quantiles.is_empty()) {
         let last = (p.e2e_quantiles.len() - 1).max(1) as f64;
@@ -324,10 +309,7 @@ pub fn cdf(policies: &[PolicySummary]) -> String {
         let style = format!("stroke:{};stroke-dasharray:{}", colour(i), dashes(i));
         let d = points.join("L");
         out.push_str(&format!("<path class=\"curve\" style=\"{style}\" d=\"M{d}\"/>\n"));
-        keys.push_str(&format!(
-            "<span><svg width=\"30\" height=\"8\"><path class=\"curve\" style=\"{style}\" d=\"M0 4H30\"/></svg>{}</span>\n",
-            escape(&p.name)
-        ));
+        keys.push_str(&key("curve", &style, &p.name));
     }
     out.push_str("</svg>\n");
     out.push_str(&keys);

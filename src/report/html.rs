@@ -3,72 +3,61 @@
 //! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
 //! escaped; no script and no address of anything outside the file.
 use super::charts::{cdf, colour, quality_scatter, scatter};
-use super::markup::{escape, prose};
-use super::span::span;
-use super::style::CSS;
+use super::markup::escape;
+use super::page::{Cell, Head, Page, PageTable};
 use super::table::{Policy, Table, tables};
 use super::timeline::push_timeline;
-use crate::experiment::summary::{Summary, percent, seconds_text, thousands, usd_text};
+use crate::experiment::summary::Summary;
+use baseload_core::types::numbers;
 
 /// Renders the report.
 pub fn html(summary: &Summary) -> String {
     let t = tables(summary);
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{0} – Baseload</title>\n\
-         <style>\n{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-        escape(&summary.name)
-    );
-    if !summary.question.is_empty() {
-        out.push_str(&format!("<p class=\"q\">{}</p>\n", escape(&summary.question)));
-    }
-    out.push_str(&format!(
-        "<p class=\"facts\">{} requests over {} · {} policies · SLO: {} · seed {}</p>\n",
-        thousands(summary.requests),
-        span(summary.window_s),
-        summary.policies.len(),
-        slo(summary),
-        summary.seed
-    ));
-    out.push_str(&format!("<p class=\"verdict\">{}</p>\n", prose(&summary.verdict)));
-    if !summary.warnings.is_empty() {
-        let items: String = summary.warnings.iter().map(|w| format!("<li>{}</li>", prose(w))).collect();
-        out.push_str(&format!("<div class=\"warn\"><strong>Warnings</strong><ul>{items}</ul></div>\n"));
-    }
+    let mut page = Page::new(&summary.name);
+    page.question(&summary.question);
+    page.facts(&[
+        format!("{} requests over {}", numbers::thousands(summary.requests), numbers::span(summary.window_s)),
+        format!("{} policies", summary.policies.len()),
+        format!("SLO: {}", slo(summary)),
+        format!("seed {}", summary.seed),
+    ]);
+    page.verdict(std::slice::from_ref(&summary.verdict));
+    page.warnings("Warnings", &summary.warnings);
     for table in [&t.service, &t.money, &t.bounds] {
-        push_table(&mut out, table, &t.policies);
+        page.push(&compared(table, &t.policies));
     }
     if !t.legend.is_empty() {
         let items: String = t.legend.iter().map(|l| format!("<li>{}</li>", escape(l))).collect();
-        out.push_str(&format!("<ul class=\"legend\" style=\"margin:-12px 4px 22px\">{items}</ul>\n"));
+        page.push(&format!("<ul class=\"legend\" style=\"margin:-12px 4px 22px\">{items}</ul>\n"));
     }
-    out.push_str(
+    page.push(
         "<div class=\"two\">\n<section><figure><h2>Cost against tail latency</h2>\
          <figcaption>Lower left is better; a hollow dot is overloaded, † dropped work.</figcaption>\n",
     );
-    out.push_str(&scatter(&summary.policies));
-    out.push_str(
+    page.push(&scatter(&summary.policies));
+    page.push(
         "</figure></section>\n<section><figure><h2>End-to-end latency</h2>\
          <figcaption>Share of completed requests answered within a time; further left is better.</figcaption>\n",
     );
-    out.push_str(&cdf(&summary.policies));
-    out.push_str("</figure></section>\n</div>\n");
+    page.push(&cdf(&summary.policies));
+    page.push("</figure></section>\n</div>\n");
     if let Some(chart) = quality_scatter(&summary.policies) {
-        out.push_str(
+        page.push(
             "<section><figure style=\"max-width:560px\"><h2>Cost against quality</h2>\
              <figcaption>Lower right is better: what a month costs, and the share of completed requests whose answer is above \
              the bar; a hollow dot is overloaded, † dropped work.</figcaption>\n",
         );
-        out.push_str(&chart);
-        out.push_str("</figure></section>\n");
+        page.push(&chart);
+        page.push("</figure></section>\n");
     }
-    push_timeline(&mut out, summary);
-    push_bill(&mut out, summary);
-    push_inside(&mut out, summary);
-    push_outcomes(&mut out, summary);
-    push_definitions(&mut out);
-    out.push_str("</main>\n</body>\n</html>\n");
-    out
+    let mut timeline = String::new();
+    push_timeline(&mut timeline, summary);
+    page.push(&timeline);
+    page.push(&bill(summary));
+    page.push(&inside(summary));
+    page.push(&outcomes(summary));
+    page.push(&definitions());
+    page.finish()
 }
 
 fn slo(summary: &Summary) -> String {
@@ -76,37 +65,28 @@ fn slo(summary: &Summary) -> String {
     let parts: Vec<String> = [("TTFT", s.ttft_s), ("TPOT", s.tpot_s), ("end to end", s.e2e_s)]
         .into_iter()
         .filter_map(|(name, limit)| {
-            limit.map(|l| format!("{name} ≤ {}", seconds_text(l).replace(".00", "").replace(".0 ", " ")))
+            limit.map(|l| format!("{name} ≤ {}", numbers::seconds(l).replace(".00", "").replace(".0 ", " ")))
         })
         .collect();
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
 }
 
-fn push_table(out: &mut String, table: &Table, policies: &[Policy]) {
-    out.push_str(&format!(
-        "<section><h2>{}</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>",
-        table.title
-    ));
-    for column in &table.columns {
-        let unit = if column.unit.is_empty() { "&nbsp;" } else { &column.unit };
-        out.push_str(&format!("<th>{}<small>{unit}</small></th>", column.long));
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
+fn compared(table: &Table, policies: &[Policy]) -> String {
+    let heads = table.columns.iter().map(|column| Head::Unit(&column.long, &column.unit));
+    let mut out = PageTable::new(table.title, std::iter::once(Head::Words("policy")).chain(heads));
     for (i, (policy, row)) in policies.iter().zip(&table.rows).enumerate() {
         let dagger = if policy.dagger { " †" } else { "" };
         let over = if policy.overloaded { "<span class=\"tag\">overloaded</span>" } else { "" };
-        out.push_str(&format!("{}{dagger}{over}</th>", head(i, &policy.name)));
-        for cell in row {
-            let (class, star) = if cell.best { (" class=\"best\"", "*") } else { ("", "") };
-            out.push_str(&format!("<td{class}>{}{star}</td>", cell.full));
-        }
-        out.push_str("</tr>\n");
+        let cells = row
+            .iter()
+            .map(|cell| if cell.best { Cell::best(format!("{}*", cell.full)) } else { cell.full.clone().into() });
+        out.row(&format!("{}{dagger}{over}", name(i, &policy.name)), cells);
     }
-    out.push_str("</tbody></table></div></section>\n");
+    out.finish()
 }
 
 /// A row a policy, a column a line of any bill: what differs between policies stands in one column.
-fn push_bill(out: &mut String, summary: &Summary) {
+fn bill(summary: &Summary) -> String {
     let mut lines: Vec<(&str, &str)> = Vec::new();
     for kind in ["gpu", "api", "people"] {
         for row in summary.policies.iter().flat_map(|p| &p.bill).filter(|row| row.kind == kind) {
@@ -115,75 +95,69 @@ fn push_bill(out: &mut String, summary: &Summary) {
             }
         }
     }
-    out.push_str(
-        "<section><h2>The bill, line by line</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>",
-    );
-    for (kind, name) in &lines {
-        out.push_str(&format!("<th>{}<small>{kind}</small></th>", escape(name)));
-    }
-    out.push_str("<th>total<small>US$ a month</small></th></tr></thead>\n<tbody>\n");
+    let heads = lines.iter().map(|(kind, name)| Head::Unit(name, kind));
+    let heads = std::iter::once(Head::Words("policy")).chain(heads).chain([Head::Unit("total", "US$ a month")]);
+    let mut out = PageTable::new("The bill, line by line", heads);
     for (i, p) in summary.policies.iter().enumerate() {
-        out.push_str(&format!("{}</th>", head(i, &p.name)));
-        for (kind, name) in &lines {
+        let cell = |(kind, name): &(&str, &str)| {
             let row = p.bill.iter().find(|row| row.kind == *kind && row.name == *name);
-            let text = row.filter(|r| r.usd_per_month != 0.0).map_or_else(|| "–".into(), |r| usd_text(r.usd_per_month));
-            out.push_str(&format!("<td>{text}</td>"));
-        }
-        out.push_str(&format!("<td class=\"sum\">{}</td></tr>\n", usd_text(p.total_usd_per_month)));
+            let usd = row.map(|row| row.usd_per_month).filter(|usd| *usd != 0.0);
+            Cell::from(usd.map_or_else(|| "–".into(), numbers::usd))
+        };
+        out.row(&name(i, &p.name), lines.iter().map(cell).chain([Cell::sum(numbers::usd(p.total_usd_per_month))]));
     }
-    out.push_str("</tbody></table></div></section>\n");
+    out.finish()
 }
 
-/// The start of a policy's row, its heading still open: its dot and its name.
-fn head(i: usize, name: &str) -> String {
-    format!("<tr><th scope=\"row\"><span class=\"dot\" style=\"background:{}\"></span>{}", colour(i), escape(name))
+/// The name of a policy in its row, behind its dot.
+fn name(i: usize, name: &str) -> String {
+    format!("<span class=\"dot\" style=\"background:{}\"></span>{}", colour(i), escape(name))
 }
 
 /// What stands behind the latencies: tries, preemptions, failures, cache, and the work left at the end.
-fn push_inside(out: &mut String, summary: &Summary) {
-    out.push_str(
-        "<section><h2>What happened inside</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">policy</th>\
-         <th>retries<small>&nbsp;</small></th><th>replicas failed<small>&nbsp;</small></th>\
-         <th>preemptions<small>&nbsp;</small></th><th>prompt from cache<small>%</small></th>\
-         <th>timed out<small>&nbsp;</small></th><th>drain<small>&nbsp;</small></th></tr></thead>\n<tbody>\n",
-    );
+fn inside(summary: &Summary) -> String {
+    let plain = |name| Head::Unit(name, "");
+    let heads = [
+        Head::Words("policy"),
+        plain("retries"),
+        plain("replicas failed"),
+        plain("preemptions"),
+        Head::Unit("prompt from cache", "%"),
+        plain("timed out"),
+        plain("drain"),
+    ];
+    let mut out = PageTable::new("What happened inside", heads);
     for (i, p) in summary.policies.iter().enumerate() {
-        out.push_str(&format!(
-            "{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-            head(i, &p.name),
-            thousands(p.retries),
-            thousands(p.replica_failures),
-            thousands(p.preemptions),
-            percent(p.cached_prompt_share),
-            thousands(p.timed_out),
-            seconds_text(p.drain_s)
-        ));
+        let cells = [
+            numbers::thousands(p.retries),
+            numbers::thousands(p.replica_failures),
+            numbers::thousands(p.preemptions),
+            numbers::percent_down(p.cached_prompt_share),
+            numbers::thousands(p.timed_out),
+            numbers::seconds(p.drain_s),
+        ];
+        out.row(&name(i, &p.name), cells.map(Cell::from));
     }
-    out.push_str("</tbody></table></div></section>\n");
+    out.finish()
 }
 
-fn push_outcomes(out: &mut String, summary: &Summary) {
+/// Causes of what did not complete; empty where all did.
+fn outcomes(summary: &Summary) -> String {
     if summary.policies.iter().all(|p| p.outcomes.iter().all(|(_, n)| *n == 0)) {
-        return;
+        return String::new();
     }
-    out.push_str(
-        "<section><h2>Why requests did not complete</h2><div class=\"scroll\"><table>\n<thead><tr>\
-         <th class=\"l\">policy</th><th class=\"l\">cause</th><th class=\"l\">that is</th><th>requests</th><th>share</th>\
-         </tr></thead>\n<tbody>\n",
-    );
+    let heads = ["policy", "cause", "that is"].map(Head::Words).into_iter();
+    let heads = heads.chain(["requests", "share"].map(Head::Figure));
+    let mut out = PageTable::new("Why requests did not complete", heads);
     for (i, p) in summary.policies.iter().enumerate() {
         for (cause, count) in p.outcomes.iter().filter(|(_, n)| *n > 0) {
-            out.push_str(&format!(
-                "{}</th><td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{} %</td></tr>\n",
-                head(i, &p.name),
-                escape(&cause.replace('_', " ")),
-                meaning(cause),
-                thousands(*count),
-                percent(*count as f64 / p.requests.max(1) as f64)
-            ));
+            let share = numbers::percent_down(*count as f64 / p.requests.max(1) as f64);
+            let words = [cause.replace('_', " "), meaning(cause).to_owned()].map(Cell::words).into_iter();
+            let figures = [numbers::thousands(*count), format!("{share} %")].map(Cell::from);
+            out.row(&name(i, &p.name), words.chain(figures));
         }
     }
-    out.push_str("</tbody></table></div></section>\n");
+    out.finish()
 }
 
 /// A cause in words; empty for one that this page does not know.
@@ -206,7 +180,7 @@ fn meaning(cause: &str) -> &'static str {
     }
 }
 
-fn push_definitions(out: &mut String) {
+fn definitions() -> String {
     let terms = [
         (
             "TTFT, end to end",
@@ -232,11 +206,8 @@ fn push_definitions(out: &mut String) {
         ("Drain", "Work after the last arrival, until the last request ended."),
         ("Self-hosted", "Share of tokens served on own GPUs."),
     ];
-    out.push_str("<section><h2>How the numbers are defined</h2><dl>\n");
-    for (term, text) in terms {
-        out.push_str(&format!("<dt>{term}</dt><dd>{text}</dd>\n"));
-    }
-    out.push_str("</dl></section>\n");
+    let terms: String = terms.iter().map(|(term, text)| format!("<dt>{term}</dt><dd>{text}</dd>\n")).collect();
+    format!("<section><h2>How the numbers are defined</h2><dl>\n{terms}</dl></section>\n")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The summary as Markdown, for notes and pull requests.
 //!
-//! May import: experiment, tables. Must keep true: text from the experiment file cannot break the table.
+//! May import: experiment, tables. Must keep true: text from the experiment file cannot break the page.
+use super::sheet::Sheet;
 use super::table::{Policy, Table, tables};
 use crate::experiment::summary::Summary;
 
@@ -14,7 +15,8 @@ pub fn markdown(summary: &Summary) -> String {
         }
     }
     for table in [&t.service, &t.money, &t.bounds] {
-        push_table(&mut out, table, &t.policies);
+        out.push_str(&sheet(table, &t.policies).markdown());
+        out.push('\n');
     }
     for line in &t.legend {
         out.push_str(&format!("- {}\n", line.replace('*', "\\*")));
@@ -28,33 +30,31 @@ pub fn markdown(summary: &Summary) -> String {
     out
 }
 
-fn push_table(out: &mut String, table: &Table, policies: &[Policy]) {
-    out.push_str(&format!("## {}\n\n| policy |", table.title));
-    for column in &table.columns {
-        let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
-        out.push_str(&format!(" {}{unit} |", column.long));
-    }
-    out.push_str("\n|:--|");
-    out.push_str(&"--:|".repeat(table.columns.len()));
+fn sheet(table: &Table, policies: &[Policy]) -> Sheet {
+    let head = table.columns.iter().map(|column| match column.unit.as_str() {
+        "" => column.long.clone(),
+        unit => format!("{} ({unit})", column.long),
+    });
+    let head: Vec<String> = std::iter::once("policy".to_owned()).chain(head).collect();
+    let mut sheet = Sheet::new(table.title, &head, 1);
     for (policy, row) in policies.iter().zip(&table.rows) {
         let dagger = if policy.dagger { " †" } else { "" };
         let over = if policy.overloaded { " (overloaded)" } else { "" };
-        out.push_str(&format!("\n| {}{dagger}{over} |", escape(&policy.name)));
-        for cell in row {
-            out.push_str(&format!(" {}{} |", cell.full, if cell.best { " \\*" } else { "" }));
-        }
+        let cells = row.iter().map(|cell| format!("{}{}", cell.full, if cell.best { " \\*" } else { "" }));
+        sheet.row(std::iter::once(format!("{}{dagger}{over}", escape(&policy.name))).chain(cells).collect());
     }
-    out.push_str("\n\n");
+    sheet
 }
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Text as itself where Markdown would see a mark; pipes are the table's.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for c in one_line(text).chars() {
-        if matches!(c, '|' | '*' | '_' | '`' | '<' | '[' | '\\') {
+        if matches!(c, '*' | '_' | '`' | '<' | '[' | '\\') {
             out.push('\\');
         }
         out.push(c);
@@ -72,11 +72,11 @@ mod tests {
         let mut s = sample();
         s.policies[0].name = "a|b\nc".into();
         let text = markdown(&s);
-        assert!(text.contains("| a\\|b c |"));
+        assert!(text.contains("| a\\|b c "));
         for line in text.lines().filter(|l| l.starts_with('|')) {
             let pipes = line.replace("\\|", "").matches('|').count();
             assert!([13, 8, 9].contains(&pipes), "{pipes}: {line}");
         }
-        assert!(text.contains("| spot-only † |") && text.contains("(overloaded)") && text.contains("17,964 \\*"));
+        assert!(text.contains("| spot-only † ") && text.contains("(overloaded)") && text.contains("17,964 \\*"));
     }
 }

@@ -1,4 +1,4 @@
-//! The style sheet of `report.html`.
+//! The style sheet of every page.
 //!
 //! May import: nothing. Must keep true: no address outside the file; light and dark.
 
@@ -18,7 +18,7 @@ main{max-width:1200px;margin:0 auto;padding:32px 20px 56px}\n\
 h1{margin:0;font-size:28px;line-height:1.2;letter-spacing:-.01em}\n\
 h2{margin:0 0 12px;font-size:17px}\n\
 .q{margin:6px 0 0;font-size:17px;color:var(--soft)}\n\
-.facts{margin:6px 0 0;font-size:13px;color:var(--soft)}\n\
+.facts{margin:6px 0 16px;font-size:13px;color:var(--soft)}\n\
 .verdict{margin:22px 0;padding:14px 18px;border-left:4px solid var(--best);background:var(--bestbg);border-radius:4px;font-size:16px}\n\
 .warn{margin:0 0 22px;padding:12px 18px;border-left:4px solid var(--warn);background:var(--warnbg);border-radius:4px}\n\
 .warn ul{margin:4px 0 0;padding-left:20px}\n\

@@ -1,8 +1,9 @@
 //! What the two tables show: cells, best marks, daggers and the legend.
 //!
 //! May import: experiment. Must keep true: a best mark only among policies that are eligible for it.
-use crate::experiment::summary::{
-    Better, PolicySummary, Summary, completed_enough, eligible_for_best, percent, thousands, usd_text,
+use crate::experiment::summary::{Better, PolicySummary, Summary, completed_enough, eligible_for_best};
+use baseload_core::types::numbers::{
+    column, four, four_count, in_ms, percent_down, percent_four, thousands, three_digits, usd, usd_cents,
 };
 
 /// A column's heading.
@@ -177,124 +178,74 @@ fn build(title: &'static str, specs: Vec<Spec>, policies: &[PolicySummary], elig
 
 /// Latency columns that share a unit: milliseconds while all their values have at most four digits, else seconds.
 fn latency<const N: usize>(policies: &[PolicySummary], columns: [(&'static str, Get); N]) -> [Spec; N] {
-    let in_ms = columns.iter().all(|(_, get)| policies.iter().filter_map(get).all(|v| v < 9.9995));
-    let (full, compact): (Show, Show) = if in_ms { (wide_ms, short_ms) } else { (wide_s, four) };
+    let milliseconds = columns.iter().all(|(_, get)| policies.iter().filter_map(get).all(|v| v < 9.9995));
+    let (full, compact): (Show, Show) = if milliseconds { (in_ms, |s| four(s * 1e3)) } else { (column, four) };
     columns.map(|(long, get)| {
         let (name, quantile) = long.split_once(' ').unwrap_or((long, ""));
-        let unit = if in_ms { "ms" } else { "s" };
+        let unit = if milliseconds { "ms" } else { "s" };
         let (best, streamed) = (Some(Better::Lower), name == "TPOT");
         Spec { short: [name, quantile, unit], long, unit, best, streamed, get, full, compact }
     })
 }
 
-fn count(short: [&'static str; 3], long: &'static str, get: Get) -> Spec {
-    let full = |v| thousands(v as u64);
-    Spec { short, long, unit: "", best: None, streamed: false, get, full, compact: four_count }
+/// Name, quantile and unit of a column in narrow output.
+type Short = [&'static str; 3];
+
+/// A column that shows the same in narrow and in wide output, of which nothing is best.
+fn plain(short: Short, long: &'static str, unit: &'static str, show: Show, get: Get) -> Spec {
+    Spec { short, long, unit, best: None, streamed: false, get, full: show, compact: show }
+}
+
+fn count(short: Short, long: &'static str, get: Get) -> Spec {
+    Spec { full: |v| thousands(v as u64), ..plain(short, long, "", four_count, get) }
 }
 
 fn service_specs(policies: &[PolicySummary]) -> Vec<Spec> {
     let rate = |short, long, get| Spec {
-        short,
-        long,
-        unit: "/s",
         best: Some(Better::Higher),
-        streamed: false,
-        get,
-        full: wide_rate as Show,
-        compact: four as Show,
+        full: three_digits,
+        ..plain(short, long, "/s", four, get)
     };
+    let share = |short, long, show, get| Spec { best: Some(Better::Higher), ..plain(short, long, "%", show, get) };
     let mut specs = vec![
         count(["done", "", ""], "completed", |p| Some(p.completed as f64)),
         count(["rej.", "", ""], "rejected", |p| Some(p.rejected as f64)),
         count(["fail", "", ""], "failed", |p| Some(p.failed as f64)),
-        rate(["req", "", "/s"], "requests", |p| Some(p.requests_per_s)),
+        rate(["req", "", "/s"], "requests", |p: &PolicySummary| Some(p.requests_per_s)),
         rate(["tok", "", "/s"], "tokens out", |p| Some(p.output_tokens_per_s)),
     ];
     specs.extend(latency(policies, [("TTFT p50", |p| p.ttft_p50_s), ("TTFT p99", |p| p.ttft_p99_s)]));
     specs.extend(latency(policies, [("TPOT p50", |p| p.tpot_p50_s), ("TPOT p99", |p| p.tpot_p99_s)]));
     specs.extend(latency(policies, [("E2E p99", |p| p.e2e_p99_s)]));
-    specs.push(Spec {
-        short: ["good", "put", "%"],
-        long: "goodput",
-        unit: "%",
-        best: Some(Better::Higher),
-        streamed: false,
-        get: |p| Some(p.goodput_share),
-        full: percent,
-        compact: percent,
-    });
+    specs.push(share(["good", "put", "%"], "goodput", percent_down, |p| Some(p.goodput_share)));
     if policies.iter().any(|p| p.quality_served.is_some()) {
-        specs.push(Spec {
-            short: ["qual", "ity", "%"],
-            long: "quality",
-            unit: "%",
-            best: Some(Better::Higher),
-            streamed: false,
-            get: |p| p.quality_served,
-            full: rounded_percent,
-            compact: rounded_percent,
-        });
+        // To the nearest tenth, as qualities are published; there is no target that it could miss.
+        specs.push(share(["qual", "ity", "%"], "quality", percent_four, |p| p.quality_served));
     }
     specs
 }
 
 fn money_specs() -> Vec<Spec> {
-    let usd = |short, long, best, get| Spec {
-        short,
-        long,
-        unit: "$/mo",
-        best,
-        streamed: false,
-        get,
-        full: usd_text,
-        compact: usd_text,
-    };
-    let own: Get = |p| Some(p.self_hosted_share);
-    let own = Spec {
-        short: ["own", "", "%"],
-        long: "self-hosted",
-        unit: "%",
-        best: None,
-        streamed: false,
-        get: own,
-        full: percent,
-        compact: percent,
-    };
-    let per_million = |v: f64| if v < 999.995 { format!("{v:.2}") } else { usd_text(v) };
+    let a_month = |short, long, get| plain(short, long, "$/mo", usd, get);
+    let lower = Some(Better::Lower);
     vec![
-        own,
-        usd(["GPU", "", "$/mo"], "GPU", None, |p| Some(p.gpu_usd_per_month)),
-        usd(["API", "", "$/mo"], "API", None, |p| Some(p.api_usd_per_month)),
-        usd(["people", "", "$/mo"], "people", None, |p| Some(p.people_usd_per_month)),
-        usd(["total", "", "$/mo"], "total", Some(Better::Lower), |p| Some(p.total_usd_per_month)),
+        plain(["own", "", "%"], "self-hosted", "%", percent_down, |p| Some(p.self_hosted_share)),
+        a_month(["GPU", "", "$/mo"], "GPU", |p| Some(p.gpu_usd_per_month)),
+        a_month(["API", "", "$/mo"], "API", |p| Some(p.api_usd_per_month)),
+        a_month(["people", "", "$/mo"], "people", |p| Some(p.people_usd_per_month)),
+        Spec { best: lower, ..a_month(["total", "", "$/mo"], "total", |p| Some(p.total_usd_per_month)) },
         Spec {
-            short: ["$ per", "", "Mtok"],
-            long: "per million tokens",
-            unit: "$",
-            best: Some(Better::Lower),
-            streamed: false,
-            get: |p| p.usd_per_million_tokens,
-            full: per_million,
-            compact: per_million,
+            best: lower,
+            ..plain(["$ per", "", "Mtok"], "per million tokens", "$", usd_cents, |p| p.usd_per_million_tokens)
         },
     ]
 }
 
 fn bounds_specs(policies: &[PolicySummary]) -> Vec<Spec> {
-    let plain = |short, long, unit, get, show: Show| Spec {
-        short,
-        long,
-        unit,
-        best: None,
-        streamed: false,
-        get,
-        full: show,
-        compact: show,
-    };
     let mut specs = vec![
-        plain(["least", "bill", "$/mo"], "least bill", "$/mo", |p| Some(p.oracle.cost_usd_per_month), usd_text),
-        plain(["over", "it", "$/mo"], "bill beyond it", "$/mo", |p| Some(p.regret.cost_usd_per_month), usd_text),
-        plain(["of", "bill", "%"], "share of the bill", "%", |p| Some(p.regret.cost_share), percent),
+        plain(["least", "bill", "$/mo"], "least bill", "$/mo", usd, |p| Some(p.oracle.cost_usd_per_month)),
+        plain(["over", "it", "$/mo"], "bill beyond it", "$/mo", usd, |p| Some(p.regret.cost_usd_per_month)),
+        plain(["of", "bill", "%"], "share of the bill", "%", percent_down, |p| Some(p.regret.cost_share)),
     ];
     let mean: [(&'static str, Get); 2] =
         [("least TTFT", |p| p.oracle.ttft_mean_s), ("over it", |p| p.regret.ttft_mean_s)];
@@ -303,54 +254,6 @@ fn bounds_specs(policies: &[PolicySummary]) -> Vec<Spec> {
     let times = latency(policies, mean).into_iter().chain(latency(policies, e2e));
     specs.extend(times.zip(longs).map(|(spec, long)| Spec { long, best: None, ..spec }));
     specs
-}
-
-/// Four characters for any value from 0: `0.05`, `1.23`, `12.3`, `1234`, `12k`, `1.2M`.
-fn four(v: f64) -> String {
-    match v {
-        v if v < 9.995 => format!("{v:.2}"),
-        v if v < 99.95 => format!("{v:.1}"),
-        v => four_count(v),
-    }
-}
-
-/// A share in percent, to the nearest tenth: 68.08 % is 68.1, as it is published.
-fn rounded_percent(share: f64) -> String {
-    let percent = 100.0 * share;
-    if percent < 99.95 { format!("{percent:.1}") } else { "100".into() }
-}
-
-fn four_count(v: f64) -> String {
-    match v {
-        v if v < 9_999.5 => format!("{v:.0}"),
-        v if v < 999_500.0 => format!("{:.0}k", v / 1e3),
-        v if v < 9_950_000.0 => format!("{:.1}M", v / 1e6),
-        v if v < 999_500_000.0 => format!("{:.0}M", v / 1e6),
-        v => format!("{:.0}G", v / 1e9),
-    }
-}
-
-fn short_ms(seconds: f64) -> String {
-    four(seconds * 1e3)
-}
-
-fn wide_ms(seconds: f64) -> String {
-    let ms = seconds * 1e3;
-    if ms < 99.95 { format!("{ms:.1}") } else { thousands(ms.round() as u64) }
-}
-
-fn wide_s(seconds: f64) -> String {
-    if seconds < 9.9995 {
-        format!("{seconds:.3}")
-    } else if seconds < 99.95 {
-        format!("{seconds:.1}")
-    } else {
-        thousands(seconds.round() as u64)
-    }
-}
-
-fn wide_rate(v: f64) -> String {
-    if v < 99.95 { format!("{v:.2}") } else { thousands(v.round() as u64) }
 }
 
 #[cfg(test)]
@@ -408,15 +311,5 @@ mod tests {
         let mut s = sample();
         s.policies[3].total_usd_per_month = s.policies[2].total_usd_per_month + 0.01;
         assert_eq!(best_in(&tables(&s).money, "total"), [2, 3]);
-    }
-
-    #[test]
-    fn short_cells_have_at_most_four_characters() {
-        for v in [0.0, 0.05, 0.994, 9.994, 9.996, 99.94, 99.96, 999.6, 9999.4, 9999.6, 123_456.0, 999_499.0, 999_600.0]
-        {
-            for text in [four(v), four_count(v), four(v * 1e3), four_count(v * 1e5)] {
-                assert!(text.chars().count() <= 4, "{v}: {text}");
-            }
-        }
     }
 }

@@ -1,19 +1,17 @@
 //! What users saw minute by minute: a row of bars a policy for the terminal, three charts for the page.
 //!
 //! May import: experiment, charts. Must keep true: same summary, same bytes; no terminal line is wider than 80 columns.
-use super::charts::{Axis, colour, dashes, frame_of, seconds, trim};
-use super::markup::escape;
-use super::span::span;
+use super::charts::{Axis, colour, dashes, frame_of};
+use super::page::key;
+use super::sheet::Sheet;
 use super::spark::sparkline;
-use super::terminal::WIDTH;
-use crate::experiment::summary::{PolicySummary, Summary, TimelineRow, percent, seconds_text, usd_text};
+use crate::experiment::summary::{PolicySummary, Summary, TimelineRow};
+use baseload_core::types::numbers::{self, span, tick, tick_percent, tick_seconds, tick_usd};
 
 /// Columns of bars at most.
 const BARS: usize = 30;
 /// Points of a line in a chart at most.
 const POINTS: usize = 120;
-/// Columns of a policy's name at most.
-const NAME: usize = 18;
 
 /// Several rows as one: counts and money add up; the TTFT is that of the worst row.
 fn joined(rows: &[TimelineRow]) -> TimelineRow {
@@ -52,36 +50,27 @@ pub fn timeline(summary: &Summary) -> String {
         return String::new();
     }
     let each = longest.div_ceil(BARS);
-    let columns = longest.div_ceil(each);
     let width = each as f64 * row_s;
-    let name = summary.policies.iter().map(|p| p.name.chars().count()).max().unwrap_or(6).clamp(6, NAME);
-    let mut out = format!(
+    let title = format!(
         "Within the SLO over time: a bar is {} of arrivals, a full one is 100 %;\n\
-         0 = none of them, · = none arrived. Then the worst stretch and the dearest.\n",
+         0 = none of them, · = none arrived. Then the worst stretch and the dearest.",
         span(width)
     );
-    let heads = ["worst", "TTFT p90", "API $/h"];
-    out.push_str(&format!(
-        "{:<name$}  {:<columns$}  {:>7}  {:>9}  {:>8}\n",
-        "policy", "", heads[0], heads[1], heads[2]
-    ));
-    out.push_str(&"─".repeat((name + columns + 30).min(WIDTH)));
-    out.push('\n');
+    let mut sheet = Sheet::new(title, &["policy", "", "worst", "TTFT p90", "API $/h"], 2).ruled().cutting();
     for (p, rows) in summary.policies.iter().zip(&all) {
         let rows: Vec<TimelineRow> = rows.chunks(each).map(joined).collect();
-        let bars: String = rows.iter().map(bar).collect();
         let worst = rows.iter().filter_map(good_share).reduce(f64::min);
         let ttft = rows.iter().filter_map(|r| r.ttft_p90_s).reduce(f64::max);
         let dearest = rows.iter().map(|r| r.api_usd).fold(0.0, f64::max) * 3600.0 / width;
-        let cut: String = p.name.chars().take(name).collect();
-        out.push_str(&format!(
-            "{cut:<name$}  {bars:<columns$}  {:>5} %  {:>9}  {:>8}\n",
-            worst.map_or("–".into(), percent),
-            ttft.map_or("–".into(), seconds_text),
-            if dearest < 100.0 { format!("{dearest:.2}") } else { usd_text(dearest) }
-        ));
+        sheet.row(vec![
+            p.name.clone(),
+            rows.iter().map(bar).collect(),
+            worst.map_or("–".into(), |share| format!("{} %", numbers::percent_down(share))),
+            ttft.map_or("–".into(), numbers::seconds),
+            numbers::usd_cents(dearest),
+        ]);
     }
-    out
+    sheet.text()
 }
 
 fn bar(row: &TimelineRow) -> String {
@@ -95,11 +84,11 @@ fn bar(row: &TimelineRow) -> String {
 type Value = fn(&TimelineRow, f64) -> Option<f64>;
 
 fn hours(v: f64) -> String {
-    format!("{} h", trim(v))
+    format!("{} h", tick(v))
 }
 
 fn minutes(v: f64) -> String {
-    format!("{} min", trim(v * 60.0))
+    format!("{} min", tick(v * 60.0))
 }
 
 /// Points of each policy's line, and how long all of them are, seconds.
@@ -160,31 +149,29 @@ pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
         span(points.row_s)
     ));
     let share = Axis::percent();
-    chart(out, &points, "within the SLO", (&share, |v| format!("{v:.0} %")), |r, _| Some(good_share(r)? * 100.0));
+    chart(out, &points, "within the SLO", (&share, tick_percent), |r, _| Some(good_share(r)? * 100.0));
     out.push_str("</figure>\n<figure>\n");
     let ttft = Axis::of(&rows().filter_map(|r| r.ttft_p90_s).collect::<Vec<_>>());
-    chart(out, &points, "TTFT p90", (&ttft, seconds), |r, _| r.ttft_p90_s);
+    chart(out, &points, "TTFT p90", (&ttft, tick_seconds), |r, _| r.ttft_p90_s);
     out.push_str("</figure>\n");
     if rows().any(|r| r.api_usd > 0.0) {
         let an_hour: Value = |r, row_s| Some(r.api_usd * 3600.0 / row_s);
         let money = Axis::linear(rows().filter_map(|r| an_hour(r, points.row_s)).fold(0.0, f64::max));
         out.push_str("<figure>\n");
-        chart(out, &points, "US$ an hour to endpoints", (&money, |v| format!("${}", trim(v))), an_hour);
+        chart(out, &points, "US$ an hour to endpoints", (&money, tick_usd), an_hour);
         out.push_str("</figure>\n");
     }
     out.push_str("</div>\n<div class=\"keys\">\n");
     for (i, p) in summary.policies.iter().enumerate() {
         let style = format!("stroke:{};stroke-dasharray:{}", colour(i), dashes(i));
-        out.push_str(&format!(
-            "<span><svg width=\"30\" height=\"8\"><path class=\"line\" style=\"{style}\" d=\"M0 4H30\"/></svg>{}</span>\n",
-            escape(&p.name)
-        ));
+        out.push_str(&key("line", &style, &p.name));
     }
     out.push_str("</div></section>\n");
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::prose::WIDTH;
     use super::super::sample::sample;
     use super::*;
     use crate::experiment::summary::TimelineSummary;
@@ -202,7 +189,7 @@ mod tests {
         let row = |arrived, good| TimelineRow { arrived, completed: good, good, ttft_p90_s: Some(0.5), api_usd: 0.1 };
         let mut rows = vec![row(4, 4), row(4, 2), row(4, 0), row(0, 0)];
         let text = timeline(&with_rows(rows.clone()));
-        assert!(text.contains("█▄0·      0 %     500 ms      6.00\n"), "{text}");
+        assert!(text.contains("█▄0·    0 %    500 ms     6.00\n"), "{text}");
         rows.resize(720, row(9, 9));
         let text = timeline(&with_rows(rows));
         assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "{text}");

@@ -1,11 +1,10 @@
 //! `trace info --html`: what a trace holds, as charts and tables.
 //!
 //! May import: trace, charts. Must keep true: same trace, same bytes; no script and nothing from outside the file.
-use super::charts::{Axis, BOTTOM, LEFT, RIGHT, frame_of, trim};
+use super::charts::{Axis, BOTTOM, LEFT, RIGHT, frame_of};
 use super::markup::escape;
-use super::span::span;
-use super::style::CSS;
-use crate::experiment::summary::thousands;
+use super::page::{Cell, Head, Page, PageTable};
+use baseload_core::types::numbers::{self, span, thousands, tick_count, tick_percent};
 use baseload_trace::{ArrivalStats, PrefixCurve, Quantiles, RateSeries, TenantStats, TimeQuantiles, TraceStats};
 
 /// Heading of the prefix curve.
@@ -13,28 +12,29 @@ const PREFIX: &str = "Prompt tokens that a prefix cache has";
 
 /// Renders the page; `name` is the trace's file and `format` how it was read.
 pub fn trace_page(name: &str, format: &str, s: &TraceStats) -> String {
-    let title = format!("Trace {name}");
     let mut facts = vec![format!("{} requests", thousands(s.count))];
     if let Some(a) = &s.arrivals {
         facts.push(format!("over {}", span(a.span_s)));
-        facts.push(format!("{:.3} requests/s", a.rate_per_s));
-        facts.push(format!("inter-arrival CV {:.2}", a.gap_cv));
+        facts.push(format!("{} requests/s", numbers::three_digits(a.rate_per_s)));
+        facts.push(format!("inter-arrival CV {}", numbers::decimals(a.gap_cv, 2)));
     }
     facts.push(format!("read as {format}"));
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{0} – Baseload</title>\n\
-         <style>\n{CSS}</style>\n</head>\n<body>\n<main style=\"display:flow-root\">\n<h1>{0}</h1>\n<p class=\"facts\">{1}</p>\n",
-        escape(&title),
-        escape(&facts.join(" · "))
-    );
-    if !s.notes.is_empty() {
-        let items: String = s.notes.iter().map(|n| format!("<li>{}</li>", escape(n))).collect();
-        out.push_str(&format!(
-            "<div class=\"warn\" style=\"margin-top:16px\"><strong>How it was read</strong><ul>{items}</ul></div>\n"
-        ));
-    }
-    out.push_str("<div class=\"two\" style=\"margin-top:16px;row-gap:0\">\n");
+    let mut page = Page::new(&format!("Trace {name}"));
+    page.facts(&facts);
+    page.warnings("How it was read", &s.notes);
+    page.push("<div class=\"two\" style=\"row-gap:0\">\n");
+    page.push(&figures(s));
+    page.push("</div>\n");
+    page.push(&counts(s));
+    page.push(&times(s));
+    page.push(&s.tenants.as_ref().map_or_else(String::new, tenants));
+    page.push(&s.prefix.as_ref().map_or_else(String::new, prefix_hits));
+    page.finish()
+}
+
+/// The charts, each in a section.
+fn figures(s: &TraceStats) -> String {
+    let mut out = String::new();
     match &s.arrivals {
         Some(a) => figure(&mut out, "Rate over time", &rate_caption(a), &rate(&a.rate)),
         None => figure(&mut out, "Rate over time", "The trace does not say when its requests arrive.", ""),
@@ -51,25 +51,15 @@ pub fn trace_page(name: &str, format: &str, s: &TraceStats) -> String {
     }
     if let Some(sessions) = &s.sessions {
         let caption = format!(
-            "Share of {} sessions by their number of requests; {:.1} % of requests are in one.",
+            "Share of {} sessions by their number of requests; {} of requests are in one.",
             thousands(sessions.count),
-            sessions.share * 100.0
+            numbers::percent(sessions.share)
         );
         figure(&mut out, "Requests a session", &caption, &bars(&sessions.depth, "Requests a session"));
     }
     if s.prefix.is_none() {
         figure(&mut out, PREFIX, "Unknown: the trace says nothing of what its prompts have in common.", "");
     }
-    out.push_str("</div>\n");
-    counts(&mut out, s);
-    times(&mut out, s);
-    if let Some(tenants) = &s.tenants {
-        push_tenants(&mut out, tenants);
-    }
-    if let Some(curve) = &s.prefix {
-        push_curve(&mut out, curve);
-    }
-    out.push_str("</main>\n</body>\n</html>\n");
     out
 }
 
@@ -81,35 +71,14 @@ fn figure(out: &mut String, heading: &str, caption: &str, chart: &str) {
 }
 
 fn rate_caption(a: &ArrivalStats) -> String {
-    let indices = a.dispersion.iter().filter_map(|d| d.index.map(|i| format!("{i:.2} at {} s", d.window_s)));
+    let indices =
+        a.dispersion.iter().filter_map(|d| d.index.map(|i| format!("{} at {} s", numbers::decimals(i, 2), d.window_s)));
     let indices: Vec<String> = indices.collect();
     let spread = match indices.is_empty() {
         true => String::new(),
         false => format!(" Index of dispersion of counts (1 is Poisson): {}.", indices.join(", ")),
     };
     format!("Requests a second in bins of {}.{spread}", span(a.rate.bin_s))
-}
-
-/// A count or a time without a unit, short.
-fn plain(v: f64) -> String {
-    match v {
-        v if v >= 999_500_000.0 => format!("{}G", trim(v / 1e9)),
-        v if v >= 999_500.0 => format!("{}M", trim(v / 1e6)),
-        v if v >= 9_999.5 => format!("{}k", trim(v / 1e3)),
-        v if v >= 10.0 => thousands(v.round() as u64),
-        0.0 => "0".into(),
-        v if v < 0.01 => format!("{v:.0e}"),
-        v => trim(v),
-    }
-}
-
-/// A mean of counts.
-fn mean(v: f64) -> String {
-    if v < 999.95 { format!("{v:.1}") } else { thousands(v.round() as u64) }
-}
-
-fn percent(v: f64) -> String {
-    format!("{} %", trim(v))
 }
 
 fn rate(series: &RateSeries) -> String {
@@ -123,7 +92,13 @@ fn rate(series: &RateSeries) -> String {
     let (x, y) = (Axis::up_to(all_s / unit_s), Axis::linear(series.per_s.iter().copied().fold(0.0, f64::max)));
     let mut out = String::new();
     let title = format!("{unit} from the first request");
-    frame_of(&mut out, "Requests a second over time", [&x, &y], [plain, plain], [&title, "requests a second"]);
+    frame_of(
+        &mut out,
+        "Requests a second over time",
+        [&x, &y],
+        [tick_count, tick_count],
+        [&title, "requests a second"],
+    );
     let mut line = String::new();
     for (i, v) in series.per_s.iter().enumerate() {
         let (from, to) = (i as f64 * series.bin_s / unit_s, (i + 1) as f64 * series.bin_s / unit_s);
@@ -149,7 +124,7 @@ fn bars(q: &Quantiles, what: &str) -> String {
     let y = Axis::linear(q.histogram.iter().map(|b| share(b.2)).fold(0.0, f64::max));
     let mut out = String::new();
     let title = format!("{}, log scale", what.to_lowercase());
-    frame_of(&mut out, what, [&x, &y], [plain, percent], [title.trim_end_matches(", log scale"), "share"]);
+    frame_of(&mut out, what, [&x, &y], [tick_count, tick_percent], [title.trim_end_matches(", log scale"), "share"]);
     for &(from, to, n) in &q.histogram {
         let (left, right, top) = (x.x(f64::from(from)), x.x(f64::from(to)), y.y(share(n)));
         let values = if to == from + 1 {
@@ -158,10 +133,10 @@ fn bars(q: &Quantiles, what: &str) -> String {
             format!("{} to {}", thousands(from.into()), thousands(u64::from(to) - 1))
         };
         out.push_str(&format!(
-            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" style=\"fill:var(--c0)\"><title>{values}: {:.2} %</title></rect>\n",
+            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" style=\"fill:var(--c0)\"><title>{values}: {}</title></rect>\n",
             (right - left - 1.0).max(1.0),
             BOTTOM - top,
-            share(n)
+            numbers::percent_fine(share(n) / 100.0)
         ));
     }
     out.push_str("</svg>\n");
@@ -174,10 +149,10 @@ fn curve_caption(curve: &PrefixCurve) -> String {
         n => format!(" An estimate from one block in {n}."),
     };
     format!(
-        "LRU over blocks of {} tokens; {} distinct blocks. The dashed line is a cache without limit: {:.1} %.{sampled}",
+        "LRU over blocks of {} tokens; {} distinct blocks. The dashed line is a cache without limit: {}.{sampled}",
         curve.block_tokens,
         thousands(curve.distinct_blocks),
-        curve.unlimited * 100.0
+        numbers::percent(curve.unlimited)
     )
 }
 
@@ -192,7 +167,7 @@ fn hits(curve: &PrefixCurve) -> String {
         &mut out,
         "Share of prompt tokens that a prefix cache has, by its size",
         [&x, &y],
-        [plain, percent],
+        [tick_count, tick_percent],
         ["tokens that the cache holds", "prompt tokens"],
     );
     let level = y.y(curve.unlimited * 100.0);
@@ -204,88 +179,71 @@ fn hits(curve: &PrefixCurve) -> String {
     out.push_str(&format!("<path class=\"curve\" style=\"stroke:var(--c0)\" d=\"M{}\"/>\n", points.join("L")));
     for p in &curve.points {
         out.push_str(&format!(
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" style=\"fill:var(--c0)\"><title>{} blocks, {} tokens: {:.2} %</title></circle>\n",
+            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" style=\"fill:var(--c0)\"><title>{} blocks, {} tokens: {}</title></circle>\n",
             x.x(p.tokens as f64),
             y.y(p.hit_share * 100.0),
             thousands(p.blocks),
             thousands(p.tokens),
-            p.hit_share * 100.0
+            numbers::percent_fine(p.hit_share)
         ));
     }
     out.push_str("</svg>\n");
     out
 }
 
-fn head(out: &mut String, heading: &str, columns: &[&str]) {
-    out.push_str(&format!("<section><h2>{heading}</h2><div class=\"scroll\"><table>\n<thead><tr>"));
-    for (i, column) in columns.iter().enumerate() {
-        out.push_str(&format!("<th{}>{column}</th>", if i == 0 { " class=\"l\"" } else { "" }));
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
+/// A table whose first column is words and whose others are figures.
+fn table<const N: usize>(heading: &str, words: &str, figures: [&str; N]) -> PageTable {
+    PageTable::new(heading, std::iter::once(Head::Words(words)).chain(figures.map(Head::Figure)))
 }
 
-fn row(out: &mut String, name: &str, cells: &[String]) {
-    let cells: String = cells.iter().map(|c| format!("<td>{c}</td>")).collect();
-    out.push_str(&format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(name)));
-}
-
-const END: &str = "</tbody></table></div></section>\n";
-
-fn counts(out: &mut String, s: &TraceStats) {
-    head(out, "Counts", &["what", "mean", "p50", "p90", "p99", "max"]);
+fn counts(s: &TraceStats) -> String {
+    let mut out = table("Counts", "what", ["mean", "p50", "p90", "p99", "max"]);
     let depth = s.sessions.as_ref().map(|x| ("requests a session", &x.depth));
     let all = [("prompt tokens", &s.prompt_tokens), ("output tokens", &s.output_tokens)];
     for (name, q) in all.into_iter().chain(depth) {
-        let mut cells = vec![mean(q.mean)];
-        cells.extend([q.p50, q.p90, q.p99, q.max].map(|n| thousands(n.into())));
-        row(out, name, &cells);
+        let quantiles = [q.p50, q.p90, q.p99, q.max].map(|n| thousands(n.into()));
+        out.row(name, std::iter::once(numbers::mean_count(q.mean)).chain(quantiles).map(Cell::from));
     }
-    out.push_str(END);
+    out.finish()
 }
 
-fn times(out: &mut String, s: &TraceStats) {
+/// Times that the trace has; empty where it has none.
+fn times(s: &TraceStats) -> String {
     let think = s.sessions.as_ref().and_then(|x| x.think);
     let all = [("think time", think), ("measured TTFT", s.ttft), ("measured end to end", s.e2e)];
     let known: Vec<(&str, TimeQuantiles)> = all.into_iter().filter_map(|(name, t)| t.map(|t| (name, t))).collect();
     if known.is_empty() {
-        return;
+        return String::new();
     }
-    head(out, "Times in the trace, s", &["what", "requests", "mean", "p50", "p90", "p99", "max"]);
+    let mut out = table("Times in the trace, s", "what", ["requests", "mean", "p50", "p90", "p99", "max"]);
     for (name, t) in known {
-        let mut cells = vec![thousands(t.count)];
-        cells.extend([t.mean_s, t.p50_s, t.p90_s, t.p99_s, t.max_s].map(|v| format!("{v:.3}")));
-        row(out, name, &cells);
+        let times = [t.mean_s, t.p50_s, t.p90_s, t.p99_s, t.max_s].map(numbers::column);
+        out.row(name, std::iter::once(thousands(t.count)).chain(times).map(Cell::from));
     }
-    out.push_str(END);
+    out.finish()
 }
 
-fn push_tenants(out: &mut String, tenants: &TenantStats) {
-    head(
-        out,
-        &format!("{} tenants", thousands(tenants.count)),
-        &["tenant", "requests", "share of requests", "share of tokens"],
-    );
+fn tenants(tenants: &TenantStats) -> String {
+    let heading = format!("{} tenants", thousands(tenants.count));
+    let mut out = table(&heading, "tenant", ["requests", "share of requests", "share of tokens"]);
     let mut one = |name: &str, t: &baseload_trace::TenantShare| {
-        row(
-            out,
-            name,
-            &[thousands(t.requests), format!("{:.1} %", t.share * 100.0), format!("{:.1} %", t.token_share * 100.0)],
-        );
+        let shares = [t.share, t.token_share].map(numbers::percent);
+        out.row(&escape(name), std::iter::once(thousands(t.requests)).chain(shares).map(Cell::from));
     };
     tenants.top.iter().for_each(|t| one(&t.tenant.to_string(), t));
     if tenants.rest.requests > 0 {
         one("all others", &tenants.rest);
     }
-    out.push_str(END);
+    out.finish()
 }
 
-fn push_curve(out: &mut String, curve: &PrefixCurve) {
-    head(out, "Prefix hits by cache size", &["blocks", "tokens", "prompt tokens that it has"]);
+fn prefix_hits(curve: &PrefixCurve) -> String {
+    let mut out = table("Prefix hits by cache size", "blocks", ["tokens", "prompt tokens that it has"]);
     for p in &curve.points {
-        row(out, &thousands(p.blocks), &[thousands(p.tokens), format!("{:.2} %", p.hit_share * 100.0)]);
+        out.row(&thousands(p.blocks), [thousands(p.tokens), numbers::percent_fine(p.hit_share)].map(Cell::from));
     }
-    row(out, "without limit", &[String::new(), format!("{:.2} %", curve.unlimited * 100.0)]);
-    out.push_str(END);
+    out.row("without limit", [String::new(), numbers::percent_fine(curve.unlimited)].map(Cell::from));
+    out.finish()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! `validate --html`: predicted against measured, one dot a row, and how errors are spread.
 //!
 //! May import: calibrate, charts. Must keep true: same scores, same bytes; no script and nothing from outside the file.
-use super::charts::{Axis, BOTTOM, LEFT, RIGHT, TOP, colour, frame, seconds};
+use super::charts::{Axis, BOTTOM, LEFT, RIGHT, TOP, colour, frame};
 use super::markup::escape;
-use super::style::CSS;
+use super::page::{Cell, Head, Page, PageTable};
 use crate::calibrate::{Metrics, Pair, Scores, errors};
+use baseload_core::types::numbers::{self, tick_seconds};
 
 /// Dots drawn of a metric at most; of more, every second, third, ... is drawn.
 const MOST_DOTS: usize = 2_000;
@@ -14,46 +15,35 @@ const WIDEST: f64 = 0.6;
 
 /// Renders the page.
 pub fn validation_page(scores: &Scores) -> String {
-    let title = format!("Predicted against measured: {}", scores.kind);
     let (n, overall) = scores.overall();
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{0} – Baseload</title>\n\
-         <style>\n{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n\
-         <p class=\"facts\">{n} rows or requests in {1} groups · errors are shares of what was measured</p>\n",
-        escape(&title),
-        scores.groups.len()
-    );
-    push_table(&mut out, scores, &overall);
+    let mut page = Page::new(&format!("Predicted against measured: {}", scores.kind));
+    page.facts(&[
+        format!("{n} rows or requests in {} groups", scores.groups.len()),
+        "errors are shares of what was measured".into(),
+    ]);
+    page.push(&errors_of(scores, &overall));
     for metric in overall.keys().filter(|m| m.ends_with("_s")) {
-        out.push_str(&format!("<section><h2>{metric}</h2>\n<div class=\"two\">\n<figure><figcaption>One dot a row; on the line, prediction and measurement are equal.</figcaption>\n"));
-        out.push_str(&identity(scores, metric));
-        out.push_str(
-            "</figure>\n<figure><figcaption>Rows by error; the outermost bars hold all beyond.</figcaption>\n",
-        );
-        out.push_str(&histogram(scores, metric));
-        out.push_str("</figure>\n</div></section>\n");
+        page.push(&format!("<section><h2>{metric}</h2>\n<div class=\"two\">\n<figure><figcaption>One dot a row; on the line, prediction and measurement are equal.</figcaption>\n"));
+        page.push(&identity(scores, metric));
+        page.push("</figure>\n<figure><figcaption>Rows by error; the outermost bars hold all beyond.</figcaption>\n");
+        page.push(&histogram(scores, metric));
+        page.push("</figure>\n</div></section>\n");
     }
     if !scores.notes.is_empty() {
         let items: String = scores.notes.iter().map(|n| format!("<li>{}</li>", escape(n))).collect();
-        out.push_str(&format!("<section><h2>Notes</h2><ul class=\"legend\">{items}</ul></section>\n"));
+        page.push(&format!("<section><h2>Notes</h2><ul class=\"legend\">{items}</ul></section>\n"));
     }
-    out.push_str("</main>\n</body>\n</html>\n");
-    out
+    page.finish()
 }
 
-fn push_table(out: &mut String, scores: &Scores, overall: &Metrics) {
-    out.push_str("<section><h2>Errors</h2><div class=\"scroll\"><table>\n<thead><tr><th class=\"l\">group</th><th class=\"l\">metric</th><th>n</th><th>median</th><th>p90</th><th>bias</th></tr></thead>\n<tbody>\n");
+fn errors_of(scores: &Scores, overall: &Metrics) -> String {
+    let heads = ["group", "metric"].map(Head::Words).into_iter();
+    let mut table = PageTable::new("Errors", heads.chain(["n", "median", "p90", "bias"].map(Head::Figure)));
     let mut rows = |name: &str, metrics: &Metrics| {
         for (metric, e) in metrics {
-            out.push_str(&format!(
-                "<tr><th scope=\"row\">{}</th><td class=\"l\">{metric}</td><td>{}</td><td>{:.1} %</td><td>{:.1} %</td><td>{:+.1} %</td></tr>\n",
-                escape(name),
-                e.n,
-                e.median_ape * 100.0,
-                e.p90_ape * 100.0,
-                e.bias * 100.0
-            ));
+            let sizes = [e.median_ape, e.p90_ape].map(numbers::percent);
+            let figures = std::iter::once(e.n.to_string()).chain(sizes).chain([numbers::percent_signed(e.bias)]);
+            table.row(&escape(name), [Cell::words((*metric).to_owned())].into_iter().chain(figures.map(Cell::from)));
         }
     };
     rows("overall", overall);
@@ -63,7 +53,7 @@ fn push_table(out: &mut String, scores: &Scores, overall: &Metrics) {
     for (g, why) in &scores.apart {
         rows(&format!("({why}) {}", g.name), &errors(g.pairs.iter()));
     }
-    out.push_str("</tbody></table></div></section>\n");
+    table.finish()
 }
 
 fn pairs<'a>(scores: &'a Scores, metric: &'a str) -> impl Iterator<Item = (usize, &'a str, &'a Pair)> {
@@ -77,7 +67,14 @@ fn identity(scores: &Scores, metric: &str) -> String {
     let values: Vec<f64> = pairs(scores, metric).flat_map(|(_, _, p)| [p.predicted, p.measured]).collect();
     let axis = Axis::of(&values);
     let mut out = String::new();
-    frame(&mut out, &format!("{metric}, predicted against measured"), &axis, &axis, seconds, ["measured", "predicted"]);
+    frame(
+        &mut out,
+        &format!("{metric}, predicted against measured"),
+        &axis,
+        &axis,
+        tick_seconds,
+        ["measured", "predicted"],
+    );
     out.push_str(&format!("<path class=\"lead\" d=\"M{LEFT} {BOTTOM}L{RIGHT} {TOP}\"/>\n"));
     let every = (values.len() / 2).div_ceil(MOST_DOTS).max(1);
     for (i, name, p) in pairs(scores, metric).step_by(every) {
@@ -87,8 +84,8 @@ fn identity(scores: &Scores, metric: &str) -> String {
             axis.y(p.predicted),
             colour(i),
             escape(name),
-            seconds(p.measured),
-            seconds(p.predicted)
+            tick_seconds(p.measured),
+            tick_seconds(p.predicted)
         ));
     }
     out.push_str("</svg>\n");

@@ -86,7 +86,7 @@ fn at_level(sorted: &[f64], level: f64) -> f64 {
 
 /// Five significant digits: what a profile's reader can use.
 fn short(v: f64) -> f64 {
-    format!("{v:.4e}").parse().unwrap_or(v)
+    baseload_core::types::numbers::rounded(v, 5)
 }
 
 /// The factors of the samples around their typical times.

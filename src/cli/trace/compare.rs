@@ -1,8 +1,9 @@
 //! `baseload trace compare`: two traces' figures side by side.
 use super::input::Input;
-use crate::cli::sheet::Sheet;
 use crate::cli::{Exit, Format, printer};
+use crate::report::Sheet;
 use baseload_core::types::Fault;
+use baseload_core::types::numbers::{decimals, signed};
 use baseload_trace::{Classes, Figures, Limits, Row, SourceOptions, Unit};
 use std::path::{Path, PathBuf};
 
@@ -92,9 +93,9 @@ fn limits(text: &str) -> Result<Limits, Fault> {
 pub(super) fn sheet(rows: &[Row], names: [&'static str; 2]) -> Sheet {
     let mut sheet = Sheet::new("", &["figure", names[0], names[1], "difference", "at most", ""], 1);
     for row in rows {
-        let value = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.*}", row.digits));
+        let value = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| decimals(v, row.digits));
         let unit = if row.unit == Unit::Percent { "%" } else { "points" };
-        let difference = row.difference().map_or_else(|| "-".into(), |d| format!("{d:+.2} {unit}"));
+        let difference = row.difference().map_or_else(|| "-".into(), |d| format!("{} {unit}", signed(d)));
         let limit = row.limit.map_or_else(String::new, |l| format!("{l} {unit}"));
         let verdict = match row.limit {
             Some(_) if !row.holds() => "off",

@@ -1,10 +1,9 @@
 //! `baseload trace fetch`: gets published traces and checks that they are what they should be.
 use super::download;
-use crate::cli::sheet::Sheet;
 use crate::cli::{Exit, printer};
 use crate::experiment::published::{Checked, Published, PublishedTrace, Record, cache_folder, record, write_record};
-use crate::experiment::summary::thousands;
-use crate::report;
+use crate::report::{self, Sheet};
+use baseload_core::types::numbers::thousands;
 use baseload_core::types::{TraceFault, wrong};
 use std::path::{Path, PathBuf};
 
@@ -178,17 +177,18 @@ fn list(manifest: &Published, cache: &Path) -> String {
 fn details(trace: &PublishedTrace, cache: &Path) -> String {
     let unknown = |text: &str| if text.is_empty() { "not known here".to_string() } else { text.to_string() };
     let path = trace.in_data().unwrap_or_else(|| cache.join(&trace.file));
-    let mut lines = vec![format!("{}: {}", trace.name, trace.about)];
-    lines.extend((!trace.note.is_empty()).then(|| format!("note     {}", trace.note)));
-    lines.extend([
-        format!("format   {}", trace.format),
-        format!("page     {}", unknown(&trace.page)),
-        format!("url      {}", unknown(&trace.url)),
-        format!("bytes    {}", trace.bytes.map_or_else(|| "not known here".into(), thousands)),
-        format!("sha256   {}", trace.sha256),
-        format!("licence  {}", trace.licence),
-        format!("cite     {}", trace.citation),
-        format!("where    {} ({})", path.display(), place(trace, cache)),
-    ]);
-    lines.join("\n")
+    let mut sheet = Sheet::new(format!("{}: {}", trace.name, trace.about), &["", ""], 2).wrapping();
+    let mut line = |what: &str, text: String| sheet.row(vec![what.into(), text]);
+    if !trace.note.is_empty() {
+        line("note", trace.note.clone());
+    }
+    line("format", trace.format.clone());
+    line("page", unknown(&trace.page));
+    line("url", unknown(&trace.url));
+    line("bytes", trace.bytes.map_or_else(|| "not known here".into(), thousands));
+    line("sha256", trace.sha256.clone());
+    line("licence", trace.licence.clone());
+    line("cite", trace.citation.clone());
+    line("where", format!("{} ({})", path.display(), place(trace, cache)));
+    sheet.text()
 }

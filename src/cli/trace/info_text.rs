@@ -1,7 +1,6 @@
 //! `trace info` as text of at most 80 columns, and as Markdown.
-use crate::cli::sheet::Sheet;
-use crate::experiment::summary::thousands;
-use crate::report::{self, sparkline};
+use crate::report::{self, Sheet, sparkline};
+use baseload_core::types::numbers::{column, decimals, mean_count, percent, span, thousands, three_digits};
 use baseload_trace::{ArrivalStats, PrefixCurve, Quantiles, TenantShare, TimeQuantiles, TraceStats};
 
 /// Columns of a sparkline at most.
@@ -70,10 +69,11 @@ fn facts(kind: &str, s: &TraceStats) -> Sheet {
     fact("requests", thousands(s.count));
     match &s.arrivals {
         Some(a) => {
-            fact("span", format!("{:.1} s", a.span_s));
-            fact("rate", format!("{:.3} requests/s", a.rate_per_s));
-            fact("inter-arrival CV", format!("{:.2}", a.gap_cv));
-            let indices = a.dispersion.iter().filter_map(|d| d.index.map(|i| format!("{i:.2} at {} s", d.window_s)));
+            fact("span", span(a.span_s));
+            fact("rate", format!("{} requests/s", three_digits(a.rate_per_s)));
+            fact("inter-arrival CV", decimals(a.gap_cv, 2));
+            let indices =
+                a.dispersion.iter().filter_map(|d| d.index.map(|i| format!("{} at {} s", decimals(i, 2), d.window_s)));
             let indices: Vec<String> = indices.collect();
             let too_short = || "unknown (under 10 windows of a second)".to_string();
             fact("index of dispersion", if indices.is_empty() { too_short() } else { indices.join(", ") });
@@ -93,7 +93,7 @@ fn facts(kind: &str, s: &TraceStats) -> Sheet {
             || "unknown (none named)".into(),
             |x| {
                 let about = if x.sampled_one_in > 1 { "about " } else { "" };
-                format!("{about}{}, with {:.1} % of requests", thousands(x.count), x.share * 100.0)
+                format!("{about}{}, with {} of requests", thousands(x.count), percent(x.share))
             },
         ),
     );
@@ -109,13 +109,13 @@ fn facts(kind: &str, s: &TraceStats) -> Sheet {
         }
     }
     if let Some(share) = s.measured_cached {
-        fact("measured cached", format!("{:.1} % of prompt tokens", share * 100.0));
+        fact("measured cached", format!("{} of prompt tokens", percent(share)));
     }
     fact(
         "prefix hits",
         match &s.prefix {
             None => "unknown (no identities)".into(),
-            Some(curve) => format!("{:.1} % of prompt tokens in a cache without limit", curve.unlimited * 100.0),
+            Some(curve) => format!("{} of prompt tokens in a cache without limit", percent(curve.unlimited)),
         },
     );
     sheet
@@ -129,24 +129,19 @@ fn rate(a: &ArrivalStats) -> Section {
     }
     let high = series.per_s.iter().copied().fold(0.0, f64::max);
     let low = series.per_s.iter().copied().fold(high, f64::min);
-    let words = format!("Requests/s over time, {low:.2} to {high:.2}; a column is {}", seconds(series.bin_s));
+    let words = format!(
+        "Requests/s over time, {} to {}; a column is {}",
+        three_digits(low),
+        three_digits(high),
+        span(series.bin_s)
+    );
     Section { words, drawing: sparkline(&series.per_s, high), sheet: None }
-}
-
-fn seconds(s: f64) -> String {
-    match s {
-        s if s >= 7200.0 => format!("{:.2} h", s / 3600.0),
-        s if s >= 120.0 => format!("{:.2} min", s / 60.0),
-        s if s >= 1.0 => format!("{s:.2} s"),
-        s => format!("{:.0} ms", s * 1e3),
-    }
 }
 
 fn counts(s: &TraceStats) -> Sheet {
     let mut sheet = Sheet::new("", &["counts", "mean", "p50", "p90", "p99", "max"], 1);
     let mut row = |what: &str, q: &Quantiles| {
-        let mean = if q.mean < 999.95 { format!("{:.1}", q.mean) } else { thousands(q.mean.round() as u64) };
-        let mut cells = vec![what.to_string(), mean];
+        let mut cells = vec![what.to_string(), mean_count(q.mean)];
         cells.extend([q.p50, q.p90, q.p99, q.max].map(|n| thousands(n.into())));
         sheet.row(cells);
     };
@@ -163,7 +158,7 @@ fn times(s: &TraceStats) -> Option<Sheet> {
     let mut sheet = Sheet::new("", &["times, s", "requests", "mean", "p50", "p90", "p99", "max"], 1);
     for (name, t) in &known {
         let mut cells = vec![name.to_string(), thousands(t.count)];
-        cells.extend([t.mean_s, t.p50_s, t.p90_s, t.p99_s, t.max_s].map(|v| format!("{v:.3}")));
+        cells.extend([t.mean_s, t.p50_s, t.p90_s, t.p99_s, t.max_s].map(column));
         sheet.row(cells);
     }
     (!known.is_empty()).then_some(sheet)
@@ -173,8 +168,7 @@ fn tenants(s: &TraceStats) -> Option<Sheet> {
     let stats = s.tenants.as_ref()?;
     let mut sheet = Sheet::new("", &["tenant", "requests", "of requests", "of tokens"], 1);
     let mut row = |name: String, t: &TenantShare| {
-        let share = |x: f64| format!("{:.1} %", x * 100.0);
-        sheet.row(vec![name, thousands(t.requests), share(t.share), share(t.token_share)]);
+        sheet.row(vec![name, thousands(t.requests), percent(t.share), percent(t.token_share)]);
     };
     stats.top.iter().for_each(|t| row(t.tenant.to_string(), t));
     if stats.rest.requests > 0 {
@@ -201,7 +195,6 @@ fn prefix(curve: &PrefixCurve) -> Section {
     let shares: Vec<f64> = curve.points.iter().map(|p| p.hit_share).collect();
     let drawing = sparkline(&shares, curve.unlimited);
     let mut sheet = Sheet::new("", &["cache, blocks", "tokens", "prompt tokens that it has"], 0);
-    let percent = |share: f64| format!("{:.1} %", share * 100.0);
     // From the first size that has a thousandth on, every one or every second or ..., counted from the last.
     let worth = curve.points.iter().filter(|p| p.hit_share >= 0.001).count();
     let every = worth.div_ceil(SIZES).max(1);

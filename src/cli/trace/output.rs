@@ -2,9 +2,10 @@
 use super::input::{Input, bar, untried};
 use crate::cli::stop::on_ctrl_c;
 use crate::cli::{Exit, printer};
-use crate::experiment::summary::thousands;
 use crate::experiment::{WholeFile, transformed};
 use crate::frames::{NotWritten, TraceWriter, Width};
+use crate::report;
+use baseload_core::types::numbers::thousands;
 use baseload_core::types::{Clock, Entries, Entry, Fault, TraceFault, wrong};
 use baseload_trace::{Buckets, Classes, Format, Opened, Sorted, SourceOptions, TextWriter, Transform};
 use std::cell::OnceCell;
@@ -59,7 +60,7 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
     file.finish()?;
     printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name()));
     for note in notes {
-        printer::out(&crate::report::wrapped(&format!("note: {note}"), 80, 2));
+        printer::out(&report::wrapped(&format!("note: {note}"), report::WIDTH, 2));
     }
     Ok(())
 }

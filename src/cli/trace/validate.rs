@@ -1,7 +1,8 @@
 //! `baseload trace validate`: the first faults of a trace, by line.
 use super::input::{Input, bar, untried};
 use crate::cli::{Exit, printer};
-use crate::experiment::summary::thousands;
+use crate::report;
+use baseload_core::types::numbers::thousands;
 use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Rest, Status, TraceFault};
 use baseload_trace::{Classes, Format, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
@@ -85,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         thousands(failed)
     ));
     for note in untried(format).into_iter().chain(entries.notes()) {
-        printer::out(&crate::report::wrapped(&format!("note: {note}"), 80, 2));
+        printer::out(&report::wrapped(&format!("note: {note}"), report::WIDTH, 2));
     }
     for fault in &faults {
         printer::out(&format!("fault: {fault}"));

@@ -22,7 +22,7 @@ fn sign([a, b]: &Both) -> Ordering {
 
 /// The nearest volume to the geometric mean with five digits.
 fn middle(low: f64, high: f64) -> f64 {
-    super::rounded(libm::sqrt(low * high), 5)
+    baseload_core::types::numbers::rounded(libm::sqrt(low * high), 5)
 }
 
 impl Search<'_> {

@@ -21,6 +21,7 @@ use super::resolve::{Experiment, ResolvedPolicy};
 use super::run::RunError;
 use super::verdict::summary::SloSummary;
 use baseload_core::economics::{self, FleetRates, Gap, OwnBill, OwnWork};
+use baseload_core::types::numbers::rounded;
 use baseload_core::types::{Fault, Usd};
 use rayon::prelude::*;
 use size::{Fit, Offer};
@@ -52,12 +53,6 @@ pub struct Options<'a> {
 pub fn volumes(from: f64, to: f64, points: u32) -> Vec<f64> {
     let share = |i: u32| f64::from(i) / f64::from(points.max(2) - 1);
     (0..points.max(2)).map(|i| rounded(from * libm::pow(to / from, share(i)), 4)).collect()
-}
-
-/// The nearest number with so many digits.
-fn rounded(v: f64, digits: i32) -> f64 {
-    // Decimal text is the shortest that reads back: no error of a power of ten stays.
-    format!("{v:.*e}", (digits - 1).max(0) as usize).parse().unwrap_or(v)
 }
 
 /// A policy and what its fleet can do.

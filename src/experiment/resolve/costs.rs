@@ -37,7 +37,7 @@ impl Resolver<'_> {
     fn yearly(&mut self, key: &str, own: Option<f64>, name: &str) -> Result<Usd, Fault> {
         let row = self.catalog.ops(name).map_err(|e| of_catalog(key, e))?;
         if own.is_none() && row.source.contains("UNVERIFIED") {
-            let typical = super::super::verdict::summary::thousands(row.typical as u64);
+            let typical = baseload_core::types::numbers::thousands(row.typical as u64);
             self.warnings.push(format!("{name}: US$ {typical} a year is an assumption: {}", why(&row.source)));
         }
         Usd::from_number(own.unwrap_or(row.typical)).map_err(|fault| fault.under(key))

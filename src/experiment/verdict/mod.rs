@@ -2,6 +2,8 @@
 //!
 //! Read first: `summary.rs`.
 pub mod gate;
-mod numbers;
 pub mod rank;
 pub mod summary;
+
+#[cfg(test)]
+mod sample;

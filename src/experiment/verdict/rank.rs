@@ -1,8 +1,8 @@
 //! The verdict in one sentence.
 //!
 //! May import: the summary. Must keep true: never praises a policy that is not eligible; a share is rounded down.
-use super::numbers::{percent, seconds_text, usd_text};
 use super::summary::{PolicySummary, SloSummary, eligible_for_best};
+use baseload_core::types::numbers::{decimals, percent_down, seconds, usd};
 
 /// Goodput share from which a policy keeps the SLO.
 const KEEPS_SLO: f64 = 0.99;
@@ -13,12 +13,12 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
     let eligible: Vec<&PolicySummary> =
         policies.iter().zip(eligible_for_best(policies)).filter(|(_, ok)| *ok).map(|(p, _)| p).collect();
     let keeps_text = if slo.is_empty() { "completes 99 % of requests (no SLO is set)" } else { "keeps the SLO" };
-    let good = |p: &PolicySummary| percent(p.goodput_share);
+    let good = |p: &PolicySummary| percent_down(p.goodput_share);
     let mut keep: Vec<&PolicySummary> = eligible.iter().copied().filter(|p| p.goodput_share >= KEEPS_SLO).collect();
     let tail_s = |p: &PolicySummary| p.ttft_p99_s.unwrap_or(f64::INFINITY);
     keep.sort_by(|a, b| a.total_usd_per_month.total_cmp(&b.total_usd_per_month).then(tail_s(a).total_cmp(&tail_s(b))));
     if let Some((best, rest)) = keep.split_first() {
-        let cost = usd_text(best.total_usd_per_month);
+        let cost = usd(best.total_usd_per_month);
         let head = format!("`{}` is the cheapest policy that {keeps_text}, at US$ {cost} a month", best.name);
         let cheaper = policies
             .iter()
@@ -28,7 +28,7 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
             format!(
                 "`{}` saves US$ {} of it but {} {} % goodput",
                 p.name,
-                usd_text(best.total_usd_per_month - p.total_usd_per_month),
+                usd(best.total_usd_per_month - p.total_usd_per_month),
                 if p.overloaded { "is overloaded with" } else { "reaches only" },
                 good(p)
             )
@@ -62,7 +62,7 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
             "No policy {keeps_text} for 99 % of requests: `{}` comes closest with {} % goodput at US$ {} a month{}.",
             p.name,
             good(p),
-            usd_text(p.total_usd_per_month),
+            usd(p.total_usd_per_month),
             if p.overloaded { ", and it is overloaded" } else { "" }
         )
         .replace("completes 99 % of requests (no SLO is set) for 99 % of requests", "completes 99 % of requests"),
@@ -75,13 +75,13 @@ fn saving(best: &PolicySummary, next: &PolicySummary) -> String {
         return format!("as much as `{}`, the next cheapest", next.name);
     }
     let share = 100.0 * saved / next.total_usd_per_month;
-    let share = if share < 1.0 { "under 1".into() } else { format!("{share:.0}") };
-    format!("US$ {} ({share} %) less than `{}`, the next cheapest", usd_text(saved), next.name)
+    let share = if share < 1.0 { "under 1".into() } else { decimals(share, 0) };
+    format!("US$ {} ({share} %) less than `{}`, the next cheapest", usd(saved), next.name)
 }
 
 fn tail(best: &PolicySummary, next: &PolicySummary) -> String {
     let (Some(a), Some(b)) = (best.ttft_p99_s, next.ttft_p99_s) else { return String::new() };
-    let (x, y) = (seconds_text(a), seconds_text(b));
+    let (x, y) = (seconds(a), seconds(b));
     if x == y {
         return format!(", with the same p99 TTFT ({x})");
     }
@@ -91,23 +91,8 @@ fn tail(best: &PolicySummary, next: &PolicySummary) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample::{policy, slo};
     use super::*;
-
-    fn policy(name: &str, completed: u64, goodput_share: f64, total: f64, ttft: f64) -> PolicySummary {
-        PolicySummary {
-            name: name.into(),
-            requests: 1000,
-            completed,
-            goodput_share,
-            total_usd_per_month: total,
-            ttft_p99_s: Some(ttft),
-            ..Default::default()
-        }
-    }
-
-    fn slo() -> SloSummary {
-        SloSummary { ttft_s: Some(2.0), ..Default::default() }
-    }
 
     #[test]
     fn verdict_names_the_cheapest_that_keeps_the_slo_and_the_price_in_tail() {

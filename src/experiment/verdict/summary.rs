@@ -4,8 +4,6 @@
 //! disk have (`FORMAT` counts up when one changes its meaning); every metric of [`METRICS`] is a field name.
 use serde::{Deserialize, Serialize};
 
-pub use super::numbers::{percent, seconds_text, thousands, usd_text};
-
 /// Version of `summary.json`.
 pub const FORMAT: u32 = 1;
 
@@ -340,23 +338,8 @@ pub fn eligible_for_best(policies: &[PolicySummary]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample::{policy, slo};
     use super::*;
-
-    fn policy(name: &str, completed: u64, goodput_share: f64, total: f64, ttft: f64) -> PolicySummary {
-        PolicySummary {
-            name: name.into(),
-            requests: 1000,
-            completed,
-            goodput_share,
-            total_usd_per_month: total,
-            ttft_p99_s: Some(ttft),
-            ..Default::default()
-        }
-    }
-
-    fn slo() -> SloSummary {
-        SloSummary { ttft_s: Some(2.0), ..Default::default() }
-    }
 
     #[test]
     fn the_overloaded_and_those_that_drop_work_are_not_eligible() {

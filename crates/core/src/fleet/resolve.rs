@@ -7,7 +7,8 @@ use super::step_time;
 use crate::catalog::{Catalog, Model};
 use crate::engine::{Demand, KvCapacity, Machine, ResolvedEngine};
 use crate::latency::{AnalyticOptions, GraphSizes};
-use crate::memory::{self, DoesNotFit, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
+use crate::memory::{self, DoesNotFit, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype};
+use crate::types::numbers::{decimals, in_gib};
 use crate::types::{BackendFacts, Capability, Fault, Usd, check};
 use std::sync::Arc;
 
@@ -282,8 +283,8 @@ fn within_gpu(blocks: u32, account: &MemoryPlan) -> Result<(), Fault> {
     if u128::from(blocks) <= most {
         return Ok(());
     }
-    let (size, gpu) = (account.block_size, gib(account.per_gpu_total_bytes));
-    let what = format!("{blocks} blocks of {size} tokens take more than the {gpu:.2} GiB of a GPU");
+    let (size, gpu) = (account.block_size, in_gib(account.per_gpu_total_bytes));
+    let what = format!("{blocks} blocks of {size} tokens take more than the {gpu} GiB of a GPU");
     Err(Fault::at("num_blocks", what).hint(format!("it must be at most {most}")))
 }
 
@@ -303,10 +304,10 @@ fn shortfall(model: &Model, plan: &MemoryPlan, longest: u32, held: u32) -> Optio
         let (real, here) = (plan.kv_tokens, plan.uniform_tokens());
         let ends =
             if held < longest { format!("sequences end at {held} tokens, not {longest}: ") } else { String::new() };
-        let times = real as f64 / here.max(1) as f64;
+        let times = decimals(real as f64 / here.max(1) as f64, 1);
         return Some(format!(
             "{ends}the simulated engine keeps all layers of {id} in full, windows too: it holds {here} tokens, where a \
-             real one holds {real} in sequences of {longest}, {times:.1} times as many"
+             real one holds {real} in sequences of {longest}, {times} times as many"
         ));
     }
     (held < longest).then(|| {

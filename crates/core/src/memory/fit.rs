@@ -4,6 +4,7 @@
 //! row of the catalogue.
 use crate::catalog::{Catalog, Gpu, Rent};
 use crate::types::Usd;
+use crate::types::numbers::usd_cents;
 
 /// The kind of rent that is compared: what anybody can have today. Spot may be taken away; prepaid and owned GPUs are
 /// paid for in advance.
@@ -32,9 +33,9 @@ impl std::fmt::Display for Offer<'_> {
         let (gpu, rent) = (&self.gpu.id, self.rent);
         write!(
             f,
-            "{} x {gpu} at US$ {:.2} an hour ({} {}, US$ {} a GPU, {})",
+            "{} x {gpu} at US$ {} an hour ({} {}, US$ {} a GPU, {})",
             self.tensor_parallel,
-            self.usd_per_hour.as_f64(),
+            usd_cents(self.usd_per_hour.as_f64()),
             rent.provider,
             rent.kind,
             rent.usd_per_gpu_hour.as_f64(),

@@ -7,6 +7,7 @@ use super::weights::weights;
 use super::{PlanOptions, WeightsDtype};
 use crate::catalog::{Gpu, Model};
 use crate::types::Fault;
+use crate::types::numbers::{decimals, in_gib};
 use serde::Serialize;
 
 /// What a CUDA context takes of a GPU before the engine looks, GiB. Assumption; only a warning depends on it.
@@ -121,8 +122,8 @@ pub enum MemoryError {
 /// By how much a model does not fit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "{model} does not fit {gpu} with tensor_parallel = {tensor_parallel}: {:.2} GiB a GPU short{what}",
-    gib(*short_bytes)
+    "{model} does not fit {gpu} with tensor_parallel = {tensor_parallel}: {} GiB a GPU short{what}",
+    in_gib(*short_bytes)
 )]
 pub struct DoesNotFit {
     /// Id of the model.
@@ -170,20 +171,20 @@ pub fn plan(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Result<MemoryPla
     let longest = plan.layout.longest(plan.num_blocks, plan.max_model_len);
     let what = if used >= plan.budget_bytes {
         format!(
-            " for {:.2} GiB of weights, {:.2} of activations, graphs and other, and {:.2} of KV cache for one sequence \
-             of {} tokens, in {:.2} GiB",
-            gib(plan.weights_bytes),
-            gib(used - plan.weights_bytes),
-            gib(needed),
+            " for {} GiB of weights, {} of activations, graphs and other, and {} of KV cache for one sequence \
+             of {} tokens, in {} GiB",
+            in_gib(plan.weights_bytes),
+            in_gib(used - plan.weights_bytes),
+            in_gib(needed),
             plan.max_model_len,
-            gib(plan.budget_bytes)
+            in_gib(plan.budget_bytes)
         )
     } else {
         format!(
-            " for one sequence of max_model_len = {} tokens, which takes {:.2} GiB of KV cache where {:.2} are left{}",
+            " for one sequence of max_model_len = {} tokens, which takes {} GiB of KV cache where {} are left{}",
             plan.max_model_len,
-            gib(needed),
-            gib(plan.budget_bytes - used),
+            in_gib(needed),
+            in_gib(plan.budget_bytes - used),
             longest.map_or_else(String::new, |len| format!("; max_model_len = {len} would fit"))
         )
     };
@@ -272,8 +273,8 @@ pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<Strin
     let unused_gib = gpu.memory_total_gib * (1.0 - options.utilization);
     if unused_gib < CONTEXT_GIB {
         out.push(format!(
-            "{unused_gib:.2} GiB unused may be too little for the CUDA context; vLLM starts only where the share it is \
-             given is free"
+            "{} GiB unused may be too little for the CUDA context; vLLM starts only where the share it is given is free",
+            decimals(unused_gib, 2)
         ));
     }
     if gpu.memory_total_source.starts_with("estimated") {

@@ -1,4 +1,5 @@
-//! The nouns every room shares: time, money, ids, requests, content, effects, records, and the seams.
+//! The nouns every room shares: time, money, ids, requests, content, effects, records, and the seams; and how figures are
+//! written for people.
 //!
 //! Imports nothing of the crate; knows no file, thread, clock or library type on its surface.
 //! Must keep true: units are in the type or the name; a `RequestView` has no output length.
@@ -15,6 +16,7 @@ mod fault;
 mod id_set;
 mod money;
 mod nearest;
+pub mod numbers;
 mod place;
 mod record;
 mod request;

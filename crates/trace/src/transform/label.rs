@@ -1,42 +1,8 @@
-//! Entries changed one by one: lengths, tenants, classes.
+//! Other lengths, tenants and classes.
+use super::mapped::Change;
 use super::{ClassRule, LengthChange, Luck, Tokens, cut};
 use baseload_core::types::TraceFault;
-use baseload_core::types::{Classes, Clock, Entries, Entry, NO_SESSION};
-
-/// Changes an entry in place.
-type Change = Box<dyn FnMut(&mut Entry) + Send>;
-
-/// Entries, each changed.
-struct Mapped {
-    inner: Box<dyn Entries>,
-    change: Change,
-}
-
-pub(super) fn mapped(inner: Box<dyn Entries>, change: Change) -> Box<dyn Entries> {
-    Box::new(Mapped { inner, change })
-}
-
-impl Entries for Mapped {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
-        let any = self.inner.next(entry)?;
-        if any {
-            (self.change)(entry);
-        }
-        Ok(any)
-    }
-    fn clock(&self) -> Clock {
-        self.inner.clock()
-    }
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-    fn notes(&self) -> Vec<String> {
-        self.inner.notes()
-    }
-    fn total(&self) -> Option<u64> {
-        self.inner.total()
-    }
-}
+use baseload_core::types::{Classes, NO_SESSION};
 
 impl LengthChange {
     fn of(&self, tokens: u32) -> u32 {
@@ -60,6 +26,7 @@ pub(super) fn tokens(what: Tokens) -> Change {
         if let Some(cached) = &mut entry.measured.cached_tokens {
             *cached = (*cached).min(entry.prompt_tokens);
         }
+        Ok(())
     })
 }
 
@@ -72,6 +39,7 @@ pub(super) fn tenants(shares: &[f64], luck: Luck) -> Change {
         let u = luck.uniform("trace.tenant", key) * sum;
         let at = ends.partition_point(|end| *end <= u).min(ends.len() - 1);
         entry.tenant = at as u32 + 1;
+        Ok(())
     })
 }
 
@@ -88,5 +56,6 @@ pub(super) fn class(what: ClassRule, classes: &Classes, luck: Luck) -> Result<Ch
         if meets && (what.share >= 1.0 || luck.uniform("trace.class", entry.id) < what.share) {
             entry.class = class;
         }
+        Ok(())
     }))
 }

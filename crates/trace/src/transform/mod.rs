@@ -8,6 +8,7 @@ use baseload_core::types::{TraceFault, wrong};
 mod anonymise;
 mod copies;
 mod label;
+mod mapped;
 mod pick;
 mod rescale;
 #[cfg(test)]
@@ -355,14 +356,14 @@ fn step(
             copies::superposed(inner, t, other, luck)?
         }
         Transform::ScaleRate(t) => rescale::Rescaled::constant(inner, t.times, luck),
-        Transform::ScaleTime(t) => Box::new(pick::Stretched::new(inner, t.times)),
+        Transform::ScaleTime(t) => pick::stretched(inner, t.times),
         Transform::Repeat(t) => Box::new(copies::Repeated::new(inner, t.clone())),
-        Transform::Tokens(t) => label::mapped(inner, label::tokens(t.clone())),
-        Transform::Tenants(t) => label::mapped(inner, label::tenants(&t.shares, luck)),
-        Transform::Class(t) => label::mapped(inner, label::class(t.clone(), &context.classes, luck)?),
+        Transform::Tokens(t) => mapped::mapped(inner, label::tokens(t.clone())),
+        Transform::Tenants(t) => mapped::mapped(inner, label::tenants(&t.shares, luck)),
+        Transform::Class(t) => mapped::mapped(inner, label::class(t.clone(), &context.classes, luck)?),
         Transform::Spike(t) => rescale::Rescaled::spike(inner, t, luck),
         Transform::Diurnal(t) => rescale::Rescaled::diurnal(inner, t, luck),
-        Transform::Anonymise(t) => Box::new(anonymise::Anonymised::new(inner, t.clone())),
+        Transform::Anonymise(t) => anonymise::anonymised(inner, t.clone()),
         Transform::Volume(t) => volume::Volumed::over(inner, t, luck),
     })
 }

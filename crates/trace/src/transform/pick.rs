@@ -1,4 +1,5 @@
 //! Entries left out, or moved in time as a whole.
+use super::mapped::mapped_from_first;
 use super::{Luck, Slice, Thin, ThinBy};
 use baseload_core::types::{Clock, Entries, Entry, NO_SESSION};
 use baseload_core::types::{TraceFault, wrong};
@@ -103,45 +104,16 @@ impl Entries for Thinned {
 }
 
 /// All times multiplied; think times are the client's own and stay.
-pub(super) struct Stretched {
-    inner: Box<dyn Entries>,
-    times: f64,
-    origin_ns: Option<i64>,
-}
-
-impl Stretched {
-    pub(super) fn new(inner: Box<dyn Entries>, times: f64) -> Stretched {
-        let origin_ns = (inner.clock() == Clock::Zero).then_some(0);
-        Stretched { inner, times, origin_ns }
-    }
-}
-
-impl Entries for Stretched {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
-        if !self.inner.next(entry)? {
-            return Ok(false);
-        }
-        let origin = *self.origin_ns.get_or_insert(entry.at_ns);
-        let since = (entry.at_ns - origin) as f64 * self.times;
+pub(super) fn stretched(inner: Box<dyn Entries>, times: f64) -> Box<dyn Entries> {
+    let mut origin_ns = (inner.clock() == Clock::Zero).then_some(0);
+    let change = move |entry: &mut Entry| {
+        let origin = *origin_ns.get_or_insert(entry.at_ns);
+        let since = (entry.at_ns - origin) as f64 * times;
         if since >= 9e18 {
-            return Err(wrong!("{}: scaled, it arrives over 285 years after the first", self.inner.place()));
+            return Err("scaled, it arrives over 285 years after the first".to_owned());
         }
         entry.at_ns = since.round() as i64;
-        Ok(true)
-    }
-    fn clock(&self) -> Clock {
-        match self.inner.clock() {
-            Clock::Common => Clock::Zero,
-            other => other,
-        }
-    }
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-    fn notes(&self) -> Vec<String> {
-        self.inner.notes()
-    }
-    fn total(&self) -> Option<u64> {
-        self.inner.total()
-    }
+        Ok(())
+    };
+    mapped_from_first(inner, Box::new(change))
 }

@@ -12,6 +12,7 @@
 use super::copies::{Due, as_copy};
 use super::{Luck, Volume};
 use baseload_core::types::TraceFault;
+use baseload_core::types::numbers::percent_whole;
 use baseload_core::types::{Clock, ContentId, Entries, Entry, NO_SESSION};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -135,9 +136,9 @@ impl Entries for Volumed {
         let named = self.tokens[1] as f64 / self.tokens[0].max(1) as f64;
         if self.whole > 0 && named > MOSTLY_NAMED {
             notes.push(format!(
-                "volume: {:.0} % of prompt tokens are content that the trace names, which copies share: prefix caches \
+                "volume: {} of prompt tokens are content that the trace names, which copies share: prefix caches \
                  hit more than with as many customers of their own",
-                named * 100.0
+                percent_whole(named)
             ));
         }
         notes
