@@ -2,12 +2,12 @@
 //!
 //! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
 //! escaped; no script and no address of anything outside the file.
-use super::charts::{cdf, colour, quality_scatter, scatter};
+use super::chart_list::push_charts;
+use super::charts::colour;
 use super::markup::{escape, prose};
 use super::span::span;
 use super::style::CSS;
 use super::table::{Policy, Table, tables};
-use super::timeline::push_timeline;
 use crate::experiment::summary::{Summary, percent, seconds_text, thousands, usd_text};
 
 /// Renders the report.
@@ -42,27 +42,7 @@ pub fn html(summary: &Summary) -> String {
         let items: String = t.legend.iter().map(|l| format!("<li>{}</li>", escape(l))).collect();
         out.push_str(&format!("<ul class=\"legend\" style=\"margin:-12px 4px 22px\">{items}</ul>\n"));
     }
-    out.push_str(
-        "<div class=\"two\">\n<section><figure><h2>Cost against tail latency</h2>\
-         <figcaption>Lower left is better; a hollow dot is overloaded, † dropped work.</figcaption>\n",
-    );
-    out.push_str(&scatter(&summary.policies));
-    out.push_str(
-        "</figure></section>\n<section><figure><h2>End-to-end latency</h2>\
-         <figcaption>Share of completed requests answered within a time; further left is better.</figcaption>\n",
-    );
-    out.push_str(&cdf(&summary.policies));
-    out.push_str("</figure></section>\n</div>\n");
-    if let Some(chart) = quality_scatter(&summary.policies) {
-        out.push_str(
-            "<section><figure style=\"max-width:560px\"><h2>Cost against quality</h2>\
-             <figcaption>Lower right is better: what a month costs, and the share of completed requests whose answer is above \
-             the bar; a hollow dot is overloaded, † dropped work.</figcaption>\n",
-        );
-        out.push_str(&chart);
-        out.push_str("</figure></section>\n");
-    }
-    push_timeline(&mut out, summary);
+    push_charts(&mut out, summary);
     push_bill(&mut out, summary);
     push_inside(&mut out, summary);
     push_outcomes(&mut out, summary);

@@ -7,6 +7,7 @@ mod breakeven;
 mod breakeven_chart;
 mod breakeven_numbers;
 mod breakeven_page;
+mod chart_list;
 mod charts;
 mod html;
 mod markdown;
