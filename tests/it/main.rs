@@ -37,6 +37,7 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+mod touches;
 #[cfg(feature = "frames")]
 mod trace_files;
 #[cfg(feature = "frames")]
