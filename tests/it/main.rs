@@ -28,6 +28,8 @@ mod prefixes;
 mod prices;
 mod program;
 mod quality;
+#[cfg(feature = "frames")]
+mod readers;
 mod replicas;
 mod stepping;
 #[cfg(feature = "frames")]

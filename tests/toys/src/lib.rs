@@ -19,6 +19,3 @@ pub fn settings() -> Settings {
         ..Settings::default()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -31,7 +31,7 @@ impl EngineSection for ToySection {
         if self.queue == 0 { Err(Fault::at("queue", "it is 0").hint("it must be at least 1")) } else { Ok(Vec::new()) }
     }
     fn demand(&self) -> Demand {
-        let limits = StepLimits { max_num_batched_tokens: 2_048, max_num_seqs: 1 };
+        let limits = StepLimits { max_num_batched_tokens: 8_192, max_num_seqs: 1 };
         Demand { limits, block_size: 16, concurrent_batches: 1, graphs: false, graph_memory: false }
     }
     fn limits(&self, kv: &KvCapacity) -> EngineLimits {

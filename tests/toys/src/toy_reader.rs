@@ -1,7 +1,7 @@
 //! A trace reader: behind the line `toy trace` a request a line, its arrival in ms, its prompt and its output tokens.
 use baseload::trace::read::{Rows, rows};
 use baseload::trace::{Format, Tried};
-use baseload::types::{Entry, TraceFault};
+use baseload::types::{Entry, TraceFault, wrong};
 
 /// Its row of the registry.
 pub const FORMAT: Format = Format {
@@ -25,11 +25,7 @@ impl Rows for Toy {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         if !self.begun {
             self.begun = line.trim() == FIRST;
-            return if self.begun {
-                Ok(false)
-            } else {
-                Err(format!("the first line must be `{FIRST}`; it is not").into())
-            };
+            return if self.begun { Ok(false) } else { Err(wrong!("the first line is another; it must be `{FIRST}`")) };
         }
         let numbers: Option<Vec<u32>> = line.split_whitespace().map(|field| field.parse().ok()).collect();
         let Some([at_ms, prompt, output]) = numbers.as_deref() else {

@@ -1,7 +1,7 @@
 //! The toys on the road of every experiment: `Experiment::load_with(..).run()`.
-use super::settings;
 use baseload::experiment::summary::{PolicySummary, Summary};
 use baseload::experiment::{Experiment, Settings};
+use baseload_toys::settings;
 use std::path::{Path, PathBuf};
 
 fn folder() -> &'static Path {
@@ -28,10 +28,8 @@ fn engine_preset_reader_and_row_of_ones_own_run() {
     let experiment = load(&[]);
     let replica = &experiment.pools[0].replica;
     assert_eq!((replica.engine.0, replica.limits.max_rows), ("toy", 1));
-    assert_eq!(
-        experiment.pools[0].rent().to_string(),
-        load(&["pool.own.rent={ usd_per_gpu_hour = 1.5 }"]).pools[0].rent().to_string()
-    );
+    let said = load(&["pool.own.rent={ usd_per_gpu_hour = 1.5 }"]);
+    assert_eq!(experiment.pools[0].rent(), said.pools[0].rent(), "the row's rent");
     let summary = experiment.run().unwrap();
     assert_eq!(summary.requests, 6, "the reader yields a request a line");
     let (toy, keep) = (policy(&summary, "toy"), policy(&summary, "keep"));
