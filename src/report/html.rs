@@ -2,11 +2,11 @@
 //!
 //! May import: experiment, tables, charts. Must keep true: same summary, same bytes; every text from outside is
 //! escaped; no script and no address of anything outside the file.
-use super::charts::{cdf, colour, quality_scatter, scatter};
+use super::chart_list::charts_of;
+use super::charts::colour;
 use super::markup::escape;
 use super::page::{Cell, Head, Page, PageTable};
 use super::table::{Policy, Table, tables};
-use super::timeline::push_timeline;
 use crate::experiment::summary::Summary;
 use baseload_core::types::numbers;
 
@@ -30,29 +30,7 @@ pub fn html(summary: &Summary) -> String {
         let items: String = t.legend.iter().map(|l| format!("<li>{}</li>", escape(l))).collect();
         page.push(&format!("<ul class=\"legend\" style=\"margin:-12px 4px 22px\">{items}</ul>\n"));
     }
-    page.push(
-        "<div class=\"two\">\n<section><figure><h2>Cost against tail latency</h2>\
-         <figcaption>Lower left is better; a hollow dot is overloaded, † dropped work.</figcaption>\n",
-    );
-    page.push(&scatter(&summary.policies));
-    page.push(
-        "</figure></section>\n<section><figure><h2>End-to-end latency</h2>\
-         <figcaption>Share of completed requests answered within a time; further left is better.</figcaption>\n",
-    );
-    page.push(&cdf(&summary.policies));
-    page.push("</figure></section>\n</div>\n");
-    if let Some(chart) = quality_scatter(&summary.policies) {
-        page.push(
-            "<section><figure style=\"max-width:560px\"><h2>Cost against quality</h2>\
-             <figcaption>Lower right is better: what a month costs, and the share of completed requests whose answer is above \
-             the bar; a hollow dot is overloaded, † dropped work.</figcaption>\n",
-        );
-        page.push(&chart);
-        page.push("</figure></section>\n");
-    }
-    let mut timeline = String::new();
-    push_timeline(&mut timeline, summary);
-    page.push(&timeline);
+    page.push(&charts_of(summary));
     page.push(&bill(summary));
     page.push(&inside(summary));
     page.push(&outcomes(summary));

@@ -7,6 +7,7 @@
 mod breakeven;
 mod breakeven_chart;
 mod breakeven_page;
+mod chart_list;
 mod charts;
 mod gate;
 mod html;

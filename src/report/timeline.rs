@@ -136,12 +136,13 @@ fn chart(out: &mut String, points: &Points, title: &str, y: (&Axis, fn(f64) -> S
     out.push_str("</svg>\n");
 }
 
-/// The section of `report.html`: within the SLO, TTFT p90 and money over time. Empty for a trace of less than two rows.
-pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
+/// The section of `report.html`: within the SLO, TTFT p90 and money over time. Nothing for a trace of less than two rows.
+pub(super) fn section(summary: &Summary) -> Option<String> {
     let points = Points::of(summary);
     if points.lines.iter().all(|line| line.len() < 2) {
-        return;
+        return None;
     }
+    let mut out = String::new();
     let rows = || points.lines.iter().flatten();
     out.push_str(&format!(
         "<section><h2>What users saw over time</h2><figcaption>Requests by when they arrived, money by when it was spent; \
@@ -149,16 +150,16 @@ pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
         span(points.row_s)
     ));
     let share = Axis::percent();
-    chart(out, &points, "within the SLO", (&share, tick_percent), |r, _| Some(good_share(r)? * 100.0));
+    chart(&mut out, &points, "within the SLO", (&share, tick_percent), |r, _| Some(good_share(r)? * 100.0));
     out.push_str("</figure>\n<figure>\n");
     let ttft = Axis::of(&rows().filter_map(|r| r.ttft_p90_s).collect::<Vec<_>>());
-    chart(out, &points, "TTFT p90", (&ttft, tick_seconds), |r, _| r.ttft_p90_s);
+    chart(&mut out, &points, "TTFT p90", (&ttft, tick_seconds), |r, _| r.ttft_p90_s);
     out.push_str("</figure>\n");
     if rows().any(|r| r.api_usd > 0.0) {
         let an_hour: Value = |r, row_s| Some(r.api_usd * 3600.0 / row_s);
         let money = Axis::linear(rows().filter_map(|r| an_hour(r, points.row_s)).fold(0.0, f64::max));
         out.push_str("<figure>\n");
-        chart(out, &points, "US$ an hour to endpoints", (&money, tick_usd), an_hour);
+        chart(&mut out, &points, "US$ an hour to endpoints", (&money, tick_usd), an_hour);
         out.push_str("</figure>\n");
     }
     out.push_str("</div>\n<div class=\"keys\">\n");
@@ -167,6 +168,7 @@ pub(super) fn push_timeline(out: &mut String, summary: &Summary) {
         out.push_str(&key("line", &style, &p.name));
     }
     out.push_str("</div></section>\n");
+    Some(out)
 }
 
 #[cfg(test)]
@@ -200,8 +202,7 @@ mod tests {
     fn the_page_has_a_line_a_policy_in_each_chart_and_breaks_it_where_nothing_arrived() {
         let row = |arrived| TimelineRow { arrived, completed: arrived, good: arrived, ..TimelineRow::default() };
         let s = with_rows(vec![row(1), row(0), row(2), row(3)]);
-        let mut out = String::new();
-        push_timeline(&mut out, &s);
+        let out = section(&s).unwrap();
         let lines: Vec<&str> = out.split("<path class=\"line\"").skip(1).collect();
         assert_eq!(lines.len(), 3 * s.policies.len(), "two charts and a key: nobody was paid");
         assert_eq!(lines[0].matches('M').count() - lines[0].matches("M0").count(), 2, "{}", lines[0]);
@@ -212,8 +213,7 @@ mod tests {
         let row = |n: u64| TimelineRow { arrived: n, completed: n, good: n, ttft_p90_s: Some(0.5), api_usd: n as f64 };
         let mut s = with_rows(vec![row(1); 128]);
         s.policies[1].timeline = TimelineSummary { row_s: 120.0, rows: vec![row(2); 124] };
-        let mut out = String::new();
-        push_timeline(&mut out, &s);
+        let out = section(&s).unwrap();
         assert!(out.contains("a point is 4.0 min."), "{out}");
         let d = |path: &str| path.split("d=\"").nth(1).and_then(|d| d.split('"').next()).unwrap_or_default().to_owned();
         let lines: Vec<String> = out.split("<path class=\"line\"").skip(1).map(d).collect();

@@ -28,6 +28,8 @@ mod prefixes;
 mod prices;
 mod program;
 mod quality;
+#[cfg(feature = "frames")]
+mod readers;
 mod replicas;
 mod stepping;
 #[cfg(feature = "frames")]
@@ -37,6 +39,7 @@ mod support;
 #[cfg(feature = "frames")]
 mod swarm;
 mod tidy;
+mod touches;
 #[cfg(feature = "frames")]
 mod trace_files;
 #[cfg(feature = "frames")]

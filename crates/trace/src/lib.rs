@@ -3,15 +3,18 @@
 //! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
-//! Read first: `read/mod.rs`, then `generate/mod.rs`.
+//! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.
 mod buckets;
 mod closed_loop;
 mod compare;
-mod detect;
+mod embedded;
 mod fit;
 mod generate;
+mod head;
+mod open;
 mod quality;
 pub mod read;
+mod registry;
 mod replay;
 mod retime;
 mod sessions;
@@ -21,19 +24,20 @@ mod spec;
 mod stats;
 pub mod transform;
 mod trie;
+mod unopened;
 mod write;
 
 pub use baseload_core::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
-pub use detect::{Format, detect};
 pub use fit::{Fitted, fit, to_toml};
-pub use generate::{ArrivalTimes, Generator};
+pub use generate::{ArrivalTimes, GENERATOR, Generator, SERVEGEN};
+pub use head::Head;
+pub use open::{How, Opened, open, open_in, open_with, open_with_map};
 pub use quality::QualityTable;
-pub use read::{
-    GapFamily, How, Opened, ServeGenClient, ServeGenLengths, ServeGenWindow, open, open_with, open_with_map,
-};
+pub use read::{COLUMNS, GapFamily, OWN_CSV, OWN_JSONL, PARQUET, ServeGenClient, ServeGenLengths, ServeGenWindow};
+pub use registry::{Format, Readers, Tried};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
@@ -48,6 +52,7 @@ pub use stats::{
     SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats,
 };
 pub use transform::Transform;
+pub use unopened::{Columns, Files, Reader, Unopened};
 pub use write::{TextWriter, write_csv};
 
 use baseload_core::types::{Entries, Fault, Source, TraceFault, check};
@@ -120,8 +125,8 @@ pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
     if options.sort {
         entries = Box::new(Sorted::new(entries));
     }
-    if format.bucket_ns() > 0 && options.spread_buckets {
-        entries = Box::new(Buckets::new(entries, format.bucket_ns(), options));
+    if format.bucket_ns > 0 && options.spread_buckets {
+        entries = Box::new(Buckets::new(entries, format.bucket_ns, options));
     }
     entries
 }

@@ -1,5 +1,5 @@
 //! `baseload trace convert`: a trace from one form into another, written beside its place and then put there.
-use super::input::Input;
+use super::input::{Input, format_of, untried_ones, writable};
 use super::output::{Job, put};
 use crate::cli::Exit;
 use baseload_trace::{Format, SourceOptions};
@@ -7,11 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Write a trace in another format
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  baseload trace convert AzureLLMInferenceTrace_conv.csv azure.parquet\n\n\
-OUT ends in .parquet, .csv or .jsonl for this project's own schema\n(traces/README.md); .gz or .zst behind compresses. \
---output-format also writes\nazure, burstgpt, mooncake and bailian. What a format has no place for is said.\n\n\
-Readers of azure-multimodal, bailian, burstgpt, copilot, litellm, otlp and\nsharegpt are written to the description, \
-not tried on the original.")]
+#[command(after_help = after_help())]
 pub struct Args {
     /// The trace
     input: PathBuf,
@@ -20,11 +16,24 @@ pub struct Args {
     #[command(flatten)]
     how: Input,
     /// What to write, instead of what OUT's ending says
-    #[arg(long, value_name = "FORMAT", value_parser = Format::of_name)]
+    #[arg(long, value_name = "FORMAT", value_parser = format_of)]
     output_format: Option<Format>,
     /// Put requests in order of arrival first; holds the whole trace
     #[arg(long)]
     sort: bool,
+}
+
+fn after_help() -> String {
+    let own = format!(
+        "OUT ends in .parquet, .csv or .jsonl for this project's own schema (traces/README.md); .gz or .zst behind compresses. \
+         --output-format also writes {}. What a format has no place for is said.",
+        writable()
+    );
+    format!(
+        "Example:\n  baseload trace convert AzureLLMInferenceTrace_conv.csv azure.parquet\n\n{}\n{}",
+        crate::report::wrapped(&own, 79, 0),
+        untried_ones()
+    )
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {

@@ -38,12 +38,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Exit> {
     let options = SourceOptions { sort: args.sort, ..SourceOptions::default() };
     let opened = args.input.open(&args.file, &Classes::any(), &options)?;
-    let kind = opened.format.name();
-    let generated = matches!(opened.format, baseload_trace::Format::Generator | baseload_trace::Format::ServeGen);
+    let (kind, drawn) = (opened.format.name, opened.format.drawn);
     let untried = untried(opened.format);
     let mut stats = TraceStats::of(&mut baseload_trace::prepare(opened, &options), args.block_tokens)?;
     stats.notes.extend(untried);
-    if generated {
+    if drawn {
         stats.notes.push("drawn with seed 1".into());
     }
     if let Some(path) = &args.html {

@@ -1,19 +1,52 @@
 //! The arguments of every command that reads a trace, and the reading.
 use crate::experiment::open_trace_with;
 use baseload_core::types::TraceFault;
-use baseload_trace::{Classes, ColumnMap, Format, How, Opened, SourceOptions};
+use baseload_trace::{Classes, ColumnMap, Format, How, Opened, Readers, SourceOptions, TextWriter, Tried};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 
 /// How a trace is to be read.
 #[derive(Debug, Default, clap::Args)]
 pub struct Input {
-    /// What the file is, instead of what its content says
-    #[arg(long, value_name = "FORMAT", value_parser = Format::of_name)]
+    #[arg(long, value_name = "FORMAT", value_parser = format_of, help = help())]
     pub input_format: Option<Format>,
     /// A column map (TOML) that says what the file's columns are
     #[arg(long, value_name = "MAP", conflicts_with = "input_format")]
     pub columns: Option<PathBuf>,
+}
+
+/// The format of a name.
+///
+/// # Errors
+/// Lists the known names.
+pub fn format_of(name: &str) -> Result<Format, TraceFault> {
+    Readers::embedded().named(name)
+}
+
+fn help() -> String {
+    format!("What the file is, instead of what its content says: {}", Readers::embedded().names())
+}
+
+/// Which published formats can be written.
+pub fn writable() -> String {
+    let own = [baseload_trace::OWN_CSV.name, baseload_trace::OWN_JSONL.name];
+    let published: Vec<&str> = TextWriter::formats().into_iter().filter(|name| !own.contains(name)).collect();
+    listed(&published)
+}
+
+/// Which readers nobody tried on an original, as help says it.
+pub fn untried_ones() -> String {
+    let ones = listed(&Readers::embedded().untried());
+    let text = format!("Readers of {ones} are written to the description, not tried on the original.");
+    crate::report::wrapped(&text, 79, 0).trim_end().to_owned()
+}
+
+/// Words with commas, the last one behind "and".
+fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 impl Input {
@@ -31,15 +64,15 @@ impl Input {
             }
         };
         let columns = map.as_ref().map(|(map, name)| (map, name.as_str()));
-        let how = How { format: self.input_format, columns, classes: classes.clone() };
+        let how = How { format: self.input_format, columns, ..How::by_content(classes.clone()) };
         open_trace_with(file, &how, options)
     }
 }
 
 /// What people should know of a format before they trust what is read.
 pub fn untried(format: Format) -> Option<String> {
-    (!format.tried())
-        .then(|| format!("the reader of {} was written to the description, not tried on the original", format.name()))
+    (format.tried == Tried::Nothing)
+        .then(|| format!("the reader of {} was written to the description, not tried on the original", format.name))
 }
 
 /// A progress bar, on a terminal only.

@@ -7,7 +7,10 @@ use crate::frames::{NotWritten, TraceWriter, Width};
 use crate::report;
 use baseload_core::types::numbers::thousands;
 use baseload_core::types::{Clock, Entries, Entry, Fault, TraceFault, wrong};
-use baseload_trace::{Buckets, Classes, Format, Opened, Sorted, SourceOptions, TextWriter, Transform};
+use baseload_trace::{
+    Buckets, Classes, Format, OWN_CSV, OWN_JSONL, Opened, PARQUET, Readers, Sorted, SourceOptions, TextWriter,
+    Transform,
+};
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -58,7 +61,7 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
         Err(Stopped::NotWritten(NotWritten::TooNarrow)) => unreachable!("wide-is-all: a wide writer has every column"),
     };
     file.finish()?;
-    printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name()));
+    printer::out(&format!("{}: {} requests, {}", job.output.display(), thousands(count), format.name));
     for note in notes {
         printer::out(&report::wrapped(&format!("note: {note}"), report::WIDTH, 2));
     }
@@ -69,9 +72,9 @@ fn by_ending(path: &Path) -> Result<Format, Fault> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
     match bare.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("parquet") if bare == name => Ok(Format::Parquet),
-        Some("csv") => Ok(Format::OwnCsv),
-        Some("jsonl" | "ndjson") => Ok(Format::OwnJsonl),
+        Some("parquet") if bare == name => Ok(PARQUET),
+        Some("csv") => Ok(OWN_CSV),
+        Some("jsonl" | "ndjson") => Ok(OWN_JSONL),
         _ => {
             let fault = Fault::new(format!("{}: its ending says no format", path.display()));
             Err(fault.hint("it must be .parquet, .csv or .jsonl, or give --output-format"))
@@ -114,10 +117,11 @@ impl Job<'_> {
         }
         if !self.transforms.is_empty() {
             // Other rates and other times are of arrivals as they are replayed.
-            if read_as.bucket_ns() > 0 {
-                entries = Box::new(Buckets::new(entries, read_as.bucket_ns(), &self.options));
+            if read_as.bucket_ns > 0 {
+                entries = Box::new(Buckets::new(entries, read_as.bucket_ns, &self.options));
             }
-            entries = transformed(entries, &classes, &self.options, self.transforms, self.folder)?;
+            entries =
+                transformed(entries, &classes, &self.options, self.transforms, (self.folder, &Readers::embedded()))?;
         }
         let clock = entries.clock();
         let mut entry = Entry::blank();
@@ -146,14 +150,14 @@ impl Job<'_> {
         }
         let mut notes: Vec<String> = untried(read_as).into_iter().collect();
         notes.extend(entries.notes());
-        if read_as == Format::Generator {
+        if read_as.drawn {
             notes.push(format!("the generator was drawn with seed {}", self.options.seed));
         }
-        if read_as.bucket_ns() > 0 && format != read_as && self.transforms.is_empty() {
+        if read_as.bucket_ns > 0 && format != read_as && self.transforms.is_empty() {
             notes.push(format!(
                 "arrivals stand in buckets of {} s as published; only {} itself is spread over them when replayed",
-                read_as.bucket_ns() / 1_000_000_000,
-                read_as.name()
+                read_as.bucket_ns / 1_000_000_000,
+                read_as.name
             ));
         }
         if clock == Clock::Zero {
@@ -226,7 +230,7 @@ impl Finish for zstd::stream::write::Encoder<'static, BufWriter<File>> {
 impl Out {
     /// `name` says by its ending how a text is compressed.
     fn create(format: Format, name: &Path, beside: &Path, clock: Clock, width: Width) -> Result<Out, TraceFault> {
-        if format == Format::Parquet {
+        if format == PARQUET {
             return Ok(Out::Parquet(Box::new(TraceWriter::new(beside, clock, width))));
         }
         let writer = TextWriter::new(format, clock)?;

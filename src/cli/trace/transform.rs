@@ -1,5 +1,5 @@
 //! `baseload trace transform`: a part, another rate, other lengths, copies, labels; in the order given.
-use super::input::Input;
+use super::input::{Input, format_of};
 use super::output::{Job, put};
 use crate::cli::Exit;
 use baseload_core::types::{Fault, TraceFault};
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// What to write, instead of what OUT's ending says
-    #[arg(long, value_name = "FORMAT", value_parser = Format::of_name)]
+    #[arg(long, value_name = "FORMAT", value_parser = format_of)]
     output_format: Option<Format>,
     /// Seed of what is drawn
     #[arg(long, default_value_t = 1)]

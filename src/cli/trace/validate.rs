@@ -1,20 +1,20 @@
 //! `baseload trace validate`: the first faults of a trace, by line.
-use super::input::{Input, bar, untried};
+use super::input::{Input, bar, untried, untried_ones};
 use crate::cli::{Exit, printer};
 use crate::report;
 use baseload_core::types::numbers::thousands;
 use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Rest, Status, TraceFault};
-use baseload_trace::{Classes, Format, Opened, SourceOptions};
+use baseload_trace::{Classes, Opened, SourceOptions};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
 
+const CHECKS: &str = "Example:\n  baseload trace validate my-trace.csv --max-faults 3\n\n\
+Checks torn lines, order of time, duplicate ids, content against prompt length,\nthat content names earlier requests, \
+and the order inside sessions; counts\nanswers of 0 tokens. Goes on behind a faulty line. Exits with 2 on a fault.";
+
 /// List the first faults of a trace by line, and count what is in it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  baseload trace validate my-trace.csv --max-faults 3\n\n\
-Checks torn lines, order of time, duplicate ids, content against prompt length,\nthat content names earlier requests, \
-and the order inside sessions; counts\nanswers of 0 tokens. Goes on behind a faulty line. Exits with 2 on a fault.\n\n\
-Readers of azure-multimodal, bailian, burstgpt, copilot, litellm, otlp and\nsharegpt are written to the description, \
-not tried on the original.")]
+#[command(after_help = format!("{CHECKS}\n\n{}", untried_ones()))]
 pub struct Args {
     /// The trace
     file: PathBuf,
@@ -50,9 +50,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             }
             Err(fault) => {
                 let place = entries.place();
-                // The same place again is no new fault; nor is the end of a trace of which no request was sound.
+                // The same place again is no new fault; nor is the end of a trace of which no request was sound. Behind a
+                // faulty header no row can be understood.
                 let again = place == last_place || !faults.is_empty() && fault.rest == Rest::NoRequests;
-                let stuck = again || fault.rest != Rest::MayRead || header(format, &place);
+                let stuck = again || fault.rest != Rest::MayRead || format.headed && place.ends_with(":1");
                 if !again {
                     faults.push(fault.to_string());
                 }
@@ -73,7 +74,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     printer::out(&format!(
         "{}: {}, {} requests read{}",
         args.file.display(),
-        format.name(),
+        format.name,
         thousands(count),
         if whole { "" } else { ", not to the end" }
     ));
@@ -98,13 +99,6 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let more = if whole { "in all" } else { "and perhaps more behind" };
     let fault = TraceFault::of(args.file.display(), format!("{} faults {more}", faults.len()));
     Err(fault.hint("mend the lines that are named").into())
-}
-
-/// Whether a fault at `place` is of a CSV's header, behind which no row can be understood.
-fn header(format: Format, place: &str) -> bool {
-    let csv =
-        [Format::Azure, Format::AzureMultimodal, Format::BurstGpt, Format::OwnCsv, Format::LiteLlm, Format::Columns];
-    csv.contains(&format) && place.ends_with(":1")
 }
 
 /// What a reader does not check itself.

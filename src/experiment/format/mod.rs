@@ -3,9 +3,9 @@ use super::verdict::gate::GateRule;
 pub use baseload_core::gateway::ScrapeSection;
 use baseload_core::memory::{KvDtype, UTILIZATION, WeightsDtype};
 use baseload_core::types::{Capability, Privacy};
-use baseload_trace::Transform;
+use baseload_trace::{Readers, Transform};
 use indexmap::IndexMap;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -149,8 +149,9 @@ pub struct TraceSection {
     /// other, whatever its times say. None unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<UsersSection>,
-    /// What `path` is written in, by its name in `baseload trace info --help`; its content says it unless given.
+    /// What `path` is written in; its content says it unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "input_formats")]
     pub input_format: Option<String>,
     /// A map of columns for a CSV, JSONL or Parquet file of no known format, relative to this file (traces/README.md);
     /// none unless given.
@@ -354,6 +355,12 @@ impl Default for EconomicsSection {
     fn default() -> Self {
         EconomicsSection { people_fte: 0.5, people_usd_per_year: None, on_call_usd_per_year: None }
     }
+}
+
+/// Names of the readers that there are.
+fn input_formats(_: &mut SchemaGenerator) -> Schema {
+    let names = Readers::embedded().rows().iter().map(|row| Some(row.name)).chain([None]).collect::<Vec<_>>();
+    json_schema!({ "type": ["string", "null"], "enum": names })
 }
 
 fn one() -> u32 {

@@ -1,18 +1,19 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::super::resolve::{ArrivalSpec, TraceKind, TraceSpec};
-use super::{open_servegen, open_text, published};
+use super::on_disk::OnDisk;
+use super::published;
 use baseload_core::types::{Entries, Fault, Faults, Source, TraceFault};
 use baseload_trace::{
     Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ColumnMap, Format, GenerateSpec, Generator, How, Opened, Process,
-    SourceOptions, Transform, transform,
+    Readers, SourceOptions, Transform, transform,
 };
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 /// A trace, found and checked, that every simulation opens anew.
 #[derive(Debug, Clone)]
 pub struct TraceOrigin {
     kind: Kind,
+    readers: Readers,
     /// Arrivals instead of the trace's own, and the file that says them.
     arrivals: Option<(Arrivals, Option<PathBuf>)>,
     transforms: Vec<Transform>,
@@ -39,7 +40,7 @@ pub fn open_trace(
     classes: &[String],
     options: &SourceOptions,
 ) -> Result<Opened, TraceFault> {
-    open_trace_with(path, &How { format, columns: None, classes: Classes::known(classes) }, options)
+    open_trace_with(path, &How { format, ..How::by_content(Classes::known(classes)) }, options)
 }
 
 /// Opens a trace of any form, as `how` says.
@@ -47,49 +48,10 @@ pub fn open_trace(
 /// # Errors
 /// With the path, the line and what would be right.
 pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Result<Opened, TraceFault> {
-    let name = path.display().to_string();
-    if how.format == Some(Format::ServeGen) || how.format.is_none() && path.is_dir() {
-        let clients = open_servegen(path)?;
-        let entries = Box::new(Generator::servegen(&clients, None, options)?);
-        return Ok(Opened { format: Format::ServeGen, entries });
-    }
-    if how.format == Some(Format::Generator) || how.format.is_none() && path.extension().is_some_and(|e| e == "toml") {
-        let spec = specification(path)?;
-        return Ok(Opened { format: Format::Generator, entries: Box::new(generator(&spec, path, options)?) });
-    }
-    let mut reader = open_text(path)?;
-    let parquet = reader.fill_buf().is_ok_and(|head| head.starts_with(b"PAR1"));
-    if parquet || how.format == Some(Format::Parquet) {
-        return open_parquet(path, how);
-    }
-    baseload_trace::open_with(reader, &name, how)
+    baseload_trace::open_in(&OnDisk(path), how, options)
 }
 
-#[cfg(feature = "frames")]
-fn open_parquet(path: &Path, how: &How) -> Result<Opened, TraceFault> {
-    let entries = crate::frames::TraceReader::open(path, how.columns, &how.classes)?;
-    let format = if how.columns.is_some() { Format::Columns } else { Format::Parquet };
-    Ok(Opened { format, entries: Box::new(entries) })
-}
-
-#[cfg(not(feature = "frames"))]
-fn open_parquet(path: &Path, _: &How) -> Result<Opened, TraceFault> {
-    let fault = TraceFault::of(path.display(), "this build reads no Parquet");
-    Err(fault.hint("build it with the feature `frames`"))
-}
-
-/// The generator that a specification at `path` describes; a pool of clients that it names is read.
-fn generator(spec: &GenerateSpec, path: &Path, options: &SourceOptions) -> Result<Generator, TraceFault> {
-    match &spec.servegen {
-        None => Ok(Generator::new(spec, options)?),
-        Some(pool) => {
-            let folder = path.parent().unwrap_or(Path::new("")).join(&pool.path);
-            Ok(Generator::of_pool(spec, &open_servegen(&folder)?, options)?)
-        }
-    }
-}
-
-/// `entries` as `transforms` make them; their paths start at `folder`.
+/// `entries` as `transforms` make them; their paths start at `folder`, and these readers open them.
 ///
 /// # Errors
 /// The transforms' own; what they open.
@@ -98,10 +60,10 @@ pub fn transformed(
     classes: &Classes,
     options: &SourceOptions,
     transforms: &[Transform],
-    folder: &Path,
+    (folder, readers): (&Path, &Readers),
 ) -> Result<Box<dyn Entries>, TraceFault> {
     let mut open = |path: &str| {
-        let how = How { format: None, columns: None, classes: classes.clone() };
+        let how = How { readers: readers.clone(), ..How::by_content(classes.clone()) };
         Ok(baseload_trace::prepare(open_trace_with(&folder.join(path), &how, options)?, options))
     };
     let (seed, replicate) = (options.seed, options.replicate);
@@ -112,7 +74,7 @@ pub fn transformed(
 /// A generator's specification.
 fn specification(path: &Path) -> Result<GenerateSpec, TraceFault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
     GenerateSpec::parse(&text, &name)
 }
 
@@ -149,7 +111,7 @@ pub fn find(spec: &TraceSpec) -> Result<TraceOrigin, Faults> {
     });
     let arrivals = faults.or_default(arrivals.transpose());
     let Some(kind) = faults.take(kind) else { return Err(faults) };
-    faults.finish(TraceOrigin { kind, arrivals, transforms: spec.transforms.clone() })
+    faults.finish(TraceOrigin { kind, readers: spec.readers.clone(), arrivals, transforms: spec.transforms.clone() })
 }
 
 /// A map of columns and where it lies.
@@ -157,7 +119,7 @@ type Columns = Box<(ColumnMap, PathBuf)>;
 
 fn columns(path: &Path) -> Result<Columns, TraceFault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
+    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
     Ok(Box::new((ColumnMap::parse(&text, &name)?, path.to_path_buf())))
 }
 
@@ -206,17 +168,19 @@ impl TraceOrigin {
             Kind::File(path, format, columns) => {
                 let name = columns.as_ref().map(|c| c.1.display().to_string());
                 let columns = columns.as_ref().zip(name.as_deref()).map(|(c, name)| (&c.0, name));
-                let how = How { format: *format, columns, classes: Classes::known(classes) };
+                let (readers, classes) = (self.readers.clone(), Classes::known(classes));
+                let how = How { readers, format: *format, columns, classes };
                 baseload_trace::prepare(open_trace_with(path, &how, options)?, options)
             }
-            Kind::Generate(spec, path) => Box::new(generator(spec, path, options)?),
+            Kind::Generate(spec, path) => Box::new(Generator::of(spec, &OnDisk(path), options)?),
             Kind::Users(spec) => return Ok(Box::new(ClosedLoop::new(spec, options)?)),
         };
         let entries = match &self.arrivals {
             Some((arrivals, _)) => Box::new(baseload_trace::retimed(entries, arrivals, options)?),
             None => entries,
         };
-        let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, Path::new(""))?;
+        let beside = (Path::new(""), &self.readers);
+        let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, beside)?;
         baseload_trace::play(entries, options)
     }
 }
@@ -227,7 +191,7 @@ fn trace_files(path: &Path, files: &mut Vec<(&'static str, PathBuf)>) -> Result<
         files.push(("trace", path.to_path_buf()));
         return Ok(());
     }
-    let fault = |e: std::io::Error| TraceFault::of(path.display(), e);
+    let fault = |e: std::io::Error| TraceFault::of(path.display().to_string(), e.to_string());
     let mut found = Vec::new();
     for entry in path.read_dir().map_err(fault)? {
         let path = entry.map_err(fault)?.path();

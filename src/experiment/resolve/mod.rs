@@ -18,6 +18,7 @@ use baseload_core::types::check::{above_0, at_least_1, duration, from_0, in_rang
 use baseload_core::types::{
     Capability, ClassSpec, Fault, Faults, KeyPath, PlaceMap, Privacy, Segment, SimTime, TraceFault, Usd, key,
 };
+use baseload_trace::Readers;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,11 +159,19 @@ pub struct Settings {
     pub presets: Presets,
     /// Engines that pools may name.
     pub engines: Engines,
+    /// Readers that traces are opened by.
+    pub readers: Readers,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { sets: Vec::new(), catalogs: Vec::new(), presets: Presets::embedded(), engines: Engines::embedded() }
+        Settings {
+            sets: Vec::new(),
+            catalogs: Vec::new(),
+            presets: Presets::embedded(),
+            engines: Engines::embedded(),
+            readers: Readers::embedded(),
+        }
     }
 }
 
@@ -175,7 +184,7 @@ impl Experiment {
         Experiment::load_with(path, &Settings::default())
     }
 
-    /// The same with keys set, more facts, or presets of the caller's own.
+    /// The same with keys set, more facts, or presets, engines and readers of the caller's own.
     ///
     /// # Errors
     /// As [`Experiment::load`].
@@ -184,7 +193,7 @@ impl Experiment {
     }
 }
 
-/// Resolves a text against the embedded facts, the files that it names, and the settings' facts and engines.
+/// Resolves a text against the embedded facts, the files that it names, and the settings' facts, engines and readers.
 ///
 /// # Errors
 /// All that is wrong with the text by itself and in what it means.
@@ -201,6 +210,7 @@ pub fn resolve(text: Text, settings: &Settings) -> Result<Experiment, FileFaults
         paths: &text.paths,
         catalog: &catalog,
         engines: &settings.engines,
+        readers: &settings.readers,
         warnings: notes,
         dated: Vec::new(),
     };
@@ -232,6 +242,8 @@ struct Resolver<'a> {
     catalog: &'a Catalog,
     /// Engines that pools may name.
     engines: &'a Engines,
+    /// Readers that traces are opened by.
+    readers: &'a Readers,
     warnings: Vec<String>,
     dated: Vec<(String, String)>,
 }

@@ -2,7 +2,8 @@
 use super::super::format::{TraceSection, UsersSection};
 use super::*;
 use baseload_trace::{
-    ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, SourceOptions, Think, Transform, transform::Superpose,
+    ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, Readers, SourceOptions, Think, Transform,
+    transform::Superpose,
 };
 
 /// A trace as an experiment means it.
@@ -10,6 +11,8 @@ use baseload_trace::{
 pub struct TraceSpec {
     /// Where requests come from.
     pub kind: TraceKind,
+    /// Readers of traces that there are.
+    pub readers: Readers,
     /// What a file is said to be; its content says it unless given.
     pub format: Option<Format>,
     /// A file that says what a file's columns are.
@@ -68,10 +71,8 @@ impl Resolver<'_> {
             _ => Err(Fault::new("it says twice where requests come from").hint(ONE_OF_THEM).into()),
         };
         let kind = faults.take(kind);
-        let format = t
-            .input_format
-            .as_deref()
-            .map(|name| Format::of_name(name).map_err(|fault| Fault::from(fault).under("input_format")));
+        let named = |name: &str| self.readers.named(name).map_err(|fault| Fault::from(fault).under("input_format"));
+        let format = t.input_format.as_deref().map(named);
         let format = faults.or_default(format.transpose());
         let arrivals = match (path("arrivals"), t.arrivals_per_s) {
             (None, None) => None,
@@ -106,7 +107,8 @@ impl Resolver<'_> {
             }
         }
         let Some(kind) = kind else { return Err(faults) };
-        faults.finish(TraceSpec { kind, format, columns: path("columns"), arrivals, transforms, options })
+        let readers = self.readers.clone();
+        faults.finish(TraceSpec { kind, readers, format, columns: path("columns"), arrivals, transforms, options })
     }
 }
 

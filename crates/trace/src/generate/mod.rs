@@ -10,6 +10,7 @@ mod clients;
 mod drawer;
 mod gaps;
 mod profile;
+mod reader;
 mod reuse;
 mod sessions;
 mod windows;
@@ -21,6 +22,7 @@ use baseload_core::random::{StreamFamily, dist};
 use baseload_core::types::{Clock, ContentId, Entries, Entry, Run};
 use clients::Clients;
 use drawer::{Drawer, Pair, family};
+pub use reader::{GENERATOR, SERVEGEN};
 use reuse::Sharer;
 use sessions::Talks;
 

@@ -4,9 +4,37 @@
 //! Rows are parsed as bytes and nothing is allocated for one; the minute is computed once for all rows that have it.
 use super::Rows;
 use super::parse::tokens;
+use crate::registry::{Format, Tried};
 use baseload_core::types::Entry;
 use baseload_core::types::timestamp as time;
 use baseload_core::types::{TraceFault, wrong};
+
+/// Requests of 2023 and 2024.
+pub const AZURE: Format = Format {
+    name: "azure",
+    looks_like: "header TIMESTAMP,ContextTokens,GeneratedTokens",
+    tried: Tried::On("2023 conversation"),
+    recognises: |head| head.has_columns(&COLUMNS) && !head.has_columns(&["NumImages"]),
+    open: |trace| super::rows(trace, Azure::new(false)),
+    example: "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n",
+    headed: true,
+    ..Format::PLAIN
+};
+
+/// Requests of 2025, which also have images.
+pub const MULTIMODAL: Format = Format {
+    name: "azure-multimodal",
+    looks_like: "the same header with NumImages",
+    tried: Tried::Nothing,
+    recognises: |head| head.has_columns(&COLUMNS) && head.has_columns(&["NumImages"]),
+    open: |trace| super::rows(trace, Azure::new(true)),
+    example: "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens\n2024-10-01 00:00:00.5,2,100,5\n",
+    headed: true,
+    ..Format::PLAIN
+};
+
+/// Columns of both.
+const COLUMNS: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const IMAGES: &str = "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens";

@@ -5,11 +5,23 @@
 //! which is how content runs compare. A session is the root reached through `parent_chat_id` and carries its number.
 use super::Rows;
 use super::parse::{count, json, seconds_ns};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{ContentId, Entry, NO_SESSION, Run};
 use baseload_core::types::{TraceFault, wrong};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "bailian",
+    looks_like: "JSON with chat_id, parent_chat_id",
+    tried: Tried::Nothing,
+    recognises: |head| head.has_keys(&["chat_id", "parent_chat_id"]),
+    open: |trace| super::rows(trace, Bailian::default()),
+    example: r#"{"chat_id":9,"parent_chat_id":-1,"timestamp":0.412,"input_length":40,"output_length":210,"type":"text","turn":1,"hash_ids":[3,4,5]}"#,
+    ..Format::PLAIN
+};
 
 /// Tokens a hash id stands for.
 pub(crate) const BLOCK: u32 = 16;

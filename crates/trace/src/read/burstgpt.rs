@@ -5,8 +5,21 @@
 //! taken: its unit is not documented.
 use super::parse::{Names, decimal_ns, tokens};
 use super::{Rows, csv};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{Entry, Status};
 use baseload_core::types::{TraceFault, wrong};
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "burstgpt",
+    looks_like: "header Timestamp,Model,Request tokens,...",
+    tried: Tried::Nothing,
+    recognises: |head| head.has_columns_in_any_case(&["Timestamp", "Model", "Request tokens"]),
+    open: |trace| super::rows(trace, BurstGpt::default()),
+    example: "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n45,ChatGPT,472,18,490,Conversation log\n",
+    headed: true,
+    ..Format::PLAIN
+};
 
 const COLUMNS: [&str; 8] = [
     "Timestamp",

@@ -5,11 +5,23 @@
 //! continue it), its times start at its own `t`; it is a session of its own. Sessions have no absolute start.
 //! Read from claude_code_sessions.jsonl.gz (559 sessions), 2026-11.
 use super::parse::{count, json, seconds_ns};
-use super::sessions::{Order, Sessions};
+use super::sessions::{Order, Sessions, session_lines};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{Clock, ContentId, Entry, Measured, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "claude-sessions",
+    looks_like: "JSON with id, block_size, requests",
+    tried: Tried::On("yes"),
+    recognises: |head| head.has_keys(&["id", "block_size", "requests"]),
+    open: |trace| session_lines(trace, Claude::default()),
+    example: r#"{"id":"a","block_size":64,"hash_id_scope":"local","requests":[{"t":0.0,"type":"n","in":200,"out":5,"hash_ids_rle":[[1,3]]}]}"#,
+    ..Format::PLAIN
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,12 +5,24 @@
 //! that call's prompt first and its answer behind. Think time = start less the end of what the call waited for: the
 //! call before, or the tools that ran on that call's behalf. `duration_ms` is a measured end-to-end time.
 use super::parse::{Names, count, json};
-use super::sessions::{Order, Sessions};
+use super::sessions::{Order, Sessions, session_lines};
+use crate::registry::{Format, Tried};
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Clock, ContentId, Entry, Measured, Run, Status};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "copilot",
+    looks_like: "JSON with session_id, turns",
+    tried: Tried::Nothing,
+    recognises: |head| head.has_keys(&["session_id", "turns"]),
+    open: |trace| session_lines(trace, Copilot::default()),
+    example: r#"{"session_id":"s1","date":"2026-06-01","turns":[{"turn_id":"t1","llm_calls":[{"message_id":"m1","timestamp":"2026-06-01T08:00:00.120Z","duration_ms":4210.5,"tokens":{"total":18240,"prompt":18000,"completion":240,"cached":15872}}]}]}"#,
+    ..Format::PLAIN
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

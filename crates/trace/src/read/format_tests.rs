@@ -1,8 +1,10 @@
 //! Readers of formats that are known from their description, on files made to it; and the measured ones at hand.
 use super::tests::{entries, sample};
 use super::*;
+use crate::{How, open, open_with};
 use baseload_core::types::TraceFault;
-use baseload_core::types::{ContentId, NO_SESSION, Run, Status};
+use baseload_core::types::{Classes, ColumnMap, ContentId, NO_SESSION, Run, Status};
+use std::io::Cursor;
 
 /// Each change of `text` must give an error that starts so and says what would be right.
 #[track_caller]
@@ -132,7 +134,7 @@ fn sharegpt_conversations_grow() {
     assert_eq!(all[1].content, [run(ContentId::Private(0), 2), run(ContentId::Output(0), 1)]);
     assert!(notes[1].contains("estimate") && notes[2].starts_with("1 conversations"), "{notes:?}");
     let opened = open(Box::new(Cursor::new(text.as_bytes().to_vec())), "t", &[]).unwrap();
-    assert_eq!((opened.format, opened.entries.clock()), (Format::ShareGpt, Clock::None));
+    assert_eq!((opened.format.name, opened.entries.clock()), ("sharegpt", Clock::None));
     refused(
         text,
         &[
@@ -264,7 +266,7 @@ fn a_measured_run_is_replayed_from_its_start_times() {
     for (run, requests, users) in [("conc4", 160, true), ("rate2.5", 250, false)] {
         let Some(mut opened) = sample(&format!("calibration/vllm032_cpu_serve/{run}.json.gz")) else { return };
         let all = crate::collect(&mut *opened.entries).unwrap();
-        assert_eq!((opened.format, all.len()), (Format::VllmBench, requests));
+        assert_eq!((opened.format.name, all.len()), ("vllm-bench-serve", requests));
         assert!(all.is_sorted_by_key(|e| e.at_ns) && all.iter().all(|e| e.measured.e2e_ns > e.measured.ttft_ns));
         assert_eq!(opened.entries.notes().iter().any(|n| n.contains("closed loop")), users, "{run}");
     }
@@ -277,7 +279,7 @@ fn any_table_is_read_by_a_column_map() {
     let map = ColumnMap::parse(map, "map.toml").unwrap();
     let read = |text: &str| -> Result<(Vec<Entry>, Vec<String>), TraceFault> {
         let classes = Classes::any();
-        let how = How { format: None, columns: Some((&map, "map.toml")), classes: classes.clone() };
+        let how = How { columns: Some((&map, "map.toml")), ..How::by_content(classes.clone()) };
         let mut opened = open_with(Box::new(Cursor::new(text.as_bytes().to_vec())), "t", &how)?;
         Ok((crate::collect(&mut *opened.entries)?, classes.names()))
     };
@@ -321,7 +323,7 @@ fn tokens_that_a_table_does_not_have_are_assumed_and_said() {
     let map = "prompt_chars = \"chars\"\nanswer_tokens = 7\n";
     let map = ColumnMap::parse(map, "map.toml").unwrap();
     for text in ["x,chars\r\na,111\r\nb,96\r\nc,0\r\n", "{\"chars\":111}\n{\"chars\":96}\n{\"chars\":0}\n"] {
-        let how = How { format: None, columns: Some((&map, "map.toml")), classes: Classes::any() };
+        let how = How { columns: Some((&map, "map.toml")), ..How::by_content(Classes::any()) };
         let mut opened = open_with(Box::new(Cursor::new(text.as_bytes().to_vec())), "t", &how).unwrap();
         let all = crate::collect(&mut *opened.entries).unwrap();
         let tokens: Vec<(u32, u32)> = all.iter().map(|e| (e.prompt_tokens, e.output_tokens)).collect();
@@ -335,7 +337,7 @@ fn tokens_that_a_table_does_not_have_are_assumed_and_said() {
     let error = open_with(
         Box::new(Cursor::new(b"x,y\n1,2\n".to_vec())),
         "t",
-        &How { format: None, columns: Some((&map, "map.toml")), classes: Classes::any() },
+        &How { columns: Some((&map, "map.toml")), ..How::by_content(Classes::any()) },
     )
     .map(|mut o| crate::collect(&mut *o.entries).unwrap_err().to_string());
     assert!(error.unwrap().contains("column `chars`, which map.toml names for prompt_chars, is not there"));

@@ -6,11 +6,30 @@
 //! `messages`, `response` and `proxy_server_request` are never looked at.
 use super::parse::{Names, count, json, scaled};
 use super::{Rows, csv};
+use crate::registry::{Format, Tried};
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Entry, Measured, Status};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "litellm",
+    looks_like: "request_id, startTime, prompt_tokens",
+    tried: Tried::Nothing,
+    recognises: |head| head.has_keys(&NEEDED) || head.has_columns(&NEEDED),
+    open: |trace| {
+        let csv = !trace.head.is_object();
+        super::rows(trace, LiteLlm::new(csv))
+    },
+    example: "request_id,startTime,prompt_tokens,completion_tokens,team_id\na,2026-06-01 08:00:00.5,10,3,red\n",
+    headed: true,
+    ..Format::PLAIN
+};
+
+/// What tells it from other logs.
+const NEEDED: [&str; 3] = ["request_id", "startTime", "prompt_tokens"];
 
 /// Columns that are read.
 const READ: [&str; 16] = [

@@ -4,9 +4,21 @@
 //! not known, so think times are unknown. Read from lmcache_agent_{magagent,miniswe,taubench}, 2026-11.
 use super::Rows;
 use super::parse::{Names, count, json};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{ContentId, Entry, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "lmcache-agents",
+    looks_like: "JSON with timestamp_us, input_chars",
+    tried: Tried::On("all three"),
+    recognises: |head| head.has_keys(&["timestamp_us", "input_chars"]),
+    open: |trace| super::rows(trace, LmCache::default()),
+    example: r#"{"timestamp_us":7,"session":"b","step":0,"input_chars":4097,"output_chars":9,"hash_ids":[3,9]}"#,
+    ..Format::PLAIN
+};
 
 /// Characters of a block.
 const BLOCK_CHARS: u32 = 2_048;

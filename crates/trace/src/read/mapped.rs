@@ -1,11 +1,31 @@
 //! Any CSV or JSON lines through a column map (`types::ColumnMap`): columns that it does not name are passed over.
 use super::own_csv::status;
+use super::parquet::is_parquet;
 use super::parse::{Names, scaled, tokens};
 use super::{Rows, csv};
+use crate::registry::Format;
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Classes, Clock, ColumnMap, Entry, TimeColumn, TimeUnit};
 use baseload_core::types::{TraceFault, wrong};
 use serde_json::Value;
+
+/// Its row of the registry. Nothing but a map tells what it is.
+pub const FORMAT: Format = Format {
+    name: "columns",
+    looks_like: "any table, by a column map",
+    open: |trace| {
+        let (map, map_name) = trace
+            .columns
+            .ok_or_else(|| wrong!("{}:1: its columns are not known; give a column map (--columns)", trace.name))?;
+        if is_parquet(trace.head) {
+            return trace.files.table(trace.columns, trace.classes);
+        }
+        let rows = Mapped::new(map, map_name, trace.classes, trace.head.is_object());
+        super::rows(trace, rows)
+    },
+    headed: true,
+    ..Format::PLAIN
+};
 
 /// Reads rows by the map's names.
 pub(super) struct Mapped {

@@ -5,9 +5,24 @@
 //! over [its time, the earlier of 3 s later and the next bucket), order kept, keyed by seed and request.
 use super::Rows;
 use super::parse::{count, json};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{ContentId, Entry, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
+
+/// Its row of the registry. What is one of Bailian's has all of these keys, and two more.
+pub const FORMAT: Format = Format {
+    name: "mooncake",
+    looks_like: "JSON with timestamp, input_length, hash_ids",
+    tried: Tried::On("conversation"),
+    recognises: |head| {
+        head.has_keys(&["timestamp", "input_length", "hash_ids"]) && !head.has_keys(&["chat_id", "parent_chat_id"])
+    },
+    open: |trace| super::rows(trace, Mooncake),
+    example: r#"{"timestamp":0,"input_length":600,"output_length":5,"hash_ids":[1,2]}"#,
+    bucket_ns: 3_000_000_000,
+    ..Format::PLAIN
+};
 
 /// Tokens a hash id stands for.
 pub(crate) const BLOCK: u32 = 512;

@@ -4,10 +4,23 @@
 //! Spans of `gen_ai.operation.name` chat, text_completion and generate_content are calls; input tokens include cached
 //! ones. Spans come in order of their ends, so they are sorted in a window of 10 minutes.
 use super::parse::{Names, count, json, seconds_ns};
-use super::sessions::{Order, Sessions};
+use super::sessions::{Order, Sessions, session_elements};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{Clock, Entry, Measured, Status};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "otlp",
+    looks_like: "JSON with resourceSpans",
+    tried: Tried::Nothing,
+    recognises: |head| head.has_keys(&["resourceSpans"]),
+    open: |trace| session_elements(trace, Otlp::default()),
+    example: r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"1000000000","endTimeUnixNano":"2000000000","attributes":[
+{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.usage.input_tokens","value":{"intValue":"50"}}]}]}]}]}"#,
+    ..Format::PLAIN
+};
 
 /// A span may start so much before one that stands further up, ns.
 const WINDOW_NS: i64 = 600_000_000_000;

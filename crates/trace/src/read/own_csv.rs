@@ -1,8 +1,26 @@
 //! Our own schema as CSV: see `traces/README.md`. Fields are plain: no quotes, no commas inside.
 use super::Rows;
 use super::parse::{decimal_ns, tokens};
+use crate::registry::Format;
 use baseload_core::types::{Classes, Clock, Entry, Status};
 use baseload_core::types::{TraceFault, wrong};
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "baseload-csv",
+    looks_like: "header with prompt_tokens, output_tokens",
+    recognises: |head| {
+        let timed = ["arrival_s", "arrival_ns", "session_s"].into_iter().any(|column| head.has_columns(&[column]));
+        timed || head.has_columns(&["prompt_tokens", "output_tokens"])
+    },
+    open: |trace| {
+        let rows = OwnCsv::new(trace.classes, trace.head.line());
+        super::rows(trace, rows)
+    },
+    example: "arrival_s,prompt_tokens,output_tokens,session\n0.5,512,40,1\n",
+    headed: true,
+    ..Format::PLAIN
+};
 
 /// Columns it knows; one of the first three says the clock, the next two are needed.
 pub(crate) const COLUMNS: [&str; 18] = [

@@ -2,10 +2,27 @@
 use super::Rows;
 use super::own_csv::status;
 use super::parse::{count, json, seconds_ns};
+use crate::registry::Format;
 use baseload_core::types::{Classes, Clock, ContentId, Entry, Measured, NO_SESSION, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use std::borrow::Cow;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "baseload-jsonl",
+    looks_like: "JSON with prompt_tokens, output_tokens",
+    recognises: |head| {
+        let timed = ["arrival_s", "arrival_ns", "session_s"].into_iter().any(|key| head.has_keys(&[key]));
+        timed || head.has_keys(&["prompt_tokens", "output_tokens"])
+    },
+    open: |trace| {
+        let rows = OwnJsonl::new(trace.classes, trace.head.line());
+        super::rows(trace, rows)
+    },
+    example: r#"{"arrival_s":0.5,"prompt_tokens":900,"output_tokens":60,"content":[[17,0,512]]}"#,
+    ..Format::PLAIN
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

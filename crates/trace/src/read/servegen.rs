@@ -4,6 +4,7 @@
 //! and `chunk-k-dataset.json` (by window start, s: `input_tokens`, `output_tokens`, `reason_ratio`, each a string that
 //! holds a dictionary literal `{value: probability, ...}`). Read from deepseek-r1, 2026-11.
 use super::{Lines, Reader};
+use crate::unopened::Files;
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use std::io::Read;
@@ -59,6 +60,27 @@ pub struct ServeGenClient {
 }
 
 impl ServeGenClient {
+    /// Reads every client of a folder: `chunk-k-trace.csv` and `chunk-k-dataset.json` for k = 0, 1, ...
+    ///
+    /// # Errors
+    /// `NAME:LINE: what is wrong; what would be right`.
+    pub fn all(files: &dyn Files, folder: &str) -> Result<Vec<ServeGenClient>, TraceFault> {
+        let number = |name: &String| name.strip_prefix("chunk-")?.strip_suffix("-trace.csv")?.parse().ok();
+        let mut numbers: Vec<u32> = files.list(folder)?.iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        if numbers.first() != Some(&0) {
+            let fault = TraceFault::of(files.shown(folder), "it has no chunk-0-trace.csv");
+            return Err(fault.hint("a folder must be one of ServeGen's client profiles"));
+        }
+        let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let read = |k: u32| {
+            let (trace, data) = (format!("{below}chunk-{k}-trace.csv"), format!("{below}chunk-{k}-dataset.json"));
+            let (trace_name, data_name) = (files.shown(&trace), files.shown(&data));
+            ServeGenClient::read(k, (files.text(&trace)?, &trace_name), (files.text(&data)?, &data_name))
+        };
+        numbers.into_iter().map(read).collect()
+    }
+
     /// Reads client `number`; a file is what to read and its name for messages.
     ///
     /// # Errors

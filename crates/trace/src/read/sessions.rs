@@ -1,8 +1,9 @@
 //! Reads formats of which a line, or an element of a JSON file, holds several requests, and puts those of different ones
 //! in order of time while only what can still be overtaken is held.
+use super::Lines;
 use super::elements::Elements;
 use super::parse::{checked, zero_outputs};
-use super::{Lines, Reader};
+use crate::unopened::Unopened;
 use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry};
 use std::cmp::Reverse;
@@ -10,7 +11,7 @@ use std::collections::BinaryHeap;
 
 /// The order that items stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub enum Order {
     /// Any: entries are yielded as they stand.
     File,
     /// By their first entry. One that breaks this goes out as it is, for the replay to refuse or a sort to mend.
@@ -20,8 +21,11 @@ pub(super) enum Order {
 }
 
 /// Understands the items (lines or elements) of one format. Errors are `what is wrong; what would be right`.
-pub(super) trait Sessions: Send {
+pub trait Sessions: Send {
     /// Appends the entries of an item, in order of time; their ids will count from `first_id`.
+    ///
+    /// # Errors
+    /// What is wrong with the item; its place is added.
     fn item(&mut self, text: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault>;
     /// What times count from.
     fn clock(&self) -> Clock;
@@ -31,21 +35,37 @@ pub(super) trait Sessions: Send {
     fn notes(&self) -> Vec<String>;
 }
 
+/// Opens a text of which each line is an item.
+///
+/// # Errors
+/// What is no text.
+pub fn session_lines(
+    mut trace: Unopened<'_>,
+    sessions: impl Sessions + 'static,
+) -> Result<Box<dyn Entries>, TraceFault> {
+    let items = Items::Lines(Lines::new(trace.text()?, trace.name));
+    Ok(Box::new(SessionReader::new(items, Box::new(sessions))))
+}
+
+/// Opens a text of JSON objects, in an array or one behind the other, of which each is an item.
+///
+/// # Errors
+/// What is no text.
+pub fn session_elements(
+    mut trace: Unopened<'_>,
+    sessions: impl Sessions + 'static,
+) -> Result<Box<dyn Entries>, TraceFault> {
+    let items = Items::Elements(Elements::new(trace.text()?, trace.name));
+    Ok(Box::new(SessionReader::new(items, Box::new(sessions))))
+}
+
 /// Where items come from.
-pub(super) enum Items {
+enum Items {
     Lines(Lines),
     Elements(Elements),
 }
 
 impl Items {
-    /// Items are lines.
-    pub(super) fn lines(reader: Reader, name: &str) -> Items {
-        Items::Lines(Lines::new(reader, name))
-    }
-    /// Items are JSON objects.
-    pub(super) fn elements(reader: Reader, name: &str) -> Items {
-        Items::Elements(Elements::new(reader, name))
-    }
     fn advance(&mut self) -> Result<bool, TraceFault> {
         match self {
             Items::Lines(lines) => lines.advance(),
@@ -73,7 +93,7 @@ impl Items {
 }
 
 /// Entries of items that hold several, numbered in the file's order.
-pub(super) struct SessionReader {
+struct SessionReader {
     items: Items,
     sessions: Box<dyn Sessions>,
     /// Time (0 where the file's order holds), id, and place in `slots`.
@@ -91,7 +111,7 @@ pub(super) struct SessionReader {
 }
 
 impl SessionReader {
-    pub(super) fn new(items: Items, sessions: Box<dyn Sessions>) -> SessionReader {
+    fn new(items: Items, sessions: Box<dyn Sessions>) -> SessionReader {
         SessionReader {
             items,
             sessions,

@@ -7,12 +7,24 @@
 //! There are no arrivals.
 use super::lmcache::CHARS_PER_TOKEN;
 use super::parse::{count, json};
-use super::sessions::{Order, Sessions};
+use super::sessions::{Order, Sessions, session_elements};
+use crate::registry::{Format, Tried};
 use baseload_core::types::{Clock, ContentId, Entry, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "sharegpt",
+    looks_like: "JSON array with conversations",
+    tried: Tried::Nothing,
+    recognises: |head| head.is_array_with("conversations"),
+    open: |trace| session_elements(trace, ShareGpt::default()),
+    example: r#"[{"id":"a","conversations":[{"from":"human","value":"Which way?"},{"from":"gpt","value":"That way."}]}]"#,
+    ..Format::PLAIN
+};
 
 #[derive(Deserialize)]
 struct Conversation<'a> {

@@ -1,8 +1,9 @@
 //! Readers against rows made by hand and, where `BASELOAD_DATA` is set, against published traces.
 use super::*;
-use crate::{Replay, SourceOptions, TraceStats, prepare, write_csv};
+use crate::{Opened, Replay, SourceOptions, TraceStats, open, prepare, write_csv};
 use baseload_core::types::TraceFault;
 use baseload_core::types::{ContentId, NO_SESSION, Request, Run, SimTime, Source};
+use std::io::Cursor;
 
 fn reader(text: &str) -> Reader {
     Box::new(Cursor::new(text.as_bytes().to_vec()))
@@ -214,14 +215,14 @@ fn the_published_agent_traces_are_read() {
     let Some(mut claude) = sample("traces/claude_code_sessions.jsonl.gz") else { return };
     let all = crate::collect(&mut *claude.entries).unwrap();
     let sessions: std::collections::BTreeSet<u64> = all.iter().map(|e| e.session).collect();
-    assert_eq!((claude.format, all.len(), sessions.len()), (Format::Claude, 38_027, 559 + 62));
+    assert_eq!((claude.format.name, all.len(), sessions.len()), ("claude-sessions", 38_027, 559 + 62));
     assert_eq!(claude.entries.clock(), Clock::Session);
     println!("{:?}", claude.entries.notes());
     for (name, calls, sessions) in [("magagent", 746, 25), ("miniswe", 402, 20), ("taubench", 471, 24)] {
         let mut agents = sample(&format!("traces/lmcache_agent_{name}.jsonl.gz")).unwrap();
         let all = crate::collect(&mut *agents.entries).unwrap();
         let seen: std::collections::BTreeSet<u64> = all.iter().map(|e| e.session).collect();
-        assert_eq!((agents.format, all.len(), seen.len()), (Format::LmCache, calls, sessions), "{name}");
+        assert_eq!((agents.format.name, all.len(), seen.len()), ("lmcache-agents", calls, sessions), "{name}");
         assert!(all.is_sorted_by_key(|e| e.at_ns), "{name}");
         println!("{name}: {:?}", agents.entries.notes());
     }

@@ -4,9 +4,24 @@
 //! measured is kept. `itls` and `generated_texts` are passed over. Read from vllm032_cpu_serve, 2026-11.
 use super::Reader;
 use super::parse::{checked, count, seconds_ns, zero_outputs};
+use crate::registry::{Format, Tried};
 use baseload_core::types::TraceFault;
 use baseload_core::types::{Entries, Entry, Measured, Status};
 use serde::Deserialize;
+
+/// Its row of the registry.
+pub const FORMAT: Format = Format {
+    name: "vllm-bench-serve",
+    looks_like: "JSON object with ttfts, itls",
+    tried: Tried::On("vLLM 0.32"),
+    recognises: |head| {
+        head.has_keys(&["ttfts", "itls"]) || head.has_keys(&["num_prompts", "request_rate", "burstiness"])
+    },
+    open: |mut trace| Ok(Box::new(VllmBench::new(trace.text()?, trace.name))),
+    example: r#"{"num_prompts":2,"request_rate":"inf","burstiness":1.0,"max_concurrency":4,"completed":2,"failed":0,
+"input_lens":[10,20],"output_lens":[5,7],"ttfts":[0.5,0.25],"itls":[[0.1],[]],"start_times":[100.5,100.0],"errors":["",""]}"#,
+    ..Format::PLAIN
+};
 
 #[derive(Deserialize)]
 struct Result_ {

@@ -9,7 +9,7 @@ mod source;
 
 pub use source::write_csv;
 
-use super::Format;
+use crate::registry::Format;
 use baseload_core::types::{Clock, Entry};
 use std::collections::BTreeMap;
 
@@ -37,43 +37,63 @@ impl Lost {
 
 /// Writes one trace as text, entry by entry.
 pub struct TextWriter {
-    format: Format,
+    /// Name of the format, and whether it is our own.
+    name: &'static str,
+    own: bool,
     lines: Box<dyn Lines>,
     lost: Lost,
     row: u64,
     line: String,
 }
 
+/// A format that can be written as text.
+struct Writable {
+    /// The format's name.
+    name: &'static str,
+    /// Whether it is our own, which can say any clock and numbers requests as they are.
+    own: bool,
+    make: fn(Clock) -> Box<dyn Lines>,
+}
+
+const WRITABLE: [Writable; 6] = [
+    Writable { name: "baseload-csv", own: true, make: |clock| Box::new(own::Csv { clock }) },
+    Writable { name: "baseload-jsonl", own: true, make: |clock| Box::new(own::Jsonl { clock }) },
+    Writable { name: "azure", own: false, make: |_| Box::new(published::Azure) },
+    Writable { name: "burstgpt", own: false, make: |_| Box::<published::BurstGpt>::default() },
+    Writable { name: "mooncake", own: false, make: |_| Box::<published::Mooncake>::default() },
+    Writable { name: "bailian", own: false, make: |_| Box::<published::Bailian>::default() },
+];
+
 impl TextWriter {
-    /// Formats that it can write.
-    pub const FORMATS: [Format; 6] =
-        [Format::OwnCsv, Format::OwnJsonl, Format::Azure, Format::BurstGpt, Format::Mooncake, Format::Bailian];
+    /// Names of the formats that it can write.
+    pub fn formats() -> [&'static str; 6] {
+        WRITABLE.map(|format| format.name)
+    }
 
     /// A writer of `format`, of entries whose times are of `clock`.
     ///
     /// # Errors
     /// A format that cannot be written, or cannot say such times.
     pub fn new(format: Format, clock: Clock) -> Result<TextWriter, TraceFault> {
-        let timed = matches!(clock, Clock::Common | Clock::Zero);
-        let lines: Box<dyn Lines> = match format {
-            Format::OwnCsv => Box::new(own::Csv { clock }),
-            Format::OwnJsonl => Box::new(own::Jsonl { clock }),
-            _ if !timed && TextWriter::FORMATS.contains(&format) => {
-                return Err(wrong!(
-                    "{} must say when requests arrive, and this trace does not; write baseload-csv, -jsonl or -parquet",
-                    format.name()
-                ));
-            }
-            Format::Azure => Box::new(published::Azure),
-            Format::BurstGpt => Box::new(published::BurstGpt::default()),
-            Format::Mooncake => Box::new(published::Mooncake::default()),
-            Format::Bailian => Box::new(published::Bailian::default()),
-            other => {
-                let known = TextWriter::FORMATS.map(Format::name).join(", ");
-                return Err(wrong!("{} cannot be written; what can is {known}, baseload-parquet", other.name()));
-            }
+        let Some(writable) = WRITABLE.iter().find(|w| w.name == format.name) else {
+            let known = TextWriter::formats().join(", ");
+            return Err(wrong!("{} cannot be written; what can is {known}, baseload-parquet", format.name));
         };
-        Ok(TextWriter { format, lines, lost: Lost::default(), row: 0, line: String::new() })
+        if !writable.own && !matches!(clock, Clock::Common | Clock::Zero) {
+            return Err(wrong!(
+                "{} must say when requests arrive, and this trace does not; write baseload-csv, -jsonl or -parquet",
+                format.name
+            ));
+        }
+        let lines = (writable.make)(clock);
+        Ok(TextWriter {
+            name: format.name,
+            own: writable.own,
+            lines,
+            lost: Lost::default(),
+            row: 0,
+            line: String::new(),
+        })
     }
 
     /// Writes an entry; the first one after the header. `classes` are the names that its class is an index of.
@@ -89,7 +109,7 @@ impl TextWriter {
             self.line.push_str(&header);
             self.line.push('\n');
         }
-        if !matches!(self.format, Format::OwnCsv | Format::OwnJsonl) {
+        if !self.own {
             self.lost.note(entry.id != self.row, "number (id); requests are numbered anew");
         }
         self.row += 1;
@@ -101,7 +121,7 @@ impl TextWriter {
     /// What was lost so far, a sentence each.
     pub fn notes(&self) -> Vec<String> {
         let say = |(what, count): (&&str, &u64)| {
-            format!("{} has no place for a request's {what} ({count} had one)", self.format.name())
+            format!("{} has no place for a request's {what} ({count} had one)", self.name)
         };
         self.lost.0.iter().map(say).collect()
     }
