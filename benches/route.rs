@@ -1,7 +1,7 @@
 //! What a decision costs among 64 replicas: fewest requests, a lowered rule, every built-in scorer of own replicas at once,
 //! and each preset. `cargo bench --no-default-features --bench route`
 use baseload::gateway::{
-    Answers, Decide, Draws, EndpointView, GatewayView, Known, Outcomes, Parts, Policy, Presets, Signals,
+    Answers, Decide, Draws, EndpointView, GatewayView, Outcomes, Parts, Policy, PolicyScope, Presets, Signals,
 };
 use baseload::types::{
     ClassSpec, Content, ContentId, EndpointId, IdMap, Load, PoolId, ReplicaId, RequestView, Run, SimTime,
@@ -39,8 +39,8 @@ impl Signals for Fleet {
     }
 }
 
-fn known() -> Known {
-    Known {
+fn known() -> PolicyScope {
+    PolicyScope {
         pools: vec!["chat".into(), "big".into()],
         replicas: vec![32, 32],
         endpoints: vec!["cheap".into(), "frontier".into()],

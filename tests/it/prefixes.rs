@@ -1,7 +1,7 @@
 //! One rule who may name whose text (`types/content.rs`), and everything that says what a cache has of a prompt obeys it.
 use crate::support::draw_shared;
 use crate::support::modes;
-use crate::support::seeds::Luck;
+use crate::support::seeds::DrawKey;
 use baseload::api::{CacheKind, CacheRule, PromptCache};
 use baseload::experiment::open_trace;
 use baseload::gateway::{BlockRule, Blocks, Tree};
@@ -100,7 +100,7 @@ fn pools_statistics_routers_and_providers_have_the_same_of_every_prompt() {
     let dir = tempfile::tempdir().unwrap();
     let (mut hits, options) = (0, SourceOptions::default());
     for seed in 0..TRACES {
-        let mut luck = Luck::new(seed);
+        let mut luck = DrawKey::new(seed);
         let path = dir.path().join(format!("{seed}.jsonl"));
         std::fs::write(&path, draw_shared::trace(&mut luck, 90)).unwrap();
         let opened = open_trace(&path, None, &[], &options).unwrap();

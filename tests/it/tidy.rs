@@ -28,9 +28,6 @@ const EXCEPTIONS: [(&str, &str); 4] = [
 /// Where the catalogue of a command or an experiment starts; everybody else is passed one.
 const WHERE_FACTS_START: &str = "src/experiment/inputs/catalog_files.rs";
 
-/// Rooms that still have circles.
-const CIRCULAR: [&str; 3] = ["calibrate", "cli", "memory"];
-
 /// Modules between the package's root and this file, of a path within the package.
 fn depth_of(path: &str) -> usize {
     let parts = path.split('/').count();
@@ -212,11 +209,7 @@ fn check(architecture: &str, files: &[(String, String)]) -> Vec<String> {
             ));
         }
     }
-    let excused = |file: &str| {
-        let room = map.package_of(file).and_then(|p| map.room_of(p, file));
-        room.is_some_and(|r| CIRCULAR.contains(&r.as_str()))
-    };
-    for (file, way) in circles::circles(&map, files).into_iter().filter(|(file, _)| !excused(file)) {
+    for (file, way) in circles::circles(&map, files) {
         breaches.push(format!(
             "{file}:1: circle: {way}; move what they share into a file of its own, so that each can be read by itself"
         ));

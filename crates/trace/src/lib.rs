@@ -4,6 +4,7 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.
+mod answer_table;
 mod buckets;
 mod closed_loop;
 mod compare;
@@ -12,7 +13,6 @@ mod fit;
 mod generate;
 mod head;
 mod open;
-mod quality;
 pub mod read;
 mod registry;
 mod replay;
@@ -27,6 +27,7 @@ mod trie;
 mod unopened;
 mod write;
 
+pub use answer_table::QualityTable;
 pub use baseload_core::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
@@ -35,7 +36,6 @@ pub use fit::{Fitted, fit, to_toml};
 pub use generate::{ArrivalTimes, GENERATOR, Generator, SERVEGEN};
 pub use head::Head;
 pub use open::{How, Opened, open, open_in, open_with, open_with_map};
-pub use quality::QualityTable;
 pub use read::{COLUMNS, GapFamily, OWN_CSV, OWN_JSONL, PARQUET, ServeGenClient, ServeGenLengths, ServeGenWindow};
 pub use registry::{Format, Readers, Tried};
 pub use replay::{NO_ARRIVALS, Replay};

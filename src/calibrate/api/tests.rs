@@ -1,6 +1,6 @@
 //! Calls drawn from known laws: coefficients and quantiles come back, and what cannot be told is said.
 use super::*;
-use baseload_core::api::{Call, Latency, Luck, ProfileLaw, Streams};
+use baseload_core::api::{Call, DrawKey, Latency, ProfileLaw, Streams};
 use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiTime, Catalog};
 use baseload_core::random;
 use baseload_core::types::{SimTime, TraceFault};
@@ -61,7 +61,7 @@ fn calls(n: u64, streamed: impl Fn(u64) -> bool, output: impl Fn(f64) -> u32) ->
         let prompt = (2_000.0 * libm::exp(3.5 * u())) as u32;
         let cached = if u() < 0.3 { 0 } else { (f64::from(prompt) * u()) as u32 };
         let call = Call { prompt, cached, output: output(u()), at: SimTime::ZERO };
-        let pace = latency.pace(&streams, Luck { seed: 5, replicate: 0, request: i, try_number: 0 }, &call);
+        let pace = latency.pace(&streams, DrawKey { seed: 5, replicate: 0, request: i, try_number: 0 }, &call);
         let ttft_s = pace.first.as_secs_f64();
         let e2e_s = ttft_s + pace.gap.as_secs_f64() * f64::from(call.output.saturating_sub(1));
         MeasuredCall { call, e2e_s, ttft_s: streamed(i).then_some(ttft_s), group: Some(i / 10) }

@@ -1,6 +1,6 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes. Keys of faults are counted from its table.
 use super::*;
-use baseload_core::gateway::{Decide, Keeps, Known, Parts, Routing, RuleSection};
+use baseload_core::gateway::{Decide, Keeps, Parts, PolicyScope, Routing, RuleSection};
 
 impl ResolvedPolicy {
     /// Whether it may send to an endpoint what its own replicas may serve too.
@@ -92,7 +92,7 @@ impl Resolver<'_> {
     ) -> Result<ResolvedPolicy, Faults> {
         let kept = kept(p, offers)?;
         let of_endpoints = |e: &usize| offers.endpoints[*e].to_string();
-        let known = Known {
+        let scope = PolicyScope {
             pools: offers.pools.iter().map(|(name, _)| name.to_string()).collect(),
             replicas: kept.pools.iter().map(|(_, n)| *n).collect(),
             endpoints: kept.endpoints.iter().map(of_endpoints).collect(),
@@ -101,9 +101,9 @@ impl Resolver<'_> {
             quality: offers.answers.by_name(offers),
         };
         let mut faults = Faults::default();
-        let parts = faults.take(parts(p, &known));
+        let parts = faults.take(parts(p, &scope));
         let assembled = parts.as_ref().map(|parts| {
-            parts.assemble(&known).map_err(|faults| {
+            parts.assemble(&scope).map_err(|faults| {
                 let said = |fault: Fault| match &p.preset {
                     Some(given) if !of_own_rules(&fault, p.parts.rules.len()) => given.said(fault),
                     _ => fault,
@@ -149,7 +149,7 @@ impl Resolver<'_> {
 }
 
 /// The parts of a policy: its own, or a preset's behind its own rules.
-fn parts(p: &PolicySection, known: &Known) -> Result<Parts, Faults> {
+fn parts(p: &PolicySection, scope: &PolicyScope) -> Result<Parts, Faults> {
     let own = p.parts.clone();
     let Some(given) = &p.preset else { return Ok(own) };
     let name = given.preset.name;
@@ -167,8 +167,8 @@ fn parts(p: &PolicySection, known: &Known) -> Result<Parts, Faults> {
     brought.into_iter().filter(|(_, given)| *given).map(refused).collect::<Faults>().finish(())?;
     let mut parts = given.parts.clone();
     // What a preset says of backends that this policy does not have never holds.
-    let none_kept = known.replicas.iter().all(|n| *n == 0);
-    let none_bought = given.preset.keeps == Keeps::AllThatIsThere && known.endpoints.is_empty();
+    let none_kept = scope.replicas.iter().all(|n| *n == 0);
+    let none_bought = given.preset.keeps == Keeps::AllThatIsThere && scope.endpoints.is_empty();
     let idle =
         |r: &RuleSection| none_kept && r.to == "own" || none_bought && ["cheapest", "fastest"].contains(&r.to.as_str());
     parts.rules.retain(|r| !idle(r));

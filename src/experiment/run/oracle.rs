@@ -16,7 +16,7 @@
 //! May import: api, economics, engine, gateway, sim, types. Must keep true: `never-beaten`, neither bound exceeds what any
 //! policy does; memory does not grow with requests.
 use super::super::verdict::summary::{OracleSummary, PolicySummary, RegretSummary};
-use baseload_core::api::{CacheRule, Call, EndpointSpec, Luck, ServiceStreams, Streams, Usage};
+use baseload_core::api::{CacheRule, Call, DrawKey, EndpointSpec, ServiceStreams, Streams, Usage};
 use baseload_core::economics::{self, Knapsack, WorkFloor, token_ranges};
 use baseload_core::engine::EngineLimits;
 use baseload_core::fleet::ReplicaType;
@@ -51,16 +51,16 @@ struct OwnPool {
     prompt_fs: Vec<(u64, u64)>,
 }
 
-struct Bought {
+struct PricedEndpoint {
     spec: EndpointSpec,
     facts: BackendFacts,
     streams: Streams,
     service: ServiceStreams,
 }
 
-impl Bought {
+impl PricedEndpoint {
     /// Hidden tokens of an answer, the same at every try.
-    fn hidden(&self, luck: Luck, r: &RequestRecord) -> u32 {
+    fn hidden(&self, luck: DrawKey, r: &RequestRecord) -> u32 {
         self.spec.service.hidden(&self.service, luck, r.output_tokens, r.max_output_tokens)
     }
 
@@ -70,7 +70,7 @@ impl Bought {
     }
 
     /// Least TTFT and E2E of the try with this luck.
-    fn least(&self, luck: Luck, r: &RequestRecord) -> (SimTime, SimTime) {
+    fn least(&self, luck: DrawKey, r: &RequestRecord) -> (SimTime, SimTime) {
         if let Some(turnaround) = self.spec.service.turnaround {
             let whole = turnaround.draw(&self.service, luck);
             return (whole, whole);
@@ -84,7 +84,7 @@ impl Bought {
 
     /// The least that it bills for a request: its prompt cached as far as the rule and others allow, or not at all where
     /// reading does not pay; what is not read is written where that has a price.
-    fn least_price(&self, luck: Luck, r: &RequestRecord) -> Usd {
+    fn least_price(&self, luck: DrawKey, r: &RequestRecord) -> Usd {
         let (prompt, reasoning) = (u64::from(r.prompt_tokens), u64::from(self.hidden(luck, r)));
         let output = u64::from(r.output_tokens) + reasoning;
         let bill = |read: u32| {
@@ -99,7 +99,7 @@ impl Bought {
 /// Both bounds of one policy, built up from its requests' records.
 pub struct Oracle {
     own: Vec<OwnPool>,
-    bought: Vec<Bought>,
+    bought: Vec<PricedEndpoint>,
     classes: Vec<ClassSpec>,
     luck: (u64, u32),
     slo: [Option<SimTime>; 3],
@@ -215,7 +215,7 @@ impl Oracle {
             let speed = |own: u128| if fastest == 0 { (1, 1) } else { (short(fastest), short(own)) };
             own.iter_mut().zip(typical).for_each(|(p, t)| p.speed.push(speed(t)));
         }
-        let bought = spec.endpoints.iter().map(|e| Bought {
+        let bought = spec.endpoints.iter().map(|e| PricedEndpoint {
             facts: BackendFacts {
                 internal: false,
                 capability: e.capability,
@@ -268,8 +268,8 @@ impl Oracle {
         }
     }
 
-    fn luck_of(&self, r: &RequestRecord, try_number: u32) -> Luck {
-        Luck { seed: self.luck.0, replicate: self.luck.1, request: r.index, try_number }
+    fn luck_of(&self, r: &RequestRecord, try_number: u32) -> DrawKey {
+        DrawKey { seed: self.luck.0, replicate: self.luck.1, request: r.index, try_number }
     }
 
     fn latency(&mut self, r: &RequestRecord, own: &[usize], bought: &[usize]) {

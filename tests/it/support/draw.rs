@@ -1,7 +1,7 @@
 //! A whole experiment from one seed: trace, pools with hardly any memory, endpoints with tight limits, policies,
 //! failures. Valid by construction; what a drawn experiment is about is that nothing in it is comfortable.
 use super::draw_shared::{self, Said};
-use super::seeds::Luck;
+use super::seeds::DrawKey;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,8 @@ const SYSTEM_PROMPTS: [u64; 8] = [5, 16, 33, 64, 130, 700, 1_300, 2_300];
 
 /// Draws the experiment of a seed. `schema` is the experiment's JSON schema: keys that it does not know are not drawn.
 pub fn draw(seed: u64, schema: &str) -> Drawn {
-    let mut d = Draw { luck: Luck::new(seed), toml: String::new(), files: Vec::new(), schema, longest: 0, long: false };
+    let mut d =
+        Draw { luck: DrawKey::new(seed), toml: String::new(), files: Vec::new(), schema, longest: 0, long: false };
     let l = &mut d.luck;
     let seed_in_file = l.range(0, 1 << 40);
     let _ = writeln!(d.toml, "version = 1\nname = \"swarm-{seed}\"\nseed = {seed_in_file}\n");
@@ -103,7 +104,7 @@ pub fn draw(seed: u64, schema: &str) -> Drawn {
 }
 
 struct Draw<'a> {
-    luck: Luck,
+    luck: DrawKey,
     toml: String,
     files: Vec<(String, String)>,
     schema: &'a str,

@@ -1,9 +1,9 @@
 //! What a drawn policy's gateway does around its decisions: a few rules at a time, all of them tight.
-use super::seeds::Luck;
+use super::seeds::DrawKey;
 use std::fmt::Write;
 
 /// Writes `[TABLE.gateway]` and sometimes `[TABLE.cascade]`; `places` are the pools and endpoints of the policy.
-pub fn gateway(l: &mut Luck, toml: &mut String, table: &str, places: &[String]) {
+pub fn gateway(l: &mut DrawKey, toml: &mut String, table: &str, places: &[String]) {
     let mut put = |text: String| {
         let _ = writeln!(toml, "{text}");
     };

@@ -1,5 +1,5 @@
 //! Prompts that name what came before: others' private text and answers, in whole, in part, and left in the middle of a block.
-use super::seeds::Luck;
+use super::seeds::DrawKey;
 
 /// A run as a line of JSON has it: its kind ("" for named text), id, start, length.
 type Run = (&'static str, u64, u64, u64);
@@ -22,7 +22,7 @@ fn take(runs: &[Run], mut tokens: u64) -> Vec<Run> {
 
 impl Said {
     /// The content of the next request, of so many tokens: it goes on from some earlier one's prompt or answer, or leaves it early.
-    pub fn content(&mut self, l: &mut Luck, prompt: u64, output: u64) -> String {
+    pub fn content(&mut self, l: &mut DrawKey, prompt: u64, output: u64) -> String {
         let id = self.0.len() as u64;
         let mut runs = Vec::new();
         if !self.0.is_empty() && l.percent(75) {
@@ -55,7 +55,7 @@ impl Said {
 }
 
 /// A trace of `requests` requests a second apart, as JSON lines.
-pub fn trace(l: &mut Luck, requests: u64) -> String {
+pub fn trace(l: &mut DrawKey, requests: u64) -> String {
     let (mut said, mut text) = (Said::default(), String::new());
     for i in 0..requests {
         let (prompt, output) = (1 + l.skewed(0, 300), l.range(1, 40));
@@ -68,7 +68,7 @@ pub fn trace(l: &mut Luck, requests: u64) -> String {
 }
 
 /// A generator whose prompts reuse earlier ones, or whose sessions branch, reset and repeat their answers.
-pub fn generator(l: &mut Luck, requests: u64, longest: u64) -> String {
+pub fn generator(l: &mut DrawKey, requests: u64, longest: u64) -> String {
     let longest = longest.clamp(60, 3_000);
     let (rate, process) = (*l.pick(&["3.0", "20.0", "200.0"]), *l.pick(&["\"poisson\"", "\"constant\""]));
     let head = format!(

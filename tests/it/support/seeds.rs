@@ -1,4 +1,4 @@
-//! Luck of the swarm: one constant seed unless the environment says otherwise, and a generator of its own.
+//! DrawKey of the swarm: one constant seed unless the environment says otherwise, and a generator of its own.
 //!
 //! SplitMix64, not `baseload::random`: a swarm that drew with the code under test would move when that code does.
 
@@ -24,11 +24,11 @@ pub fn repeat(seed: u64) -> String {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-pub struct Luck(u64);
+pub struct DrawKey(u64);
 
-impl Luck {
-    pub fn new(seed: u64) -> Luck {
-        let mut luck = Luck(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+impl DrawKey {
+    pub fn new(seed: u64) -> DrawKey {
+        let mut luck = DrawKey(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         luck.next();
         luck
     }

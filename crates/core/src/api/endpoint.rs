@@ -3,7 +3,7 @@
 //! The whole life of an attempt is known when it is sent. Its account (rate limits that other endpoints may share) is not
 //! its own, so whoever keeps accounts lends it one for each call: [`Metered`].
 use super::{
-    CacheRule, CacheUse, Call, Fate, Latency, Limiter, Limits, Luck, Outages, Pace, Price, PromptCache, Reserved,
+    CacheRule, CacheUse, Call, DrawKey, Fate, Latency, Limiter, Limits, Outages, Pace, Price, PromptCache, Reserved,
     Service, ServiceStreams, Squeeze, Streams, Usage, Used, Weather,
 };
 use crate::types::{
@@ -154,7 +154,7 @@ impl Endpoint {
     }
 
     /// Lets a job in, if it is not too long and its account and tier have room.
-    fn admit(&self, job: &Job, luck: Luck, now: SimTime, account: &mut Limiter) -> Result<Reserved, FailureCause> {
+    fn admit(&self, job: &Job, luck: DrawKey, now: SimTime, account: &mut Limiter) -> Result<Reserved, FailureCause> {
         if u64::from(job.prompt_tokens) + u64::from(job.output_tokens) > u64::from(self.spec.max_input_tokens) {
             return Err(FailureCause::TooLong);
         }
@@ -169,7 +169,7 @@ impl Endpoint {
     fn submit(&mut self, job: &Job, now: SimTime, account: &mut Limiter, out: &mut Outbox) {
         assert!(!self.stopped, "started: an endpoint that is stopped takes no jobs");
         let Job { request, try_number, .. } = *job;
-        let luck = Luck { seed: self.seed, replicate: self.replicate, request, try_number };
+        let luck = DrawKey { seed: self.seed, replicate: self.replicate, request, try_number };
         let service = self.spec.service;
         let reserved = match self.admit(job, luck, now, account) {
             Ok(reserved) => reserved,
@@ -227,7 +227,7 @@ impl Endpoint {
 
     /// Whether a call fails, and else by how much it is slower. What its provider's incidents do comes after its own luck,
     /// so that an incident moves no other draw.
-    fn fate(&mut self, luck: Luck, now: SimTime) -> (Option<FailureCause>, f64) {
+    fn fate(&mut self, luck: DrawKey, now: SimTime) -> (Option<FailureCause>, f64) {
         let draw = Streams::uniform(&self.streams.error, luck);
         if draw < self.spec.error_rate {
             return (Some(FailureCause::ServerError), 1.0);

@@ -5,7 +5,7 @@
 //! [`WARM_UP`] before the simulation, so that a simulation does not begin just after an incident.
 //! Must keep true: a call's fate is decided when it is sent, by the luck of (seed, request, try); what is under way when an
 //! incident begins goes on. Incidents only ever fail calls or slow them down, so bounds on latency hold.
-use super::Luck;
+use super::DrawKey;
 use crate::random::{dist, stream};
 use crate::types::{FailureCause, NS_PER_S, SimTime};
 use std::sync::Arc;
@@ -154,7 +154,7 @@ impl Weather {
     }
 
     /// The fate of a call that is sent now. In a partial outage calls fail as overload (529, 503), in a full one as 5xx.
-    pub fn fate(&mut self, luck: Luck, now: SimTime) -> Fate {
+    pub fn fate(&mut self, luck: DrawKey, now: SimTime) -> Fate {
         if now >= self.until {
             self.look(now);
         }
@@ -187,8 +187,8 @@ mod tests {
         partial_slower: 2.0,
     };
 
-    fn luck(request: u64) -> Luck {
-        Luck { seed: 1, replicate: 0, request, try_number: 0 }
+    fn luck(request: u64) -> DrawKey {
+        DrawKey { seed: 1, replicate: 0, request, try_number: 0 }
     }
 
     #[test]

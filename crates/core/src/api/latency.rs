@@ -12,7 +12,7 @@ pub use fitted::ProfileLaw;
 
 /// What keys the draws of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Luck {
+pub struct DrawKey {
     /// Of the experiment.
     pub seed: u64,
     /// Of the simulation.
@@ -99,13 +99,13 @@ impl Streams {
         Streams { ttft: named("ttft"), speed: named("speed"), error: named("error") }
     }
     /// A uniform draw from 0 to 1 of the stream `name`.
-    pub fn uniform(name: &str, luck: Luck) -> f64 {
+    pub fn uniform(name: &str, luck: DrawKey) -> f64 {
         random::dist::uniform01(&mut random::stream(luck.seed, luck.replicate, name, luck.request, luck.try_number))
     }
 }
 
 impl LogNormal {
-    fn pace(&self, streams: &Streams, luck: Luck) -> Pace {
+    fn pace(&self, streams: &Streams, luck: DrawKey) -> Pace {
         let draw = |stream: &str| random::stream(luck.seed, luck.replicate, stream, luck.request, luck.try_number);
         let sigma = self.sigma();
         let first = random::dist::log_normal(&mut draw(&streams.ttft), self.ttft_p50_s, sigma);
@@ -116,7 +116,7 @@ impl LogNormal {
 
 impl Latency {
     /// What a call takes.
-    pub fn pace(&self, streams: &Streams, luck: Luck, call: &Call) -> Pace {
+    pub fn pace(&self, streams: &Streams, luck: DrawKey, call: &Call) -> Pace {
         match self {
             Latency::LogNormal(law) => law.pace(streams, luck),
             Latency::Profile(law) => law.pace(streams, luck, call),
@@ -124,7 +124,7 @@ impl Latency {
     }
     /// The least that a call with this luck may take, whatever was cached (up to `call.cached` tokens) and whenever it was
     /// sent, of whose output the first `hidden` tokens are not shown: until the first that is shown, and until the last.
-    pub fn least(&self, streams: &Streams, luck: Luck, call: &Call, hidden: u32) -> Least {
+    pub fn least(&self, streams: &Streams, luck: DrawKey, call: &Call, hidden: u32) -> Least {
         match self {
             Latency::LogNormal(law) => {
                 let Pace { first, gap } = law.pace(streams, luck);

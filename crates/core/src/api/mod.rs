@@ -13,7 +13,7 @@ mod service;
 
 pub use endpoint::{Endpoint, EndpointSpec, Metered};
 pub use incidents::{Drawn, Fate, Incident, Outages, Sequence, WARM_UP, Weather};
-pub use latency::{Call, Latency, Least, LogNormal, Luck, Pace, ProfileLaw, Streams};
+pub use latency::{Call, DrawKey, Latency, Least, LogNormal, Pace, ProfileLaw, Streams};
 pub use limits::{
     Acceleration, Counting, Day, Limiter, Limits, OutputCounting, Reserved, Rules, Squeeze, TokenBucket, Used,
     Utilization,

@@ -2,7 +2,7 @@
 //! answers of a batch that come whenever they come, tokens that nobody sees.
 //!
 //! Must keep true: each draw has a stream of its own and is keyed by request and try, hidden tokens by the request alone.
-use super::Luck;
+use super::DrawKey;
 use crate::catalog::Tier;
 use crate::random::{self, dist};
 use crate::types::SimTime;
@@ -39,7 +39,7 @@ impl Turnaround {
         dist::sigma_of_p95(self.p95_over_p50)
     }
     /// Of the call with this luck, at least a nanosecond; what is beyond the window expires.
-    pub fn draw(&self, names: &ServiceStreams, luck: Luck) -> SimTime {
+    pub fn draw(&self, names: &ServiceStreams, luck: DrawKey) -> SimTime {
         let mut draws = random::stream(luck.seed, luck.replicate, &names.turnaround, luck.request, luck.try_number);
         SimTime::from_secs_f64(dist::log_normal(&mut draws, self.p50_s, self.sigma())).max(SimTime(1))
     }
@@ -60,7 +60,7 @@ pub struct Reasoning {
 
 impl Reasoning {
     /// Of a request: the same at every try. `most` is what the client's limit leaves beside what is shown.
-    pub fn draw(&self, names: &ServiceStreams, luck: Luck, most: u32) -> u32 {
+    pub fn draw(&self, names: &ServiceStreams, luck: DrawKey, most: u32) -> u32 {
         let mut draws = random::stream(luck.seed, luck.replicate, &names.reasoning, luck.request, 0);
         let tokens = dist::log_normal(&mut draws, f64::from(self.median_tokens), self.sigma);
         (libm::round(tokens).min(f64::from(u32::MAX)) as u32).min(most)
@@ -93,7 +93,7 @@ impl ServiceStreams {
 
 impl Service {
     /// Whether the tier has no room for this call.
-    pub fn refuses(&self, names: &ServiceStreams, luck: Luck) -> bool {
+    pub fn refuses(&self, names: &ServiceStreams, luck: DrawKey) -> bool {
         self.unavailable_share > 0.0
             && dist::uniform01(&mut random::stream(
                 luck.seed,
@@ -104,7 +104,7 @@ impl Service {
             )) < self.unavailable_share
     }
     /// Hidden tokens of an answer of `output` tokens whose client asked for at most `max_output`.
-    pub fn hidden(&self, names: &ServiceStreams, luck: Luck, output: u32, max_output: u32) -> u32 {
+    pub fn hidden(&self, names: &ServiceStreams, luck: DrawKey, output: u32, max_output: u32) -> u32 {
         self.reasoning.map_or(0, |r| r.draw(names, luck, max_output.saturating_sub(output)))
     }
 }
@@ -117,8 +117,8 @@ mod endpoint_tests;
 mod tests {
     use super::*;
 
-    fn luck(request: u64, try_number: u32) -> Luck {
-        Luck { seed: 1, replicate: 0, request, try_number }
+    fn luck(request: u64, try_number: u32) -> DrawKey {
+        DrawKey { seed: 1, replicate: 0, request, try_number }
     }
 
     #[test]

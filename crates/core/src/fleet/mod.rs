@@ -4,8 +4,8 @@
 //! true: whoever needs an engine's memory, limits or step time from words takes [`ReplicaSpec::resolve`], so that equal
 //! words are equal replicas everywhere.
 //! Read first: `spec.rs`, then `resolve.rs`; `replica_type.rs` is what comes of it.
+mod catalogued;
 mod failure;
-mod known;
 mod replica_type;
 mod resolve;
 mod source;

@@ -1,6 +1,6 @@
 //! The one road from words to a replica type: names looked up, the engine's settings resolved, memory planned, the step time
 //! made.
-use super::known::Known;
+use super::catalogued::Catalogued;
 use super::replica_type::{HourlyRent, ReplicaType};
 use super::spec::{LongestSequence, RentSpec, ReplicaSpec};
 use super::step_time;
@@ -80,7 +80,7 @@ impl ReplicaSpec {
 
     /// Its rows of the catalogue, and what the names were taken for; no rows for a machine that the catalogue has not and of
     /// which all that matters is said.
-    fn known<'a>(&self, catalog: &'a Catalog) -> Result<(Option<Known<'a>>, Vec<String>), Fault> {
+    fn known<'a>(&self, catalog: &'a Catalog) -> Result<(Option<Catalogued<'a>>, Vec<String>), Fault> {
         let (named, gpu) = match (catalog.model_named(&self.model), catalog.gpu(&self.gpu)) {
             (Ok(named), Ok(gpu)) => (named, gpu),
             (model, gpu) => {
@@ -115,16 +115,16 @@ impl ReplicaSpec {
         if gpu.id != self.gpu {
             taken_for.push(format!("GPU `{}` is taken for {}", self.gpu, gpu.id));
         }
-        Ok((Some(Known { model: named.row, gpu, weights }), taken_for))
+        Ok((Some(Catalogued { model: named.row, gpu, weights }), taken_for))
     }
 
     /// How its weights are stored.
-    fn weights(&self, on: Option<Known<'_>>) -> WeightsDtype {
+    fn weights(&self, on: Option<Catalogued<'_>>) -> WeightsDtype {
         on.map_or(self.formats.weights.unwrap_or_default(), |known| known.weights)
     }
 
     /// What it is, for people; formats where they are not the default.
-    fn title(&self, on: Option<Known<'_>>) -> String {
+    fn title(&self, on: Option<Catalogued<'_>>) -> String {
         let (model, gpu) = on.map_or((&self.model, &self.gpu), |known| (&known.model.id, &known.gpu.id));
         let mut title = format!("{model} on {} x {gpu}", self.tensor_parallel);
         let (weights, kv) = (self.weights(on), self.formats.kv);
@@ -153,7 +153,7 @@ impl ReplicaSpec {
         Ok(hourly)
     }
 
-    fn analytic_options(&self, demand: &Demand, on: Option<Known<'_>>) -> AnalyticOptions {
+    fn analytic_options(&self, demand: &Demand, on: Option<Catalogued<'_>>) -> AnalyticOptions {
         let (limits, blackwell) = (demand.limits, on.is_some_and(|known| known.gpu.is_datacenter_blackwell()));
         let graph_sizes = if demand.graphs {
             GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, blackwell)
@@ -170,7 +170,7 @@ impl ReplicaSpec {
         }
     }
 
-    fn placed(&self, on: Option<Known<'_>>) -> Result<Placed, Refusal> {
+    fn placed(&self, on: Option<Catalogued<'_>>) -> Result<Placed, Refusal> {
         match (on, self.memory.max_model_len) {
             (Some(known), LongestSequence::Fitting) => match self.planned(known, known.model.max_context) {
                 Err(Refusal::DoesNotFit(short)) if short.longest.is_some() => {
@@ -188,7 +188,7 @@ impl ReplicaSpec {
     /// The engine's settings on a machine, and the options of its memory account.
     fn demanded(
         &self,
-        on: Option<Known<'_>>,
+        on: Option<Catalogued<'_>>,
         longest: u32,
     ) -> Result<(ResolvedEngine, PlanOptions, Vec<String>), Fault> {
         check::at_least_1("max_model_len", longest)?;
@@ -210,8 +210,8 @@ impl ReplicaSpec {
         Ok((engine, options, warnings))
     }
 
-    fn planned(&self, known: Known<'_>, longest: u32) -> Result<Placed, Refusal> {
-        let Known { model, gpu, .. } = known;
+    fn planned(&self, known: Catalogued<'_>, longest: u32) -> Result<Placed, Refusal> {
+        let Catalogued { model, gpu, .. } = known;
         let (engine, mut options, mut warnings) = self.demanded(Some(known), longest)?;
         if self.memory.measured {
             options.max_model_len = Some(longest.min(model.max_context));
@@ -260,10 +260,10 @@ impl ReplicaSpec {
     }
 
     /// What would fit instead, as the end of a sentence: other numbers of the GPU, and the cheapest to rent.
-    fn what_would_fit(&self, catalog: &Catalog, known: Known<'_>) -> String {
+    fn what_would_fit(&self, catalog: &Catalog, known: Catalogued<'_>) -> String {
         memory::advice(catalog, known.gpu, &|gpu, tensor_parallel| {
             let there = ReplicaSpec { gpu: gpu.id.clone(), tensor_parallel, ..self.clone() };
-            there.placed(Some(Known { gpu, ..known })).is_ok()
+            there.placed(Some(Catalogued { gpu, ..known })).is_ok()
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Must keep true: a source speaks only for its own model, GPU and number format; what it cannot speak for is refused by a
 //! reason, never taken from the catalogue instead.
-use super::known::Known;
+use super::catalogued::Catalogued;
 use super::{ReplicaSpec, StepTimeSource};
 use crate::catalog::{Catalog, Gpu, Profile, StepTimeFile, StepTimeRow};
 use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table};
@@ -15,10 +15,10 @@ use std::sync::Arc;
 pub(super) fn resolve(
     spec: &ReplicaSpec,
     catalog: &Catalog,
-    on: Option<Known<'_>>,
+    on: Option<Catalogued<'_>>,
     mut options: AnalyticOptions,
 ) -> Result<(Arc<dyn StepTime>, Option<String>), Fault> {
-    let analytic = |options: &AnalyticOptions, Known { model, gpu, .. }: Known<'_>| {
+    let analytic = |options: &AnalyticOptions, Catalogued { model, gpu, .. }: Catalogued<'_>| {
         let made = Analytic::new(catalog, model, gpu, spec.tensor_parallel, options);
         made.map_err(|e| match e {
             LatencyError::Unknown(_) => Fault::at("gpu", e.to_string()),
@@ -41,7 +41,7 @@ pub(super) fn resolve(
         }
         StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
         StepTimeSource::Kernels(kernels) => {
-            let Known { model, gpu, weights, .. } = known()?;
+            let Catalogued { model, gpu, weights, .. } = known()?;
             let tables =
                 kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::from(e).under("kernels"))?;
             let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
@@ -51,7 +51,7 @@ pub(super) fn resolve(
 }
 
 /// Refuses a profile of something else.
-fn of_this(profile: &Profile, spec: &ReplicaSpec, on: Option<Known<'_>>) -> Result<(), Fault> {
+fn of_this(profile: &Profile, spec: &ReplicaSpec, on: Option<Catalogued<'_>>) -> Result<(), Fault> {
     let (model, gpu) = on.map_or((&spec.model, &spec.gpu), |known| (&known.model.id, &known.gpu.id));
     if (&profile.model, &profile.gpu, profile.tensor_parallel) == (model, gpu, spec.tensor_parallel) {
         return Ok(());

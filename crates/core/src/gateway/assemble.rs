@@ -1,10 +1,10 @@
 //! Makes a pipeline of its parts: names looked up, numbers checked, conditions understood. Keys of faults are counted from the
 //! policy's table; what is wrong in one part does not hide what is wrong in another.
+use super::answers::Answers;
 use super::index::{BlockRule, PrefixRule};
 use super::parts::{KvCostSection, Parts, PickerSection, PrefixSection, TiesSection};
 use super::pick::{Picker, Ties};
 use super::pipeline::{Destination, Pipeline, Rule, Scoring};
-use super::quality::Answers;
 use super::score::{KvCost, SCORERS, Scorer};
 use crate::types::check::{at_least_1, from_0};
 use crate::types::key;
@@ -18,7 +18,7 @@ mod rules;
 
 /// What a policy's parts may name.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct PolicyScope {
     /// The policy's pools, in order.
     pub pools: Vec<String>,
     /// Replicas that it keeps of each.
@@ -33,7 +33,7 @@ pub struct Known {
     pub quality: Vec<(String, Arc<Answers>)>,
 }
 
-impl Known {
+impl PolicyScope {
     /// Whether it keeps a replica of some pool.
     fn keeps_replicas(&self) -> bool {
         self.replicas.iter().any(|n| *n > 0)
@@ -58,9 +58,9 @@ impl Parts {
     ///
     /// # Errors
     /// All faults, keys counted from the policy's table.
-    pub fn assemble(&self, known: &Known) -> Result<Assembled, Faults> {
+    pub fn assemble(&self, scope: &PolicyScope) -> Result<Assembled, Faults> {
         let mut faults = Faults::default();
-        let mut maker = Maker { known, warnings: Vec::new() };
+        let mut maker = Maker { scope, warnings: Vec::new() };
         let weights = faults.or_default(maker.weights(self.weights.as_ref()));
         let scoring = faults.or_default(maker.scoring(self.scorers.as_ref(), self.picker));
         let mut rules = Vec::new();
@@ -127,7 +127,7 @@ fn picker(p: PickerSection) -> Result<Picker, Fault> {
 }
 
 struct Maker<'a> {
-    known: &'a Known,
+    scope: &'a PolicyScope,
     warnings: Vec<Fault>,
 }
 
@@ -136,19 +136,19 @@ impl Maker<'_> {
     fn weights(&self, weights: Option<&IndexMap<String, f64>>) -> Result<PlaceMap<f64>, Faults> {
         let mut faults = Faults::default();
         let mut out = PlaceMap {
-            pools: self.known.pools.iter().map(|_| 1.0).collect(),
-            endpoints: self.known.endpoints.iter().map(|_| 1.0).collect(),
+            pools: self.scope.pools.iter().map(|_| 1.0).collect(),
+            endpoints: self.scope.endpoints.iter().map(|_| 1.0).collect(),
             ..PlaceMap::default()
         };
         for (name, weight) in weights.into_iter().flatten() {
             let weight = faults.or_default(from_0(key!["weights", name], *weight));
-            let pool = self.known.pools.iter().position(|p| p == name);
-            match (pool, self.known.endpoints.iter().position(|e| e == name)) {
+            let pool = self.scope.pools.iter().position(|p| p == name);
+            match (pool, self.scope.endpoints.iter().position(|e| e == name)) {
                 (Some(at), _) => out.pools[PoolId::nth(at)] = weight,
                 (_, Some(at)) => out.endpoints[EndpointId::nth(at)] = weight,
                 _ => {
                     let kind = "pool or endpoint of this policy";
-                    faults.push(Fault::unknown(key!["weights", name], kind, name, self.known.places()));
+                    faults.push(Fault::unknown(key!["weights", name], kind, name, self.scope.places()));
                 }
             }
         }
@@ -216,7 +216,7 @@ impl Maker<'_> {
             let observed = format!("`{name}` is observed of own replicas only");
             if bought {
                 faults.push(Fault::at(at, format!("{observed}, and the rule also chooses among endpoints")));
-            } else if !self.known.keeps_replicas() {
+            } else if !self.scope.keeps_replicas() {
                 faults.push(Fault::at(at, format!("{observed}, and this policy keeps none")));
             }
         }

@@ -1,6 +1,6 @@
 //! When a rule holds. Each condition has a little state of its own where it needs one: hysteresis, a bucket of tokens.
 use super::expr::Program;
-use super::memory::Memory;
+use super::history::History;
 use super::need::Need;
 use super::view::{Draws, GatewayView, Needs};
 use crate::types::{ReplicaId, SimTime};
@@ -137,12 +137,12 @@ impl Condition {
     }
 
     /// Whether it holds. Hysteresis goes on from here; a bucket is only looked at.
-    pub fn holds(&self, state: &mut State, view: &GatewayView<'_>, memory: &mut Memory, draws: &Draws) -> bool {
+    pub fn holds(&self, state: &mut State, view: &GatewayView<'_>, history: &mut History, draws: &Draws) -> bool {
         match self {
-            Condition::Expr(program) => program.holds(view, memory),
+            Condition::Expr(program) => program.holds(view, history),
             Condition::Overflow(o) => {
                 if !view.own.is_empty() {
-                    state.on = overflowing(o, state.on, view, memory);
+                    state.on = overflowing(o, state.on, view, history);
                 }
                 state.on && !view.own.is_empty()
             }
@@ -150,7 +150,7 @@ impl Condition {
             Condition::Daily(daily) => daily.holds(view.now),
             Condition::Budget { per_day_pico, day } => {
                 let Some(cheapest) = view.cheapest() else { return false };
-                let spent = memory.spend.today(view.now, *day) + cheapest.expected_cost_pico;
+                let spent = history.spend.today(view.now, *day) + cheapest.expected_cost_pico;
                 let passed = view.now.0 % day.0;
                 spent * i128::from(day.0) <= per_day_pico * i128::from(passed)
             }
@@ -165,7 +165,7 @@ impl Condition {
                 most > least && most - least > *abs && u64::from(most) * 1000 > u64::from(least) * rel_milli
             }
             Condition::PrefixHit { min_ppm } => {
-                let tokens = memory.longest_prefix(view);
+                let tokens = history.longest_prefix(view);
                 tokens * 1_000_000 > min_ppm * u64::from(view.request.prompt_tokens)
             }
             Condition::PredictedWithin(limit) => {
@@ -176,7 +176,7 @@ impl Condition {
                 let own = view.own.iter().map(|&replica| view.signals.predicted_ttft(replica)).min();
                 fastest.is_some_and(|e| own.is_none_or(|own| e < own))
             }
-            Condition::Saturated(s) => saturated(s, view, memory),
+            Condition::Saturated(s) => saturated(s, view, history),
         }
     }
 
@@ -188,14 +188,14 @@ impl Condition {
     }
 }
 
-fn overflowing(o: &Overflow, on: bool, view: &GatewayView<'_>, memory: &mut Memory) -> bool {
+fn overflowing(o: &Overflow, on: bool, view: &GatewayView<'_>, history: &mut History) -> bool {
     let n = view.own.len() as u64;
     let keep = if on { 1000 - o.hysteresis_milli.min(1000) } else { 1000 };
     let mut over = false;
     if o.waiting_per_replica_milli.is_some() || o.kv_use_ppm.is_some() {
         let (mut waiting, mut kv_ppm) = (0, 0);
         for &replica in view.own {
-            let load = memory.load(view.signals, replica);
+            let load = history.load(view.signals, replica);
             waiting += u64::from(load.waiting);
             kv_ppm += u64::from(load.kv_use_ppm());
         }
@@ -210,7 +210,7 @@ fn overflowing(o: &Overflow, on: bool, view: &GatewayView<'_>, memory: &mut Memo
     over
 }
 
-fn saturated(s: &Saturation, view: &GatewayView<'_>, memory: &mut Memory) -> bool {
+fn saturated(s: &Saturation, view: &GatewayView<'_>, history: &mut History) -> bool {
     if view.own.is_empty() {
         return false;
     }
@@ -218,7 +218,7 @@ fn saturated(s: &Saturation, view: &GatewayView<'_>, memory: &mut Memory) -> boo
         return true;
     }
     let share = |&replica: &ReplicaId| {
-        let load = memory.load(view.signals, replica);
+        let load = history.load(view.signals, replica);
         let queue = f64::from(load.waiting) / f64::from(s.queue);
         queue.max(f64::from(load.kv_use_ppm()) / f64::from(s.kv_use_ppm))
     };

@@ -3,8 +3,8 @@ use super::testing::{Bench, ask, endpoint, prompt, qualities, to_endpoint, to_re
 use super::*;
 use crate::types::{AttemptId, EndpointId, Faults, Place, ReplicaId, SimTime};
 
-fn known() -> Known {
-    Known {
+fn known() -> PolicyScope {
+    PolicyScope {
         pools: vec!["chat".into(), "big".into()],
         replicas: vec![1, 1],
         endpoints: vec!["cheap".into(), "frontier".into()],
@@ -229,7 +229,7 @@ fn what_cannot_be_is_refused_by_key() {
     ] {
         assert_eq!(of(text).expect_err(text).to_string(), fault, "{text}");
     }
-    let none = Known { replicas: vec![0, 0], ..known() };
+    let none = PolicyScope { replicas: vec![0, 0], ..known() };
     let refused = |text: &str| toml::from_str::<Parts>(text).unwrap().assemble(&none).unwrap_err().to_string();
     assert_eq!(
         refused("scorers = { kv_use = 1 }"),

@@ -3,14 +3,15 @@
 //! May import `types`, `catalog`, `random`. Knows no engine, no event loop; never sees an output length.
 //! Must keep true: a policy decides only among candidates that the constraints left; equal inputs, equal decision.
 //! Read first: `view.rs`, then `pipeline.rs` and `policy.rs`.
+mod answers;
 mod assemble;
 mod condition;
 mod constraint;
 mod expr;
+mod history;
 #[cfg(test)]
 mod hybrid_tests;
 mod index;
-mod memory;
 mod need;
 mod observe;
 mod parts;
@@ -20,7 +21,6 @@ mod policy;
 mod presets;
 #[cfg(test)]
 mod property_tests;
-mod quality;
 mod resilience;
 mod ring;
 mod routing;
@@ -30,7 +30,8 @@ mod testing;
 mod view;
 
 pub use crate::types::BackendFacts;
-pub use assemble::{Assembled, Known};
+pub use answers::{Answers, Drift, Outcomes, Pair};
+pub use assemble::{Assembled, PolicyScope};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
 pub use constraint::allowed;
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
@@ -50,7 +51,6 @@ pub use presets::{
     LitellmShuffleSection, OracleQualitySection, OverflowSection, Preset, Presets, RouteLlmThresholdSection, Section,
     Table, TimeOfDaySection,
 };
-pub use quality::{Answers, Drift, Outcomes, Pair};
 pub use resilience::{
     Admission, Backoff, Breaker, Budget, BudgetLevel, Cascade, Causes, Cooldown, Detector, Fallbacks, Health,
     HealthEvent, Hedge, Hop, Impatience, Jitter, LearnedTtft, Queue, Resilience, Retry, RetryAfter, Verdict, Waiting,

@@ -4,7 +4,7 @@
 //! from a stated sample of win rates, by class where classes differ. The calibration is RouteLLM's: the threshold for a
 //! share `s` of strong calls is the sample's quantile `1 - s`. Where it is known how good answers are, a synthetic predictor
 //! of a stated quality stands in for a real one.
-use super::quality::Pair;
+use super::answers::Pair;
 use super::view::Draws;
 use crate::numeric::sorted_quantile;
 use crate::random::dist;

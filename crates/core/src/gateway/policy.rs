@@ -1,6 +1,6 @@
 //! A pipeline at work: its parts, and what they remember.
 use super::condition::{Condition, State};
-use super::memory::Memory;
+use super::history::History;
 use super::pick::Picker;
 use super::pipeline::{Destination, Pipeline, Rule, Scoring};
 use super::score::{Scored, Scorer, to_scores};
@@ -14,7 +14,7 @@ pub struct Policy {
     states: Vec<Vec<State>>,
     /// Decisions of each rule's scoring and, last, of the policy's.
     turns: Vec<u64>,
-    memory: Memory,
+    history: History,
     scratch: Scratch,
 }
 
@@ -39,7 +39,7 @@ impl Policy {
         Policy {
             states: parts.rules.iter().map(|r| vec![State::default(); r.when.len()]).collect(),
             turns: vec![0; parts.rules.len() + 1],
-            memory: Memory::new(parts.prefix_rule(), day, since_sample),
+            history: History::new(parts.prefix_rule(), day, since_sample),
             scratch: Scratch::default(),
             parts,
         }
@@ -48,8 +48,8 @@ impl Policy {
     /// Whether a rule's conditions all hold.
     fn holds(&mut self, i: usize, view: &GatewayView<'_>, draws: &Draws) -> bool {
         let conditions = self.parts.rules[i].when.iter().zip(&mut self.states[i]);
-        let memory = &mut self.memory;
-        conditions.fold(true, |all, (condition, state)| all && condition.holds(state, view, memory, draws))
+        let history = &mut self.history;
+        conditions.fold(true, |all, (condition, state)| all && condition.holds(state, view, history, draws))
     }
 
     /// Where the request goes from a place, if it has a candidate; of a rule, if one says so.
@@ -70,7 +70,7 @@ impl Policy {
                 }
                 let mut bought = std::mem::take(&mut self.scratch.bought);
                 bought.clear();
-                bought.extend(view.bought.iter().filter(|e| self.memory.within_limits(view, e)));
+                bought.extend(view.bought.iter().filter(|e| self.history.within_limits(view, e)));
                 let decision = self.pick(rule, view, own, &bought, draws);
                 self.scratch.bought = bought;
                 decision
@@ -127,7 +127,7 @@ impl Policy {
         if scoring.picker.by_score() && n > 1 {
             let Pipeline { kv_cost, weights, .. } = &self.parts;
             let scored = Scored { view, own, bought, kv_cost, weights };
-            score(scoring, &scored, &mut self.memory, scores, one);
+            score(scoring, &scored, &mut self.history, scores, one);
         }
         let at = scoring.picker.pick(scores, &mut self.turns[turn], draws);
         Some(match own.get(at) {
@@ -165,12 +165,12 @@ fn later(view: &GatewayView<'_>, at: SimTime) -> Option<Decision> {
 }
 
 /// Adds up what a scoring's scorers give the candidates: weighted scores, or weighted costs for a picker that takes those.
-fn score(scoring: &Scoring, scored: &Scored<'_, '_>, memory: &mut Memory, total: &mut [f64], one: &mut Vec<f64>) {
+fn score(scoring: &Scoring, scored: &Scored<'_, '_>, history: &mut History, total: &mut [f64], one: &mut Vec<f64>) {
     let by_cost = scoring.picker.by_cost();
     for (scorer, weight) in &scoring.scorers {
         one.clear();
         one.resize(total.len(), 0.0);
-        scorer.observe(scored, memory, one);
+        scorer.observe(scored, history, one);
         if scorer.is_cost() && !by_cost {
             to_scores(one);
         }
@@ -187,23 +187,23 @@ impl Decide for Policy {
         if view.own.is_empty() && view.bought.is_empty() {
             return view.without_own();
         }
-        self.memory.begin(view.signals);
+        self.history.begin(view.signals);
         let decision = self
             .by_rules(view, draws)
             .or_else(|| self.pick(None, view, view.own, &[], draws))
             .unwrap_or_else(|| view.without_own());
         if let Decision::Send(Place::Replica(replica)) = decision {
-            self.memory.goes_to(view, replica);
+            self.history.goes_to(view, replica);
         }
         decision
     }
 
     fn learn(&mut self, feedback: &Feedback) {
-        self.memory.learn(feedback);
+        self.history.learn(feedback);
     }
 
     fn forget(&mut self, place: Place) {
-        self.memory.forget(place);
+        self.history.forget(place);
     }
 }
 

@@ -14,8 +14,8 @@ const WHEN: [&str; 6] = [
 ];
 const TO: [&str; 10] = ["own", "any", "bought", "cheapest", "fastest", "reject", "chat", "big", "cheap", "frontier"];
 
-fn known() -> Known {
-    Known {
+fn known() -> PolicyScope {
+    PolicyScope {
         pools: vec!["chat".into(), "big".into()],
         replicas: vec![3, 3],
         endpoints: vec!["cheap".into(), "frontier".into()],

@@ -3,7 +3,7 @@
 //! Some observations are costs: a number of which less is better. As a score a cost is `(max - x) / (max - min)` over the
 //! candidates, 1 for all if they are equal (llm-d's min-max form, spec/routers.md 3.3); the picker `min_cost` takes costs
 //! as they are.
-use super::memory::Memory;
+use super::history::History;
 use super::view::{EndpointView, GatewayView, Needs};
 use crate::types::{NO_SESSION, Place, PlaceMap, ReplicaId};
 
@@ -182,58 +182,58 @@ impl Scorer {
     }
 
     /// Puts the observation of each candidate into `out`: costs as they are, scores from 0 to 1.
-    pub fn observe(self, s: &Scored<'_, '_>, memory: &mut Memory, out: &mut [f64]) {
+    pub fn observe(self, s: &Scored<'_, '_>, history: &mut History, out: &mut [f64]) {
         let (view, signals) = (s.view, s.view.signals);
         let (own_out, bought_out) = out.split_at_mut(s.own.len());
         let own = own_out.iter_mut().zip(s.own);
         let bought = bought_out.iter_mut().zip(s.bought);
         let now = view.now;
         match self {
-            Scorer::Queue => own.for_each(|(x, &r)| *x = f64::from(memory.load(signals, r).waiting)),
-            Scorer::Running => own.for_each(|(x, &r)| *x = f64::from(memory.load(signals, r).running)),
+            Scorer::Queue => own.for_each(|(x, &r)| *x = f64::from(history.load(signals, r).waiting)),
+            Scorer::Running => own.for_each(|(x, &r)| *x = f64::from(history.load(signals, r).running)),
             Scorer::Outstanding => {
                 let outstanding = signals.outstanding();
                 own.for_each(|(x, &r)| *x = f64::from(outstanding[r]));
                 bought.for_each(|(x, e)| {
-                    *x = f64::from(memory.under_way.get(Place::Endpoint(e.endpoint)).copied().unwrap_or(0));
+                    *x = f64::from(history.under_way.get(Place::Endpoint(e.endpoint)).copied().unwrap_or(0));
                 });
             }
             Scorer::KvUse => own.for_each(|(x, &r)| {
-                *x = 1.0 - f64::from(memory.load(signals, r).kv_use_ppm()) / 1e6;
+                *x = 1.0 - f64::from(history.load(signals, r).kv_use_ppm()) / 1e6;
             }),
-            Scorer::Prefix => memory.prefix_shares(view, s.own, own_out),
+            Scorer::Prefix => history.prefix_shares(view, s.own, own_out),
             Scorer::CachedPrefix => own.for_each(|(x, &r)| {
                 *x = signals.cached_tokens(r) as f64 / f64::from(view.request.prompt_tokens.max(1));
             }),
             Scorer::LoadAware => own.for_each(|(x, &r)| {
-                *x = 0.5 * (1.0 - f64::from(memory.load(signals, r).waiting.min(128)) / 128.0);
+                *x = 0.5 * (1.0 - f64::from(history.load(signals, r).waiting.min(128)) / 128.0);
             }),
             Scorer::TokenLoad => {
                 const MOST: f64 = 4_194_304.0;
                 let score = |t: Option<&u64>| 1.0 - (t.copied().unwrap_or(0) as f64).min(MOST) / MOST;
-                own.for_each(|(x, &r)| *x = score(memory.tokens.get(Place::Replica(r))));
-                bought.for_each(|(x, e)| *x = score(memory.tokens.get(Place::Endpoint(e.endpoint))));
+                own.for_each(|(x, &r)| *x = score(history.tokens.get(Place::Replica(r))));
+                bought.for_each(|(x, e)| *x = score(history.tokens.get(Place::Endpoint(e.endpoint))));
             }
             Scorer::Session => {
                 if view.request.session != NO_SESSION && !s.own.is_empty() {
-                    let owner = memory.ring.find(view.request.session, s.own);
+                    let owner = history.ring.find(view.request.session, s.own);
                     own.for_each(|(x, &r)| *x = f64::from(u8::from(r == owner)));
                 }
             }
             Scorer::Latency => {
-                let mean = |t| memory.latencies.get(t).map_or(0.0, |l| l.mean_s(now));
+                let mean = |t| history.latencies.get(t).map_or(0.0, |l| l.mean_s(now));
                 own.for_each(|(x, &r)| *x = mean(Place::Replica(r)));
                 bought.for_each(|(x, e)| *x = mean(Place::Endpoint(e.endpoint)));
             }
             Scorer::Usage => {
-                let tokens = |t| memory.minutes.get(t).map_or(0, |m| m.seen(now).0) as f64;
+                let tokens = |t| history.minutes.get(t).map_or(0, |m| m.seen(now).0) as f64;
                 own.for_each(|(x, &r)| *x = tokens(Place::Replica(r)));
                 bought.for_each(|(x, e)| *x = tokens(Place::Endpoint(e.endpoint)));
             }
             Scorer::Rate => {
-                own.for_each(|(x, &r)| *x = f64::from(memory.sent_last_minute(now, Place::Replica(r))));
+                own.for_each(|(x, &r)| *x = f64::from(history.sent_last_minute(now, Place::Replica(r))));
                 bought.for_each(|(x, e)| {
-                    *x = f64::from(memory.sent_last_minute(now, Place::Endpoint(e.endpoint)));
+                    *x = f64::from(history.sent_last_minute(now, Place::Endpoint(e.endpoint)));
                 });
             }
             Scorer::Price => bought.for_each(|(x, e)| *x = e.expected_cost_pico as f64 / 1e12),
@@ -245,8 +245,8 @@ impl Scorer {
                 let outstanding = signals.outstanding();
                 let prompt = u64::from(view.request.prompt_tokens);
                 own.for_each(|(x, &r)| {
-                    let overlap = memory.prefix_tokens(view, r);
-                    let under_way = memory.tokens.get(Place::Replica(r)).copied().unwrap_or(0);
+                    let overlap = history.prefix_tokens(view, r);
+                    let under_way = history.tokens.get(Place::Replica(r)).copied().unwrap_or(0);
                     let (ahead, active) = (signals.unanswered_tokens(r), outstanding[r]);
                     *x = s.kv_cost.of(prompt, overlap, ahead, under_way, active);
                 });
@@ -254,8 +254,8 @@ impl Scorer {
             Scorer::VllmDp => {
                 let outstanding = signals.outstanding();
                 own.for_each(|(x, &r)| {
-                    let load = memory.load(signals, r);
-                    let waiting = load.waiting + memory.since_sample(signals, r);
+                    let load = history.load(signals, r);
+                    let waiting = load.waiting + history.since_sample(signals, r);
                     *x = vllm_dp(outstanding[r], waiting, load.running, load.kv_use_ppm());
                 });
             }

@@ -1,5 +1,5 @@
 //! A fleet on the bench for the tests of policies.
-use super::quality::{Answers, Outcomes};
+use super::answers::{Answers, Outcomes};
 use super::view::{Decide, Decision, Draws, EndpointView, GatewayView, Signals};
 use crate::types::{
     ClassSpec, Content, ContentId, EndpointId, IdMap, Load, NO_SESSION, Place, PoolId, ReplicaId, RequestView, Run,

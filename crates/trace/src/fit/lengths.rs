@@ -196,12 +196,21 @@ mod tests {
     #[test]
     fn a_description_has_the_quantiles_of_what_it_describes() {
         let mut rng = stream(1, 0, "lengths", 0, 0);
-        let draws: Vec<Vec<u32>> = vec![
-            (0..20_000).map(|_| dist::log_normal(&mut rng, 800.0, 1.2) as u32 + 1).collect(),
-            (0..5_000).map(|i| if i % 3 == 0 { 1155 } else { dist::pareto(&mut rng, 20.0, 1.1) as u32 }).collect(),
-            (0..300).map(|i| [7, 40, 2000][i % 3]).collect(),
-            vec![5],
-        ];
+        let draws: Vec<Vec<u32>> =
+            vec![
+                (0..20_000).map(|_| dist::log_normal(&mut rng, 800.0, 1.2) as u32 + 1).collect(),
+                (0..5_000)
+                    .map(|i| {
+                        if i % 3 == 0 {
+                            1155
+                        } else {
+                            dist::pareto_quantile(dist::uniform01(&mut rng), 20.0, 1.1) as u32
+                        }
+                    })
+                    .collect(),
+                (0..300).map(|i| [7, 40, 2000][i % 3]).collect(),
+                vec![5],
+            ];
         for mut values in draws {
             let spec = describe(values.iter().copied(), FINE);
             let length = spec.length("x").unwrap();

@@ -242,7 +242,7 @@ impl Length {
                 let values = f64::from(max) - f64::from(min) + 1.0;
                 (f64::from(min) + (u * values).floor()).min(f64::from(max)) as u32
             }
-            &Length::Pareto { shape, min, max } => cut(f64::from(min) * libm::pow(1.0 - u, -1.0 / shape), min, max),
+            &Length::Pareto { shape, min, max } => cut(dist::pareto_quantile(u, min.into(), shape), min, max),
             Length::Quantiles(points) => at_share(points, u).round() as u32,
             Length::Table(sums) => {
                 let last = sums.len() - 1;

@@ -1,6 +1,6 @@
 //! A trace several times: over itself, over another one, or after itself.
 use super::rescale::{copy_of, fresh_session};
-use super::{Luck, Repeat, Superpose, renumber};
+use super::{Repeat, StageKey, Superpose, renumber};
 use crate::sort::collect;
 use baseload_core::random::mix;
 use baseload_core::types::TraceFault;
@@ -49,11 +49,11 @@ pub(super) fn superposed(
     inner: Box<dyn Entries>,
     what: &Superpose,
     other: Option<Box<dyn Entries>>,
-    luck: Luck,
+    stage_key: StageKey,
 ) -> Result<Box<dyn Entries>, TraceFault> {
     let shift = |round: u64| match round {
         0 => 0,
-        _ => (luck.uniform("trace.superpose", round) * what.shift.0 as f64) as i64,
+        _ => (stage_key.uniform("trace.superpose", round) * what.shift.0 as f64) as i64,
     };
     let copied: Box<dyn Entries> = match what.copies {
         1 => inner,
@@ -61,7 +61,7 @@ pub(super) fn superposed(
             origin_ns: (inner.clock() == Clock::Zero).then_some(0),
             inner,
             shifts: (0..u64::from(copies)).map(shift).collect(),
-            stage: luck.stage.into(),
+            stage: stage_key.stage.into(),
             same_content: what.same_content,
             due: BinaryHeap::new(),
             made: 0,
@@ -72,7 +72,7 @@ pub(super) fn superposed(
     if !matches!(other.clock(), Clock::Common | Clock::Zero) {
         return Err("the trace to lay over this one does not say when its requests arrive".into());
     }
-    let stage = u64::from(luck.stage);
+    let stage = u64::from(stage_key.stage);
     Ok(Box::new(Merged { sides: [Side::new(copied), Side::new(other)], stage, last: 0 }))
 }
 

@@ -1,6 +1,6 @@
 //! Other lengths, tenants and classes.
 use super::mapped::Change;
-use super::{ClassRule, LengthChange, Luck, Tokens, cut};
+use super::{ClassRule, LengthChange, StageKey, Tokens, cut};
 use baseload_core::types::TraceFault;
 use baseload_core::types::{Classes, NO_SESSION};
 
@@ -31,12 +31,12 @@ pub(super) fn tokens(what: Tokens) -> Change {
 }
 
 /// The tenant of a session, or of a request alone.
-pub(super) fn tenants(shares: &[f64], luck: Luck) -> Change {
+pub(super) fn tenants(shares: &[f64], stage_key: StageKey) -> Change {
     let mut sum = 0.0;
     let ends: Vec<f64> = shares.iter().map(|s| (sum += s, sum).1).collect();
     Box::new(move |entry| {
         let key = if entry.session == NO_SESSION { entry.id } else { entry.session };
-        let u = luck.uniform("trace.tenant", key) * sum;
+        let u = stage_key.uniform("trace.tenant", key) * sum;
         let at = ends.partition_point(|end| *end <= u).min(ends.len() - 1);
         entry.tenant = at as u32 + 1;
         Ok(())
@@ -47,13 +47,13 @@ pub(super) fn tenants(shares: &[f64], luck: Luck) -> Change {
 ///
 /// # Errors
 /// A class that the experiment does not have.
-pub(super) fn class(what: ClassRule, classes: &Classes, luck: Luck) -> Result<Change, TraceFault> {
+pub(super) fn class(what: ClassRule, classes: &Classes, stage_key: StageKey) -> Result<Change, TraceFault> {
     let class = classes.number(&what.to)?;
     Ok(Box::new(move |entry| {
         let meets = what.tenants.as_ref().is_none_or(|t| t.contains(&entry.tenant))
             && what.prompt_at_least.is_none_or(|least| entry.prompt_tokens >= least)
             && what.prompt_under.is_none_or(|under| entry.prompt_tokens < under);
-        if meets && (what.share >= 1.0 || luck.uniform("trace.class", entry.id) < what.share) {
+        if meets && (what.share >= 1.0 || stage_key.uniform("trace.class", entry.id) < what.share) {
             entry.class = class;
         }
         Ok(())

@@ -346,38 +346,38 @@ fn step(
     context: &mut Context<'_>,
 ) -> Result<Box<dyn Entries>, TraceFault> {
     transform.check(inner.clock())?;
-    let luck = Luck { seed: context.seed, replicate: context.replicate, stage };
+    let stage_key = StageKey { seed: context.seed, replicate: context.replicate, stage };
     Ok(match transform {
         Transform::Slice(t) => Box::new(pick::Sliced::new(inner, t.clone())),
-        Transform::Thin(Thin { share, by: ThinBy::Gaps }) => rescale::Rescaled::constant(inner, *share, luck),
-        Transform::Thin(t) => Box::new(pick::Thinned::new(inner, t, luck)),
+        Transform::Thin(Thin { share, by: ThinBy::Gaps }) => rescale::Rescaled::constant(inner, *share, stage_key),
+        Transform::Thin(t) => Box::new(pick::Thinned::new(inner, t, stage_key)),
         Transform::Superpose(t) => {
             let other = t.with.as_deref().map(|path| (context.open)(path)).transpose()?;
-            copies::superposed(inner, t, other, luck)?
+            copies::superposed(inner, t, other, stage_key)?
         }
-        Transform::ScaleRate(t) => rescale::Rescaled::constant(inner, t.times, luck),
+        Transform::ScaleRate(t) => rescale::Rescaled::constant(inner, t.times, stage_key),
         Transform::ScaleTime(t) => pick::stretched(inner, t.times),
         Transform::Repeat(t) => Box::new(copies::Repeated::new(inner, t.clone())),
         Transform::Tokens(t) => mapped::mapped(inner, label::tokens(t.clone())),
-        Transform::Tenants(t) => mapped::mapped(inner, label::tenants(&t.shares, luck)),
-        Transform::Class(t) => mapped::mapped(inner, label::class(t.clone(), &context.classes, luck)?),
-        Transform::Spike(t) => rescale::Rescaled::spike(inner, t, luck),
-        Transform::Diurnal(t) => rescale::Rescaled::diurnal(inner, t, luck),
+        Transform::Tenants(t) => mapped::mapped(inner, label::tenants(&t.shares, stage_key)),
+        Transform::Class(t) => mapped::mapped(inner, label::class(t.clone(), &context.classes, stage_key)?),
+        Transform::Spike(t) => rescale::Rescaled::spike(inner, t, stage_key),
+        Transform::Diurnal(t) => rescale::Rescaled::diurnal(inner, t, stage_key),
         Transform::Anonymise(t) => anonymise::anonymised(inner, t.clone()),
-        Transform::Volume(t) => volume::Volumed::over(inner, t, luck),
+        Transform::Volume(t) => volume::Volumed::over(inner, t, stage_key),
     })
 }
 
 /// Keys of a transform's draws.
 #[derive(Debug, Clone, Copy)]
-struct Luck {
+struct StageKey {
     seed: u64,
     replicate: u32,
     /// Place of the transform, so that two of a kind draw apart.
     stage: u32,
 }
 
-impl Luck {
+impl StageKey {
     /// A number in [0, 1) for `index` under `name`.
     fn uniform(self, name: &'static str, index: u64) -> f64 {
         baseload_core::random::dist::uniform01(&mut baseload_core::random::stream(

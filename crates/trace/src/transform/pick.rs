@@ -1,6 +1,6 @@
 //! Entries left out, or moved in time as a whole.
 use super::mapped::mapped_from_first;
-use super::{Luck, Slice, Thin, ThinBy};
+use super::{Slice, StageKey, Thin, ThinBy};
 use baseload_core::types::{Clock, Entries, Entry, NO_SESSION};
 use baseload_core::types::{TraceFault, wrong};
 
@@ -69,12 +69,12 @@ pub(super) struct Thinned {
     inner: Box<dyn Entries>,
     share: f64,
     by: ThinBy,
-    luck: Luck,
+    stage_key: StageKey,
 }
 
 impl Thinned {
-    pub(super) fn new(inner: Box<dyn Entries>, what: &Thin, luck: Luck) -> Thinned {
-        Thinned { inner, share: what.share, by: what.by, luck }
+    pub(super) fn new(inner: Box<dyn Entries>, what: &Thin, stage_key: StageKey) -> Thinned {
+        Thinned { inner, share: what.share, by: what.by, stage_key }
     }
 }
 
@@ -86,7 +86,7 @@ impl Entries for Thinned {
                 ThinBy::Tenant => entry.tenant.into(),
                 _ => entry.id,
             };
-            if self.luck.uniform("trace.thin", key) < self.share {
+            if self.stage_key.uniform("trace.thin", key) < self.share {
                 return Ok(true);
             }
         }

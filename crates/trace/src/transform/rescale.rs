@@ -5,7 +5,7 @@
 //! coefficient of variation of the gaps stays, and the rate follows that of the window. The k requests are those at the
 //! ends of these gaps; a request that comes again is a new one. What is left of k over whole requests goes on to the next
 //! window.
-use super::{Diurnal, Luck, Spike, renumber};
+use super::{Diurnal, Spike, StageKey, renumber};
 use baseload_core::random::mix;
 use baseload_core::types::{Clock, Entries, Entry};
 use baseload_core::types::{TraceFault, wrong};
@@ -65,7 +65,7 @@ impl Curve {
 pub(super) struct Rescaled {
     inner: Box<dyn Entries>,
     curve: Curve,
-    luck: Luck,
+    stage_key: StageKey,
     origin_ns: Option<i64>,
     /// Where the last window ended, ns from the start.
     from_ns: i64,
@@ -79,26 +79,26 @@ pub(super) struct Rescaled {
 }
 
 impl Rescaled {
-    pub(super) fn constant(inner: Box<dyn Entries>, times: f64, luck: Luck) -> Box<dyn Entries> {
-        Rescaled::over(inner, Curve::Constant(times), luck)
+    pub(super) fn constant(inner: Box<dyn Entries>, times: f64, stage_key: StageKey) -> Box<dyn Entries> {
+        Rescaled::over(inner, Curve::Constant(times), stage_key)
     }
 
-    pub(super) fn spike(inner: Box<dyn Entries>, what: &Spike, luck: Luck) -> Box<dyn Entries> {
+    pub(super) fn spike(inner: Box<dyn Entries>, what: &Spike, stage_key: StageKey) -> Box<dyn Entries> {
         let from = what.at.0 as i64;
-        Rescaled::over(inner, Curve::Spike(from, from.saturating_add(what.duration.0 as i64), what.times), luck)
+        Rescaled::over(inner, Curve::Spike(from, from.saturating_add(what.duration.0 as i64), what.times), stage_key)
     }
 
-    pub(super) fn diurnal(inner: Box<dyn Entries>, what: &Diurnal, luck: Luck) -> Box<dyn Entries> {
+    pub(super) fn diurnal(inner: Box<dyn Entries>, what: &Diurnal, stage_key: StageKey) -> Box<dyn Entries> {
         let curve = Curve::Diurnal(what.amplitude, what.peak_at.0 as i64, what.period.0 as i64);
-        Rescaled::over(inner, curve, luck)
+        Rescaled::over(inner, curve, stage_key)
     }
 
-    fn over(inner: Box<dyn Entries>, curve: Curve, luck: Luck) -> Box<dyn Entries> {
+    fn over(inner: Box<dyn Entries>, curve: Curve, stage_key: StageKey) -> Box<dyn Entries> {
         let origin_ns = (inner.clock() == Clock::Zero).then_some(0);
         Box::new(Rescaled {
             inner,
             curve,
-            luck,
+            stage_key,
             origin_ns,
             from_ns: 0,
             owed: 0.0,
@@ -178,7 +178,7 @@ impl Rescaled {
         }
         // Fewer: a run of requests with their gaps. More: all in order, again and again, the gaps going round.
         let places = if k <= n { n - k + 1 } else { n };
-        let first = (self.luck.uniform("trace.rescale", self.windows) * places as f64) as usize;
+        let first = (self.stage_key.uniform("trace.rescale", self.windows) * places as f64) as usize;
         let gap = |j: usize| {
             let i = (first + j) % n;
             let before = if i == 0 { start } else { self.window[i - 1].at_ns };
@@ -195,7 +195,7 @@ impl Rescaled {
             let mut entry = self.window[i].clone();
             let round = (j / n) as u64;
             if round > 0 {
-                let stage = u64::from(self.luck.stage + 1);
+                let stage = u64::from(self.stage_key.stage + 1);
                 let new = |id: u64| if id == self.window[i].id { copy_of(id, round, stage) } else { id };
                 renumber(&mut entry, new, |name| name);
                 entry.session = fresh_session(entry.session, round, stage);

@@ -295,8 +295,8 @@ fn a_note_says_when_copies_share_most_of_their_prompts() {
         (0..50).map(|i| Entry { content: named.clone(), ..entry(i, i as i64 * 1_000, 10, 5) }).collect();
     let notes = |times: f64| {
         let given = Box::new(Held::new(all.clone(), Clock::Common, "given", Vec::new()));
-        let luck = Luck { seed: 7, replicate: 0, stage: 0 };
-        let mut made = volume::Volumed::over(given, &Volume { times, shift: SimTime::ZERO }, luck);
+        let stage_key = StageKey { seed: 7, replicate: 0, stage: 0 };
+        let mut made = volume::Volumed::over(given, &Volume { times, shift: SimTime::ZERO }, stage_key);
         while made.next(&mut Entry::blank()).unwrap() {}
         made.notes()
     };

@@ -10,7 +10,7 @@
 //! Copies are new requests of new sessions, so what is private stays so; content that the trace names (a system prompt) they
 //! share.
 use super::copies::{Due, as_copy};
-use super::{Luck, Volume};
+use super::{StageKey, Volume};
 use baseload_core::types::TraceFault;
 use baseload_core::types::numbers::percent_whole;
 use baseload_core::types::{Clock, ContentId, Entries, Entry, NO_SESSION};
@@ -27,7 +27,7 @@ const MOSTLY_NAMED: f64 = 0.5;
 /// Entries of another volume.
 pub(super) struct Volumed {
     inner: Box<dyn Entries>,
-    luck: Luck,
+    stage_key: StageKey,
     /// Copies of every request.
     whole: u64,
     /// Share of which there is one more.
@@ -48,19 +48,19 @@ pub(super) struct Volumed {
 }
 
 impl Volumed {
-    pub(super) fn over(inner: Box<dyn Entries>, what: &Volume, luck: Luck) -> Box<dyn Entries> {
+    pub(super) fn over(inner: Box<dyn Entries>, what: &Volume, stage_key: StageKey) -> Box<dyn Entries> {
         if what.times == 1.0 {
             return inner;
         }
         let whole = what.times.floor();
         let late = |round: u64| match round {
             0 => 0,
-            _ => (luck.uniform("trace.volume.shift", round) * what.shift.0 as f64) as i64,
+            _ => (stage_key.uniform("trace.volume.shift", round) * what.shift.0 as f64) as i64,
         };
         Box::new(Volumed {
             origin_ns: (inner.clock() == Clock::Zero).then_some(0),
             inner,
-            luck,
+            stage_key,
             whole: whole as u64,
             part: what.times - whole,
             shifts: (0..=whole as u64).map(late).collect(),
@@ -97,17 +97,17 @@ impl Volumed {
         self.owed = wanted - wanting as f64;
         for entry in std::mem::take(&mut self.stretch) {
             let once_more = if entry.session != NO_SESSION {
-                self.luck.uniform("trace.volume.session", entry.session) < self.part
+                self.stage_key.uniform("trace.volume.session", entry.session) < self.part
             } else {
                 // Selection sampling: each set of that size is as likely as any other.
-                let taken = self.luck.uniform("trace.volume", entry.id) * (left as f64) < wanting as f64;
+                let taken = self.stage_key.uniform("trace.volume", entry.id) * (left as f64) < wanting as f64;
                 left -= 1;
                 wanting -= usize::from(taken);
                 taken
             };
             for round in 0..self.whole + u64::from(once_more) {
                 let mut copy = entry.clone();
-                as_copy(&mut copy, round, self.luck.stage.into(), true);
+                as_copy(&mut copy, round, self.stage_key.stage.into(), true);
                 copy.at_ns += self.shifts[round as usize];
                 self.made += 1;
                 self.due.push(Reverse(Due(copy.at_ns, self.made, copy)));

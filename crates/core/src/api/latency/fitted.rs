@@ -6,7 +6,7 @@
 //! `baseload validate --kind api` scores.
 //! Must keep true: with the same luck neither time falls when fewer tokens are cached (checked when a profile loads);
 //! nothing is allocated after construction.
-use super::{Call, Least, Luck, Pace, Streams};
+use super::{Call, DrawKey, Least, Pace, Streams};
 use crate::catalog::{ApiProfile, ApiTime};
 use crate::random;
 use crate::types::SimTime;
@@ -147,7 +147,7 @@ impl ProfileLaw {
         (whole, (self.first.quantile(call, v) * hour).min(whole * self.most_share))
     }
 
-    fn draws(&self, streams: &Streams, luck: Luck) -> (f64, f64) {
+    fn draws(&self, streams: &Streams, luck: DrawKey) -> (f64, f64) {
         let u = Streams::uniform(&streams.speed, luck);
         let mut rng = random::stream(luck.seed, luck.replicate, &streams.ttft, luck.request, luck.try_number);
         let v = random::dist::uniform01(&mut rng);
@@ -155,7 +155,7 @@ impl ProfileLaw {
         (u, if one { u } else { v })
     }
 
-    pub(super) fn pace(&self, streams: &Streams, luck: Luck, call: &Call) -> Pace {
+    pub(super) fn pace(&self, streams: &Streams, luck: DrawKey, call: &Call) -> Pace {
         let (u, v) = self.draws(streams, luck);
         self.paced(call, self.hour(call.at), u, v)
     }
@@ -169,7 +169,7 @@ impl ProfileLaw {
         }
     }
 
-    pub(super) fn least(&self, streams: &Streams, luck: Luck, call: &Call) -> Least {
+    pub(super) fn least(&self, streams: &Streams, luck: DrawKey, call: &Call) -> Least {
         let (u, v) = self.draws(streams, luck);
         let (whole, first) = self.times(call, self.fastest_hour, u, v);
         // Rounding of the first token, and of each gap, may take up to a nanosecond from a call.

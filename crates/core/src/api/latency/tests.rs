@@ -51,8 +51,8 @@ fn law(p: &ApiProfile) -> Latency {
     Latency::Profile(Arc::new(ProfileLaw::new(p, SimTime::ZERO)))
 }
 
-fn luck(request: u64) -> Luck {
-    Luck { seed: 7, replicate: 0, request, try_number: 0 }
+fn luck(request: u64) -> DrawKey {
+    DrawKey { seed: 7, replicate: 0, request, try_number: 0 }
 }
 
 fn call(prompt: u32, cached: u32, output: u32) -> Call {

@@ -14,7 +14,7 @@ fn lines(file: &str) -> Vec<String> {
 }
 
 /// A way to replay a case.
-type Way = fn(&Case) -> Replayed;
+type Replay = fn(&Case) -> Replayed;
 
 /// Replays the cases of a file of this project's recordings that use only what is built; the tests may read files.
 fn exact(file: &str, cases: usize) {
@@ -24,7 +24,7 @@ fn exact(file: &str, cases: usize) {
     };
     let all: Vec<Case> =
         lines(file).iter().filter(|line| built(line)).map(|l| serde_json::from_str(l).expect("golden case")).collect();
-    let ways: [(&str, Way); 3] = [
+    let ways: [(&str, Replay); 3] = [
         ("one by one", |c| c.replay(false)),
         ("with strides", |c| c.replay(true)),
         ("on the reference pool", Case::replay_on_reference),

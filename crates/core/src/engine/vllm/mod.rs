@@ -2,7 +2,7 @@
 //!
 //! `schedule.rs` decides a step, `update.rs` applies it, `memory.rs` is what both do to blocks, `slots.rs` holds
 //! requests, `steady.rs` takes equal decode steps together. Rules and their numbers: spec/vllm.md 1.3 to 1.8; equality with the real one: `conformance`.
-mod memory;
+mod blocks;
 mod schedule;
 mod section;
 mod slots;

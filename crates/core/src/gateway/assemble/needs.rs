@@ -1,9 +1,9 @@
 //! Who needs the strong model, of its parts: a drawn win rate, a predictor of stated quality, or the oracle. Keys of faults
 //! are counted from the rule's table.
 use super::Maker;
+use crate::gateway::answers::Pair;
 use crate::gateway::need::{Need, Predictor, Sample};
 use crate::gateway::parts::{NeedSection, PredictorSection};
-use crate::gateway::quality::Pair;
 use crate::types::check::{in_range, share};
 use crate::types::key;
 use crate::types::{Fault, Faults, KeyPath};
@@ -53,7 +53,7 @@ impl Maker<'_> {
 
     /// The answers of the strong model, which `to` names, and of the weak one, which `key` may name.
     fn pair(&self, key: KeyPath, to: &str, weak: Option<&str>) -> Result<Pair, Fault> {
-        let k = self.known;
+        let k = self.scope;
         let kept = k.pools.iter().zip(&k.replicas).filter(|(_, n)| **n > 0).map(|(name, _)| name);
         let places: Vec<&str> = kept.chain(&k.endpoints).map(String::as_str).collect();
         let key = key.then("weak");
@@ -98,8 +98,8 @@ impl Maker<'_> {
         let mut classes = Vec::new();
         for (name, numbers) in &n.classes {
             let at = key!["need", "classes", name];
-            if !self.known.classes.contains(name) {
-                let known = self.known.classes.iter().map(String::as_str);
+            if !self.scope.classes.contains(name) {
+                let known = self.scope.classes.iter().map(String::as_str);
                 faults.push(Fault::unknown(at.clone(), "class", name, known));
             }
             classes.extend(faults.take(sample(at, numbers)).map(|sample| (name.clone(), sample)));

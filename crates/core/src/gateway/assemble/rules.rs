@@ -35,7 +35,7 @@ impl Maker<'_> {
 
     /// A duration, or the experiment's TTFT objective by its name.
     fn objective(&self, key: &str, text: &str) -> Result<SimTime, Fault> {
-        if text == "slo" { Ok(self.known.slo_ttft.unwrap_or(SimTime::NEVER)) } else { duration(key, text) }
+        if text == "slo" { Ok(self.scope.slo_ttft.unwrap_or(SimTime::NEVER)) } else { duration(key, text) }
     }
 
     fn destination(&self, r: &RuleSection) -> Result<Destination, Fault> {
@@ -53,11 +53,11 @@ impl Maker<'_> {
         {
             return Err(Fault::at(key, format!("it goes with to = \"defer\", not with \"{to}\"")));
         }
-        if ["bought", "cheapest", "fastest"].contains(&to) && self.known.endpoints.is_empty() {
+        if ["bought", "cheapest", "fastest"].contains(&to) && self.scope.endpoints.is_empty() {
             return Err(Fault::at("to", format!("it is \"{to}\", and this policy has no endpoint")));
         }
         Ok(match to {
-            "own" if !self.known.keeps_replicas() => {
+            "own" if !self.scope.keeps_replicas() => {
                 return Err(Fault::at("to", "it is \"own\", and this policy keeps no replica"));
             }
             "own" => Destination::Own,
@@ -77,7 +77,7 @@ impl Maker<'_> {
 
     /// The policy's pool or endpoint of this name.
     fn named(&self, name: &str) -> Result<Destination, Fault> {
-        let k = self.known;
+        let k = self.scope;
         if let Some(pool) = k.pools.iter().position(|p| p == name) {
             if k.replicas[pool] == 0 {
                 let what = format!("this policy keeps no replica of pool `{name}`");
@@ -120,7 +120,7 @@ impl Maker<'_> {
     /// The condition in CEL; none where it is always true.
     fn expression(&mut self, at: &KeyPath, text: Option<&str>) -> Result<Option<Condition>, Fault> {
         let Some(text) = text else { return Ok(None) };
-        let k = self.known;
+        let k = self.scope;
         let scope = Scope { pools: &k.pools, endpoints: &k.endpoints, classes: &k.classes };
         let lowered = expr::compile(text, &scope).map_err(|fault| fault.under("when"))?;
         if lowered.constant == Some(false) {

@@ -1,6 +1,6 @@
 //! A lowered expression at work: fields are put into a flat array, then a tree of numbers is walked. True is 1, false 0.
 use super::{EndpointStat, Field, Plain, PoolStat};
-use crate::gateway::memory::Memory;
+use crate::gateway::history::History;
 use crate::gateway::view::{EndpointView, GatewayView, Needs};
 use crate::types::{Capability, NO_SESSION, PoolId, Privacy};
 use smallvec::SmallVec;
@@ -94,8 +94,8 @@ impl Program {
     }
 
     /// Whether it holds.
-    pub fn holds(&self, view: &GatewayView<'_>, memory: &mut Memory) -> bool {
-        let values: Values = self.fields.iter().map(|field| self.read(*field, view, memory)).collect();
+    pub fn holds(&self, view: &GatewayView<'_>, history: &mut History) -> bool {
+        let values: Values = self.fields.iter().map(|field| self.read(*field, view, history)).collect();
         self.run(&values) != 0.0
     }
 
@@ -119,16 +119,16 @@ impl Program {
         out.last().copied().unwrap_or(0.0)
     }
 
-    fn read(&self, field: Field, view: &GatewayView<'_>, memory: &mut Memory) -> f64 {
+    fn read(&self, field: Field, view: &GatewayView<'_>, history: &mut History) -> f64 {
         match field {
             Field::Plain(plain) => self.plain(plain, view),
-            Field::Pool(stat, pool) => pool_stat(stat, pool, view, memory),
+            Field::Pool(stat, pool) => pool_stat(stat, pool, view, history),
             Field::Endpoint(stat, endpoint) => {
                 let found = match endpoint {
                     Some(e) => view.bought.iter().find(|x| x.endpoint == e),
                     None => view.cheapest(),
                 };
-                endpoint_stat(stat, found, memory)
+                endpoint_stat(stat, found, history)
             }
         }
     }
@@ -169,7 +169,7 @@ pub fn capability(c: Capability) -> f64 {
     }
 }
 
-fn pool_stat(stat: PoolStat, pool: Option<PoolId>, view: &GatewayView<'_>, memory: &mut Memory) -> f64 {
+fn pool_stat(stat: PoolStat, pool: Option<PoolId>, view: &GatewayView<'_>, history: &mut History) -> f64 {
     let signals = view.signals;
     if stat == PoolStat::Ready && pool.is_none() {
         return view.own.len() as f64;
@@ -184,9 +184,9 @@ fn pool_stat(stat: PoolStat, pool: Option<PoolId>, view: &GatewayView<'_>, memor
         n += 1;
         match stat {
             PoolStat::Ready => {}
-            PoolStat::Waiting => sum += u64::from(memory.load(signals, r).waiting),
-            PoolStat::Running => sum += u64::from(memory.load(signals, r).running),
-            PoolStat::KvUse => sum += u64::from(memory.load(signals, r).kv_use_ppm()),
+            PoolStat::Waiting => sum += u64::from(history.load(signals, r).waiting),
+            PoolStat::Running => sum += u64::from(history.load(signals, r).running),
+            PoolStat::KvUse => sum += u64::from(history.load(signals, r).kv_use_ppm()),
             PoolStat::Outstanding => sum += u64::from(outstanding[r]),
             PoolStat::PredictedTtft => least = least.min(signals.predicted_ttft(r).0),
         }
@@ -201,13 +201,13 @@ fn pool_stat(stat: PoolStat, pool: Option<PoolId>, view: &GatewayView<'_>, memor
     }
 }
 
-fn endpoint_stat(stat: EndpointStat, found: Option<&EndpointView>, memory: &Memory) -> f64 {
+fn endpoint_stat(stat: EndpointStat, found: Option<&EndpointView>, history: &History) -> f64 {
     match (stat, found) {
         (EndpointStat::Allowed, found) => truth(found.is_some()),
         (EndpointStat::InFlight, None) => 0.0,
         (_, None) => f64::INFINITY,
         (EndpointStat::TtftP90, Some(e)) => e.ttft_p90.as_secs_f64(),
         (EndpointStat::ExpectedCost, Some(e)) => e.expected_cost_pico as f64 / 1e12,
-        (EndpointStat::InFlight, Some(e)) => memory.under_way.endpoints.get(e.endpoint).copied().unwrap_or(0).into(),
+        (EndpointStat::InFlight, Some(e)) => history.under_way.endpoints.get(e.endpoint).copied().unwrap_or(0).into(),
     }
 }

@@ -1,11 +1,11 @@
 //! Every preset of the registry, and what the routers that they are named for do with the specification's vectors.
 use super::*;
 use crate::gateway::testing::{Bench, ask, prompt, qualities, to_replica};
-use crate::gateway::{Decision, Known, Pipeline, Policy};
+use crate::gateway::{Decision, Pipeline, Policy, PolicyScope};
 use crate::types::{Faults, Load, Place, SimTime};
 
-fn known() -> Known {
-    Known {
+fn known() -> PolicyScope {
+    PolicyScope {
         pools: vec!["chat".into()],
         replicas: vec![4],
         endpoints: vec!["frontier".into()],

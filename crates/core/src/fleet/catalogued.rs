@@ -4,7 +4,7 @@ use crate::memory::WeightsDtype;
 
 /// A model and a GPU of the catalogue, and how the weights are stored.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'a> {
+pub(super) struct Catalogued<'a> {
     pub model: &'a Model,
     pub gpu: &'a Gpu,
     pub weights: WeightsDtype,

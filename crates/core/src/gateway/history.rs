@@ -99,7 +99,7 @@ impl Spend {
 
 /// See the module head.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
+pub struct History {
     tree: Option<Tree>,
     blocks: Option<Blocks>,
     /// Whether the index was asked about the request at hand.
@@ -127,18 +127,18 @@ pub struct Memory {
     pub spend: Spend,
 }
 
-impl Memory {
+impl History {
     /// Nothing yet; `prefixes` if a part reads an index, `day` if one reads the spend, and whether one reads what was sent
     /// since the last sample.
-    pub fn new(prefixes: Option<PrefixRule>, day: Option<SimTime>, counts_since_sample: bool) -> Memory {
+    pub fn new(prefixes: Option<PrefixRule>, day: Option<SimTime>, counts_since_sample: bool) -> History {
         let spend = Spend::new(day.unwrap_or(SimTime::ZERO));
-        let mut memory = Memory { spend, counts_since_sample, ..Memory::default() };
+        let mut history = History { spend, counts_since_sample, ..History::default() };
         match prefixes {
-            Some(PrefixRule::Tree) => memory.tree = Some(Tree::default()),
-            Some(PrefixRule::Blocks(rule)) => memory.blocks = Some(Blocks::new(rule)),
+            Some(PrefixRule::Tree) => history.tree = Some(Tree::default()),
+            Some(PrefixRule::Blocks(rule)) => history.blocks = Some(Blocks::new(rule)),
             None => {}
         }
-        memory
+        history
     }
 
     /// A new question.
