@@ -14,8 +14,10 @@ struct Touches {
     lines: usize,
 }
 
+type Count = fn() -> Touches;
+
 /// What is counted, by the first words of the table's rows.
-const COUNTED: [(&str, fn() -> Touches); 7] = [
+const COUNTED: [(&str, Count); 7] = [
     ("a trace reader", || toy("toy_reader")),
     ("a preset", || toy("toy_preset")),
     ("an engine", || toy("toy_engine")),
@@ -124,7 +126,7 @@ fn chart() -> Touches {
     assert!(rows.len() > 3, "the report's charts are listed in chart_list.rs");
     let drawers = rows.iter().map(|row| {
         let row = row.trim_end_matches("),").trim_end_matches(')');
-        let said = row.split([' ', '(']).filter(|part| part.contains("::") && !part.starts_with("Chart")).next_back();
+        let said = row.split([' ', '(']).rfind(|part| part.contains("::") && !part.starts_with("Chart"));
         said.unwrap_or_else(|| panic!("no function in {row}")).split_once("::").unwrap()
     });
     let each: Vec<Touches> = drawers
