@@ -327,7 +327,7 @@ fn trace_info_reads_every_format() {
     std::fs::write(&own, "arrival_s,prompt_tokens,output_tokens\n5,10,1\n2,10,1\n").unwrap();
     let unsorted = info(&[]).message();
     assert!(unsorted.contains("own.csv:3: time goes back by 3 s") && unsorted.contains("--sort"), "{unsorted}");
-    assert!(info(&["--sort"]).well().stdout.contains("3.0 s"));
+    assert!(info(&["--sort"]).well().stdout.contains("3.00 s"));
 }
 
 #[test]
