@@ -129,7 +129,7 @@ fn what_cannot_be_fitted_or_scored_is_refused() {
     refused(
         dir,
         &fit(&["two.csv", "--model", "z"]),
-        &["--model z: no call is of it; the calls are of claude-x, gpt-y-20260101"],
+        &["--model: no call is of z; the calls are of claude-x, gpt-y-20260101"],
     );
     refused(dir, &fit(&["two.csv", "two.csv"]), &["hold the same calls", "give each file once"]);
     let again = ["few.csv", "two.csv", "few.csv"];
