@@ -13,11 +13,11 @@
 use super::kinds::engine_steps::EngineRun;
 use super::kinds::requests::RequestRun;
 use super::nnls::Normal;
-use super::score::quantile;
 use super::trial::{Lags, Logged, play_logged};
 use baseload_core::catalog::{Frontend, StepCoefficients};
 use baseload_core::fleet::ReplicaType;
 use baseload_core::latency::{FIRST_ROWS, Features, Fitted};
+use baseload_core::numeric::quantile;
 use baseload_core::types::{SimTime, TraceFault, wrong};
 use std::sync::Arc;
 

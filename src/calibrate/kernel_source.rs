@@ -1,10 +1,10 @@
 //! Kernel tables that users measured, as the source of step times.
 use super::kernels::{ChosenKernels, choose_kernels};
-use crate::frames::KernelTimes;
+use crate::frames::{KernelFile, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu};
 use baseload_core::fleet::KernelSource;
-use baseload_core::latency::{KernelTables, WeightDtype};
-use baseload_core::memory::KvDtype;
+use baseload_core::latency::KernelTables;
+use baseload_core::memory::{KvDtype, WeightsDtype};
 use baseload_core::types::TraceFault;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ impl Kernels {
     ///
     /// # Errors
     /// What [`choose_kernels`] refuses.
-    pub fn chosen(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightDtype, kv: KvDtype) -> Made {
+    pub fn chosen(&self, catalog: &Catalog, gpu: &Gpu, weights: WeightsDtype, kv: KvDtype) -> Made {
         let mut made =
             self.made.lock().map_err(|_| TraceFault::new("a thread broke off while it made kernel tables"))?;
         let key = (gpu.id.clone(), weights.name(), kv.name());
@@ -44,11 +44,15 @@ impl Kernels {
 }
 
 impl KernelSource for Kernels {
+    fn name(&self) -> String {
+        let paths = self.times.files.iter().map(|file: &KernelFile| file.path.display().to_string());
+        Vec::from_iter(paths).join(", ")
+    }
     fn tables(
         &self,
         catalog: &Catalog,
         gpu: &Gpu,
-        weights: WeightDtype,
+        weights: WeightsDtype,
         kv: KvDtype,
     ) -> Result<Arc<KernelTables>, TraceFault> {
         self.chosen(catalog, gpu, weights, kv).map(|chosen| chosen.tables.clone())

@@ -11,9 +11,10 @@
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
 use baseload_core::latency::{
-    AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, WeightDtype, fit_from_kernels,
+    AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, fit_from_kernels,
 };
-use baseload_core::memory::KvDtype;
+use baseload_core::memory::{KvDtype, WeightsDtype};
+use baseload_core::numeric::quantile;
 use baseload_core::types::{TraceFault, wrong};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,19 +86,19 @@ impl KernelProfile {
 }
 
 /// Names of a number format in the files: of products, of experts.
-fn names(weights: WeightDtype) -> (&'static [&'static str], &'static [&'static str]) {
+fn names(weights: WeightsDtype) -> (&'static [&'static str], &'static [&'static str]) {
     const BF16: &[&str] = &["bfloat16", "float16", "bf16", "half"];
     match weights {
-        WeightDtype::Bf16 => (BF16, BF16),
-        WeightDtype::Fp8 => (&["fp8"], &["fp8"]),
-        WeightDtype::Fp8Block => (&["fp8_block"], &["fp8_block"]),
-        WeightDtype::Mxfp4 => (BF16, &["w4a16_mxfp4"]),
-        WeightDtype::Int4 => (&["int4_wo"], &["int4_wo"]),
+        WeightsDtype::Bf16 => (BF16, BF16),
+        WeightsDtype::Fp8 => (&["fp8"], &["fp8"]),
+        WeightsDtype::Fp8Block => (&["fp8_block"], &["fp8_block"]),
+        WeightsDtype::Mxfp4 => (BF16, &["w4a16_mxfp4"]),
+        WeightsDtype::Int4 => (&["int4_wo"], &["int4_wo"]),
     }
 }
 
 fn is_bf16(name: &str) -> bool {
-    names(WeightDtype::Bf16).0.contains(&name)
+    names(WeightsDtype::Bf16).0.contains(&name)
 }
 
 /// The numbers of a version, for comparing.
@@ -215,7 +216,7 @@ fn medians<const N: usize, T>(
         }
         shapes.entry(shape).or_default().push(r.ms * 1e-3);
     }
-    let median = |v: &Vec<f64>| super::quantile(v, 0.5).unwrap_or(f64::NAN);
+    let median = |v: &Vec<f64>| quantile(v, 0.5).unwrap_or(f64::NAN);
     Ok(shapes.iter().map(|(shape, seconds)| make(*shape, median(seconds))).collect())
 }
 
@@ -227,7 +228,7 @@ pub fn choose_kernels(
     catalog: &Catalog,
     times: &KernelTimes,
     gpu: &Gpu,
-    weights: WeightDtype,
+    weights: WeightsDtype,
     kv: KvDtype,
 ) -> Result<ChosenKernels, TraceFault> {
     // A GPU of a user's own is of the family of the one that it is like.
@@ -241,8 +242,8 @@ pub fn choose_kernels(
     let mut choice = Choice { times, chosen: ChosenKernels::default() };
     let (products, experts) = names(weights);
     let mut tables = KernelTables { products: choice.products("products", products)?, ..KernelTables::default() };
-    if weights != WeightDtype::Bf16 && products != names(WeightDtype::Bf16).0 {
-        tables.bf16_products = choice.products(BF16_PRODUCTS, names(WeightDtype::Bf16).0)?;
+    if weights != WeightsDtype::Bf16 && products != names(WeightsDtype::Bf16).0 {
+        tables.bf16_products = choice.products(BF16_PRODUCTS, names(WeightsDtype::Bf16).0)?;
     }
     tables.experts = choice.experts(experts)?;
     if tables.products.is_empty() && tables.experts.is_empty() {
@@ -261,7 +262,7 @@ pub fn choose_kernels(
         let fault = wrong!("the kernel tables have no products or experts in {of} (they would be called {called})");
         return Err(fault.hint(format!("they have {have}")));
     }
-    let kv: &[&str] = if kv == KvDtype::Fp8 { &["fp8"] } else { names(WeightDtype::Bf16).0 };
+    let kv: &[&str] = if kv == KvDtype::Fp8 { &["fp8"] } else { names(WeightsDtype::Bf16).0 };
     tables.prefill = choice.attention(KernelPart::Prefill, kv)?;
     tables.decode = choice.attention(KernelPart::Decode, kv)?;
     tables.all_reduce = choice.all_reduce()?;
@@ -277,16 +278,16 @@ pub fn kernel_profile(
     catalog: &Catalog,
     times: &KernelTimes,
     gpu: &Gpu,
-    weights: WeightDtype,
+    weights: WeightsDtype,
     name: &str,
     date: &str,
 ) -> Result<KernelProfile, TraceFault> {
     let mut chosen = choose_kernels(catalog, times, gpu, weights, KvDtype::Bf16)?;
-    if weights != WeightDtype::Bf16 {
+    if weights != WeightsDtype::Bf16 {
         // Attention and all-reduces are BF16's, and a row of another format says only what differs.
         let KernelTables { mut products, experts, .. } = KernelTables::clone(&chosen.tables);
         chosen.taken.retain(|t| t.what == "products" || t.what == "experts");
-        if weights == WeightDtype::Mxfp4 {
+        if weights == WeightsDtype::Mxfp4 {
             products.clear();
             chosen.taken.retain(|t| t.what == "experts");
         }
@@ -303,7 +304,7 @@ pub fn kernel_profile(
         notes.push(format!("files of latent attention (MLA) are not read: {latent}"));
     }
     let row = &mut fit.row;
-    if let (WeightDtype::Bf16, Some(share)) = (weights, &mut row.linear_compute_share) {
+    if let (WeightsDtype::Bf16, Some(share)) = (weights, &mut row.linear_compute_share) {
         notes.push(format!(
             "linear_compute_share is {share:.3} in kernels, and {SUSTAINED} of that in the file: what engine runs make of \
              kernels on H100, which run short and at full clock"

@@ -44,19 +44,19 @@ fn the_newest_version_that_has_the_format_is_taken_and_shapes_become_medians() {
         add(&mut t, 1, &["fp8"], &[1, 512, 512], ms);
     }
     add(&mut t, 2, &["bfloat16"], &[1, 512, 512], 3.0);
-    let c = choose_kernels(Catalog::embedded(), &t, gpu("h100-sxm"), WeightDtype::Fp8, KvDtype::Bf16).unwrap();
+    let c = choose_kernels(Catalog::embedded(), &t, gpu("h100-sxm"), WeightsDtype::Fp8, KvDtype::Bf16).unwrap();
     assert_eq!(c.tables.products, [ProductRow { m: 1, n: 512, k: 512, seconds: 2e-3 }], "0.19 is newer than 0.9");
     assert_eq!(c.tables.bf16_products[0].seconds, 3e-3, "output heads and routers are BF16");
     let taken = |what, file, rows| Taken { what, file, rows };
     assert_eq!(c.taken, [taken("products", 1, 3), taken(BF16_PRODUCTS, 2, 1)]);
-    let e = choose_kernels(Catalog::embedded(), &t, gpu("h100-sxm"), WeightDtype::Int4, KvDtype::Bf16)
+    let e = choose_kernels(Catalog::embedded(), &t, gpu("h100-sxm"), WeightsDtype::Int4, KvDtype::Bf16)
         .unwrap_err()
         .to_string();
     assert_eq!(
         e,
         "the kernel tables have no products or experts in int4 (they would be called int4_wo); they have bfloat16, fp8"
     );
-    let e = choose_kernels(Catalog::embedded(), &t, gpu("a100-80-sxm"), WeightDtype::Fp8, KvDtype::Bf16)
+    let e = choose_kernels(Catalog::embedded(), &t, gpu("a100-80-sxm"), WeightsDtype::Fp8, KvDtype::Bf16)
         .unwrap_err()
         .to_string();
     assert!(e.ends_with("measured on NVIDIA H100 80GB HBM3 (h100-sxm), and this is a100-80-sxm; give tables of that"));
@@ -85,7 +85,7 @@ fn attention_is_of_full_windows_and_the_cache_s_format_and_all_reduces_count_ele
         add(&mut t, 5, &["bfloat16", routing], &[8, 2_048, 768, 8, 128, 2, ep], ms);
     }
     let choose =
-        |t: &KernelTimes, kv| choose_kernels(Catalog::embedded(), t, gpu("h100-sxm"), WeightDtype::Bf16, kv).unwrap();
+        |t: &KernelTimes, kv| choose_kernels(Catalog::embedded(), t, gpu("h100-sxm"), WeightsDtype::Bf16, kv).unwrap();
     let bf16 = choose(&t, KvDtype::Bf16);
     let row = AttentionRow { batch: 4, tokens: 1_023, heads: 32, kv_heads: 8, head_dim: 128, seconds: 1e-3 };
     assert_eq!(bf16.tables.decode, [row]);
@@ -100,7 +100,7 @@ fn attention_is_of_full_windows_and_the_cache_s_format_and_all_reduces_count_ele
         ExpertRow { tokens: 8, hidden: 2_048, inner: 768, top_k: 8, experts: 128, tensor_parallel: 2, seconds: 2e-3 };
     assert_eq!(bf16.tables.experts, [expert], "as trained routers spread tokens, and cut, not spread");
     add(&mut t, 0, &["bfloat16"], &[0, 512, 512], 1.0);
-    let e = choose_kernels(Catalog::embedded(), &t, gpu("h100-sxm"), WeightDtype::Bf16, KvDtype::Bf16)
+    let e = choose_kernels(Catalog::embedded(), &t, gpu("h100-sxm"), WeightsDtype::Bf16, KvDtype::Bf16)
         .unwrap_err()
         .to_string();
     assert_eq!(e, "products.parquet: row 2: m is 0; it must be from 1");
@@ -127,7 +127,7 @@ fn a_fitted_row_says_its_numbers_its_data_and_what_it_leaves_to_engine_runs() {
             add(&mut t, 1, &["all_reduce", "bfloat16", "vllm_graph"], &[gpus, 1 << shift], ms);
         }
     }
-    let p = kernel_profile(Catalog::embedded(), &t, g, WeightDtype::Bf16, "mine", "2026-11-24").unwrap();
+    let p = kernel_profile(Catalog::embedded(), &t, g, WeightsDtype::Bf16, "mine", "2026-11-24").unwrap();
     let near = |v: Option<f64>, want: f64| assert!((v.unwrap() / want - 1.0).abs() < 0.01, "{v:?}, made with {want}");
     near(p.row.linear_compute_share, 0.8 * SUSTAINED);
     near(p.row.memory_share, 0.9);
@@ -147,6 +147,6 @@ fn a_fitted_row_says_its_numbers_its_data_and_what_it_leaves_to_engine_runs() {
     assert_eq!(read.fitted, "kernels: products 0.24.0, all-reduces (vLLM's, in graphs) 0.24.0");
     t.rows.truncate(3);
     let e =
-        kernel_profile(Catalog::embedded(), &t, g, WeightDtype::Bf16, "mine", "2026-11-24").unwrap_err().to_string();
+        kernel_profile(Catalog::embedded(), &t, g, WeightsDtype::Bf16, "mine", "2026-11-24").unwrap_err().to_string();
     assert!(e.contains("products: ") && e.contains("cannot tell 3 numbers (linear_compute_share"), "{e}");
 }

@@ -48,7 +48,7 @@ pub use order::Order;
 pub use refit::{Split, cross_validate};
 pub use replica::MeasuredReplica;
 pub use routers::Router;
-pub use score::{Errors, Group, Metrics, Pair, Points, Scores, errors, points, quantile, whole};
+pub use score::{Errors, Group, Metrics, Pair, Points, Scores, errors, points, whole};
 pub use setup::Setup;
 pub use targets::Targets;
 pub use trial::{Lags, Loop, Played, Sent, Timing, Trial, play, play_fleet};

@@ -4,6 +4,8 @@
 //! columns, so the normal equations, with columns scaled to unit length, are kept as sums: no row is stored.
 //! Must keep true: only `+ - * /` and `sqrt`, in a fixed order, so that a fit repeats on every platform.
 
+use baseload_core::numeric;
+
 /// Sums of a weighted least squares problem with `K` columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normal<const K: usize> {
@@ -117,30 +119,9 @@ impl<const K: usize> Normal<K> {
 
     /// Solves the scaled normal equations of the columns in `set` by Cholesky; `None` where they are dependent.
     fn solve(&self, set: &[usize], right: &[f64], s: &[f64; K]) -> Option<Vec<f64>> {
-        let n = set.len();
-        let mut l = vec![vec![0.0; n]; n];
-        for i in 0..n {
-            for j in 0..=i {
-                let (a, b) = (set[i], set[j]);
-                let sum: f64 = self.gram[a][b] / (s[a] * s[b]) - (0..j).map(|k| l[i][k] * l[j][k]).sum::<f64>();
-                if i == j {
-                    if sum < 1e-11 {
-                        return None;
-                    }
-                    l[i][i] = sum.sqrt();
-                } else {
-                    l[i][j] = sum / l[j][j];
-                }
-            }
-        }
-        let mut y = right.to_vec();
-        for i in 0..n {
-            y[i] = (y[i] - (0..i).map(|k| l[i][k] * y[k]).sum::<f64>()) / l[i][i];
-        }
-        for i in (0..n).rev() {
-            y[i] = (y[i] - (i + 1..n).map(|k| l[k][i] * y[k]).sum::<f64>()) / l[i][i];
-        }
-        Some(y)
+        let row = |&i: &usize| -> Vec<f64> { set.iter().map(|&j| self.gram[i][j] / (s[i] * s[j])).collect() };
+        let matrix: Vec<Vec<f64>> = set.iter().map(row).collect();
+        numeric::solve(&matrix, right, 1e-11).ok()
     }
 }
 

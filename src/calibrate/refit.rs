@@ -16,6 +16,7 @@ use super::score::{Group, Scores};
 use super::validate::{Kind, Options, served_by};
 use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use baseload_core::fleet::StepTimeSource;
+use baseload_core::numeric::solve;
 use baseload_core::types::{Fault, TraceFault, wrong};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -352,7 +353,8 @@ fn step(
     while *damping < 1e6 {
         let mut damped = normal;
         (0..N).for_each(|i| damped[i][i] *= 1.0 + *damping);
-        let by = solve(damped, gradient);
+        // The prior makes the matrix positive definite.
+        let by = solve(&damped, &gradient, f64::MIN_POSITIVE).ok()?;
         let next: Values = std::array::from_fn(|i| {
             let n = &NUMBERS[i];
             (values[i] - by[i].clamp(-2.0, 2.0) * n.scale).clamp(n.least, n.most)
@@ -365,26 +367,6 @@ fn step(
         *damping *= 8.0;
     }
     None
-}
-
-/// Cholesky; the prior makes the matrix positive definite.
-fn solve<const N: usize>(mut a: [[f64; N]; N], b: [f64; N]) -> [f64; N] {
-    for i in 0..N {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
-            a[i][j] = if i == j { libm::sqrt((a[i][i] - sum).max(1e-300)) } else { (a[i][j] - sum) / a[j][j] };
-        }
-    }
-    let mut x = b;
-    for i in 0..N {
-        let sum: f64 = (0..i).map(|k| a[i][k] * x[k]).sum();
-        x[i] = (x[i] - sum) / a[i][i];
-    }
-    for i in (0..N).rev() {
-        let sum: f64 = (i + 1..N).map(|k| a[k][i] * x[k]).sum();
-        x[i] = (x[i] - sum) / a[i][i];
-    }
-    x
 }
 
 #[cfg(test)]

@@ -76,13 +76,3 @@ fn what_cannot_be_split_or_fitted_is_refused() {
     let unknown = few.replace("Qwen/Qwen3-32B", "no/such");
     assert!(says(&unknown, Split::Folds(2)).contains("unknown model `no/such`"));
 }
-
-#[test]
-fn linear_equations_are_solved() {
-    let a = [[4.0, 2.0, 0.4], [2.0, 5.0, 1.0], [0.4, 1.0, 3.0]];
-    let x = solve(a, [1.0, -2.0, 0.5]);
-    for (row, b) in a.iter().zip([1.0, -2.0, 0.5]) {
-        let sum: f64 = row.iter().zip(x).map(|(a, x)| a * x).sum();
-        assert!((sum - b).abs() < 1e-12);
-    }
-}

@@ -5,8 +5,7 @@
 use baseload_core::catalog::{Catalog, MeasuredEngine, Profile};
 use baseload_core::engine::Engines;
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, ReplicaType, StepTimeSource};
-use baseload_core::latency::WeightDtype;
-use baseload_core::memory::{KvDtype, UTILIZATION};
+use baseload_core::memory::{KvDtype, UTILIZATION, WeightsDtype};
 use baseload_core::types::Fault;
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ pub struct MeasuredReplica {
     /// Whether routed experts are spread whole over the GPUs.
     pub expert_parallel: bool,
     /// How weights are stored; as the model's name or row says where nobody says it.
-    pub weights: Option<WeightDtype>,
+    pub weights: Option<WeightsDtype>,
     /// Share of a GPU's memory that the engine may use.
     pub utilization: f64,
     /// Its engine.
@@ -78,6 +77,7 @@ impl MeasuredReplica {
                 utilization: self.utilization,
                 max_model_len: longest.map_or(LongestSequence::Fitting, LongestSequence::Tokens),
                 num_blocks: said.num_gpu_blocks.or(unknown),
+                measured: true,
             },
             step_time: source,
             ..ReplicaSpec::new(&self.model, &self.gpu, engine)

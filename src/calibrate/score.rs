@@ -4,6 +4,7 @@
 //! end in their unit.
 use super::collapse::{Collapse, Ratio};
 use super::order::Order;
+use baseload_core::numeric::{mean, quantile};
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -52,21 +53,6 @@ impl Group {
             }
         }
     }
-}
-
-/// Quantile `q` (0 to 1) with linear interpolation; `None` of nothing.
-pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    let at = q * last as f64;
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    Some(sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64))
-}
-
-/// Arithmetic mean; `None` of nothing.
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Errors of one metric, shares.
@@ -168,14 +154,6 @@ pub fn whole(groups: &[Group]) -> (u64, Metrics) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_numpy() {
-        let v = [3.0, 1.0, 2.0, 10.0];
-        assert_eq!(quantile(&v, 0.5), Some(2.5));
-        assert!((quantile(&v, 0.9).unwrap() - 7.9).abs() < 1e-12);
-        assert_eq!((quantile(&v, 0.0), quantile(&v, 1.0), quantile(&[], 0.5)), (Some(1.0), Some(10.0), None));
-    }
 
     #[test]
     fn errors_are_shares_of_what_was_measured() {

@@ -121,7 +121,7 @@ fn borrowed(catalog: &Catalog, source: &StepTimeSource) -> Vec<String> {
     let StepTimeSource::Rows(rows) = source else { return Vec::new() };
     let of = |row: &baseload_core::catalog::StepTimeRow| {
         let gpu = catalog.gpu(&row.gpu).ok()?;
-        curves_of(catalog, &rows.0, &rows.1, gpu, baseload_core::latency::WeightDtype::parse(&row.dtype)?).ok()?.1
+        curves_of(catalog, &rows.0, &rows.1, gpu, baseload_core::memory::WeightsDtype::parse(&row.dtype)?).ok()?.1
     };
     let mut notes: Vec<String> = rows.1.step_time.iter().filter_map(of).collect();
     notes.dedup();

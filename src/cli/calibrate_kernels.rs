@@ -6,13 +6,13 @@ use crate::calibrate::{KernelProfile, kernel_profile};
 use crate::experiment::write_whole;
 use crate::frames;
 use baseload_core::catalog::{Catalog, NUMBERS};
-use baseload_core::latency::WeightDtype;
+use baseload_core::memory::WeightsDtype;
 use baseload_core::types::Fault;
 use std::path::{Path, PathBuf};
 
 /// Fits, writes the file, prints numbers and errors.
 pub fn run(catalog: &Catalog, files: &[PathBuf], gpu: &str, dtype: Option<&str>, out: &Path) -> Result<(), Exit> {
-    let known = || WeightDtype::ALL.map(WeightDtype::name).join(", ");
+    let known = || WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
     let gpu = match gpu {
         "cpu" => {
             let fault = Fault::at("--gpu", "kernel tables are of a GPU");
@@ -22,7 +22,7 @@ pub fn run(catalog: &Catalog, files: &[PathBuf], gpu: &str, dtype: Option<&str>,
     };
     let dtype = dtype.unwrap_or("bf16");
     let unknown = || Fault::at("--dtype", format!("`{dtype}` is not known")).hint(format!("known are {}", known()));
-    let weights = WeightDtype::parse(dtype).ok_or_else(unknown)?;
+    let weights = WeightsDtype::parse(dtype).ok_or_else(unknown)?;
     let times = frames::read_kernels(files)?;
     let name = out.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let profile = kernel_profile(catalog, &times, gpu, weights, &name, &Clock::start().today())?;

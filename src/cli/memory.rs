@@ -6,9 +6,9 @@ use super::{Exit, Format, engine_settings, memory_text, printer};
 use crate::calibrate::MeasuredReplica;
 use baseload_core::catalog::{Catalog, Gpu, MeasuredEngine, Model};
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
-use baseload_core::latency::WeightDtype;
-use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, gib};
+use baseload_core::memory::{self, KvDtype, MemoryPlan, PlanOptions, UTILIZATION, WeightsDtype, gib};
 use baseload_core::types::{Fault, Segment};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 /// Account for a GPU's memory: weights, activations, KV blocks, and the sequences that fit
@@ -29,11 +29,11 @@ pub struct Args {
     /// How the layers' weights are stored; embeddings, head, norms and routers stay BF16
     ///
     /// As the model's name or row says, else bf16, unless given.
-    #[arg(long, value_enum)]
-    weights_dtype: Option<Weights>,
+    #[arg(long, value_parser = of_names(&WeightsDtype::ALL, WeightsDtype::name))]
+    weights_dtype: Option<WeightsDtype>,
     /// How keys and values are cached
-    #[arg(long, value_enum, default_value = "bf16")]
-    kv_dtype: Kv,
+    #[arg(long, value_parser = of_names(&KvDtype::ALL, KvDtype::name), default_value = "bf16")]
+    kv_dtype: KvDtype,
     /// Longest sequence, tokens [default: the model's longest context]
     #[arg(long, value_name = "TOKENS")]
     max_model_len: Option<u32>,
@@ -67,19 +67,13 @@ pub struct Args {
     format: Format,
 }
 
-/// Names of [`WeightsDtype`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Weights {
-    Bf16,
-    Fp8,
-    Int4,
-}
-
-/// Names of [`KvDtype`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Kv {
-    Bf16,
-    Fp8,
+/// Takes the names of `all`, which the help lists.
+fn of_names<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = PossibleValuesParser::new(all.iter().map(|one| name(*one)));
+    names.map(move |said| *all.iter().find(|one| name(**one) == said).expect("clap-names: only names are let through"))
 }
 
 /// A replica's memory and what was asked of it.
@@ -135,24 +129,16 @@ fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, Fault> {
         .with("max_num_batched_tokens", args.max_num_batched_tokens);
     let measured = MeasuredReplica {
         tensor_parallel: args.tp,
-        weights: args.weights_dtype.map(|said| match said {
-            Weights::Bf16 => WeightDtype::Bf16,
-            Weights::Fp8 => WeightDtype::Fp8,
-            Weights::Int4 => WeightDtype::Int4,
-        }),
+        weights: args.weights_dtype,
         utilization: args.utilization,
         ..MeasuredReplica::of(args.model.as_deref().unwrap_or_default(), args.gpu.as_deref().unwrap_or_default(), said)
     };
     let spec = measured.spec(catalog, StepTimeSource::Analytic)?;
     let longest = args.max_model_len.or(measured.engine.max_model_len);
     let max_model_len = longest.map_or(LongestSequence::OfModel, LongestSequence::Tokens);
-    let kv = match args.kv_dtype {
-        Kv::Bf16 => KvDtype::Bf16,
-        Kv::Fp8 => KvDtype::Fp8,
-    };
     Ok(ReplicaSpec {
-        formats: Formats { kv, ..spec.formats },
-        memory: MemoryOptions { max_model_len, ..spec.memory },
+        formats: Formats { kv: args.kv_dtype, ..spec.formats },
+        memory: MemoryOptions { max_model_len, measured: false, ..spec.memory },
         ..spec
     })
 }

@@ -78,7 +78,7 @@ fn what_cannot_be_is_refused_with_the_option_and_nothing_is_written() {
         (&["--target", "99"], &["--target: it is 99; a share"]),
         (&["--tolerance", "0"], &["--tolerance: it is 0; a share"]),
         (&["--jobs", "0"], &["--jobs: it is 0; at least 1"]),
-        (&["--hybrid", "overfow"], &["--hybrid overfow: unknown policy", "did you mean `overflow`?"]),
+        (&["--hybrid", "overfow"], &["--hybrid: unknown policy `overfow`", "did you mean `overflow`?"]),
         (&["--own", "api-only"], &["--own api-only: it keeps no replicas"]),
         (&["--api", "overflow"], &["--api overflow: it keeps replicas"]),
         (&["--own", "overflow"], &["--own overflow: it may buy ", "it belongs to --hybrid"]),

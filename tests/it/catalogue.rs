@@ -158,14 +158,15 @@ fn names_at_hugging_face_run_in_their_format() {
     refused(
         &[("e.toml", &bad("meta-llama/Llama-3.1-8B-Instrukt"))],
         &["run", "e.toml"],
-        &["e.toml:6: pool.p.model: unknown model `meta-llama/Llama-3.1-8B-Instrukt`; did you mean `llama-3.1-8b`?"],
+        &["e.toml:6: pool.p.model: unknown model `meta-llama/Llama-3.1-8B-Instrukt`", "did you mean `llama-3.1-8b`?"],
     );
     refused(
         &[("e.toml", &bad("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w8a8"))],
         &["run", "e.toml"],
         &[
             "e.toml:6: pool.p.model: ",
-            "weights in int8, which is not modelled; give pool.p.weights_dtype, one of bf16, fp8, int4",
+            "has weights in int8, which is not modelled",
+            "give weights_dtype, one of bf16, fp8, fp8-block, mxfp4, int4",
         ],
     );
     let memory = |args: &[&str]| end_of(command().arg("memory").args(args)).well();

@@ -209,7 +209,10 @@ fn memory_refuses_what_cannot_be_and_says_what_would() {
             "--model llama-3.1-8b --gpu h100-sxm --max-model-len 200000",
             &["--max-model-len: it is 200000", "at most 131072, the context of llama-3.1-8b"],
         ),
-        ("--model llama-3.1-8b --gpu h100-sxm --context 200000", &["--context: it is 200000; a sequence has 1 to 131072"]),
+        (
+            "--model llama-3.1-8b --gpu h100-sxm --context 200000",
+            &["--context: it is 200000; a sequence has 1 to 131072"],
+        ),
         ("--model llama-3.1-8b --gpu h100-sxm --concurrency 0", &["--concurrency: it is 0; it must be at least 1"]),
         ("--model llama-3.1-8b --gpu l4", &["11.97 GiB a GPU short", "max_model_len = 33024 would fit"]),
         (

@@ -255,7 +255,10 @@ fn an_experiment_finds_what_was_fetched() {
     let rows =
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n2023-11-16 18:15:50.99,396,109\n";
     std::fs::write(folder.join("cache/azure-2023-code.csv"), rows).unwrap();
-    assert!(run().message().contains("has not been checked: `baseload trace fetch azure-2023-code` does"));
+    let message = run().message();
+    for part in ["azure-2023-code.csv has not been checked", "`baseload trace fetch azure-2023-code` does"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
     let mut fetch = command();
     fetch.env_remove("BASELOAD_DATA").args(["trace", "fetch", "azure-2023-code", "--trust", "--cache"]);
     end_of(fetch.arg(folder.join("cache"))).well();

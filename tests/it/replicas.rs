@@ -8,8 +8,8 @@ use baseload::engine::{
 };
 use baseload::experiment::{Experiment, Settings};
 use baseload::fleet::{ReplicaSpec, ReplicaType, StepTimeSource};
-use baseload::latency::WeightDtype;
 use baseload::memory::StepLimits;
+use baseload::memory::WeightsDtype;
 use baseload::types::{BatchShape, Fault, PrefillChunk, SimTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ fn a_model_with_groups_of_layers_has_the_blocks_of_an_engine_without_them_on_bot
     let run = experiment(pool, &Engines::embedded()).unwrap();
     let measured = MeasuredReplica {
         tensor_parallel: 4,
-        weights: Some(WeightDtype::Bf16),
+        weights: Some(WeightsDtype::Bf16),
         ..MeasuredReplica::of("gpt-oss-120b", "h100-sxm", MeasuredEngine::default())
     };
     let validate = measured.resolve(Catalog::embedded(), StepTimeSource::Analytic).unwrap();

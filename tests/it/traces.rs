@@ -36,6 +36,24 @@ fn summary(trace: &str) -> serde_json::Value {
     serde_json::from_str(&read("one")).unwrap()
 }
 
+/// What users send depends on the answers that they get, so policies that are compared cannot share one reading of them.
+#[test]
+fn users_and_sessions_send_all_under_each_of_several_policies() {
+    let two = "[policy.more]\n[policy.more.api_only]\n";
+    let users = "[trace.users]\nconcurrency = 2\nrequests = 9\nprompt_tokens = 100\noutput_tokens = 10\n";
+    for (trace, sent) in [
+        (format!("{users}{two}"), 9),
+        (format!("path = \"t.csv\"\n[trace.users]\nconcurrency = 2\n{two}"), 10),
+        (format!("path = \"t.csv\"\n[trace.sessions]\n{two}"), 10),
+        (format!("path = \"t.csv\"\n{two}"), 10),
+    ] {
+        let summary = summary(&trace);
+        let policies = summary["policies"].as_array().unwrap();
+        let requests: Vec<u64> = policies.iter().map(|p| p["requests"].as_u64().unwrap()).collect();
+        assert_eq!(requests, [sent, sent], "{trace}");
+    }
+}
+
 #[test]
 fn a_closed_loop_waits_for_answers_and_an_open_one_does_not() {
     let open = summary("path = \"t.csv\"");
@@ -74,10 +92,10 @@ fn what_a_trace_cannot_do_is_refused_with_the_key() {
         ("path = \"t.csv\"\ntransform = [{ thinn = { share = 0.5 } }]", "did you mean `thin`?"),
         ("path = \"t.csv\"\ntransform = [{ class = { to = \"easy\" } }]", "class `easy` is not in the experiment"),
         ("path = \"t.csv\"\ninput_format = \"azur\"", "e.toml:4: trace.input_format: format `azur` is unknown"),
-        ("path = \"t.csv\"\narrivals_per_s = 0", "e.toml:4: trace.arrivals_per_s is 0"),
+        ("path = \"t.csv\"\narrivals_per_s = 0", "e.toml:4: trace.arrivals_per_s: it is 0"),
         ("path = \"t.csv\"\narrivals = \"no.toml\"", "e.toml:4: trace.arrivals: "),
         ("path = \"t.csv\"\n[trace.users]\nconcurrency = 2\nrequests = 3", "trace.users.requests: beside a trace"),
-        ("[trace.users]\nconcurrency = 2\nrequests = 3", "trace.users.prompt_tokens is missing"),
+        ("[trace.users]\nconcurrency = 2\nrequests = 3", "trace.users.prompt_tokens: it is missing"),
         ("path = \"t.csv\"\n[trace.sessions]\nthink = \"soon\"", "trace.sessions.think: `soon` is not a duration"),
         ("path = \"t.csv\"\n[trace.sessions]\n[trace.users]\nconcurrency = 2", "trace.sessions: users are given too"),
     ];

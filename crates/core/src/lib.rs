@@ -4,6 +4,8 @@
 //! [`types::RecordSink`] for what becomes of them calls [`sim::simulate`]. ARCHITECTURE.md of the repository has the map.
 pub mod types;
 
+pub mod numeric;
+
 pub mod random;
 
 pub mod catalog;

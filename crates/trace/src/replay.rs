@@ -124,6 +124,9 @@ impl Source for Replay {
         self.pending.take().expect("source-peeked: next is called only after peek said there is a request")
     }
     fn finished(&mut self, _session: u64, _at: SimTime, _outcome: Outcome) {}
+    fn heeds_outcomes(&self) -> bool {
+        false
+    }
     fn total(&self) -> Option<u64> {
         match (self.entries.total(), self.options.limit) {
             (Some(a), Some(b)) => Some(a.min(b)),

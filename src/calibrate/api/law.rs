@@ -5,10 +5,10 @@
 //! all calls, or where there are enough of them over parts by typical time, so that the spread may differ between short and
 //! long calls. Times to first token have the same form without output tokens. Nothing here knows what a provider is like.
 use super::super::nnls::Normal;
-use super::super::score::quantile;
 use super::read::MeasuredCall;
 use baseload_core::api::ProfileLaw;
 use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiScores, ApiTime};
+use baseload_core::numeric::quantile;
 use baseload_core::types::{SimTime, TraceFault, wrong};
 
 /// Fewest answered calls that make a profile: with fewer even the 95th percentile is a guess.

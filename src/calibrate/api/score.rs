@@ -2,11 +2,11 @@
 //!
 //! Conditional on each call's own prompt, cached and output tokens. Pinball loss is compared with that of the empirical
 //! quantile of the training folds, which knows nothing of the call; coverage is the share of calls at or below the quantile.
-use super::super::score::quantile;
 use super::law::{FEWEST_CALLS, law_of};
 use super::read::{ApiCalls, MeasuredCall};
 use baseload_core::api::ProfileLaw;
 use baseload_core::catalog::{ApiProfile, ApiScores, AtQuantiles, QuantileScore};
+use baseload_core::numeric::quantile;
 use baseload_core::types::{SimTime, TraceFault, wrong};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -6,11 +6,12 @@
 //! predicted step durations.
 use super::super::lines;
 use super::super::replica::MeasuredReplica;
-use super::super::score::{Group, quantile};
+use super::super::score::Group;
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use baseload_core::catalog::{Catalog, MeasuredEngine, StepCoefficients};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::latency::{Features, Fitted};
+use baseload_core::numeric::quantile;
 use baseload_core::types::{Content, ContentId, Fault, Run, SimTime, TraceFault, wrong};
 use serde::Deserialize;
 use std::collections::BTreeMap;

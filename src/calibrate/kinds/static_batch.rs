@@ -10,14 +10,14 @@
 use super::super::hash;
 use super::super::machine;
 use super::super::replica::MeasuredReplica;
-use super::super::score::{Scores, mean};
+use super::super::score::Scores;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
 use baseload_core::catalog::{Catalog, DataSetRow, MeasuredEngine};
 use baseload_core::fleet::StepTimeSource;
-use baseload_core::latency::WeightDtype;
-use baseload_core::memory::BLOCK_SIZE;
+use baseload_core::memory::{BLOCK_SIZE, WeightsDtype};
+use baseload_core::numeric::mean;
 use baseload_core::types::{SimTime, TraceFault};
 use std::io::BufRead;
 
@@ -129,7 +129,7 @@ fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Res
         .with("enforce_eager", Some(!b.graphs));
     let replica = MeasuredReplica {
         tensor_parallel: b.tensor_parallel,
-        weights: Some(WeightDtype::Bf16),
+        weights: Some(WeightsDtype::Bf16),
         ..MeasuredReplica::of(&model.id, &gpu.id, engine)
     };
     let sent = Sent { at: SimTime::ZERO, prompt: b.prompt, output: b.output, content: None };
@@ -139,7 +139,7 @@ fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Res
     let e2e = played.timings.iter().map(|t| t.e2e_s()).fold(0.0, f64::max);
     let ttft = mean(&ttft).unwrap_or(f64::NAN);
     let tpot = (e2e - ttft) / f64::from(b.output.max(2) - 1);
-    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, WeightDtype::Bf16)))
+    Ok((ttft, tpot, e2e, machine::weights_s(model, gpu, b.tensor_parallel, WeightsDtype::Bf16)))
 }
 
 /// Scores the batches.

@@ -15,14 +15,14 @@ use super::super::fit::lags;
 use super::super::hash;
 use super::super::machine;
 use super::super::replica::MeasuredReplica;
-use super::super::score::{Scores, mean, quantile};
+use super::super::score::Scores;
 use super::super::table::{Row, Table};
 use super::super::trial::{Lags, Loop, Sent, Trial, play};
 use super::rows::{Scored, scores};
 use baseload_core::catalog::{Catalog, MeasuredEngine};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
-use baseload_core::latency::WeightDtype;
-use baseload_core::memory::UTILIZATION_UP_TO_2025;
+use baseload_core::memory::{UTILIZATION_UP_TO_2025, WeightsDtype};
+use baseload_core::numeric::{mean, quantile};
 use baseload_core::random::{self, dist};
 use baseload_core::types::{Content, ContentId, Run, SimTime, TraceFault, wrong};
 use std::io::BufRead;
@@ -172,7 +172,7 @@ fn predict(
     let engine = MeasuredEngine { max_model_len: Some(s.max_model_len), ..MeasuredEngine::default() };
     let replica = MeasuredReplica {
         tensor_parallel: s.tensor_parallel,
-        weights: Some(WeightDtype::Bf16),
+        weights: Some(WeightsDtype::Bf16),
         utilization: UTILIZATION_UP_TO_2025,
         ..MeasuredReplica::of(
             &model.id,
@@ -193,7 +193,7 @@ fn predict(
     };
     Ok((
         METRICS.iter().map(value).collect(),
-        machine::weights_s(model, gpu, s.tensor_parallel, WeightDtype::Bf16),
+        machine::weights_s(model, gpu, s.tensor_parallel, WeightsDtype::Bf16),
         replica,
     ))
 }

@@ -98,7 +98,7 @@ pub struct ExperimentFile {
     /// Measured answers; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QualitySection>,
-    /// Files of your own facts, laid over the catalog's.
+    /// Files of your own facts, laid over the catalog's; none unless given.
     #[serde(default, skip_serializing_if = "CatalogSection::is_empty")]
     pub catalog: CatalogSection,
     /// Silent changes of models that are not pinned; none unless given.
@@ -276,8 +276,8 @@ pub struct PoolSection {
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u32>,
-    /// How the layers' weights are stored: `bf16`, `fp8` or `int4`; as the model's name or row says, else `bf16`, unless
-    /// given. Embeddings, output head, norms and routers stay BF16.
+    /// How the layers' weights are stored; as the name or row of the model, else `bf16`, unless given.
+    /// Embeddings, output head, norms and routers stay BF16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_dtype: Option<WeightsDtype>,
     /// How keys and values are cached: `bf16` (default) or `fp8`.

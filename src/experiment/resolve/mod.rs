@@ -217,7 +217,7 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
     }
     for (section, pool) in file.pool.values_mut().zip(pools) {
         let (name, resolved) = &pool.replica.engine;
-        section.weights_dtype = Some(pool.replica.weights.into());
+        section.weights_dtype = Some(pool.replica.weights);
         section.engine = EngineSection::of(name, resolved.clone());
     }
     file

@@ -37,11 +37,12 @@ impl Resolver<'_> {
         };
         let spec = ReplicaSpec {
             tensor_parallel: p.tensor_parallel,
-            formats: Formats { weights: p.weights_dtype.map(Into::into), kv: p.kv_dtype },
+            formats: Formats { weights: p.weights_dtype, kv: p.kv_dtype },
             memory: MemoryOptions {
                 utilization: p.utilization,
                 max_model_len: p.max_model_len.map_or(LongestSequence::OfModel, LongestSequence::Tokens),
                 num_blocks: p.num_blocks,
+                measured: false,
             },
             rent: Some(rent),
             step_time,

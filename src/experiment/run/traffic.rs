@@ -3,7 +3,7 @@ use super::super::inputs::{TraceOrigin, find};
 use super::super::resolve::Experiment;
 use super::RunError;
 use baseload_core::types::{Request, SimTime, Source, TraceFault};
-use baseload_trace::{Play, SharedTrace};
+use baseload_trace::SharedTrace;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of decoded requests that are shared at most; longer traces are read by each simulation, so that memory stays flat.
@@ -17,14 +17,15 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The trace of an experiment. Where several simulations replay it as it is, it is decoded here, unless it is long.
+    /// The trace of an experiment. Where several simulations replay it as it is, it is decoded here, unless it is long or has
+    /// users who wait for their answers, which each simulation gives at its own times.
     ///
     /// # Errors
     /// What is not there; the reader's; an interruption.
     pub fn of(exp: &Experiment, stop: &AtomicBool) -> Result<Traffic, RunError> {
         let origin = find(&exp.trace).map_err(|faults| exp.located(faults.under("trace")))?;
         let mut alone = origin.open(&exp.class_names(), &exp.trace.options)?;
-        let is_shared = exp.policies.len() > 1 && exp.trace.options.play == Play::Open;
+        let is_shared = exp.policies.len() > 1;
         let total = alone.total();
         let shared = match is_shared {
             true => SharedTrace::decoded(&mut Stoppable { source: alone.as_mut(), stop }, MOST_SHARED)?,
@@ -69,6 +70,9 @@ impl Source for Stoppable<'_> {
     }
     fn finished(&mut self, session: u64, at: SimTime, outcome: baseload_core::types::Outcome) {
         self.source.finished(session, at, outcome);
+    }
+    fn heeds_outcomes(&self) -> bool {
+        self.source.heeds_outcomes()
     }
     fn total(&self) -> Option<u64> {
         self.source.total()

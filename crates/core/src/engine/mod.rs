@@ -6,6 +6,7 @@
 mod batch;
 pub mod conformance;
 mod embedded;
+mod flight;
 mod registry;
 mod replica;
 mod scheduler;

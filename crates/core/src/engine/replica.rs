@@ -3,14 +3,14 @@
 //! The world calls `advance` for ends of steps and `schedule` once all arrivals of that instant are in, because
 //! the order of one instant is step ends, arrivals, schedules. Instants are published in ns, rounded down.
 //! Must keep true: with and without strides every effect, gap and observation is the same to the nanosecond.
-use super::batch::{Batch, StepResult};
+use super::batch::StepResult;
+use super::flight::Flight;
 use super::scheduler::Scheduler;
 use super::stride::Ahead;
 use crate::types::{
     AttemptId, Backend, Cancelled, Effect, FailureCause, Femtos, GapRun, Job, Load, Outbox, Run, SimTime, StepTime,
     Stop, Usd,
 };
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,14 +46,12 @@ pub struct ReplicaCounts {
 pub struct Replica {
     engine: Box<dyn Scheduler>,
     step_time: Arc<dyn StepTime>,
-    depth: usize,
     /// End of the last step that ended.
     clock: Femtos,
-    /// Batches in flight, oldest first.
-    flight: VecDeque<Batch>,
+    /// Batches in flight.
+    flight: Flight,
     /// The stride under way: what `flight` goes on to, as long as nobody intervenes.
     ahead: Option<Ahead>,
-    spare: Vec<Batch>,
     result: StepResult,
     lost: Vec<(AttemptId, u32)>,
     wants_schedule: bool,
@@ -72,15 +70,12 @@ impl fmt::Debug for Replica {
 impl Replica {
     /// An idle replica.
     pub fn new(engine: Box<dyn Scheduler>, step_time: Arc<dyn StepTime>) -> Replica {
-        let depth = engine.concurrent_batches();
         Replica {
+            flight: Flight::new(engine.concurrent_batches()),
             engine,
             step_time,
-            depth,
             clock: Femtos(0),
-            flight: VecDeque::with_capacity(depth),
             ahead: None,
-            spare: Vec::with_capacity(depth + 1),
             result: StepResult::default(),
             lost: Vec::new(),
             wants_schedule: false,
@@ -91,27 +86,33 @@ impl Replica {
     }
 
     fn end_steps(&mut self, now: SimTime, out: &mut Outbox) {
-        while self.flight.front().is_some_and(|first| first.ends_at.to_time() <= now) {
-            let batch = self.flight.pop_front().expect("flight-fifo: it has a front");
+        while let Some(batch) = self.flight.front() {
+            let at = batch.ends_at.to_time();
+            if at > now {
+                break;
+            }
             self.clock = batch.ends_at;
-            self.stamp(batch.ends_at.to_time());
-            self.engine.update(&batch, &mut self.result);
-            self.publish(batch.ends_at, out);
-            self.spare.push(batch);
+            if self.keeps_events {
+                self.engine.stamp(at);
+            }
+            self.engine.update(batch, &mut self.result);
+            self.flight.land();
+            self.publish(at, out);
             self.wants_schedule = true;
         }
     }
 
-    fn publish(&mut self, end: Femtos, out: &mut Outbox) {
-        let (r, at) = (&self.result, end.to_time());
+    /// Says what the step that ended at the replica's clock has made; published, that is `at`.
+    fn publish(&self, at: SimTime, out: &mut Outbox) {
+        let (r, end) = (&self.result, self.clock);
         out.effects.extend(r.first_tokens.iter().map(|&attempt| Effect::FirstToken { attempt, at }));
         for f in &r.finished {
             let (cached_tokens, preemptions) = (f.cached_tokens, f.preemptions);
             out.effects.push(Effect::Done { attempt: f.attempt, at, cached_tokens, preemptions, cost: Usd::ZERO });
         }
-        let gap =
-            |g: &super::batch::Gap| GapRun { first_fs: (end - g.since).0, more_fs: 0, steps: 1, tokens: g.tokens };
-        out.gaps.extend(r.gaps.iter().map(gap));
+        for gap in &r.gaps {
+            out.gaps.push(GapRun { first_fs: (end - gap.since).0, more_fs: 0, steps: 1, tokens: gap.tokens });
+        }
     }
 
     /// Ends the stride under way where `now` cuts it, so that somebody may intervene: what an eager replica had done by
@@ -133,10 +134,10 @@ impl Replica {
         self.clock = ahead.update_of(cycles);
         self.engine.apply(cycles, self.clock);
         let newest = self.flight.len() - 1;
-        for (i, batch) in self.flight.iter_mut().enumerate() {
+        self.flight.for_each_mut(|i, batch| {
             batch.advance(cycles);
             batch.ends_at = ahead.end_of(i64::from(cycles) - (newest - i) as i64);
-        }
+        });
         self.counts.steps += u64::from(cycles);
         self.counts.strides += 1;
         self.counts.busy = self.counts.busy + (ahead.end_of(cycles.into()) - before);
@@ -151,39 +152,37 @@ impl Replica {
     pub fn schedule(&mut self, now: SimTime) {
         self.wants_schedule = false;
         self.stamp(now);
-        while self.flight.len() < self.depth && self.engine.unfinished() + self.flight.len() > 0 {
-            let mut batch = self.spare.pop().unwrap_or_default();
-            self.engine.schedule(now, &mut batch);
+        while !self.flight.is_full() && (!self.flight.is_empty() || self.engine.unfinished() > 0) {
+            let starts = match self.flight.back() {
+                Some(last) => last.ends_at,
+                None => self.clock.max(Femtos::from_time(now)),
+            };
+            let batch = self.flight.next_mut();
+            self.engine.schedule(now, batch);
             if batch.is_empty() {
-                let again = self.flight.is_empty() && !batch.preempted.is_empty();
-                self.spare.push(batch);
-                if again {
+                if !batch.preempted.is_empty() && self.flight.is_empty() {
                     continue; // it preempted without computing: the next call admits
                 }
                 break;
             }
             let lasts = self.step_time.batch(&batch.shape());
-            let starts = match self.flight.back() {
-                Some(last) => last.ends_at,
-                None => self.clock.max(Femtos::from_time(now)),
-            };
             batch.ends_at = starts + lasts;
+            self.flight.launch();
             self.counts.steps += 1;
             self.counts.batch_changes += 1;
             self.counts.busy = self.counts.busy + lasts;
-            self.flight.push_back(batch);
         }
         self.look_ahead();
     }
 
     /// Plans a stride, if what is in flight will repeat itself.
     fn look_ahead(&mut self) {
-        let pure = |b: &Batch| b.rows.is_empty() && b.prefill.is_empty();
-        if self.flight.len() < self.depth || !self.flight.iter().all(pure) {
+        let Some(batches) = self.flight.full() else { return };
+        if !batches.iter().all(|b| b.rows.is_empty() && b.prefill.is_empty()) {
             return;
         }
         let Some(stride) = self.engine.stride() else { return };
-        if self.flight.iter().any(|b| b.decode_rows != stride.rows) {
+        if batches.iter().any(|b| b.decode_rows != stride.rows) {
             return;
         }
         let newest = self.flight.back().expect("flight-full: as deep as the pipeline");
@@ -234,7 +233,7 @@ impl Replica {
             let unspent = last.ends_at.0.saturating_sub(Femtos::from_time(now).0);
             self.counts.busy = Femtos(self.counts.busy.0.saturating_sub(unspent));
         }
-        self.spare.extend(self.flight.drain(..));
+        self.flight.clear();
         self.wants_schedule = false;
     }
 

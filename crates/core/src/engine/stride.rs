@@ -1,10 +1,9 @@
 //! The clock of a stride: when the updates and ends of a run of equal decode steps are.
 //!
 //! Imports `types`. Must keep true: every instant equals the one that the single steps add up to, to the femtosecond.
-use super::batch::Batch;
+use super::flight::Flight;
 use super::scheduler::Stride;
 use crate::types::{DecodeLaw, Femtos, GapRun, SimTime};
-use std::collections::VecDeque;
 
 /// Batches in flight at most.
 const DEPTH: usize = 2;
@@ -31,7 +30,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// The stride from these batches on, as far as the law holds; none if there is nothing to gain.
-    pub fn new(flight: &VecDeque<Batch>, stride: Stride, law: DecodeLaw) -> Option<Ahead> {
+    pub fn new(flight: &Flight, stride: Stride, law: DecodeLaw) -> Option<Ahead> {
         let rows = u64::from(stride.rows);
         let ctx = flight.back()?.decode_ctx_sum + rows;
         if law.base_fs < SHORTEST_FS || ctx >= law.until_ctx_sum {
@@ -40,7 +39,7 @@ impl Ahead {
         let lawful = (law.until_ctx_sum - 1 - ctx) / rows + 1;
         let cycles = u64::from(stride.cycles).min(lawful) as u32;
         let mut known = [Femtos(0); DEPTH];
-        known.iter_mut().zip(flight).for_each(|(k, batch)| *k = batch.ends_at);
+        known.iter_mut().zip(flight.iter()).for_each(|(k, batch)| *k = batch.ends_at);
         let mut ahead = Ahead {
             cycles,
             rows: stride.rows,
@@ -92,10 +91,16 @@ impl Ahead {
             Err(_) => (since / u128::from(self.first_fs)) as u64,
         };
         let most = steps + u64::from(self.depth) + 1;
-        let (mut done, mut not) = (0, (most.min(u64::from(self.cycles))) as u32);
+        let mut not = most.min(u64::from(self.cycles)) as u32;
         if not == 0 || self.update_of(not) < t {
             return not;
         }
+        // Never fewer than what equal steps of the last one's length would be.
+        let longest = u128::from(self.first_fs) + u128::from(not) * u128::from(self.more_fs);
+        let mut done = match (u64::try_from(since), u64::try_from(longest)) {
+            (Ok(since @ 1..), Ok(longest)) => self.depth + ((since - 1) / longest) as u32,
+            _ => 0,
+        };
         while not - done > 1 {
             let middle = done + (not - done) / 2;
             if self.update_of(middle) < t {
@@ -125,8 +130,9 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Batch;
 
-    fn flight(ends: &[u128], rows: u32, ctx: u64) -> VecDeque<Batch> {
+    fn flight(ends: &[u128], rows: u32, ctx: u64) -> Flight {
         let batch = |(i, &e): (usize, &u128)| Batch {
             steady: rows,
             decode_rows: rows,
@@ -143,7 +149,8 @@ mod tests {
         for ends in [&[9_999_999_999u128][..], &[9_999_999_999, 17_000_000_001]] {
             let flight = flight(ends, 3, 100);
             let ahead = Ahead::new(&flight, Stride { cycles: 40, rows: 3 }, law).expect("a stride");
-            let (mut end, mut ctx) = (flight[ends.len() - 1].ends_at.0, flight[ends.len() - 1].decode_ctx_sum);
+            let newest = flight.back().expect("a batch");
+            let (mut end, mut ctx) = (newest.ends_at.0, newest.decode_ctx_sum);
             let mut updates = ends.to_vec();
             for j in 1..=41 {
                 ctx += 3;

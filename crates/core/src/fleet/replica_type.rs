@@ -1,7 +1,6 @@
 //! A replica type: everything that is the same of all replicas that equal words make.
 use crate::engine::{EngineLimits, EngineMode, KvCapacity, Replica, Scheduler};
-use crate::latency::WeightDtype;
-use crate::memory::{MemoryPlan, PlanOptions};
+use crate::memory::{MemoryPlan, PlanOptions, WeightsDtype};
 use crate::types::{BackendFacts, StepTime, Usd};
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ pub struct ReplicaType {
     /// GPUs of a replica.
     pub gpus: u32,
     /// How its weights are stored.
-    pub weights: WeightDtype,
+    pub weights: WeightsDtype,
     /// Where a GPU's memory goes; `None` on a machine that the catalogue has not.
     pub plan: Option<MemoryPlan>,
     /// What the memory account was made with.
@@ -71,7 +70,7 @@ impl ReplicaType {
         ReplicaType {
             title: "an engine of the caller's own".into(),
             gpus: 1,
-            weights: WeightDtype::default(),
+            weights: WeightsDtype::default(),
             plan: None,
             kv: KvCapacity { block_size: plan_options.block_size, num_blocks: total.saturating_add(1), max_model_len },
             plan_options,

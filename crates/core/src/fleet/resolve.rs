@@ -6,7 +6,7 @@ use super::spec::{LongestSequence, RentSpec, ReplicaSpec};
 use super::step_time;
 use crate::catalog::{Catalog, Model};
 use crate::engine::{Demand, KvCapacity, Machine, ResolvedEngine};
-use crate::latency::{AnalyticOptions, GraphSizes, WeightDtype};
+use crate::latency::{AnalyticOptions, GraphSizes};
 use crate::memory::{self, DoesNotFit, KvDtype, MemoryError, MemoryPlan, PlanOptions, WeightsDtype, gib};
 use crate::types::{BackendFacts, Capability, Fault, Usd, check};
 use std::sync::Arc;
@@ -99,12 +99,12 @@ impl ReplicaSpec {
         let mut taken_for = Vec::from_iter(named.note(&self.model));
         let weights = match (self.formats.weights, named.weights) {
             (Some(said), _) => said,
-            (None, None) => WeightDtype::Bf16,
+            (None, None) => WeightsDtype::Bf16,
             (None, Some(format)) => {
                 if named.own_name {
                     taken_for.push(format!("weights are in {format}, as the row of {} says", named.row.id));
                 }
-                WeightDtype::parse(format).ok_or_else(|| {
+                WeightsDtype::parse(format).ok_or_else(|| {
                     let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
                     Fault::at("model", format!("`{}` has weights in {format}, which is not modelled", self.model))
                         .hint(format!("give weights_dtype, one of {known}"))
@@ -118,7 +118,7 @@ impl ReplicaSpec {
     }
 
     /// How its weights are stored.
-    fn weights(&self, on: Option<Known<'_>>) -> WeightDtype {
+    fn weights(&self, on: Option<Known<'_>>) -> WeightsDtype {
         on.map_or(self.formats.weights.unwrap_or_default(), |known| known.weights)
     }
 
@@ -126,7 +126,7 @@ impl ReplicaSpec {
     fn title(&self, on: Option<Known<'_>>) -> String {
         let (model, gpu) = on.map_or((&self.model, &self.gpu), |known| (&known.model.id, &known.gpu.id));
         let mut title = format!("{model} on {} x {gpu}", self.tensor_parallel);
-        let (weights, kv) = (WeightsDtype::from(self.weights(on)), self.formats.kv);
+        let (weights, kv) = (self.weights(on), self.formats.kv);
         if weights != WeightsDtype::default() {
             title.push_str(&format!(", {} weights", weights.name()));
         }
@@ -203,7 +203,7 @@ impl ReplicaSpec {
             max_model_len: Some(longest),
             concurrent_batches: demand.concurrent_batches,
             graphs: demand.graph_memory,
-            weights_dtype: self.weights(on).into(),
+            weights_dtype: self.weights(on),
             kv_dtype: self.formats.kv,
         };
         Ok((engine, options, warnings))
@@ -211,10 +211,16 @@ impl ReplicaSpec {
 
     fn planned(&self, known: Known<'_>, longest: u32) -> Result<Placed, Refusal> {
         let Known { model, gpu, .. } = known;
-        let (engine, options, mut warnings) = self.demanded(Some(known), longest)?;
+        let (engine, mut options, mut warnings) = self.demanded(Some(known), longest)?;
+        if self.memory.measured {
+            options.max_model_len = Some(longest.min(model.max_context));
+        }
         let plan = match self.memory.num_blocks {
             Some(blocks) => {
                 let account = memory::account(model, gpu, &options)?;
+                if !self.memory.measured {
+                    within_gpu(blocks, &account)?;
+                }
                 let (plan, warning) = given(blocks, account)?;
                 warnings.extend(warning);
                 plan
@@ -230,7 +236,10 @@ impl ReplicaSpec {
             Refusal::Fault(Fault::new(what).hint("give a larger block_size"))
         })?;
         let held = u32::try_from(plan.uniform_tokens()).unwrap_or(u32::MAX);
-        warnings.extend(shortfall(model, &plan, longest, held));
+        // What was shortened until it fits is what is wanted of a machine that holds no more.
+        let is_shortened = self.memory.max_model_len == LongestSequence::Fitting && longest < model.max_context;
+        let wanted = if is_shortened { longest.min(held) } else { longest };
+        warnings.extend(shortfall(model, &plan, wanted, held));
         let kv = KvCapacity { block_size: plan.block_size, num_blocks, max_model_len: longest.min(held) };
         Ok(Placed { engine, options, plan: Some(plan), kv, warnings })
     }
@@ -266,17 +275,22 @@ fn at_least_two(blocks: u32) -> Result<u32, Fault> {
     Ok(blocks)
 }
 
+/// Refuses blocks that alone take more than a GPU has.
+fn within_gpu(blocks: u32, account: &MemoryPlan) -> Result<(), Fault> {
+    let position_bytes = u128::from(account.block_bytes) * u128::from(account.groups.max(1));
+    let most = u128::from(account.per_gpu_total_bytes) / position_bytes.max(1);
+    if u128::from(blocks) <= most {
+        return Ok(());
+    }
+    let (size, gpu) = (account.block_size, gib(account.per_gpu_total_bytes));
+    let what = format!("{blocks} blocks of {size} tokens take more than the {gpu:.2} GiB of a GPU");
+    Err(Fault::at("num_blocks", what).hint(format!("it must be at most {most}")))
+}
+
 /// The account with blocks that somebody gives, and what to say where it finds fewer.
 fn given(blocks: u32, account: MemoryPlan) -> Result<(MemoryPlan, Option<String>), Fault> {
     at_least_two(blocks)?;
     let found = account.uniform_blocks;
-    let position_bytes = u128::from(account.block_bytes) * u128::from(account.groups.max(1));
-    let most = u128::from(account.per_gpu_total_bytes) / position_bytes.max(1);
-    if u128::from(blocks) > most {
-        let (size, gpu) = (account.block_size, gib(account.per_gpu_total_bytes));
-        let what = format!("{blocks} blocks of {size} tokens take more than the {gpu:.2} GiB of a GPU");
-        return Err(Fault::at("num_blocks", what).hint(format!("it must be at most {most}")));
-    }
     let warning = (u64::from(blocks) > found)
         .then(|| format!("num_blocks = {blocks} is taken as it is given; the memory account finds room for {found}"));
     Ok((account.with_uniform_blocks(blocks.into()), warning))

@@ -43,6 +43,15 @@ fn blocks_that_are_given_are_taken_and_said_where_the_account_finds_fewer() {
     );
     let bound: u32 = most.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(of(bound).resolve(Catalog::embedded()).is_ok() && of(bound + 1).resolve(Catalog::embedded()).is_err());
+    // Who saw them says so: neither the GPU's memory nor the model's context is asked.
+    let longest = LongestSequence::Tokens(200_000);
+    assert!(
+        refused(&ReplicaSpec { memory: MemoryOptions { max_model_len: longest, ..of(2_200).memory }, ..of(2_200) })
+            .starts_with("max_model_len: it is 200000")
+    );
+    let memory = MemoryOptions { max_model_len: longest, measured: true, ..of(bound + 1).memory };
+    let seen = ReplicaSpec { memory, ..plain.clone() }.resolve(Catalog::embedded()).unwrap();
+    assert_eq!((seen.kv.num_blocks, seen.kv.max_model_len), (bound + 1, (bound * 16).min(200_000)));
 }
 
 #[test]
@@ -50,7 +59,7 @@ fn what_windows_would_save_is_said_with_its_factor() {
     let gemma = spec("gemma-3-27b", "h100-sxm");
     let short = |longest| {
         let memory = MemoryOptions { max_model_len: LongestSequence::Tokens(longest), ..gemma.memory };
-        let weights = Some(crate::latency::WeightDtype::Fp8);
+        let weights = Some(crate::memory::WeightsDtype::Fp8);
         let spec = ReplicaSpec { memory, formats: Formats { weights, ..gemma.formats }, ..gemma.clone() };
         spec.resolve(Catalog::embedded()).unwrap()
     };

@@ -2,14 +2,16 @@
 //!
 //! Must keep true: a source is only named here; what it gives, and what it may speak for, is the step time's matter.
 use crate::catalog::{Catalog, Gpu, Profile, StepCoefficients, StepTimeFile};
-use crate::latency::{KernelTables, WeightDtype};
-use crate::memory::KvDtype;
+use crate::latency::KernelTables;
+use crate::memory::{KvDtype, WeightsDtype};
 use crate::types::TraceFault;
 use std::fmt;
 use std::sync::Arc;
 
 /// Measured kernels of GPUs, by what they are asked for.
 pub trait KernelSource: fmt::Debug + Send + Sync {
+    /// What they were read from, for messages: a path, or several.
+    fn name(&self) -> String;
     /// The tables of a GPU and its number formats.
     ///
     /// # Errors
@@ -18,7 +20,7 @@ pub trait KernelSource: fmt::Debug + Send + Sync {
         &self,
         catalog: &Catalog,
         gpu: &Gpu,
-        weights: WeightDtype,
+        weights: WeightsDtype,
         kv: KvDtype,
     ) -> Result<Arc<KernelTables>, TraceFault>;
 }

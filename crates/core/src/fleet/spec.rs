@@ -1,15 +1,14 @@
 //! A replica in words: what an experiment's pool, a measurement and the options of a command say of one.
 use super::StepTimeSource;
 use crate::engine::EngineChoice;
-use crate::latency::WeightDtype;
-use crate::memory::{KvDtype, UTILIZATION};
+use crate::memory::{KvDtype, UTILIZATION, WeightsDtype};
 use crate::types::Usd;
 
 /// Number formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Formats {
     /// Of weights; as the model's name or row says, else 16 bits, where nobody says it.
-    pub weights: Option<WeightDtype>,
+    pub weights: Option<WeightsDtype>,
     /// Of cached keys and values.
     pub kv: KvDtype,
 }
@@ -36,11 +35,19 @@ pub struct MemoryOptions {
     pub max_model_len: LongestSequence,
     /// KV blocks, the null block included; what the memory account finds where nobody says.
     pub num_blocks: Option<u32>,
+    /// Whether blocks and longest sequence were seen on a real machine, so that they hold whatever the catalogue's context
+    /// and the memory account say; said by hand, they are refused beyond these.
+    pub measured: bool,
 }
 
 impl Default for MemoryOptions {
     fn default() -> MemoryOptions {
-        MemoryOptions { utilization: UTILIZATION, max_model_len: LongestSequence::OfModel, num_blocks: None }
+        MemoryOptions {
+            utilization: UTILIZATION,
+            max_model_len: LongestSequence::OfModel,
+            num_blocks: None,
+            measured: false,
+        }
     }
 }
 

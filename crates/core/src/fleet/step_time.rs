@@ -5,8 +5,9 @@
 use super::known::Known;
 use super::{ReplicaSpec, StepTimeSource};
 use crate::catalog::{Catalog, Gpu, Profile, StepTimeFile, StepTimeRow};
-use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table, WeightDtype};
-use crate::types::{Fault, StepTime};
+use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table};
+use crate::memory::WeightsDtype;
+use crate::types::{Fault, StepTime, TraceFault, wrong};
 use std::sync::Arc;
 
 /// The step time of a replica of `spec`, and a note of what it borrows; `on` are its model and GPU, where the catalogue has
@@ -41,10 +42,10 @@ pub(super) fn resolve(
         StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
         StepTimeSource::Kernels(kernels) => {
             let Known { model, gpu, weights, .. } = known()?;
-            let tables =
-                kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::from(e).under("kernels"))?;
+            let of_these = |fault: TraceFault| Fault::from(fault.in_file(&kernels.name())).under("kernels");
+            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(of_these)?;
             let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
-            Ok((Arc::new(table.map_err(|e| Fault::at("kernels", e.to_string()))?), None))
+            Ok((Arc::new(table.map_err(|e| of_these(wrong!("{e}")))?), None))
         }
     }
 }
@@ -69,7 +70,7 @@ pub fn curves_of(
     name: &str,
     file: &StepTimeFile,
     gpu: &Gpu,
-    weights: WeightDtype,
+    weights: WeightsDtype,
 ) -> Result<(Curves, Option<String>), Fault> {
     let of: Vec<&str> = file.step_time.iter().map(|r| r.dtype.as_str()).collect();
     let fits = |r: &StepTimeRow| r.speaks_for(&gpu.id);
@@ -77,8 +78,8 @@ pub fn curves_of(
         let what = format!("profile {name} is of {}; this is {}", row.gpu, gpu.id);
         return Err(Fault::new(what).hint("give a profile for that"));
     }
-    if let Some(row) = file.step_time.iter().find(|r| WeightDtype::parse(&r.dtype).is_none()) {
-        let known = WeightDtype::ALL.map(WeightDtype::name).join(", ");
+    if let Some(row) = file.step_time.iter().find(|r| WeightsDtype::parse(&r.dtype).is_none()) {
+        let known = WeightsDtype::ALL.map(WeightsDtype::name).join(", ");
         let what = format!("profile {name}: dtype `{}` is not known", row.dtype);
         return Err(Fault::new(what).hint(format!("known are {known}")));
     }

@@ -6,6 +6,7 @@
 //! of a stated quality stands in for a real one.
 use super::quality::Pair;
 use super::view::Draws;
+use crate::numeric::sorted_quantile;
 use crate::random::dist;
 use crate::types::RequestView;
 
@@ -22,10 +23,7 @@ impl Sample {
     }
     /// The quantile `q`, 0..=1.
     pub fn quantile(&self, q: f64) -> f64 {
-        let at = q * (self.0.len() - 1) as f64;
-        let low = (at as usize).min(self.0.len() - 1);
-        let high = (low + 1).min(self.0.len() - 1);
-        self.0[low] + (self.0[high] - self.0[low]) * (at - low as f64)
+        sorted_quantile(&self.0, q).expect("sample: it has no numbers")
     }
 }
 

@@ -31,12 +31,12 @@ impl ScrapedLoad {
     /// Must be called before a backend changes at `now`; `load_at` tells its state at the end of any instant since its last
     /// change. Instants that nobody can see any more are not sampled.
     pub fn before_change(&mut self, now: SimTime, load_at: impl Fn(SimTime) -> Load) {
+        if now <= self.next {
+            return; // no instant has passed since: most changes
+        }
         let (visible, last) = (self.visible(now), self.last_instant(now));
         while self.samples.len() > 1 && self.samples[1].0 <= visible {
             self.samples.pop_front();
-        }
-        if self.next > last {
-            return;
         }
         let mut at = self.next.max(visible);
         while at <= last {

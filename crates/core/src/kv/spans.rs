@@ -245,9 +245,24 @@ impl SpanPool {
 
     /// The copy of a block that a look-up finds: the one registered first.
     fn copy_at(&self, segment: SegmentId, index: u32) -> Option<u32> {
+        self.copy_from(segment, index, &mut 0)
+    }
+
+    /// The same for who asks for one block after another: `passed` counts the segment's first spans that end before the block.
+    fn copy_from(&self, segment: SegmentId, index: u32, passed: &mut usize) -> Option<u32> {
         let s = self.segments.get(segment);
-        let covers = |&&id: &&u32| (self.span(id).lo..self.span(id).hi).contains(&index);
-        s.firsts.iter().find(covers).or_else(|| s.twins.iter().find(covers)).copied()
+        // First spans are in order and share no block: only the first that ends later may hold it.
+        while let Some(&id) = s.firsts.get(*passed) {
+            let span = self.span(id);
+            if index < span.lo {
+                break;
+            }
+            if index < span.hi {
+                return Some(id);
+            }
+            *passed += 1;
+        }
+        s.twins.iter().find(|&&id| (self.span(id).lo..self.span(id).hi).contains(&index)).copied()
     }
 
     /// Registers block `index` of `segment`, held by one request so far.
@@ -355,9 +370,9 @@ impl KvPool for SpanPool {
     fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32 {
         let mut found = 0;
         for part in SegmentChain::known(&self.segments, tokens, self.block_size, blocks) {
-            let mut index = 0;
+            let (mut index, mut passed) = (0, 0);
             while index < part.blocks {
-                let Some(id) = self.copy_at(part.segment, index) else { return found + index };
+                let Some(id) = self.copy_from(part.segment, index, &mut passed) else { return found + index };
                 index = self.span(id).hi.min(part.blocks);
             }
             found += index;
@@ -411,9 +426,9 @@ impl KvPool for SpanPool {
         let mut found = Hits::default();
         'parts: for part in table.chain.parts() {
             let end = part.blocks.min(most.saturating_sub(part.first));
-            let mut index = 0;
+            let (mut index, mut passed) = (0, 0);
             while index < end {
-                let Some(id) = self.copy_at(part.segment, index) else { break 'parts };
+                let Some(id) = self.copy_from(part.segment, index, &mut passed) else { break 'parts };
                 let (lo, hi, refs) = (self.span(id).lo, self.span(id).hi, self.span(id).refs);
                 debug_assert_eq!(lo, index, "span-from-start: a hit begins where a span begins");
                 let blocks = hi.min(end) - index;

@@ -29,9 +29,9 @@
 //!
 //! **Compiled.** Layers are a table: every number of tokens up to 1,024, then every 64th with straight lines between.
 use super::work;
-use super::{Curves, GraphSizes, LatencyError, ProductCurve, WeightDtype};
+use super::{Curves, GraphSizes, LatencyError, ProductCurve};
 use crate::catalog::{Catalog, Gpu, Model};
-use crate::memory::kv_bytes_per_token;
+use crate::memory::{WeightsDtype, kv_bytes_per_token};
 use crate::types::{BatchShape, DecodeLaw, Femtos, PrefillChunk, StepFloor, StepTime};
 
 /// All-reduces a layer: after attention and after the FFN.
@@ -54,7 +54,7 @@ const TABLE_END: u64 = 65_536;
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalyticOptions {
     /// Number format of the weights.
-    pub weights: WeightDtype,
+    pub weights: WeightsDtype,
     /// Bytes a cached element.
     pub kv_dtype_bytes: u32,
     /// Curves in place of the catalogue's.
@@ -70,7 +70,7 @@ pub struct AnalyticOptions {
 impl Default for AnalyticOptions {
     fn default() -> Self {
         AnalyticOptions {
-            weights: WeightDtype::Bf16,
+            weights: WeightsDtype::Bf16,
             kv_dtype_bytes: 2,
             curves: None,
             expert_parallel: false,
@@ -128,7 +128,7 @@ pub struct Analytic {
     model: Model,
     products: Vec<work::Product>,
     tensor_parallel: f64,
-    weights: WeightDtype,
+    weights: WeightsDtype,
     expert_parallel: bool,
     quantised: bool,
     bf16: Rates,

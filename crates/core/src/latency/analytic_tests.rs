@@ -14,7 +14,7 @@ fn analytic(model: &str, gpu: &str, tp: u32) -> Analytic {
 
 fn curves(model_gpu: &str, change: impl FnOnce(&mut Curves)) -> Option<Curves> {
     let c = Catalog::embedded();
-    let mut curves = Curves::of(c, c.gpu(model_gpu).unwrap(), WeightDtype::Bf16).unwrap();
+    let mut curves = Curves::of(c, c.gpu(model_gpu).unwrap(), WeightsDtype::Bf16).unwrap();
     change(&mut curves);
     Some(curves)
 }
@@ -256,13 +256,13 @@ fn few_tokens_touch_few_experts_and_narrow_weights_read_faster() {
     assert!(decode_fs(&moe, 64, 0) as f64 > 3.0 * one);
     let of = |weights| AnalyticOptions { weights, ..AnalyticOptions::default() };
     let base = |weights| with("llama-3.1-8b", "h100-sxm", 1, &of(weights)).decode(1, 0).base_fs as f64;
-    let ratio = base(WeightDtype::Bf16) / base(WeightDtype::Fp8);
+    let ratio = base(WeightsDtype::Bf16) / base(WeightsDtype::Fp8);
     assert!((1.3..1.8).contains(&ratio), "{ratio}");
-    let int4 = base(WeightDtype::Bf16) / base(WeightDtype::Int4);
+    let int4 = base(WeightsDtype::Bf16) / base(WeightsDtype::Int4);
     assert!((ratio..2.8).contains(&int4), "{int4}");
     // A100 computes FP8 weights in BF16: prefill is no faster, decode is.
     let a100 = |weights| with("llama-3.1-8b", "a100-80-sxm", 1, &of(weights));
-    let (wide, narrow) = (a100(WeightDtype::Bf16), a100(WeightDtype::Fp8));
+    let (wide, narrow) = (a100(WeightsDtype::Bf16), a100(WeightsDtype::Fp8));
     assert!(prefill_ms(&narrow, 0, 8_192) > 0.97 * prefill_ms(&wide, 0, 8_192));
     assert!(decode_fs(&narrow, 1, 0) < decode_fs(&wide, 1, 0) * 7 / 10);
     let whole = AnalyticOptions { expert_parallel: true, ..AnalyticOptions::default() };
@@ -294,7 +294,7 @@ fn figures_are_those_of_the_fitting_script() {
     let c = Catalog::embedded();
     for (model, dtype, tp, expert_parallel, expected) in VECTORS {
         let (m, g) = (c.model(model).unwrap(), c.gpu("h100-sxm").unwrap());
-        let weights = WeightDtype::parse(dtype).unwrap();
+        let weights = WeightsDtype::parse(dtype).unwrap();
         let mut curves = Curves::of(c, g, weights).unwrap();
         (curves.host_step_s, curves.host_sequence_s) = (0.0, 0.0);
         (curves.piecewise_layer_s, curves.compiled_layer_s) = (0.0, 0.0);
@@ -333,7 +333,7 @@ const VECTORS: [Vector; 7] = [
 fn nothing_shrinks_with_more_tokens_on_any_gpu_in_any_format() {
     let c = Catalog::embedded();
     for g in &c.gpus {
-        for weights in WeightDtype::ALL {
+        for weights in WeightsDtype::ALL {
             for (model, expert_parallel) in [("llama-3.1-8b", false), ("qwen3-30b-a3b", true), ("deepseek-v3", false)] {
                 let options = AnalyticOptions { weights, expert_parallel, ..AnalyticOptions::default() };
                 let r = Analytic::new(c, c.model(model).unwrap(), g, g.scale_up_domain_gpus.min(8), &options).unwrap();

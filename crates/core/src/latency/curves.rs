@@ -1,4 +1,4 @@
-//! How near to its peaks a GPU comes: the numbers behind the analytic step time, and the number formats of weights.
+//! How near to its peaks a GPU comes: the numbers behind the analytic step time.
 //!
 //! Imports `catalog`, `memory`. Must keep true: every GPU of the embedded tables has curves (its own or borrowed ones); fitted numbers live in
 //! `catalog/data/step_times.toml`, and constants here are of structure or stated assumptions, the same for all GPUs.
@@ -18,80 +18,6 @@ const EAGER_LAYER_S: f64 = 540e-6;
 const PCIE_LATENCY_FACTOR: f64 = 4.0;
 /// Kernels of a layer of experts, in launches of a product: routing, sorting, two grouped products, activation, sum.
 const EXPERT_LAUNCHES: f64 = 8.0;
-
-/// Number format of a model's weights. Activations and attention are BF16 (FP8 products quantise their input).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WeightDtype {
-    /// 16 bits.
-    #[default]
-    Bf16,
-    /// 8 bits, a scale a channel or tensor.
-    Fp8,
-    /// 8 bits, a scale a block of 128 x 128.
-    Fp8Block,
-    /// 4 bits with scales for routed experts, BF16 for the rest (gpt-oss).
-    Mxfp4,
-    /// 4 bits with scales for all products, computed in BF16 (AWQ, GPTQ).
-    Int4,
-}
-
-impl From<WeightsDtype> for WeightDtype {
-    fn from(dtype: WeightsDtype) -> WeightDtype {
-        match dtype {
-            WeightsDtype::Bf16 => WeightDtype::Bf16,
-            WeightsDtype::Fp8 => WeightDtype::Fp8,
-            WeightsDtype::Int4 => WeightDtype::Int4,
-        }
-    }
-}
-
-impl From<WeightDtype> for WeightsDtype {
-    /// What memory counts them as: 4 bits with scales for MXFP4 too, though only its experts have them.
-    fn from(dtype: WeightDtype) -> WeightsDtype {
-        match dtype {
-            WeightDtype::Bf16 => WeightsDtype::Bf16,
-            WeightDtype::Fp8 | WeightDtype::Fp8Block => WeightsDtype::Fp8,
-            WeightDtype::Mxfp4 | WeightDtype::Int4 => WeightsDtype::Int4,
-        }
-    }
-}
-
-impl WeightDtype {
-    /// All formats.
-    pub const ALL: [WeightDtype; 5] =
-        [WeightDtype::Bf16, WeightDtype::Fp8, WeightDtype::Fp8Block, WeightDtype::Mxfp4, WeightDtype::Int4];
-
-    /// The name in profiles and in the catalogue.
-    pub fn name(self) -> &'static str {
-        match self {
-            WeightDtype::Bf16 => "bf16",
-            WeightDtype::Fp8 => "fp8",
-            WeightDtype::Fp8Block => "fp8-block",
-            WeightDtype::Mxfp4 => "mxfp4",
-            WeightDtype::Int4 => "int4",
-        }
-    }
-    /// The format of this name.
-    pub fn parse(name: &str) -> Option<WeightDtype> {
-        WeightDtype::ALL.into_iter().find(|d| d.name() == name)
-    }
-    /// Bytes of a weight of attention and dense FFN.
-    pub fn linear_bytes(self) -> f64 {
-        match self {
-            WeightDtype::Bf16 | WeightDtype::Mxfp4 => 2.0,
-            WeightDtype::Fp8 | WeightDtype::Fp8Block => 1.0,
-            WeightDtype::Int4 => 0.53,
-        }
-    }
-    /// Bytes of a weight of a routed expert; four bits with their scales are 0.53.
-    pub fn expert_bytes(self) -> f64 {
-        if self == WeightDtype::Mxfp4 { 0.53 } else { self.linear_bytes() }
-    }
-    /// Whether products are computed in 8 bits where the hardware can.
-    pub(super) fn eight_bit(self) -> bool {
-        matches!(self, WeightDtype::Fp8 | WeightDtype::Fp8Block)
-    }
-}
 
 /// Matrix products of one number format.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -145,7 +71,7 @@ impl Curves {
     ///
     /// # Errors
     /// A catalogue whose BF16 row lacks a number.
-    pub fn of(catalog: &Catalog, gpu: &Gpu, dtype: WeightDtype) -> Result<Curves, LatencyError> {
+    pub fn of(catalog: &Catalog, gpu: &Gpu, dtype: WeightsDtype) -> Result<Curves, LatencyError> {
         let base = Curves::base(catalog, gpu)?;
         let own = catalog.step_time(&gpu.id, dtype.name()).unwrap_or(base);
         Curves::from_rows(catalog, gpu, base, own)
@@ -164,11 +90,11 @@ impl Curves {
     pub fn under(
         catalog: &Catalog,
         gpu: &Gpu,
-        dtype: WeightDtype,
+        dtype: WeightsDtype,
         rows: &[StepTimeRow],
     ) -> Result<(Curves, Vec<Borrowed>), LatencyError> {
         let base = Curves::base(catalog, gpu)?;
-        let given = |dtype: WeightDtype| rows.iter().find(|r| r.dtype == dtype.name());
+        let given = |dtype: WeightsDtype| rows.iter().find(|r| r.dtype == dtype.name());
         let laid = |own: Option<&StepTimeRow>, under: &StepTimeRow| {
             own.map_or_else(
                 || under.clone(),
@@ -179,9 +105,9 @@ impl Curves {
                 },
             )
         };
-        let base_row = laid(given(WeightDtype::Bf16), base);
+        let base_row = laid(given(WeightsDtype::Bf16), base);
         let own = match (catalog.step_time(&gpu.id, dtype.name()), given(dtype)) {
-            _ if dtype == WeightDtype::Bf16 => base_row.clone(),
+            _ if dtype == WeightsDtype::Bf16 => base_row.clone(),
             (Some(row), own) => laid(own, row),
             (None, Some(own)) => own.clone(),
             (None, None) => base_row.clone(),
@@ -189,7 +115,7 @@ impl Curves {
         let curves = Curves::from_rows(catalog, gpu, &base_row, &own)?;
         curves.check()?;
         let said: Vec<[Option<f64>; 14]> =
-            [given(WeightDtype::Bf16), given(dtype)].into_iter().flatten().map(StepTimeRow::numbers).collect();
+            [given(WeightsDtype::Bf16), given(dtype)].into_iter().flatten().map(StepTimeRow::numbers).collect();
         let of_catalog = base.numbers();
         let borrowed = NUMBERS.iter().enumerate().filter(|(i, _)| said.iter().all(|n| n[*i].is_none()));
         let borrowed = borrowed.filter(|(i, _)| of_catalog[*i].is_some()).map(|(_, name)| (*name, base.gpu.clone()));
@@ -305,9 +231,9 @@ mod tests {
     #[test]
     fn every_gpu_has_sane_curves_for_every_format() {
         for gpu in &Catalog::embedded().gpus {
-            for dtype in WeightDtype::ALL {
+            for dtype in WeightsDtype::ALL {
                 Curves::of(Catalog::embedded(), gpu, dtype).unwrap().check().unwrap();
-                assert_eq!(WeightDtype::parse(dtype.name()), Some(dtype));
+                assert_eq!(WeightsDtype::parse(dtype.name()), Some(dtype));
             }
         }
     }
@@ -315,12 +241,12 @@ mod tests {
     #[test]
     fn a_borrower_is_slower_to_start_an_all_reduce_over_pcie_and_a_stranger_has_no_curves() {
         let c = Catalog::embedded();
-        let latency = |id: &str| Curves::of(c, c.gpu(id).unwrap(), WeightDtype::Bf16).unwrap().all_reduce_latency_s;
+        let latency = |id: &str| Curves::of(c, c.gpu(id).unwrap(), WeightsDtype::Bf16).unwrap().all_reduce_latency_s;
         assert_eq!(latency("h200-sxm"), latency("h100-sxm"));
         assert_eq!(latency("h100-pcie"), 4.0 * latency("h100-sxm"));
         assert_eq!(latency("rtx-pro-6000"), latency("l40s"));
         let stranger = Gpu { id: "b9000".to_owned(), ..c.gpu("h100-sxm").unwrap().clone() };
-        let says = Curves::of(c, &stranger, WeightDtype::Fp8).unwrap_err().to_string();
+        let says = Curves::of(c, &stranger, WeightsDtype::Fp8).unwrap_err().to_string();
         assert!(says.starts_with("no step times of b9000 are known; give it `like = \"GPU\"`"), "{says}");
     }
 
@@ -328,14 +254,14 @@ mod tests {
     fn rows_lie_over_the_catalogue_and_what_they_do_not_say_is_named() {
         let c = Catalog::embedded();
         let a100 = c.gpu("a100-80-sxm").unwrap();
-        let plain = Curves::of(c, a100, WeightDtype::Bf16).unwrap();
+        let plain = Curves::of(c, a100, WeightsDtype::Bf16).unwrap();
         let row = StepTimeRow {
             gpu: "a100-80-sxm".into(),
             dtype: "bf16".into(),
             memory_share: Some(0.8),
             ..StepTimeRow::default()
         };
-        let (laid, borrowed) = Curves::under(c, a100, WeightDtype::Bf16, std::slice::from_ref(&row)).unwrap();
+        let (laid, borrowed) = Curves::under(c, a100, WeightsDtype::Bf16, std::slice::from_ref(&row)).unwrap();
         let want = ProductCurve { memory_share: 0.8, ..plain.bf16 };
         assert_eq!((laid.bf16, laid.linear), (want, want));
         assert_eq!(Curves { bf16: plain.bf16, linear: plain.linear, expert: plain.expert, ..laid }, plain);
@@ -344,14 +270,14 @@ mod tests {
         // The catalogue's own row of a format stays, and a GPU over PCIe that borrows a latency is slower still.
         let h100 = StepTimeRow { gpu: "h100-pcie".into(), ..row.clone() };
         let pcie = c.gpu("h100-pcie").unwrap();
-        let (laid, _) = Curves::under(c, pcie, WeightDtype::Fp8, std::slice::from_ref(&h100)).unwrap();
-        let plain = Curves::of(c, pcie, WeightDtype::Fp8).unwrap();
+        let (laid, _) = Curves::under(c, pcie, WeightsDtype::Fp8, std::slice::from_ref(&h100)).unwrap();
+        let plain = Curves::of(c, pcie, WeightsDtype::Fp8).unwrap();
         assert_eq!((laid.linear, laid.all_reduce_latency_s), (plain.linear, plain.all_reduce_latency_s));
         assert_eq!(laid.bf16.memory_share, 0.8);
         let own = StepTimeRow { all_reduce_latency_us: Some(7.0), ..h100 };
-        assert_eq!(Curves::under(c, pcie, WeightDtype::Bf16, &[own]).unwrap().0.all_reduce_latency_s, 7e-6);
+        assert_eq!(Curves::under(c, pcie, WeightsDtype::Bf16, &[own]).unwrap().0.all_reduce_latency_s, 7e-6);
         let wrong = StepTimeRow { memory_share: Some(3.0), ..row };
-        let e = Curves::under(c, a100, WeightDtype::Bf16, &[wrong]).unwrap_err().to_string();
+        let e = Curves::under(c, a100, WeightsDtype::Bf16, &[wrong]).unwrap_err().to_string();
         assert!(e.starts_with("bf16.memory_share = 3 is not a share"), "{e}");
     }
 

@@ -5,8 +5,10 @@
 //!
 //! Method: least squares of the logarithm of predicted over measured, outliers weighted down (soft L1 from 10 % on),
 //! by Levenberg-Marquardt on the logarithms of the numbers. The formulas are those of `analytic.rs`.
-use super::{LatencyError, WeightDtype, work};
+use super::{LatencyError, work};
 use crate::catalog::{Gpu, StepTimeRow};
+use crate::memory::WeightsDtype;
+use crate::numeric;
 
 /// From this residual on a row counts less.
 const SOFT: f64 = 0.1;
@@ -140,7 +142,7 @@ pub struct KernelFit {
 ///
 /// # Errors
 /// A time that is not above 0, fewer rows than numbers, or rows that cannot tell two numbers apart.
-pub fn fit_from_kernels(gpu: &Gpu, weights: WeightDtype, tables: &KernelTables) -> Result<KernelFit, LatencyError> {
+pub fn fit_from_kernels(gpu: &Gpu, weights: WeightsDtype, tables: &KernelTables) -> Result<KernelFit, LatencyError> {
     check(tables)?;
     let peaks = Peaks::new(gpu, weights);
     let mut fit = KernelFit { row: StepTimeRow::default(), errors: Vec::new() };
@@ -240,12 +242,12 @@ struct Peaks {
     flop16_s: f64,
     byte_s: f64,
     link_byte_s: f64,
-    weights: WeightDtype,
+    weights: WeightsDtype,
     quantised: bool,
 }
 
 impl Peaks {
-    fn new(gpu: &Gpu, weights: WeightDtype) -> Peaks {
+    fn new(gpu: &Gpu, weights: WeightsDtype) -> Peaks {
         let quantised = weights.eight_bit() && gpu.fp8_tflops_dense.is_some();
         let tflops = gpu.fp8_tflops_dense.filter(|_| quantised).unwrap_or(gpu.bf16_tflops_dense);
         Peaks {
@@ -316,25 +318,19 @@ fn solve<R>(
         libm::log(ours / measured)
     };
     let x = levenberg(part, names, start, &train, residual)?;
-    let mut off: Vec<f64> = held
+    let off: Vec<f64> = held
         .iter()
         .map(|r| {
             let (ours, measured) = model(&x, r);
             ours / measured - 1.0
         })
         .collect();
-    let bias = quantile(&mut off, 0.5);
-    let mut size: Vec<f64> = off.iter().map(|e| e.abs()).collect();
-    let (median, p90) = (quantile(&mut size, 0.5), quantile(&mut size, 0.9));
+    let at = |values: &[f64], q: f64| numeric::quantile(values, q).unwrap_or(f64::NAN);
+    let bias = at(&off, 0.5);
+    let size: Vec<f64> = off.iter().map(|e| e.abs()).collect();
+    let (median, p90) = (at(&size, 0.5), at(&size, 0.9));
     errors.push(PartError { part, fitted: train.len(), held_out: held.len(), median, p90, bias });
     Ok(x)
-}
-
-/// The value at `share` of the sorted values; NaN where there is none.
-fn quantile(values: &mut [f64], share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let at = (values.len().saturating_sub(1) as f64 * share).round() as usize;
-    values.get(at).copied().unwrap_or(f64::NAN)
 }
 
 fn levenberg<R>(
@@ -373,7 +369,7 @@ fn levenberg<R>(
         for (i, row) in damped.iter_mut().enumerate() {
             row[i] *= 1.0 + damping;
         }
-        let Some(step) = linear_solve(damped, gradient) else { break };
+        let Ok(step) = numeric::solve(&damped, &gradient, f64::MIN_POSITIVE) else { break };
         let next: Vec<f64> = z.iter().zip(&step).map(|(v, s)| v - s.clamp(-1.0, 1.0)).collect();
         let then = cost(&next);
         if then < now {
@@ -413,27 +409,8 @@ fn freeze(normal: &mut [Vec<f64>], i: usize) {
 fn undecided(normal: &[Vec<f64>]) -> Option<usize> {
     let n = normal.len();
     let scale: Vec<f64> = (0..n).map(|i| 1.0 / libm::sqrt(normal[i][i].max(1e-300))).collect();
-    let mut a: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| normal[i][j] * scale[i] * scale[j]).collect()).collect();
-    for i in 0..n {
-        if a[i][i] < LEAST_PIVOT {
-            return Some(i);
-        }
-        eliminate(&mut a, i);
-    }
-    None
-}
-
-/// Takes the row `i` out of the rows below it; returns the factors.
-fn eliminate(a: &mut [Vec<f64>], i: usize) -> Vec<f64> {
-    let (above, below) = a.split_at_mut(i + 1);
-    let pivot = &above[i];
-    let mut factors = Vec::with_capacity(below.len());
-    for row in below {
-        let factor = row[i] / pivot[i];
-        row.iter_mut().zip(pivot).skip(i).for_each(|(v, p)| *v -= factor * p);
-        factors.push(factor);
-    }
-    factors
+    let a: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| normal[i][j] * scale[i] * scale[j]).collect()).collect();
+    numeric::solve(&a, &vec![0.0; n], LEAST_PIVOT).err().map(|numeric::Dependent(i)| i)
 }
 
 /// J'WJ and J'Wr at `x`, derivatives by the logarithms of the numbers.
@@ -461,28 +438,6 @@ fn normal_equations<R>(x: &[f64], rows: &[&R], residual: &impl Fn(&[f64], &R) ->
     (normal, gradient)
 }
 
-/// Gaussian elimination with row exchange; `None` where the matrix is singular.
-fn linear_solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
-    let n = b.len();
-    for i in 0..n {
-        let pivot = (i..n).max_by(|&p, &q| a[p][i].abs().total_cmp(&a[q][i].abs()))?;
-        if a[pivot][i].abs() < 1e-300 {
-            return None;
-        }
-        a.swap(i, pivot);
-        b.swap(i, pivot);
-        for (j, factor) in eliminate(&mut a, i).into_iter().enumerate() {
-            b[i + 1 + j] -= factor * b[i];
-        }
-    }
-    let mut x = vec![0.0; n];
-    for i in (0..n).rev() {
-        let known: f64 = (i + 1..n).map(|k| a[i][k] * x[k]).sum();
-        x[i] = (b[i] - known) / a[i][i];
-    }
-    x.iter().all(|v| v.is_finite()).then_some(x)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -493,7 +448,7 @@ pub(super) mod tests {
     }
 
     /// Tables that the formulas made with known numbers, and every seventh row 5 % off, both ways.
-    pub(in crate::latency) fn made(weights: WeightDtype) -> KernelTables {
+    pub(in crate::latency) fn made(weights: WeightsDtype) -> KernelTables {
         let p = Peaks::new(h100(), weights);
         let off = |i: usize| [1.05, 1.0, 1.0, 0.95, 1.0, 1.0, 1.0][i % 7];
         let mut t = KernelTables::default();
@@ -545,7 +500,7 @@ pub(super) mod tests {
 
     #[test]
     fn known_numbers_are_found_again() {
-        for weights in [WeightDtype::Bf16, WeightDtype::Fp8] {
+        for weights in [WeightsDtype::Bf16, WeightsDtype::Fp8] {
             let fit = fit_from_kernels(h100(), weights, &made(weights)).unwrap();
             let near = |name: &str, value: Option<f64>, expected: f64| {
                 let v = value.unwrap();
@@ -574,30 +529,30 @@ pub(super) mod tests {
 
     #[test]
     fn the_fit_does_not_depend_on_the_order_of_rows_much_and_repeats_exactly() {
-        let tables = made(WeightDtype::Bf16);
-        let once = fit_from_kernels(h100(), WeightDtype::Bf16, &tables).unwrap();
-        assert_eq!(once, fit_from_kernels(h100(), WeightDtype::Bf16, &tables).unwrap());
+        let tables = made(WeightsDtype::Bf16);
+        let once = fit_from_kernels(h100(), WeightsDtype::Bf16, &tables).unwrap();
+        assert_eq!(once, fit_from_kernels(h100(), WeightsDtype::Bf16, &tables).unwrap());
         let mut turned = tables;
         turned.products.reverse();
-        let turned = fit_from_kernels(h100(), WeightDtype::Bf16, &turned).unwrap();
+        let turned = fit_from_kernels(h100(), WeightsDtype::Bf16, &turned).unwrap();
         let [a, b] = [&once, &turned].map(|f| f.row.linear_compute_share.unwrap());
         assert!((a / b - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn a_fixed_part_may_be_nil() {
-        let mut t = made(WeightDtype::Bf16);
-        let p = Peaks::new(h100(), WeightDtype::Bf16);
+        let mut t = made(WeightsDtype::Bf16);
+        let p = Peaks::new(h100(), WeightsDtype::Bf16);
         t.products.iter_mut().for_each(|r| r.seconds = p.product(r, 0.75, 0.85, 0.0));
-        let fit = fit_from_kernels(h100(), WeightDtype::Bf16, &t).unwrap();
+        let fit = fit_from_kernels(h100(), WeightsDtype::Bf16, &t).unwrap();
         assert!(fit.row.linear_launch_us.unwrap() < 0.01, "{:?}", fit.row);
         assert!((fit.row.linear_compute_share.unwrap() - 0.75).abs() < 0.01);
     }
 
     #[test]
     fn data_that_cannot_say_is_refused() {
-        let refused = |t: KernelTables| fit_from_kernels(h100(), WeightDtype::Bf16, &t).unwrap_err().to_string();
-        let mut t = made(WeightDtype::Bf16);
+        let refused = |t: KernelTables| fit_from_kernels(h100(), WeightsDtype::Bf16, &t).unwrap_err().to_string();
+        let mut t = made(WeightsDtype::Bf16);
         t.decode[2].seconds = f64::NAN;
         assert_eq!(refused(t), "decode: row 3 lasts NaN s; it must be above 0");
         let row = ProductRow { m: 8, n: 4_096, k: 4_096, seconds: 2e-5 };

@@ -18,7 +18,7 @@ mod work;
 pub use crate::memory::GraphSizes;
 pub use analytic::{Analytic, AnalyticOptions};
 pub use constant::Constant;
-pub use curves::{Borrowed, Curves, ProductCurve, WeightDtype};
+pub use curves::{Borrowed, Curves, ProductCurve};
 pub use error::LatencyError;
 pub use fitted::{FIRST_ROWS, Features, Fitted};
 pub use kernels::{

@@ -434,10 +434,11 @@ fn to_fs(seconds: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Curves;
     use super::super::kernels::tests::made;
-    use super::super::{Curves, WeightDtype};
     use super::*;
     use crate::catalog::Catalog;
+    use crate::memory::WeightsDtype;
 
     fn new(model: &str, tp: u32, tables: &KernelTables) -> Result<Table, LatencyError> {
         let c = Catalog::embedded();
@@ -451,7 +452,7 @@ mod tests {
     #[test]
     fn laws_equal_batch_join_and_grow() {
         for (model, tp) in [("llama-3.1-8b", 1), ("qwen3-30b-a3b", 4), ("llama-3.1-70b", 8)] {
-            let t = new(model, tp, &made(WeightDtype::Bf16)).unwrap();
+            let t = new(model, tp, &made(WeightsDtype::Bf16)).unwrap();
             for rows in [0, 1, 2, 3, 7, 100, 500, 1_024, 1_500] {
                 let mut places = vec![0, 1, 1_000, 123_456, 50_000_000];
                 let mut at = 0;
@@ -486,7 +487,7 @@ mod tests {
     fn tables_of_known_curves_give_the_analytic_steps() {
         let c = Catalog::embedded();
         let (m, g) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
-        let mut curves = Curves::of(c, g, WeightDtype::Bf16).unwrap();
+        let mut curves = Curves::of(c, g, WeightsDtype::Bf16).unwrap();
         for product in [&mut curves.bf16, &mut curves.linear] {
             (product.compute_share, product.memory_share, product.launch_s) = (0.75, 0.85, 4e-6);
         }
@@ -494,7 +495,7 @@ mod tests {
         curves.attention_launch_s = 12e-6;
         let options = AnalyticOptions { curves: Some(curves), ..AnalyticOptions::default() };
         let known = Analytic::new(c, m, g, 1, &options).unwrap();
-        let table = Table::new(c, m, g, 1, &made(WeightDtype::Bf16), &options).unwrap();
+        let table = Table::new(c, m, g, 1, &made(WeightsDtype::Bf16), &options).unwrap();
         for (chunk, rows, ctx) in [
             (None, 1, 1_000),
             (None, 64, 64_000),
@@ -511,7 +512,7 @@ mod tests {
 
     #[test]
     fn what_the_tables_lack_is_named() {
-        let full = made(WeightDtype::Bf16);
+        let full = made(WeightsDtype::Bf16);
         let refused = |model: &str, tp: u32, t: &KernelTables| new(model, tp, t).unwrap_err().to_string();
         let text = refused("gpt-oss-120b", 2, &full);
         assert_eq!(text, "gpt-oss-120b: the table model knows full attention of key/value heads only");

@@ -252,7 +252,7 @@ pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<Strin
             options.weights_dtype.name().to_uppercase()
         ));
     }
-    if options.weights_dtype == WeightsDtype::Fp8 && gpu.fp8_tflops_dense.is_none() {
+    if options.weights_dtype.eight_bit() && gpu.fp8_tflops_dense.is_none() {
         out.push(format!("{} has no FP8 units: FP8 saves memory, and computes in BF16", gpu.id));
     }
     if model.moe_layers > 0 && options.tensor_parallel > 1 {

@@ -97,14 +97,18 @@ impl Agenda {
 
     /// When the earliest is due; `NEVER` if nothing is. Deadlines of requests that are not `alive` any more are dropped.
     pub fn peek(&mut self, alive: impl Fn(u32, u32) -> bool) -> SimTime {
-        while self.timeouts.front().is_some_and(|&(_, slot, life)| !alive(slot, life)) {
-            self.timeouts.pop_front();
-        }
+        let timeout = loop {
+            match self.timeouts.front() {
+                Some(&(_, slot, life)) if !alive(slot, life) => _ = self.timeouts.pop_front(),
+                Some(&(at, ..)) => break at,
+                None => break SimTime::NEVER,
+            }
+        };
         let first = |t: Option<SimTime>| t.unwrap_or(SimTime::NEVER);
         first(self.failures.peek().map(|Reverse(f)| f.0))
             .min(self.replicas.first().0)
             .min(self.endpoints.first().0)
-            .min(first(self.timeouts.front().map(|t| t.0)))
+            .min(timeout)
             .min(first(self.timers.peek().map(|Reverse(t)| t.0)))
     }
 
@@ -146,6 +150,7 @@ impl Default for Tournament {
 
 impl Tournament {
     /// Makes room for twice as many.
+    #[cold]
     fn grow(&mut self) {
         let half = self.nodes.len();
         let player = |i: usize| self.nodes.get(half / 2 + i).copied().filter(|_| i < half / 2);
@@ -166,18 +171,19 @@ impl Tournament {
             self.grow();
         }
         let mut i = self.nodes.len() / 2 + player as usize;
-        if self.nodes[i].0 == at {
-            return;
-        }
-        self.nodes[i].0 = at;
-        while i > 1 {
-            i /= 2;
-            let (left, right) = (self.nodes[2 * i], self.nodes[2 * i + 1]);
-            let winner = if right.0 < left.0 { right } else { left };
-            if self.nodes[i] == winner {
+        let mut winner = (at, player);
+        // Up to the final, each time against who won beside it; where nothing changes, nothing does above.
+        while self.nodes[i] != winner {
+            self.nodes[i] = winner;
+            if i == 1 {
                 return;
             }
-            self.nodes[i] = winner;
+            let other = self.nodes[i ^ 1];
+            let is_left = i & 1 == 0;
+            if other.0 < winner.0 || (other.0 == winner.0 && !is_left) {
+                winner = other;
+            }
+            i /= 2;
         }
     }
 }

@@ -33,6 +33,26 @@ struct Member {
     touched: bool,
 }
 
+impl Member {
+    /// Something happened to this replica: its schedule is due when all arrivals of the instant are in. When it has something
+    /// to do next.
+    fn touch(&mut self, id: ReplicaId, touched: &mut Vec<ReplicaId>) -> SimTime {
+        if !self.touched {
+            self.touched = true;
+            touched.push(id);
+        }
+        self.engine.next_event()
+    }
+
+    /// Takes the samples that are due before it changes at `now`, if anybody reads them.
+    fn sample(&mut self, now: SimTime, read: bool) {
+        if read {
+            let engine = &self.engine;
+            self.scraped.before_change(now, |at| engine.observe(at + SimTime(1)));
+        }
+    }
+}
+
 /// See the module head.
 #[derive(Debug)]
 pub struct Fleet {
@@ -110,8 +130,8 @@ impl Fleet {
 
     /// A replica dies. Nobody knows yet: its attempts are kept until [`Fleet::lost`] is asked for them.
     pub fn fail(&mut self, id: ReplicaId, now: SimTime, out: &mut Outbox) {
-        self.sample(id, now);
         let member = &mut self.members[id];
+        member.sample(now, self.samples);
         let from = out.effects.len();
         member.engine.stop(now, Stop::Kill, out);
         for effect in out.effects.drain(from..) {
@@ -141,15 +161,15 @@ impl Fleet {
     /// Stops a replica: drained, it ends what it has and takes nothing more; killed, what it has fails at once. When it
     /// has something to do next.
     pub fn stop(&mut self, id: ReplicaId, now: SimTime, how: Stop, out: &mut Outbox) -> SimTime {
-        self.sample(id, now);
         let member = &mut self.members[id];
+        member.sample(now, self.samples);
         member.engine.stop(now, how, out);
         if how == Stop::Kill {
             let cause = FailureCause::ReplicaLost;
             let lost = member.lost.drain(..);
             out.effects.extend(lost.map(|(attempt, emitted)| Effect::Failed { attempt, at: now, cause, emitted }));
         }
-        self.touch(id)
+        member.touch(id, &mut self.touched)
     }
 
     /// A replica leaves for good.
@@ -166,14 +186,14 @@ impl Fleet {
 
     /// Hands a job to a replica. One that is down loses it, and nobody knows.
     pub fn submit(&mut self, id: ReplicaId, job: Job, now: SimTime, out: &mut Outbox) -> SimTime {
-        self.sample(id, now);
         let member = &mut self.members[id];
+        member.sample(now, self.samples);
         if member.phase == Phase::Down {
             member.lost.push((job.attempt, 0));
             return SimTime::NEVER;
         }
         member.engine.submit(job, now, out);
-        self.touch(id)
+        member.touch(id, &mut self.touched)
     }
 
     /// Cancels an attempt at a replica; what it leaves.
@@ -184,34 +204,32 @@ impl Fleet {
         now: SimTime,
         out: &mut Outbox,
     ) -> (Cancelled, SimTime) {
-        self.sample(id, now);
         let member = &mut self.members[id];
+        member.sample(now, self.samples);
         if let Some(at) = member.lost.iter().position(|lost| lost.0 == attempt) {
             let (_, output_tokens) = member.lost.remove(at);
             let next = member.engine.next_event();
             return (Cancelled { output_tokens, ..Cancelled::default() }, next);
         }
         let left = member.engine.cancel(attempt, now, out).unwrap_or_default();
-        (left, self.touch(id))
+        (left, member.touch(id, &mut self.touched))
     }
 
     /// Does what is due at a replica. When it has something to do next.
     pub fn advance(&mut self, id: ReplicaId, now: SimTime, out: &mut Outbox) -> SimTime {
-        self.sample(id, now);
-        self.members[id].engine.advance(now, out);
-        self.touch(id)
+        let member = &mut self.members[id];
+        member.sample(now, self.samples);
+        member.engine.advance(now, out);
+        member.touch(id, &mut self.touched)
     }
 
     /// Brings all replicas that are up to this instant, so that their caches can be looked at. `armed` is told when each has
     /// something to do next.
     pub fn settle(&mut self, now: SimTime, out: &mut Outbox, mut armed: impl FnMut(ReplicaId, SimTime)) {
-        for i in 0..self.members.given() {
-            let id = ReplicaId(i as u32);
-            if self.members.get(id).is_some_and(|m| m.phase == Phase::Up) {
-                self.sample(id, now);
-                self.members[id].engine.settle(now, out);
-                armed(id, self.touch(id));
-            }
+        for (id, member) in self.members.iter_mut().filter(|(_, m)| m.phase == Phase::Up) {
+            member.sample(now, self.samples);
+            member.engine.settle(now, out);
+            armed(id, member.touch(id, &mut self.touched));
         }
     }
 
@@ -221,36 +239,14 @@ impl Fleet {
         if self.touched.len() > 1 {
             self.touched.sort_unstable();
         }
-        for i in 0..self.touched.len() {
-            let id = self.touched[i];
+        for id in self.touched.drain(..) {
             let Some(member) = self.members.get_mut(id) else { continue };
             member.touched = false;
             if member.engine.needs_schedule() {
-                self.sample(id, now);
-                let engine = &mut self.members[id].engine;
-                engine.schedule(now);
-                armed(id, engine.next_event());
+                member.sample(now, self.samples);
+                member.engine.schedule(now);
+                armed(id, member.engine.next_event());
             }
-        }
-        self.touched.clear();
-    }
-
-    /// Something happened to this replica: its schedule is due when all arrivals of the instant are in. When it has something
-    /// to do next.
-    fn touch(&mut self, id: ReplicaId) -> SimTime {
-        let member = &mut self.members[id];
-        if !member.touched {
-            member.touched = true;
-            self.touched.push(id);
-        }
-        member.engine.next_event()
-    }
-
-    /// Takes the samples that are due before a replica changes at `now`, if anybody reads them.
-    fn sample(&mut self, id: ReplicaId, now: SimTime) {
-        if self.samples {
-            let Member { engine, scraped, .. } = &mut self.members[id];
-            scraped.before_change(now, |at| engine.observe(at + SimTime(1)));
         }
     }
 

@@ -18,6 +18,11 @@ impl Sampler {
         Sampler { every, next: SimTime::ZERO, rows: 0 }
     }
 
+    /// Whether there are rows to make before `due`.
+    pub fn is_due(&self, due: SimTime) -> bool {
+        self.next < due
+    }
+
     /// Makes the rows for the instants before `due`: between events nothing changes but what backends can tell, so a late
     /// sample is an exact one.
     pub fn until(&mut self, due: SimTime, fleet: &Fleet, market: &Market, told: &mut Vec<WorldEffect>) {

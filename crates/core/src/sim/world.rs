@@ -135,16 +135,17 @@ impl<'a> World<'a> {
     /// A loop without progress.
     pub fn advance(&mut self, to: SimTime) -> Result<(), SimError> {
         assert!(to >= self.now, "clock-forward: from {:?} to {to:?}", self.now);
-        if to > self.now {
-            loop {
-                let next = self.next.take().unwrap_or_else(|| self.next_event());
-                if next >= to {
-                    break;
-                }
-                self.run(next)?;
+        loop {
+            let due = match self.next.take() {
+                _ if to == self.now => to,
+                Some(next) => next.min(to),
+                None => self.next_event().min(to),
+            };
+            self.run(due)?;
+            if due == to {
+                return Ok(());
             }
         }
-        self.run(to)
     }
 
     /// Puts what has happened since it was last asked into `effects`, in place of what was there. Whoever drives asks after
@@ -182,7 +183,7 @@ impl<'a> World<'a> {
     fn run(&mut self, due: SimTime) -> Result<(), SimError> {
         self.next = None;
         if due > self.now {
-            if let Some(sampler) = &mut self.sampler {
+            if let Some(sampler) = self.sampler.as_mut().filter(|s| s.is_due(due)) {
                 sampler.until(due, &self.fleet, &self.market, &mut self.desk.told);
             }
             self.now = due;
@@ -297,6 +298,15 @@ impl<'a> World<'a> {
 
     /// Does what the desk wants done, in order, and tells it what backends said, until there is nothing more of either.
     pub(super) fn perform(&mut self) {
+        // Most ends of steps leave nothing to do.
+        if !(self.desk.actions.is_empty() && self.out.effects.is_empty() && self.leaving.is_empty()) {
+            self.perform_all();
+        }
+    }
+
+    /// Kept apart, so that a call that finds nothing to do is cheap.
+    #[inline(never)]
+    fn perform_all(&mut self) {
         loop {
             let mut next = 0;
             while let Some(&action) = self.desk.actions.get(next) {

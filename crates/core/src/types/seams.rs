@@ -12,6 +12,11 @@ pub trait Source: Send {
     fn next(&mut self) -> Request;
     /// A request of `session` ended. Trace files ignore it; closed-loop users live on it.
     fn finished(&mut self, session: u64, at: SimTime, outcome: Outcome);
+    /// Whether what becomes of a request changes what comes after it, as with users who wait for answers. A source that
+    /// says no yields the same requests to every simulation, so that one reading can serve them all.
+    fn heeds_outcomes(&self) -> bool {
+        true
+    }
     /// Requests it will yield in all, where known (progress bars only).
     fn total(&self) -> Option<u64>;
     /// What people should know of how the requests so far were made: assumptions, estimates, counts. A sentence each.
