@@ -129,7 +129,7 @@ fn what_cannot_be_fitted_or_scored_is_refused() {
     refused(
         dir,
         &fit(&["two.csv", "--model", "z"]),
-        &["--model z: no call is of it; the calls are of claude-x, gpt-y-20260101"],
+        &["--model: no call is of z; the calls are of claude-x, gpt-y-20260101"],
     );
     refused(dir, &fit(&["two.csv", "two.csv"]), &["hold the same calls", "give each file once"]);
     let again = ["few.csv", "two.csv", "few.csv"];
@@ -148,7 +148,7 @@ fn what_cannot_be_fitted_or_scored_is_refused() {
     let micros: String = (0..200).map(|i| format!("claude-x,1000,0,{0},,{0}0000,{1}\n", 100 + i, i / 4)).collect();
     write("micros.csv", &format!("{HEAD}{micros}"));
     refused(dir, &fit(&["micros.csv"]), &["fitted profile:", "a number of seconds from 0; is api_time_s in seconds?"]);
-    refused(dir, &fit(&["few.csv", "--measured", "soon"]), &["--measured is `soon`", "2026-11"]);
+    refused(dir, &fit(&["few.csv", "--measured", "soon"]), &["--measured: it is `soon`", "2026-11"]);
     write("odd.csv", &format!("{HEAD}{}", calls("mystery", 30)));
     refused(dir, &fit(&["odd.csv"]), &["do not say who sells mystery", "--provider"]);
     refused(dir, &["calibrate", "--kind", "api", "two.csv", "--out", "x.toml"], &["baseload calibrate api"]);

@@ -70,14 +70,14 @@ fn it_prints_tables_a_chart_and_words_and_writes_a_folder() {
 #[test]
 fn what_cannot_be_is_refused_with_the_option_and_nothing_is_written() {
     let cases: [(&[&str], &[&str]); 13] = [
-        (&["--from", "2", "--to", "2"], &["--from 2: it must be below --to"]),
-        (&["--from", "0"], &["--from 0: a volume is above 0"]),
-        (&["--to", "5000"], &["--to 5000: a volume is above 0 and at most 1000"]),
-        (&["--points", "1"], &["--points 1: a line needs 2 volumes at least"]),
-        (&["--from", "1", "--to", "1.0001", "--points", "9"], &["--points 9: too many between 1 and 1.0001"]),
-        (&["--target", "99"], &["--target 99: a share"]),
-        (&["--tolerance", "0"], &["--tolerance 0: a share"]),
-        (&["--jobs", "0"], &["--jobs 0: at least 1"]),
+        (&["--from", "2", "--to", "2"], &["--from: it is 2; it must be below --to"]),
+        (&["--from", "0"], &["--from: it is 0; a volume is above 0"]),
+        (&["--to", "5000"], &["--to: it is 5000; a volume is above 0 and at most 1000"]),
+        (&["--points", "1"], &["--points: it is 1; a line needs 2 volumes at least"]),
+        (&["--from", "1", "--to", "1.0001", "--points", "9"], &["--points: 9 are too many between 1 and 1.0001"]),
+        (&["--target", "99"], &["--target: it is 99; a share"]),
+        (&["--tolerance", "0"], &["--tolerance: it is 0; a share"]),
+        (&["--jobs", "0"], &["--jobs: it is 0; at least 1"]),
         (&["--hybrid", "overfow"], &["--hybrid: unknown policy `overfow`", "did you mean `overflow`?"]),
         (&["--own", "api-only"], &["--own api-only: it keeps no replicas"]),
         (&["--api", "overflow"], &["--api overflow: it keeps replicas"]),

@@ -118,7 +118,7 @@ fn what_is_no_recording_is_refused() {
     refused(&with("/config/num_gpu_blocks", 1.into()), "config.num_gpu_blocks is 1");
     refused(&with("/config/policy", "sjf".into()), "config.policy is `sjf`");
     refused(&with("/config/watermark", (-0.1).into()), "config.watermark is -0.1");
-    refused(&with("/requests/0/prompt_len", 0.into()), "prompt_len 0");
+    refused(&with("/requests/0/prompt_len", 0.into()), "prompt_len is 0");
     refused(&with("/requests/0/output_len", 0.into()), "output_len 0");
     refused(&with("/requests/0/block_ids", vec![1; 100_000].into()), "100000 block_ids");
     let unknown = |at: &str, key: &str| {

@@ -209,8 +209,11 @@ fn memory_refuses_what_cannot_be_and_says_what_would() {
             "--model llama-3.1-8b --gpu h100-sxm --max-model-len 200000",
             &["--max-model-len: it is 200000", "at most 131072, the context of llama-3.1-8b"],
         ),
-        ("--model llama-3.1-8b --gpu h100-sxm --context 200000", &["--context 200000: a sequence has 1 to 131072"]),
-        ("--model llama-3.1-8b --gpu h100-sxm --concurrency 0", &["--concurrency 0: it must be at least 1"]),
+        (
+            "--model llama-3.1-8b --gpu h100-sxm --context 200000",
+            &["--context: it is 200000; a sequence has 1 to 131072"],
+        ),
+        ("--model llama-3.1-8b --gpu h100-sxm --concurrency 0", &["--concurrency: it is 0; it must be at least 1"]),
         ("--model llama-3.1-8b --gpu l4", &["11.97 GiB a GPU short", "max_model_len = 33024 would fit"]),
         (
             "--model llama-3.1-70b --gpu h100-sxm",
@@ -242,7 +245,7 @@ fn a_bad_set_says_how_to_write_one() {
         assert_eq!(ended.code, 2, "{}", ended.stderr);
         ended.message()
     };
-    assert!(says("seed").contains("--set seed: write path.to.key=value"));
+    assert!(says("seed").contains("--set seed: it has no value; write path.to.key=value"));
     assert!(says("pool.chat.gpu.x=1").contains("`gpu` is not a table"));
     assert!(says("pool..x=1").contains("is no path of keys"));
 }
@@ -325,7 +328,7 @@ fn bad_arguments_say_what_to_give() {
         assert_eq!(ended.code, 2, "{}", ended.stderr);
         ended.message()
     };
-    assert!(says(&["run", "experiments/quickstart.toml", "--jobs", "0"]).contains("--jobs 0: at least 1"));
+    assert!(says(&["run", "experiments/quickstart.toml", "--jobs", "0"]).contains("--jobs: it is 0; at least 1"));
     assert!(says(&["run", "experiments/quickstart.toml", "--jobs", "x"]).contains("invalid value 'x'"));
     assert!(says(&["run", "experiments/quickstart.toml", "--format", "yaml"]).contains("markdown"));
     assert!(says(&["rum"]).contains("'run'"));

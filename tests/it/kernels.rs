@@ -153,11 +153,11 @@ fn tables_of_something_else_are_refused_and_nothing_is_written() {
     let (folder, out) = (dir.path().join("h100"), dir.path().join("p.toml"));
     tables(&folder, 700.0);
     let fit = |more: &[&str]| calibrate(&[&folder], &[&["--out", out.to_str().unwrap()], more].concat());
-    refused(&fit(&[]), &["kernel tables are of a GPU: give --gpu"]);
+    refused(&fit(&[]), &["--gpu: kernel tables are of a GPU; give one"]);
     refused(&fit(&["--gpu", "h100-smx"]), &["--gpu: unknown GPU `h100-smx`; did you mean `h100-sxm`?"]);
     refused(&fit(&["--gpu", "a100-80-sxm"]), &["measured on NVIDIA H100 80GB HBM3 (h100-sxm)", "this is a100-80-sxm"]);
     refused(&fit(&["--gpu", "h100-sxm", "--dtype", "fp8"]), &["no products or experts in fp8", "they have bfloat16"]);
-    refused(&fit(&["--gpu", "h100-sxm", "--dtype", "fp9"]), &["--dtype `fp9` is not known; known are bf16, fp8"]);
+    refused(&fit(&["--gpu", "h100-sxm", "--dtype", "fp9"]), &["--dtype: `fp9` is not known; known are bf16, fp8"]);
     refused(&fit(&["--gpu", "h100-sxm", "--model", "x"]), &["--model: kernel tables are of a GPU and a number format"]);
     let few = dir.path().join("few.parquet");
     let head = [("version", "1"), ("device", H100), ("op_name", "gemm"), ("gemm_dtype", "bfloat16")];
@@ -181,7 +181,7 @@ fn tables_of_something_else_are_refused_and_nothing_is_written() {
     write(&few, &head, &columns(&["m", "n", "k"], &thousandth), &seconds);
     refused(
         &calibrate(&[&few], &h100),
-        &["the tables say that ", " is not a share above 0 and up to 1.5: are their times in ms"],
+        &["the tables say that ", " is not a share above 0 and up to 1.5; are their times in ms"],
     );
     assert!(!out.exists(), "no profile is left behind");
 
@@ -282,9 +282,9 @@ fn a_model_that_is_left_out_is_predicted_from_the_others_and_what_cannot_be_spli
         c.args(["validate", "--kind", "inferencex"]).arg(&rows).args(more);
         end_of(&mut c)
     };
-    refused(&split(&["--folds", "5"]), &["--folds 5: give 2 to 1, the number of groups"]);
+    refused(&split(&["--folds", "5"]), &["--folds: it is 5; give 2 to 1, the number of groups"]);
     refused(&split(&["--leave-out", "each"]), &["without qwen3-32b no row is left to fit"]);
-    refused(&split(&["--leave-out", "gpt-oss-120b"]), &["no row is of it; there are rows of qwen3-32b"]);
+    refused(&split(&["--leave-out", "gpt-oss-120b"]), &["no row is of gpt-oss-120b; there are rows of qwen3-32b"]);
     refused(&split(&["--also", "runs.csv"]), &["--also: nothing is fitted without --folds or --leave-out"]);
     refused(&split(&["--folds", "5", "--profile", "h100-sxm"]), &["--folds <N>' cannot be used with '--profile"]);
     let mut other = command();

@@ -145,7 +145,7 @@ fn bad_tiers_and_caches_say_what_there_is() {
     of(
         "openai/gpt-4o",
         "tier = \"flex\"",
-        &["e.toml:8: endpoint.a.tier: openai/gpt-4o has no price in tier flex; it has standard, batch, priority"],
+        &["e.toml:8: endpoint.a.tier: openai/gpt-4o has no price in tier flex", "it has standard, batch, priority"],
     );
     of("openai/gpt-4o", "tier = \"slow\"", &["e.toml:8: endpoint.a.tier: unknown value `slow`"]);
     of(

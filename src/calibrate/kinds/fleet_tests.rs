@@ -47,7 +47,7 @@ fn policies_are_compared_at_equal_loads_only() {
 fn faults_name_line_and_key() {
     let fault = |from: &str, to: &str| read(RUN.replacen(from, to, 1).as_bytes(), "f").unwrap_err().to_string();
     let e = fault("\"policy\":\"prefix-hash\"", "\"policy\":\"best\"");
-    assert!(e.starts_with("f:1: policy `best` is not one that can be replayed: round-robin, "), "{e}");
+    assert!(e.starts_with("f:1: policy `best` is not one that can be replayed; there are round-robin, "), "{e}");
     assert!(fault("\"group\":3,", "").starts_with("f:2: missing field `group`"));
     assert!(
         fault("\"replica\":1,\"group\"", "\"replica\":2,\"group\"")

@@ -169,12 +169,12 @@ impl<'a> Config<'a> {
 /// Text that is no JSON; an architecture that is not known, with those that are; keys that are missing or make no sense.
 pub fn model_from_config(text: &str, name: &str) -> Result<FromConfig, Faults> {
     if name.trim().is_empty() || name.contains(['/', '"']) {
-        return Err(Fault::new(format!("the name `{name}` is none; give one such as my-70b")).into());
+        return Err(Fault::new(format!("the name `{name}` is none")).hint("give one such as my-70b").into());
     }
     let whole: Value = serde_json::from_str(text)
         .map_err(|e| Fault::new(format!("line {}: {e}", e.line())).hint("give the config.json of a model"))?;
     let Some(top) = whole.as_object() else {
-        return Err(Fault::new("is no object; give the config.json of a model").into());
+        return Err(Fault::new("is no object").hint("give the config.json of a model").into());
     };
     let architecture = top.get("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
     let Some(architecture) = architecture else {

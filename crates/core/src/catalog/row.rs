@@ -61,7 +61,7 @@ fn out_of_range<const N: usize>(numbers: [(&str, f64, f64, f64); N]) -> Faults {
                 (l, f64::MAX) => format!("at least {l}"),
                 (l, m) => format!("from {l} to {m}"),
             };
-            Fault::at(key, format!("is {value}; it must be {range}"))
+            Fault::at(key, format!("is {value}")).hint(format!("it must be {range}"))
         })
         .collect()
 }
@@ -70,7 +70,7 @@ const ABOVE_0: f64 = f64::MIN_POSITIVE;
 
 /// The fault of `key` where a look-up failed.
 fn looked_up<T>(key: &str, found: Result<T, super::CatalogError>) -> Option<Fault> {
-    found.err().map(|e| Fault::at(key, e.to_string()))
+    found.err().map(|e| Fault::from(e).under(key))
 }
 
 macro_rules! row {
@@ -163,18 +163,19 @@ row!(
             let mut faults = Faults::default();
             match (self.breakpoints, self.step_tokens) {
                 (true, Some(_)) => {
-                    faults.push(Fault::at("step_tokens", "a cache with breakpoints has no steps; leave it out"))
+                    faults.push(Fault::at("step_tokens", "a cache with breakpoints has no steps").hint("leave it out"))
                 }
                 (false, None) => {
-                    faults.push(Fault::at("breakpoints", "is false; give step_tokens, the steps of a hit"))
+                    faults.push(Fault::at("breakpoints", "is false").hint("give step_tokens, the steps of a hit"))
                 }
                 (false, Some(step)) if step == 0 || !self.min_tokens.is_multiple_of(step) => {
-                    faults.push(Fault::at("step_tokens", format!("is {step}; min_tokens must be a multiple of it")));
+                    let fault = Fault::at("step_tokens", format!("is {step}"));
+                    faults.push(fault.hint("min_tokens must be a multiple of it"));
                 }
                 _ => {}
             }
             if self.ttl_s == 0 {
-                faults.push(Fault::at("ttl_s", "is 0; entries must live"));
+                faults.push(Fault::at("ttl_s", "is 0").hint("entries must live"));
             }
             faults
         }
@@ -275,9 +276,10 @@ row!(StepTimeRow, "step_time", step_times, |r| format!("{} in {}", r.gpu, r.dtyp
         let wrong =
             numbers.filter_map(|(key, value)| value.filter(|v| !(v.is_finite() && *v >= 0.0)).map(|v| (*key, v)));
         let mut faults: Faults =
-            wrong.map(|(key, v)| Fault::at(key, format!("is {v}; it must be a number from 0"))).collect();
+            wrong.map(|(key, v)| Fault::at(key, format!("is {v}")).hint("it must be a number from 0")).collect();
         if self.numbers().iter().all(Option::is_none) {
-            faults.push(Fault::new(format!("it has no number; give one of {}", super::NUMBERS.join(", "))));
+            let hint = format!("give one of {}", super::NUMBERS.join(", "));
+            faults.push(Fault::new("it has no number").hint(hint));
         }
         faults
     }

@@ -7,7 +7,7 @@ use super::{ReplicaSpec, StepTimeSource};
 use crate::catalog::{Catalog, Gpu, Profile, StepTimeFile, StepTimeRow};
 use crate::latency::{Analytic, AnalyticOptions, Curves, Fitted, LatencyError, Table};
 use crate::memory::WeightsDtype;
-use crate::types::{Fault, StepTime};
+use crate::types::{Fault, StepTime, TraceFault, wrong};
 use std::sync::Arc;
 
 /// The step time of a replica of `spec`, and a note of what it borrows; `on` are its model and GPU, where the catalogue has
@@ -42,10 +42,10 @@ pub(super) fn resolve(
         StepTimeSource::Coefficients(step, speed) => Ok((Arc::new(Fitted::new(step, *speed)), None)),
         StepTimeSource::Kernels(kernels) => {
             let Catalogued { model, gpu, weights, .. } = known()?;
-            let tables =
-                kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(|e| Fault::from(e).under("kernels"))?;
+            let of_these = |fault: TraceFault| Fault::from(fault.in_file(&kernels.name())).under("kernels");
+            let tables = kernels.tables(catalog, gpu, weights, spec.formats.kv).map_err(of_these)?;
             let table = Table::new(catalog, model, gpu, spec.tensor_parallel, &tables, &options);
-            Ok((Arc::new(table.map_err(|e| Fault::at("kernels", format!("{}: {e}", kernels.name())))?), None))
+            Ok((Arc::new(table.map_err(|e| of_these(wrong!("{e}")))?), None))
         }
     }
 }
