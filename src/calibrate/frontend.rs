@@ -9,8 +9,8 @@
 use super::fit::{FRONTEND, FRONTEND_TOKEN, K, Row, Wanted, frontend, lags, robust};
 use super::hash;
 use super::kinds::inferencex::{self, Point, apart, predict};
+use super::measurements::Input;
 use super::score::{Errors, Group, errors};
-use super::validate::Input;
 use baseload_core::catalog::{Catalog, Frontend, FrontendRow};
 use baseload_core::fleet::StepTimeSource;
 use baseload_core::types::{TraceFault, wrong};

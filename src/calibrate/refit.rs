@@ -12,8 +12,9 @@
 use super::hash;
 use super::kinds::inferencex::{Point, score};
 use super::kinds::requests::RequestRun;
+use super::measurements::{Kind, Options, Split};
 use super::score::{Group, Scores};
-use super::validate::{Kind, Options, served_by};
+use super::served_by::served_by;
 use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use baseload_core::fleet::StepTimeSource;
 use baseload_core::numeric::solve;
@@ -63,17 +64,6 @@ const RUN_METRICS: [&str; 3] = ["e2e_p50_s", "e2e_p90_s", "e2e_p99_s"];
 const RUN_WEIGHT: f64 = 4.0;
 /// Rounds of the fit at most; six or seven are usual.
 const ROUNDS: usize = 12;
-
-/// Which rows are left out of the fit that they are scored with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Split {
-    /// Groups, in so many parts by hash of their names.
-    Folds(u32),
-    /// The rows of a model, by any name that the catalogue knows.
-    Model(String),
-    /// Each model in turn.
-    EachModel,
-}
 
 /// Points of one group.
 struct Rows {

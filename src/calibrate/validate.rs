@@ -1,105 +1,17 @@
 //! Scoring: each kind's files are read, the step time is found, the protocol simulated, the errors grouped.
-use super::fit::lags;
 use super::kinds::requests::RequestRun;
 use super::kinds::{
     bench_serve, engine_steps, fleet, inferencex, llmservingsim, ml_energy, routing, static_batch, vllm_requests,
     vllm_stages, warn,
 };
-use super::refit::{Split, cross_validate};
-use super::replica::MeasuredReplica;
+use super::measurements::{Input, Kind, Options};
+use super::refit::cross_validate;
 use super::score::{Group, Scores};
+use super::served_by::{of_something_else, served_by};
 use super::setup::Setup;
-use super::trial::Lags;
-use baseload_core::catalog::{Catalog, FrontendRow, MeasuredEngine, Profile};
-use baseload_core::fleet::{ReplicaType, StepTimeSource, curves_of};
+use baseload_core::catalog::{Catalog, Profile};
+use baseload_core::fleet::{StepTimeSource, curves_of};
 use baseload_core::types::{Fault, TraceFault, wrong};
-use std::io::BufRead;
-use std::sync::Arc;
-
-/// What a file of measurements holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// TTFT and TPOT of closed loops, a row a point.
-    Inferencex,
-    /// A CSV row a request, open loop.
-    VllmRequests,
-    /// Median inter-token latency at a batch size.
-    MlEnergy,
-    /// A static batch a row.
-    StaticBatch,
-    /// A result of `vllm bench serve`.
-    VllmBenchServe,
-    /// LLMServingSim's recording of a vLLM run.
-    LlmServingSim,
-    /// Stages of constant rate, a row a stage.
-    VllmStages,
-    /// A recorded engine, step by step.
-    EngineSteps,
-    /// A recorded fleet of engines behind a router.
-    Fleet,
-    /// Routing policies measured on a fleet, a row a policy and rate.
-    Routing,
-    /// Calls of bought APIs.
-    Api,
-}
-
-impl Kind {
-    /// All of them with their names.
-    pub const ALL: [(Kind, &'static str); 11] = [
-        (Kind::Inferencex, "inferencex"),
-        (Kind::VllmRequests, "vllm-requests"),
-        (Kind::MlEnergy, "ml-energy"),
-        (Kind::StaticBatch, "static-batch"),
-        (Kind::VllmBenchServe, "vllm-bench-serve"),
-        (Kind::LlmServingSim, "llmservingsim"),
-        (Kind::VllmStages, "vllm-stages"),
-        (Kind::EngineSteps, "engine-steps"),
-        (Kind::Fleet, "fleet"),
-        (Kind::Routing, "routing"),
-        (Kind::Api, "api"),
-    ];
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        Kind::ALL.iter().find(|(k, _)| *k == self).map_or("", |(_, name)| name)
-    }
-}
-
-/// A file, opened.
-pub struct Input {
-    /// Its name, for messages and groups.
-    pub name: String,
-    /// What it holds, unpacked.
-    pub text: Box<dyn BufRead + Send>,
-    /// Text of the settings file that lies beside it, where there is one.
-    pub beside: Option<String>,
-}
-
-/// What is known beside the files.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The profile that is asked for.
-    pub profile: Option<Profile>,
-    /// The analytic step time of this GPU is asked for: an id of the catalogue.
-    pub analytic: Option<String>,
-    /// Rows or kernel tables that step times are to come from in place of the catalogue's.
-    pub source: StepTimeSource,
-    /// Fit what engine runs say again, without the rows that are scored.
-    pub split: Option<Split>,
-    /// Runs of `vllm-requests` that join such a fit.
-    pub also: Vec<RequestRun>,
-    /// Score rows that the profile was fitted on.
-    pub seen: bool,
-    /// Send each request where it went in the recording, to tell the router's error from the engines' (fleet).
-    pub recorded_choices: bool,
-    /// `key.path=value` for the set-up of a fleet (routing).
-    pub set: Vec<String>,
-    /// Model, where the files do not say it.
-    pub model: Option<String>,
-    /// GPU, where the files do not say it.
-    pub gpu: Option<String>,
-    /// Settings of the engine that the files do not say.
-    pub engine: MeasuredEngine,
-}
 
 /// Scores the files.
 ///
@@ -219,11 +131,6 @@ fn unseen(profile: &Profile, hash: &str, what: &str, seen: bool) -> Result<(), T
     Err(fault.hint("give other data, or --seen to score it all the same"))
 }
 
-fn refuse(profile: &Profile, name: &str, of: &str) -> TraceFault {
-    let fault = wrong!("profile {} is of {}; {name} is of {of}", profile.name, profile.of_what());
-    fault.hint("give a profile for that")
-}
-
 /// Refuses rows and kernel tables for recordings of engines, whose model no kernel tables are of.
 fn no_other_source(inputs: &[Input], o: &Options) -> Result<(), TraceFault> {
     match (o.source.what(), inputs.first()) {
@@ -242,7 +149,7 @@ fn recorded_by<'a>(name: &str, model: &str, dtype: &str, o: &'a Options) -> Resu
     let of = format!("{model} in {dtype}");
     match &o.profile {
         Some(p) if fits(p) => Ok(p),
-        Some(p) => Err(refuse(p, name, &of)),
+        Some(p) => Err(of_something_else(p, name, &of)),
         None if o.analytic.is_some() => {
             let gpu = o.analytic.as_deref().unwrap_or_default();
             Err(wrong!("profile {gpu} is of that GPU; {name} is of {of}").hint("leave --profile out"))
@@ -308,66 +215,6 @@ fn routing_scores(catalog: &Catalog, inputs: Vec<Input>, o: &Options) -> Result<
         routing::score(catalog, &measured, &setup, &o.engine, &o.source, &mut scores)?;
     }
     Ok(scores)
-}
-
-/// The replica that served a run of requests, what lay before it, and by what it is predicted.
-pub(super) fn served_by(
-    catalog: &Catalog,
-    kind: Kind,
-    run: &RequestRun,
-    o: &Options,
-) -> Result<(Arc<ReplicaType>, Lags, String), TraceFault> {
-    let settings = run.engine.overlaid(&o.engine);
-    let named = |p: &Profile| {
-        let same =
-            |a: &str, b: &str| a == b || matches!((catalog.model(a), catalog.model(b)), (Ok(x), Ok(y)) if x.id == y.id);
-        let model = o.model.as_deref().unwrap_or(&run.model);
-        let machine = o.gpu.as_deref().map(|g| catalog.gpu_in(g).map_or(g, |x| x.id.as_str()));
-        (model.is_empty() || same(&p.model, model)) && machine.is_none_or(|g| g == p.gpu)
-    };
-    let profile = match &o.profile {
-        Some(p) if named(p) => Some(p),
-        Some(p) => {
-            let gpu = o.gpu.as_deref().map(|g| format!(" on {g}")).unwrap_or_default();
-            return Err(refuse(p, &run.name, &format!("{}{gpu}", o.model.as_deref().unwrap_or(&run.model))));
-        }
-        // A profile is found without being asked for only where the file itself names its model and no GPU of the
-        // catalogue: measurements on those are the analytic step time's.
-        None if o.analytic.is_none()
-            && o.source.what().is_none()
-            && !run.model.is_empty()
-            && catalog.model(&run.model).is_err() =>
-        {
-            Profile::embedded().iter().find(|p| named(p))
-        }
-        None => None,
-    };
-    let of_run = |fault: Fault| TraceFault::from(fault).in_file(&run.name);
-    let wrong = |what: &str, hint: &str| TraceFault::of(&run.name, what).hint(hint);
-    if let Some(p) = profile {
-        let measured = MeasuredReplica::profiled(p, p.engine.overlaid(&settings));
-        let replica = measured.resolve(catalog, StepTimeSource::Profile(Arc::new(p.clone()))).map_err(of_run)?;
-        return Ok((replica, lags(&p.frontend.unwrap_or_default()), format!("profile {}", p.name)));
-    }
-    let name = o.model.as_deref().unwrap_or(&run.model);
-    if name.is_empty() {
-        return Err(wrong("the file does not say its model", "give --model, or --profile"));
-    }
-    let model = catalog
-        .model(name)
-        .map_err(|e| wrong(&format!("{e}; no profile is of it either"), "give --model, or --profile"))?;
-    let said = o.analytic.as_deref().or(o.gpu.as_deref()).unwrap_or(&run.name);
-    let gpu = catalog
-        .gpu_in(said)
-        .ok_or_else(|| wrong("neither the file nor its name says a GPU of the catalogue", "give --gpu"))?;
-    let tp = run.tensor_parallel.unwrap_or(1);
-    let measured = MeasuredReplica { tensor_parallel: tp, ..MeasuredReplica::of(&model.id, &gpu.id, settings) };
-    let replica = measured.resolve(catalog, o.source.clone()).map_err(of_run)?;
-    let frontend = catalog.frontend(kind.name()).map(FrontendRow::frontend).unwrap_or_default();
-    let ms = (frontend.arrival_s + frontend.token_s) * 1e3;
-    let by = o.source.what().unwrap_or_else(|| "analytic".to_owned());
-    let by = format!("{by}, {} on {tp} x {}, {ms:.1} ms before the engine", model.id, gpu.id);
-    Ok((replica, lags(&frontend), by))
 }
 
 fn request_scores(

@@ -1,5 +1,5 @@
 //! What `baseload memory` shows people: the stack as bars of at most 80 columns, and what follows from it in words.
-use super::memory::{Account, parts};
+use super::memory_account::{Account, parts};
 use crate::report::{Sheet, WIDTH, wrapped};
 use baseload_core::memory::assumptions;
 use baseload_core::types::numbers::{self, decimals, in_gib, thousands};

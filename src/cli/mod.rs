@@ -20,6 +20,7 @@ mod gate;
 mod list;
 mod measured;
 mod memory;
+mod memory_account;
 mod memory_text;
 mod perf;
 mod policies;

@@ -5,8 +5,8 @@
 //! ray-project/llmperf (llmperf-leaderboard, raw data of December 2023, read 2026-11-24), which names neither provider nor
 //! model: its files are called `PROVIDER_SIZE.json`, and all are of Llama 2 chat.
 use super::super::hash;
+use super::super::measurements::Input;
 use super::super::table::{Row, Table};
-use super::super::validate::Input;
 use baseload_core::api::Call;
 use baseload_core::catalog::{ApiOutcomes, Catalog};
 use baseload_core::types::{SimTime, TraceFault, wrong};
