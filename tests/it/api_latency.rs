@@ -106,7 +106,7 @@ fn calls_become_a_profile_that_an_endpoint_takes() {
 
     for (from, to, says) in [
         ("together = ", "together = 1", "p.toml:"),
-        ("version = 1", "version = 2", "p.toml:1: version is 2; this program reads profiles of version 1"),
+        ("version = 1", "version = 2", "p.toml:1: version is 2"),
         ("base_s = ", "base_s = -", "base_s is -"),
         ("measured", "measred", "unknown field `measred`"),
     ] {

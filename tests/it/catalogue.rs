@@ -172,7 +172,7 @@ fn names_at_hugging_face_run_in_their_format() {
     let memory = |args: &[&str]| end_of(command().arg("memory").args(args)).well();
     let ended = memory(&["--model", "qwen/qwen3-32b-fp8", "--gpu", "H100", "--format", "json"]);
     let plan: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!((plan["model"].as_str(), plan["weights_dtype"].as_str()), (Some("qwen3-32b"), Some("fp8")));
+    assert_eq!((plan["model"].as_str(), plan["weights_dtype"].as_str()), (Some("qwen3-32b"), Some("fp8-block")));
     let notes = plan["notes"].to_string();
     assert!(notes.contains("`qwen/qwen3-32b-fp8` is taken for qwen3-32b with weights in fp8-block"), "{notes}");
 }
