@@ -27,28 +27,31 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Data sheets
-    Gpus,
-    /// Architectures
-    Models,
-    /// Prices, tiers, prompt caches, latencies, limits, incidents, provisioned units
-    Apis,
-    /// Profiles of measured API latency
-    Latency,
-    /// Rents of GPUs
-    Rents,
-    /// People, power, space
-    People,
+    #[command(flatten)]
+    Table(What),
     Model(catalog_model::Args),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The tables of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
 enum What {
+    /// Data sheets
+    #[command(after_help = "Example:\n  baseload catalog gpus")]
     Gpus,
+    /// Architectures
+    #[command(after_help = "Example:\n  baseload catalog models --catalog ours.toml")]
     Models,
+    /// Prices, tiers, prompt caches, latencies, limits, incidents, provisioned units
+    #[command(after_help = "Example:\n  baseload catalog apis --format json")]
     Apis,
+    /// Profiles of measured API latency
+    #[command(after_help = "Example:\n  baseload catalog latency")]
     Latency,
+    /// Rents of GPUs
+    #[command(after_help = "Example:\n  baseload catalog rents --format markdown")]
     Rents,
+    /// People, power, space
+    #[command(after_help = "Example:\n  baseload catalog people")]
     People,
 }
 
@@ -57,12 +60,7 @@ const NAME: usize = 29;
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let what = match &args.what {
-        Command::Gpus => What::Gpus,
-        Command::Models => What::Models,
-        Command::Apis => What::Apis,
-        Command::Latency => What::Latency,
-        Command::Rents => What::Rents,
-        Command::People => What::People,
+        Command::Table(what) => *what,
         Command::Model(model) => return catalog_model::run(model),
     };
     let c = &CatalogArgs { files: args.catalog.clone() }.read()?.catalog;

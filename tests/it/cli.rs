@@ -66,38 +66,28 @@ fn small_again(more: &[&str]) -> Ended {
 
 #[test]
 fn every_subcommand_has_help_with_an_example() {
-    let subcommands: [&[&str]; 21] = [
-        &[],
-        &["run"],
-        &["breakeven"],
-        &["gate"],
-        &["baseline"],
-        &["baseline", "update"],
-        &["trace"],
-        &["trace", "info"],
-        &["trace", "fetch"],
-        &["trace", "convert"],
-        &["trace", "transform"],
-        &["trace", "validate"],
-        &["catalog"],
-        &["policies"],
-        &["policies", "show"],
-        &["policies", "fields"],
-        &["memory"],
-        &["schema"],
-        &["validate"],
-        &["calibrate"],
-        &["calibrate", "api"],
-    ];
     let mut all = String::new();
-    for words in subcommands {
-        let help = end_of(command().args(words).arg("--help")).well().stdout;
+    let mut count = 0;
+    let mut due = vec![Vec::new()];
+    while let Some(words) = due.pop() {
+        let help = end_of(command().args(&words).arg("--help")).well().stdout;
         let name = ["baseload", &words.join(" ")].join(" ");
         assert!(help.contains("Example") && help.contains("\n  baseload "), "{name} --help has no example:\n{help}");
         fits(&help, 80);
         all.push_str(&format!("$ {} --help\n{help}\n", name.trim_end()));
+        count += 1;
+        due.extend(commands_of(&help).into_iter().rev().map(|below| [&words[..], &[below]].concat()));
     }
+    assert!(count > 25, "the help names only {count} commands");
     snapshot("help", &all);
+}
+
+/// The commands that a help lists.
+fn commands_of(help: &str) -> Vec<String> {
+    let list = help.split_once("\nCommands:\n").map_or("", |(_, below)| below.split("\n\n").next().unwrap_or(""));
+    let named = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    let names = list.lines().filter(named).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]
