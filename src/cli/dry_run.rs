@@ -1,17 +1,22 @@
 //! `baseload run --dry-run`: the resolved experiment and each pool's memory account.
 use super::{Exit, Format, printer};
 use crate::experiment::{Experiment, ResolvedPool};
-use crate::report::Sheet;
+use crate::report::{self, Sheet};
 use baseload_core::types::numbers::{in_gib, thousands};
+
+/// Columns of a line behind its `# `.
+const WIDTH: usize = report::WIDTH - 2;
 
 pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
     if format == Format::Json {
         let pools: serde_json::Map<String, serde_json::Value> =
             exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.replica.plan))).collect();
-        return Ok(printer::json(&serde_json::json!({ "experiment": exp.echo, "memory": pools }))?);
+        let document = serde_json::json!({ "experiment": exp.echo, "memory": pools, "warnings": exp.warnings });
+        return Ok(printer::json(&document)?);
     }
     let resolved = printer::toml_text(&exp.echo)?;
-    let memory: Vec<String> = exp.pools.iter().map(account).collect();
+    let warnings = exp.warnings.iter().map(|warning| report::wrapped(&format!("warning: {warning}"), WIDTH, 2));
+    let memory: Vec<String> = exp.pools.iter().map(account).chain(warnings).collect();
     if format == Format::Markdown {
         printer::out(&format!("```toml\n{}\n```\n\n```text\n{}\n```", resolved.trim_end(), memory.join("\n")));
     } else {

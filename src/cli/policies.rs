@@ -1,7 +1,7 @@
 //! `baseload policies`: the presets, what each expands to, and what parts and fields there are.
 use super::{Exit, printer};
 use crate::report::{Sheet, WIDTH, wrapped};
-use baseload_core::gateway::{ENDPOINT_FIELDS, POOL_FIELDS, Parts, Preset, Presets, REQUEST_FIELDS, SCORERS};
+use baseload_core::gateway::{ENDPOINT_FIELDS, Keeps, POOL_FIELDS, Parts, Preset, Presets, REQUEST_FIELDS, SCORERS};
 use baseload_core::types::{Fault, Faults};
 
 /// List routing policies, print what a preset expands to, or list the parts to write your own
@@ -70,6 +70,13 @@ fn show(p: &Preset) -> Result<String, Faults> {
     let mut out = comment(p.name, p.title);
     out.push_str(&comment("source", p.source));
     out.push_str(&comment("sees", p.sees));
+    out.push_str(&match p.keeps {
+        Keeps::All | Keeps::AllThatIsThere => String::new(),
+        Keeps::NoReplicas => {
+            comment("keeps", "no replica: write `pools = { NAME = 0 }` beside its parts, for each pool")
+        }
+        Keeps::NoEndpoints => comment("keeps", "no endpoint: write `endpoints = []` beside its parts"),
+    });
     out.push_str(&as_toml(&p.parts()?)?);
     Ok(out)
 }

@@ -149,6 +149,15 @@ fn names_at_hugging_face_run_in_their_format() {
     assert_eq!(weights(&m), "fp8");
     warned(&s, "pool p: `RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8` is taken for llama-3.1-8b with weights in fp8");
     warned(&s, "pool p: GPU `NVIDIA H100` is taken for h100-sxm");
+    // Who looks before a run is told the same.
+    let dir = tempfile::tempdir().unwrap();
+    let named = experiment("", "RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "NVIDIA H100", "");
+    write(dir.path(), &[("e.toml", &named)]);
+    let dry = run_in(dir.path(), &["run", "e.toml", "--dry-run"]).well().stdout;
+    let one_line = dry.lines().map(|line| line.trim_start_matches(['#', ' '])).collect::<Vec<_>>().join(" ");
+    for warning in s["warnings"].as_array().unwrap().iter().filter_map(|w| w.as_str()).filter(|w| w.contains("taken")) {
+        assert!(one_line.contains(&format!("warning: {warning}")), "{warning} is not in {dry}");
+    }
     let blocks = |s: &serde_json::Value| s["policies"][0]["pools"][0]["blocks"].as_u64().unwrap();
     // What the pool says counts more than what the name says.
     let (wide, m) = of("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "weights_dtype = \"bf16\"");

@@ -51,6 +51,8 @@ fn users_and_sessions_send_all_under_each_of_several_policies() {
         let policies = summary["policies"].as_array().unwrap();
         let requests: Vec<u64> = policies.iter().map(|p| p["requests"].as_u64().unwrap()).collect();
         assert_eq!(requests, [sent, sent], "{trace}");
+        let overloaded = policies.iter().any(|p| p["overloaded"] == true);
+        assert!(!overloaded || !trace.contains("[trace."), "users who wait for answers make no queue grow: {trace}");
     }
 }
 

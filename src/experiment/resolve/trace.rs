@@ -25,6 +25,13 @@ pub struct TraceSpec {
     pub options: SourceOptions,
 }
 
+impl TraceSpec {
+    /// Whether requests wait for the answers to earlier ones, so that no more are under way than there are users or sessions.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind, TraceKind::Users(_)) || self.options.play != Play::Open
+    }
+}
+
 /// Where requests come from.
 #[derive(Debug, Clone)]
 pub enum TraceKind {

@@ -167,9 +167,10 @@ impl Collector {
             circuits_opened: stats.circuits_opened,
             drain_s: drain.as_secs_f64(),
             // Design: waiting over 5 % of requests at the last arrival (of a handful: more than one), or drain over 10 % of the
-            // window; not of work that may wait.
-            overloaded: stats.waiting_at_end * 20 > total.max(20)
-                || u128::from(haste.0) * 10 > u128::from(window.0).max(1),
+            // window; not of work that may wait, nor of closed loops, whose users wait for their answers.
+            overloaded: !exp.trace.is_closed()
+                && (stats.waiting_at_end * 20 > total.max(20)
+                    || u128::from(haste.0) * 10 > u128::from(window.0).max(1)),
             pools: policy
                 .pools
                 .iter()

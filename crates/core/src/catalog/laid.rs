@@ -6,7 +6,7 @@
 use super::keys::Keys;
 use super::nearest;
 use super::row::{Row, each_table};
-use super::{Catalog, Gpu, StepTimeRow};
+use super::{Catalog, Gpu, Model, StepTimeRow};
 use crate::types::{Fault, Faults, key};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -306,6 +306,33 @@ impl<'a> Laying<'a> {
             };
         }
         each_table!(check);
+        self.check_aliases();
+    }
+
+    /// Names in rows of the files that another row answers to as well: which row they meant would depend on an order.
+    fn check_aliases(&mut self) {
+        let c = &self.all;
+        let mut shared: Vec<(&'static str, &String, String, &String)> = Vec::new();
+        for own in c.models.iter().filter(|m| self.own.contains_key(&(Model::TABLE, m.name()))) {
+            for other in c.models.iter().filter(|o| o.id != own.id) {
+                let meant = own.names().find(|name| other.names().any(|theirs| theirs.eq_ignore_ascii_case(name)));
+                shared.extend(meant.map(|name| (Model::TABLE, &own.id, name.clone(), &other.id)));
+            }
+        }
+        for own in c.gpus.iter().filter(|g| self.own.contains_key(&(Gpu::TABLE, g.name()))) {
+            for other in c.gpus.iter().filter(|o| o.id != own.id) {
+                let meant = own.names().find(|name| other.names().any(|theirs| theirs == *name));
+                shared.extend(meant.map(|name| (Gpu::TABLE, &own.id, name.join(" "), &other.id)));
+            }
+        }
+        for (table, own, name, other) in shared {
+            let place = &self.own[&(table, own.clone())];
+            let fault = Fault::new(format!("`{own}` answers to `{name}`, and so does `{other}`")).hint(format!(
+                "a name means one row: leave it out, or give the row the id `{other}` to replace that one"
+            ));
+            let fault = fault.under(key![table, place.index]);
+            self.faults.push(CatalogFault { file: place.file, fault });
+        }
     }
 
     /// Step times of GPUs that are like another one, and what people should know of that.

@@ -127,3 +127,55 @@ fn all_faults_of_all_files_come_at_once() {
         assert!(says.contains(words), "{words}: {says}");
     }
 }
+
+const MODEL: &str = "[[model]]\nid = \"my-8b\"\nlayers = 32\nhidden = 4096\nheads = 32\nkv_heads = 8\nffn = 14336\n\
+                     vocab = 128256\nmax_context = 131072\ncapability = \"mid\"\n";
+
+#[test]
+fn a_name_means_one_row_whatever_the_order_of_files() {
+    let also = |id: &str, name: &str| format!("{}also = [\"{name}\"]\n", MODEL.replace("my-8b", id));
+    let (one, two) = (also("one", "ours"), also("two", "Ours"));
+    for files in [[("a", one.as_str()), ("b", two.as_str())], [("b", two.as_str()), ("a", one.as_str())]] {
+        let says = refused(&files);
+        assert!(says.contains("`one` answers to `ours`, and so does `two`"), "{says}");
+        assert!(says.contains("`two` answers to `Ours`, and so does `one`"), "{says}");
+    }
+    let taken = refused(&[("a", &also("one", "llama-3.1-8b"))]);
+    assert!(
+        taken.contains("so does `llama-3.1-8b`") && taken.contains("give the row the id `llama-3.1-8b`"),
+        "{taken}"
+    );
+    let gpu = refused(&[("a", &format!("{GPU}also = [\"NVIDIA H200\"]\n"))]);
+    assert!(gpu.contains("a: gpu[0]: `mine` answers to `h200`"), "{gpu}");
+    assert!(laid(&[("a", &also("one", "mine")), ("b", &also("two", "yours"))]).is_ok());
+}
+
+#[test]
+fn dimensions_that_no_sum_was_made_for_are_refused_and_so_are_kv_bytes_that_contradict_them() {
+    let huge = refused(&[("a", &MODEL.replace("4096", "4000000000").replace("14336", "4000000000"))]);
+    assert!(huge.contains("model[0].hidden: is 4000000000; it must be at most 131072"), "{huge}");
+    assert!(huge.contains("model[0].ffn: is 4000000000; it must be at most 1048576"), "{huge}");
+    let kv = refused(&[("a", &format!("{MODEL}kv_bytes_per_token_bf16_all_layers = 65536\n"))]);
+    assert!(kv.contains("is 65536; layers, kv_heads and head_dim make it 131072: leave it out"), "{kv}");
+    assert!(laid(&[("a", &format!("{MODEL}kv_bytes_per_token_bf16_all_layers = 131072\n"))]).is_ok());
+}
+
+#[test]
+fn all_dimensions_at_their_bounds_are_counted_without_overflow() {
+    let mut largest = Catalog::embedded().model("deepseek-v3").unwrap().clone();
+    let mut table = serde_json::to_value(&largest).unwrap();
+    for (key, most) in [("layers", 10_000u32), ("moe_layers", 10_000), ("hidden", 1 << 17), ("heads", 1 << 12)] {
+        table[key] = most.into();
+    }
+    for (key, most) in [("head_dim", 1u32 << 12), ("moe_ffn", 1 << 16), ("experts", 1 << 13), ("vocab", 1 << 24)] {
+        table[key] = most.into();
+    }
+    for rank in ["kv_lora_rank", "q_lora_rank"] {
+        table[rank] = (1u32 << 16).into();
+    }
+    for width in ["qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"] {
+        table[width] = (1u32 << 12).into();
+    }
+    largest = serde_json::from_value(table).unwrap();
+    assert!(largest.parameters()[0] > 1 << 60);
+}

@@ -166,6 +166,9 @@ impl Model {
             };
             self.attention = format!("{kind}{more}");
         }
+        if self.beyond().next().is_some() {
+            return;
+        }
         let params = self.parameters();
         if self.params_total == 0 {
             self.params_total = params[0];
@@ -179,6 +182,36 @@ impl Model {
             self.kv_bytes_per_token_bf16_full_layers = layer * u64::from(self.full_attention_layers);
             self.kv_bytes_cap_window_layers_bf16 = layer * u64::from(self.window) * u64::from(self.window_layers);
         }
+    }
+
+    /// Dimensions larger than any that sums of this size were made for: key, what it is, the most that it may be. The largest
+    /// of each kind today is under an eighth of its bound, and all of them at their bounds are counted without overflow.
+    fn beyond(&self) -> impl Iterator<Item = (&'static str, u32, u32)> {
+        let bounds = [
+            ("layers", self.layers, 10_000),
+            ("moe_layers", self.moe_layers, 10_000),
+            ("window_layers", self.window_layers, 10_000),
+            ("dense_layers", self.dense_layers, 10_000),
+            ("full_attention_layers", self.full_attention_layers, 10_000),
+            ("hidden", self.hidden, 1 << 17),
+            ("heads", self.heads, 1 << 12),
+            ("kv_heads", self.kv_heads, 1 << 12),
+            ("head_dim", self.head_dim, 1 << 12),
+            ("q_lora_rank", self.q_lora_rank, 1 << 16),
+            ("kv_lora_rank", self.kv_lora_rank, 1 << 16),
+            ("qk_rope_head_dim", self.qk_rope_head_dim, 1 << 12),
+            ("qk_nope_head_dim", self.qk_nope_head_dim, 1 << 12),
+            ("v_head_dim", self.v_head_dim, 1 << 12),
+            ("ffn", self.ffn, 1 << 20),
+            ("moe_ffn", self.moe_ffn, 1 << 16),
+            ("shared_ffn", self.shared_ffn, 1 << 20),
+            ("experts", self.experts, 1 << 13),
+            ("experts_per_token", self.experts_per_token, 1 << 13),
+            ("vocab", self.vocab, 1 << 24),
+            ("max_context", self.max_context, 1 << 28),
+            ("window", self.window, 1 << 28),
+        ];
+        bounds.into_iter().filter(|(_, is, most)| is > most)
     }
 
     /// Bytes that a token takes in one layer's cache on one GPU.
@@ -236,6 +269,19 @@ impl Model {
         ];
         for (key, _) in counts.into_iter().filter(|(_, n)| *n == 0) {
             refuse(key, "is 0; it must be at least 1".into());
+        }
+        let beyond: Vec<_> = self.beyond().collect();
+        if !beyond.is_empty() {
+            wrong
+                .extend(beyond.into_iter().map(|(key, is, most)| (key, format!("is {is}; it must be at most {most}"))));
+            return wrong;
+        }
+        let by_layers = self.kv_layer_bytes() * u64::from(self.layers);
+        let kv_said = self.kv_bytes_per_token_bf16_all_layers;
+        // Of linear attention each layer keeps a state, and the row's KV bytes are those of the other layers.
+        if kv_said != by_layers && (self.window > 0 || self.window_layers == 0) {
+            let what = format!("is {kv_said}; layers, kv_heads and head_dim make it {by_layers}: leave it out");
+            refuse("kv_bytes_per_token_bf16_all_layers", what);
         }
         if self.kv_heads > 0 && !self.heads.is_multiple_of(self.kv_heads) {
             refuse("kv_heads", format!("is {}; it must divide the {} heads", self.kv_heads, self.heads));

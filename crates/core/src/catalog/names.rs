@@ -40,7 +40,7 @@ fn words(name: &str) -> Vec<String> {
 
 impl Gpu {
     /// Every name it answers to, in words; its vendor's is none of them.
-    fn names(&self) -> impl Iterator<Item = Vec<String>> + '_ {
+    pub(super) fn names(&self) -> impl Iterator<Item = Vec<String>> + '_ {
         let all = [&self.id, &self.name].into_iter().chain(&self.also);
         all.map(|n| words(n)).map(|mut w| {
             w.retain(|word| *word != self.vendor);
@@ -50,7 +50,7 @@ impl Gpu {
 }
 
 impl Model {
-    fn names(&self) -> impl Iterator<Item = &String> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         [&self.id, &self.hf_id].into_iter().chain(&self.also).filter(|n| !n.is_empty())
     }
 }
