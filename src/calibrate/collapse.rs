@@ -44,11 +44,11 @@ pub fn collapse(policy: &str, rates: &[f64], simulated: &[f64], measured: &[f64]
 /// Ratio of two policies' p90 TTFT.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Of what, where.
+    /// The place that was measured, and the two policies whose ratio it is.
     pub name: String,
-    /// In reality.
+    /// The measured ratio.
     pub measured: f64,
-    /// By the model.
+    /// The simulated ratio.
     pub simulated: f64,
     /// Whether they agree within a factor of 2.
     pub agree: bool,

@@ -42,7 +42,7 @@ pub struct ChosenKernels {
 /// Rows of one part that were taken, and the file that they are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Which part, in words.
+    /// The part of a step that the file is of, in words.
     pub what: &'static str,
     /// Index of the file.
     pub file: usize,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// What a profile is to be called and what of it the files do not say.
 #[derive(Debug, Clone, Default)]
 pub struct Recipe {
-    /// Its name.
+    /// Name of the profile.
     pub name: String,
     /// Date of the fit.
     pub date: String,

@@ -21,7 +21,8 @@ pub enum Router {
     LeastOutstanding,
     /// Group modulo replicas.
     PrefixHash,
-    /// As `PrefixHash`, unless that replica has more than 3 outstanding above the least: then `LeastOutstanding`.
+    /// To the replica of `PrefixHash`, unless that has more than 3 outstanding above the least: then as
+    /// `LeastOutstanding`.
     PrefixLoad,
 }
 
@@ -38,7 +39,7 @@ impl Router {
     pub fn named(name: &str) -> Option<Router> {
         Router::ALL.iter().find(|(_, n)| *n == name).map(|(r, _)| *r)
     }
-    /// As a simulated router. By request: its `groups`, and where it went in the recording (`choices`).
+    /// The simulated router. By request: its `groups`, and where it went in the recording (`choices`).
     pub fn routing(self, groups: Arc<[u64]>, choices: Arc<[u32]>) -> Routing {
         let make: MakePolicy = match self {
             Router::RoundRobin => {

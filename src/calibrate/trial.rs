@@ -61,7 +61,7 @@ impl Lags {
 pub struct Trial {
     /// Requests in the order in which they were sent.
     pub requests: Vec<Sent>,
-    /// How.
+    /// How requests are sent.
     pub sending: Loop,
     /// Between client and engine.
     pub lags: Lags,
@@ -109,7 +109,7 @@ pub struct Played {
     pub gaps: Vec<GapRun>,
     /// Steps taken.
     pub steps: u64,
-    /// Each of them, where asked for.
+    /// The steps taken, one by one, where asked for.
     pub log: Vec<Logged>,
     /// By request: the replica that served it.
     pub replicas: Vec<u32>,

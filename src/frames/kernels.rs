@@ -30,7 +30,7 @@ pub enum KernelPart {
 }
 
 impl KernelPart {
-    /// Its name in messages.
+    /// Name of the part in messages.
     pub fn name(self) -> &'static str {
         match self {
             KernelPart::Products => "products",
@@ -58,7 +58,7 @@ impl KernelPart {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelFile {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
     /// What it measures.
     pub part: KernelPart,
@@ -79,7 +79,7 @@ pub struct KernelFile {
 pub struct KernelTime {
     /// Index into [`KernelTimes::files`].
     pub file: usize,
-    /// Its number in the file, from 1.
+    /// Number of the row in the file, from 1.
     pub row: usize,
     /// Number formats and variants: index into [`KernelTimes::variants`].
     pub variant: usize,

@@ -18,7 +18,7 @@ const TABLES: [&str; 3] = ["requests", "attempts", "series"];
 pub struct Answer {
     /// Names of its columns.
     pub columns: Vec<String>,
-    /// Its rows, a cell a column.
+    /// Rows of the answer, a cell a column.
     pub rows: Vec<Vec<Cell>>,
 }
 

@@ -63,7 +63,7 @@ pub enum Play {
     /// When the trace says, whatever becomes of them.
     #[default]
     Open,
-    /// As answers come.
+    /// One after the other, as answers come.
     Closed(ClosedPlay),
 }
 

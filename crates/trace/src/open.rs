@@ -14,7 +14,7 @@ const HEAD_BYTES: u64 = 64 * 1024;
 pub struct Opened {
     /// The format it is read as.
     pub format: Format,
-    /// Its entries.
+    /// Entries of the trace.
     pub entries: Box<dyn Entries>,
 }
 

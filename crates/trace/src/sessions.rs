@@ -20,9 +20,9 @@ pub enum ClosedPlay {
         /// Time between an answer and the next request, instead of the recorded one.
         think: Option<SimTime>,
     },
-    /// So many users take the trace's requests in order.
+    /// Users, each with one request at a time, who take the trace's requests in order.
     Users {
-        /// How many.
+        /// Number of users.
         users: u32,
         /// Time between an answer and the user's next request.
         think: SimTime,
@@ -52,7 +52,7 @@ pub struct Closed {
     options: SourceOptions,
     think: Option<SimTime>,
     lanes: Vec<Lane>,
-    /// Which lane a request's session is, and whether it has one under way.
+    /// By session: its lane, in which one request at a time is under way.
     lane_of: FxHashMap<u64, usize>,
     /// Users take from one queue.
     shared: Option<VecDeque<Entry>>,

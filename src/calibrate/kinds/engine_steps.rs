@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// One recorded run.
 #[derive(Debug, Clone)]
 pub struct EngineRun {
-    /// Its name.
+    /// Name of the run.
     pub name: String,
     /// Version of the engine.
     pub version: String,
@@ -97,7 +97,7 @@ pub(super) struct EngineLine {
 }
 
 impl EngineLine {
-    /// As a measurement's settings; `scheduling` is `sync` or something else.
+    /// The line as a measurement's settings; `scheduling` is `sync` or something else.
     pub fn measured(&self, version: &str, scheduling: &str) -> MeasuredEngine {
         MeasuredEngine {
             name: "vllm".into(),

@@ -35,7 +35,7 @@ pub struct FleetRun {
     pub load: String,
     /// The router's policy, as recorded.
     pub policy: String,
-    /// The same, as simulated.
+    /// The router's policy, as simulated.
     pub router: Router,
     /// Shape of the model, as a name.
     pub model: String,

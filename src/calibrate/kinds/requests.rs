@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A run, request by request.
 #[derive(Debug, Clone)]
 pub struct RequestRun {
-    /// Its name.
+    /// Name of the run.
     pub name: String,
     /// The model, as the data name it; empty where they do not.
     pub model: String,

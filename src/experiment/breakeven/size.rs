@@ -13,7 +13,8 @@ const MOST: u32 = 1 << 12;
 const HELPS: f64 = 0.000_5;
 /// Share of the time after the last arrival that it must save to count as one.
 const SAVES: f64 = 0.02;
-/// Where no number meets the SLO, the fewest replicas that come so near to the best goodput are taken.
+/// How near to the best goodput a fleet must come where no number of replicas meets the SLO, a share. Of the fleets that
+/// come so near the smallest is taken.
 const NEAR: f64 = 0.001;
 /// Numbers of replicas that are all tried, up to so many; of more, a grid and the neighbours of its best.
 const ALL: u32 = 12;

@@ -30,7 +30,8 @@ pub struct LimitsSection {
     /// Input and output tokens together; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
-    /// The same a day; 1,440 times `tokens_per_minute` by Bedrock's rules, else no limit unless given.
+    /// Input and output tokens a day, together; 1,440 times `tokens_per_minute` by Bedrock's rules, else no limit
+    /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_day: Option<u64>,
     /// How output tokens are counted; by what was generated unless given.

@@ -14,7 +14,8 @@ pub struct GatewaySection {
     /// From sending a try until it is given up, as HTTP 408; no limit but `timeout` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub try_timeout: Option<DurationText>,
-    /// The same until its first token; no limit but the others unless given.
+    /// From sending a try until it is given up for want of its first token; no limit but `timeout` and `try_timeout`
+    /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token_timeout: Option<DurationText>,
     /// Tries after the first at one place; those of `retry.preset` (2) unless given.
@@ -32,7 +33,7 @@ pub struct GatewaySection {
     /// Backends that fail in a row are left alone for a time. Never unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerSection>,
-    /// The same by LiteLLM's rules. Never unless given.
+    /// Backends that fail are left alone for a time by LiteLLM's rules. Never unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<CooldownSection>,
     /// Who gets in while the fleet is full. All unless given.
@@ -76,14 +77,14 @@ impl Default for GatewaySection {
     }
 }
 
-/// Whose rules of retrying.
+/// Client or gateway whose rules of retrying hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetryPreset {
     /// 2 retries after 0.5 s doubled to 8 s, less up to a quarter; Retry-After up to 120 s.
     #[default]
     OpenaiSdk,
-    /// The same constants.
+    /// As the OpenAI SDK: 2 retries after 0.5 s doubled to 8 s, less up to a quarter; Retry-After up to 120 s.
     AnthropicSdk,
     /// 2 retries, at once where another backend is ready, else after Retry-After up to 60 s, else 0.5 s doubled to 8 s, plus
     /// up to 0.75 s.
@@ -97,7 +98,7 @@ pub enum RetryPreset {
 }
 
 impl RetryPreset {
-    /// Its name.
+    /// Name of the preset in an experiment.
     pub fn name(self) -> &'static str {
         match self {
             RetryPreset::OpenaiSdk => "openai-sdk",
@@ -143,7 +144,7 @@ pub struct RetrySection {
     /// What a Retry-After does; what it does in the preset unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<RetryAfterSection>,
-    /// Without a wait where another backend is ready; as in the preset unless given.
+    /// Retry without a wait where another backend is ready; as in the preset unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_once_elsewhere: Option<bool>,
     /// Retries as a share of requests; no limit unless given.
@@ -375,7 +376,7 @@ pub struct ImpatienceSection {
 pub struct CascadeSection {
     /// Pools or endpoints.
     pub stages: Vec<String>,
-    /// Of each stage but the last, the share of answers that is kept, 0 to 1: FrugalGPT's tau, where a reliability score is
+    /// Share of answers that each stage but the last keeps, 0 to 1: FrugalGPT's tau, where a reliability score is
     /// uniform from 0 to 1 and an answer is kept above 1 - tau.
     pub accept: Vec<f64>,
 }

@@ -165,8 +165,8 @@ pub struct TraceSection {
     /// As the trace says unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals_per_s: Option<f64>,
-    /// The same by the `[arrivals]` of a generator's specification, relative to the experiment file. As the trace says
-    /// unless given.
+    /// Sessions (requests, where there are none) arrive by the `[arrivals]` of a generator's specification, a path
+    /// relative to the experiment file. As the trace says unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<String>,
     /// Puts requests in order of arrival first; a trace out of order is refused unless given. Holds the whole trace.
@@ -224,7 +224,7 @@ pub struct SessionsSection {
 pub struct ClassSection {
     /// Share of requests, 0 to 1.
     pub share: f64,
-    /// Where it may be served.
+    /// Where requests of the class may be served.
     #[serde(default)]
     pub privacy: Privacy,
     /// The least capable model that serves it.

@@ -106,7 +106,7 @@ impl JsonSchema for PolicySection {
         "PolicySection".into()
     }
 
-    /// Its own keys, those of parts, and a table a preset.
+    /// Schema of a policy: keys of its own, those of parts, and a table a preset.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = PolicyKeys::json_schema(generator);
         let parts = Parts::json_schema(generator);

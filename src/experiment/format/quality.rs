@@ -25,7 +25,7 @@ pub struct AnswersSection {
     /// Share of answers above the bar, 0 to 1; whose, is drawn by request and model. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// As measured: a column of `[quality]`'s table. Not unless given.
+    /// Column of `[quality]`'s table that has the measured outcomes. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
@@ -55,7 +55,7 @@ pub struct OwnPriceSection {
     pub input_usd_per_million: f64,
     /// Output tokens.
     pub output_usd_per_million: f64,
-    /// Where it is from, and when; kept in the manifest.
+    /// Where the price is from, and when it was read; kept in the manifest.
     #[serde(default)]
     pub source: String,
 }

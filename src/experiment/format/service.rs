@@ -11,7 +11,7 @@ pub enum CacheName {
     Off,
     /// By the provider's rule.
     Auto,
-    /// With entries that live an hour, for a higher price of writing.
+    /// By the provider's rule, with entries that live an hour for a higher price of writing.
     #[serde(rename = "auto-1h")]
     AutoHour,
 }
@@ -37,7 +37,7 @@ impl Default for BatchSection {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReasoningSection {
-    /// Median.
+    /// Median of the hidden tokens of a request.
     pub median_tokens: u32,
     /// Standard deviation of the logarithm.
     #[serde(default = "reasoning_sigma")]

@@ -47,7 +47,7 @@ mod price;
 
 /// A pool, resolved.
 pub struct ResolvedPool {
-    /// Name.
+    /// Name of the pool.
     pub name: String,
     /// What each of its replicas is.
     pub replica: Arc<ReplicaType>,
@@ -68,7 +68,7 @@ impl ResolvedPool {
 
 /// An endpoint, resolved.
 pub struct ResolvedEndpoint {
-    /// Name.
+    /// Name of the endpoint.
     pub name: String,
     /// What a simulation needs.
     pub spec: EndpointSpec,
@@ -83,7 +83,7 @@ pub struct ResolvedEndpoint {
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
 #[derive(Clone)]
 pub struct ResolvedPolicy {
-    /// Name.
+    /// Name of the policy.
     pub name: String,
     /// Pool index and replicas.
     pub pools: Vec<(usize, u32)>,
@@ -98,7 +98,7 @@ pub struct ResolvedPolicy {
 
 /// An experiment, ready to run.
 pub struct Experiment {
-    /// Its name; also names the result folder.
+    /// Name of the experiment; the result folder is named by it, too.
     pub name: String,
     /// What it answers.
     pub question: String,
@@ -184,7 +184,7 @@ impl Experiment {
         Experiment::load_with(path, &Settings::default())
     }
 
-    /// The same with keys set, more facts, or presets, engines and readers of the caller's own.
+    /// Loads an experiment with keys set, more facts, or presets, engines and readers of the caller's own.
     ///
     /// # Errors
     /// As [`Experiment::load`].
@@ -235,7 +235,7 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
 
 struct Resolver<'a> {
     file: &'a ExperimentFile,
-    /// Where relative paths start.
+    /// Folder that relative paths start from.
     folder: &'a Path,
     paths: &'a Paths,
     /// The catalogue, with rows of the user's own where there are.

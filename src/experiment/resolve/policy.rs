@@ -14,8 +14,8 @@ impl ResolvedPolicy {
 }
 
 impl Experiment {
-    /// The same experiment with one more policy, written in Rust: it keeps all pools at their own replicas and all endpoints,
-    /// behind the experiment's gateway. Each simulation has a clone of `policy`.
+    /// This experiment with one more policy, written in Rust: it keeps all pools at their own replicas and all
+    /// endpoints, behind the experiment's gateway. Each simulation has a clone of `policy`.
     ///
     /// # Errors
     /// A name that there is already.

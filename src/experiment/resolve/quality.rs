@@ -9,9 +9,9 @@ use baseload_trace::QualityTable;
 /// The table of measured answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QualityInput {
-    /// Where it lies.
+    /// Path of the table.
     pub path: PathBuf,
-    /// Its key in `[quality]`, for messages.
+    /// Key in `[quality]` that names the table, for messages.
     pub key: &'static str,
     /// Requests that it has outcomes for; `None` where it begins again.
     pub rows: Option<u64>,

@@ -69,12 +69,12 @@ impl Collector {
             fault: None,
         }
     }
-    /// Also bounds what any policy could have done.
+    /// This collector, which also bounds what any policy could have done.
     pub fn with_oracle(mut self, oracle: Oracle) -> Collector {
         self.oracle = Some(oracle);
         self
     }
-    /// Also refuses requests that a table of answers has no row for.
+    /// This collector, which also refuses requests that a table of answers has no row for.
     pub fn with_quality(mut self, quality: Option<&QualityInput>) -> Collector {
         self.quality = quality.cloned();
         self
@@ -83,7 +83,7 @@ impl Collector {
     pub fn missing_row(&self) -> Option<Fault> {
         self.quality.as_ref()?.too_short(self.last_index)
     }
-    /// Also writes records.
+    /// This collector, which also writes records.
     #[cfg(feature = "frames")]
     pub fn with_writer(mut self, writer: crate::frames::RecordWriter) -> Collector {
         self.writer = Some(writer);

@@ -86,7 +86,7 @@ pub struct GateRule {
 pub enum Worse {
     /// In the metric's own unit.
     Number(f64),
-    /// With `%`, `s` or `ms`.
+    /// A number with `%`, `s` or `ms`.
     Text(String),
 }
 
@@ -106,7 +106,7 @@ impl GateRule {
 /// What became of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GateVerdict {
-    /// The same value.
+    /// The value is the baseline's.
     Unchanged,
     /// Better than the baseline.
     Better,

@@ -26,11 +26,11 @@ pub struct EndpointSpec {
     pub error_rate: f64,
     /// Share of requests that end in a 529 or 503 (overload).
     pub overload_rate: f64,
-    /// Its provider's incidents.
+    /// Incidents of the endpoint's provider; `None`: it has none.
     pub outages: Option<Arc<Outages>>,
     /// List price.
     pub price: Price,
-    /// Whose rate limits these are: endpoints that name the same account share them.
+    /// Account on whose rate limits the endpoint draws; endpoints that name the same account share them.
     pub account: String,
     /// Rate limits of the account.
     pub limits: Limits,
@@ -38,7 +38,7 @@ pub struct EndpointSpec {
     pub squeezes: Vec<Squeeze>,
     /// Prompt cache, where there is one that is used.
     pub cache: Option<CacheRule>,
-    /// Its tier, and whether its model thinks.
+    /// Tier in which calls are answered, and whether the model thinks.
     pub service: Service,
     /// What it can do.
     pub capability: Capability,
@@ -77,7 +77,7 @@ struct Flight {
 }
 
 impl Flight {
-    /// Of a call that will fail: nothing is billed.
+    /// A call that will fail: nothing is billed for it.
     fn failing(reserved: Reserved) -> Flight {
         let (cache, never) = (CacheUse::default(), SimTime::NEVER);
         Flight { prompt: 0, cache, reserved, hidden: 0, output: 0, begun_at: never, first_at: never, done_at: never }
@@ -136,7 +136,7 @@ impl Endpoint {
             spend: Usd::ZERO,
         }
     }
-    /// Its specification.
+    /// What the endpoint was made from.
     pub fn spec(&self) -> &EndpointSpec {
         &self.spec
     }
@@ -326,7 +326,7 @@ impl Endpoint {
 pub struct Metered<'a> {
     /// The endpoint.
     pub endpoint: &'a mut Endpoint,
-    /// Its account, which other endpoints may draw on, too.
+    /// Limits of the endpoint's account, on which other endpoints may draw, too.
     pub account: &'a mut Limiter,
 }
 

@@ -39,7 +39,7 @@ pub struct Drawn {
     pub duration_sigma: f64,
     /// Share of incidents that users notice, 0 to 1.
     pub noticed: f64,
-    /// Of these, share that are full outages.
+    /// Share of noticed incidents that are full outages, 0 to 1.
     pub full: f64,
     /// Share of calls that fail in a partial one.
     pub partial_fails: f64,
@@ -50,7 +50,7 @@ pub struct Drawn {
 /// The incidents of a provider.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outages {
-    /// Whose; names the random streams.
+    /// The provider; its name is part of the names of the random streams.
     pub provider: String,
     /// Written down, in any order; several at a time add up.
     pub written: Vec<Incident>,
@@ -116,9 +116,9 @@ pub struct Weather {
 /// What becomes of a call that would have been answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fate {
-    /// It is answered, slower by this.
+    /// The call is answered, its times multiplied by this.
     Slower(f64),
-    /// It fails.
+    /// The call fails.
     Fails(FailureCause),
 }
 

@@ -120,7 +120,7 @@ pub struct ApiKnot {
 pub struct ApiProfile {
     /// Version of this form: 1.
     pub version: u32,
-    /// Its name: `provider/model` unless given.
+    /// Name of the profile: `provider/model` unless given.
     pub name: String,
     /// Who sells the model.
     pub provider: String,

@@ -18,22 +18,22 @@ pub struct IncidentRow {
     pub days: u32,
     /// Share of time without any impact, percent.
     pub availability_any: f64,
-    /// The same with partial outages weighted 0.3, percent.
+    /// Share of time without impact, partial outages counted at 0.3 of their length, percent.
     pub availability_weighted: f64,
     /// Hours between incidents, mean.
     pub gap_mean_h: f64,
-    /// Median.
+    /// Median of the hours between incidents.
     pub gap_median_h: f64,
     /// Minutes that one lasts, mean.
     pub duration_mean_min: f64,
-    /// Median.
+    /// Median of the minutes that an incident lasts.
     pub duration_median_min: f64,
-    /// 90th percentile.
+    /// 90th percentile of the minutes that an incident lasts.
     pub duration_p90_min: f64,
     /// Until when it was observed.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the incidents were read.
     #[serde(default)]
     pub source: String,
 }
@@ -67,7 +67,7 @@ impl IncidentRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitRules {
-    /// Whose, as prices name the provider; also the name of a preset.
+    /// Provider whose rules these are, as prices name it; also the name of a preset.
     pub provider: String,
     /// Other names of the provider.
     #[serde(default)]
@@ -99,7 +99,7 @@ pub struct LimitRules {
     /// When it was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the rules were read.
     #[serde(default)]
     pub source: String,
 }
@@ -202,7 +202,7 @@ pub struct ProvisionedRow {
     /// When it was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the offer was read.
     #[serde(default)]
     pub source: String,
 }

@@ -21,7 +21,7 @@ pub struct DataSetRow {
     /// When it was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the data set is from.
     #[serde(default)]
     pub source: String,
 }
@@ -32,7 +32,7 @@ pub struct DataSetRow {
 pub struct CalledGpu {
     /// A part of the name in the files.
     pub called: String,
-    /// Its id in the catalogue.
+    /// Id of that GPU in the catalogue.
     pub is: String,
 }
 

@@ -39,7 +39,7 @@ pub struct FrontendRow {
 }
 
 impl FrontendRow {
-    /// Its numbers alone.
+    /// The frontend's numbers without name and source.
     pub fn frontend(&self) -> Frontend {
         Frontend {
             arrival_s: self.arrival_s,

@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 /// A user's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogText<'a> {
-    /// Its name, as messages show it.
+    /// Name of the file, as messages show it.
     pub name: &'a str,
     /// What it holds.
     pub text: &'a str,
@@ -26,7 +26,7 @@ pub struct CatalogText<'a> {
 /// What is wrong with one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogFault {
-    /// Which file.
+    /// Index of the file among those laid over the catalogue.
     pub file: usize,
     /// What; its key starts at the top of that file, such as `gpu[0].mem_bw_gbps`.
     pub fault: Fault,
@@ -118,12 +118,12 @@ struct Laying<'a> {
     notes: Vec<String>,
 }
 
-/// What a GPU does not say itself.
+/// Step-time numbers of a GPU whose row does not have them.
 struct Borrowed {
     /// `FILE:LINE` of its row.
     shown: String,
     gpu: String,
-    /// Whose it is.
+    /// Name of the GPU that the numbers are borrowed from.
     from: String,
     keys: Vec<&'static str>,
 }

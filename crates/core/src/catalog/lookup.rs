@@ -41,7 +41,7 @@ impl Catalog {
         })
     }
 
-    /// These rows and those, one table behind the other.
+    /// The rows of both catalogues, `more`'s behind these.
     fn and(mut self, mut more: Catalog) -> Catalog {
         macro_rules! append {
             ($type:ty) => {

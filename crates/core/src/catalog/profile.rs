@@ -44,9 +44,9 @@ pub struct Frontend {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MeasuredEngine {
-    /// Its name in an experiment; the usual engine where it is empty.
+    /// Name of the engine in an experiment; empty for the usual engine.
     pub name: String,
-    /// Its version.
+    /// Version of the engine.
     pub version: String,
     /// KV blocks, the null block included.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ pub struct HeldBack {
     pub n: u64,
     /// Median of the absolute error as a share of what was measured.
     pub median_ape: f64,
-    /// Its 90th percentile.
+    /// 90th percentile of the absolute error as a share of what was measured.
     pub p90_ape: f64,
 }
 
@@ -119,7 +119,7 @@ pub struct HeldBack {
 pub struct Profile {
     /// Version of this form: 1.
     pub version: u32,
-    /// Its name.
+    /// Name of the profile.
     pub name: String,
     /// When it was fitted.
     pub date: String,

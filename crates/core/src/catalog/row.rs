@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 pub(super) trait Row: Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema {
     /// The table's name in TOML.
     const TABLE: &'static str;
-    /// Which thing it is about; of two such rows one stands in place of the other.
+    /// Name of the thing that the row is about; a user's row stands in place of the embedded one with its name.
     fn name(&self) -> String;
     /// The table.
     fn rows(catalog: &Catalog) -> &Vec<Self>;

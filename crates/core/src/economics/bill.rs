@@ -39,7 +39,7 @@ impl LineKind {
 pub struct BillLine {
     /// What it is for: a pool, an endpoint, "people".
     pub name: String,
-    /// Its kind.
+    /// What the line pays for.
     pub kind: LineKind,
     /// Exact amount a month.
     pub usd_per_month: Usd,

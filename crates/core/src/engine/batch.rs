@@ -8,7 +8,7 @@ pub struct Row {
     pub slot: u32,
     /// See `slot`.
     pub generation: u32,
-    /// Whose.
+    /// The attempt that the row computes.
     pub attempt: AttemptId,
     /// Tokens computed in this step.
     pub tokens: u32,
@@ -23,7 +23,7 @@ pub struct Row {
 pub struct Batch {
     /// Steady decode rows: one token each, scheduled before `rows`. The scheduler alone knows who they are.
     pub steady: u32,
-    /// The other rows in the order in which they were scheduled.
+    /// Rows that are not steady, in the order in which they were scheduled.
     pub rows: Vec<Row>,
     /// What is not a plain decode row, for pricing.
     pub prefill: Vec<PrefillChunk>,
@@ -35,7 +35,7 @@ pub struct Batch {
     pub admitted: Vec<(AttemptId, u32)>,
     /// Requests that were preempted, in that order.
     pub preempted: Vec<AttemptId>,
-    /// Which batch of its scheduler it is, counted from 1 over those that compute something.
+    /// Number of the batch in its scheduler, from 1, counting those that compute something.
     pub tick: u32,
     /// When the step ends: set by who owns the clock, before the update.
     pub ends_at: Femtos,
@@ -82,7 +82,7 @@ impl Batch {
 /// A request that sampled its last token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    /// Whose.
+    /// The attempt that ended.
     pub attempt: AttemptId,
     /// Prefix-cache hit, in tokens, when it was admitted first.
     pub cached_tokens: u32,
@@ -95,7 +95,7 @@ pub struct Finished {
 pub struct Gap {
     /// When the previous token left.
     pub since: Femtos,
-    /// Tokens.
+    /// Tokens that came with this gap.
     pub tokens: u32,
 }
 

@@ -11,7 +11,7 @@ use toml::Table;
 pub struct HourlyRent {
     /// US dollars for one GPU for one hour.
     pub usd_per_gpu_hour: Usd,
-    /// Of a row of the catalogue: what it is of, and the day it was read.
+    /// Of a rent from the catalogue: its row's name, and the day on which it was read.
     pub read: Option<(String, String)>,
 }
 
@@ -89,7 +89,7 @@ impl ReplicaType {
         Replica::new((self.build)(mode), self.step_time.clone())
     }
 
-    /// The same type with other step times.
+    /// This replica type with other step times.
     #[must_use]
     pub fn with_step_time(self, step_time: Arc<dyn StepTime>) -> ReplicaType {
         ReplicaType { step_time, ..self }

@@ -78,8 +78,8 @@ impl ReplicaSpec {
         })
     }
 
-    /// Its rows of the catalogue, and what the names were taken for; no rows for a machine that the catalogue has not and of
-    /// which all that matters is said.
+    /// Catalogue rows of the model and the GPU, and what their names were taken for. No rows for a machine that the
+    /// catalogue lacks where the words say all that matters of it.
     fn known<'a>(&self, catalog: &'a Catalog) -> Result<(Option<Catalogued<'a>>, Vec<String>), Fault> {
         let (named, gpu) = match (catalog.model_named(&self.model), catalog.gpu(&self.gpu)) {
             (Ok(named), Ok(gpu)) => (named, gpu),

@@ -31,7 +31,8 @@ pub enum StepTimeSource {
     /// The analytic step time by the catalogue's rows.
     #[default]
     Analytic,
-    /// The same by rows of the catalogue's form, laid over the catalogue's: their name and they.
+    /// The analytic step time, by rows of the catalogue's form that are laid over the catalogue's: a name for them, and
+    /// the rows.
     Rows(Arc<(String, StepTimeFile)>),
     /// A profile of this model on this GPU.
     Profile(Arc<Profile>),

@@ -23,7 +23,7 @@ pub struct PolicyScope {
     pub pools: Vec<String>,
     /// Replicas that it keeps of each.
     pub replicas: Vec<u32>,
-    /// Its endpoints, in order.
+    /// Names of the policy's endpoints, in order.
     pub endpoints: Vec<String>,
     /// Classes, in order.
     pub classes: Vec<String>,
@@ -224,7 +224,7 @@ impl Maker<'_> {
     }
 }
 
-/// Where the scoring of rule `i` stands, and whether it chooses among endpoints; none for a rule that scores nobody.
+/// Key and scoring of rule `i`, and whether it chooses among endpoints; none for a rule that scores nobody.
 fn scored<'a>(i: usize, rule: &'a Rule, of_policy: &'a Scoring) -> Option<(KeyPath, &'a Scoring, bool)> {
     let buys = matches!(rule.to, Destination::Any | Destination::Bought);
     match &rule.scoring {

@@ -69,7 +69,7 @@ pub enum Condition {
     Overflow(Overflow),
     /// The bucket has a request.
     Bucket(Bucket),
-    /// It is that time of the day.
+    /// The time of the day is within a span.
     Daily(Daily),
     /// Buying the request keeps today's spend, completed and expected, within this many pico-dollars a day times the share
     /// of the day that has passed.
@@ -180,7 +180,7 @@ impl Condition {
         }
     }
 
-    /// Its rule was used at `now`.
+    /// Tells the condition that the rule that it belongs to was used at `now`.
     pub fn used(&self, state: &mut State, now: SimTime) {
         if let Condition::Bucket(b) = self {
             (state.missing, state.at) = (b.missing(state, now) + REQUEST, now);

@@ -69,9 +69,9 @@ impl Destination {
 pub struct Rule {
     /// All must hold; none: always.
     pub when: Vec<Condition>,
-    /// Where to.
+    /// Where requests go that meet the rule's conditions.
     pub to: Destination,
-    /// Its own scoring, if it has one; else the policy's.
+    /// Scoring of this rule; `None`: the policy's.
     pub scoring: Option<Scoring>,
     /// Leaves out endpoints whose limits of the minute the request would reach (LiteLLM's usage-based routing: `tpm + input >
     /// limit` or `rpm + 1 >= limit`).

@@ -36,7 +36,7 @@ pub struct BlockTable {
     pub blocks: Vec<u32>,
     /// How many of them, from the first, are cached.
     pub cached: u32,
-    /// Those of them that were announced.
+    /// Cached blocks, from the first, that were announced by KV events.
     told: u32,
     chain: Chain,
 }

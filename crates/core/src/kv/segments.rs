@@ -162,7 +162,7 @@ pub(super) struct SegmentChain {
     used: u32,
     /// What the last part's segment holds after it.
     goes_on: GoesOn,
-    /// Where that segment's private text is over.
+    /// Token of its request at which the private text of the chain's last segment is over.
     over: u32,
 }
 
@@ -171,7 +171,7 @@ enum GoesOn {
     /// There is no part yet.
     #[default]
     Nothing,
-    /// This content from here on.
+    /// The segment goes on with this content, from this token of it on.
     At(ContentId, u32),
     /// All that the request has.
     Rest,
@@ -266,7 +266,7 @@ impl SegmentChain {
         text.id == last && text.start == to && text.start + text.len == self.over && answers(last, *output)
     }
 
-    /// Where private text that has come to `at` is over, if its request's output follows then.
+    /// Token at which private text that has come to `at` is over, if its request's output follows then.
     fn over_at(&self, tokens: Tokens<'_>, id: ContentId, mut at: u32) -> u32 {
         let (mut i, mut used) = (self.run, self.used);
         if !matches!(id, ContentId::Private(_)) {

@@ -77,7 +77,7 @@ pub enum WorldEffect {
     Series(SeriesRow),
     /// A replica or an endpoint has left for good.
     Left {
-        /// Which.
+        /// The replica or endpoint that left.
         place: Place,
     },
 }

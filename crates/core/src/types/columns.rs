@@ -45,7 +45,7 @@ impl TimeUnit {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeColumn {
-    /// Its name in the file.
+    /// Name of the column in the file.
     pub column: String,
     /// What it counts.
     pub unit: TimeUnit,

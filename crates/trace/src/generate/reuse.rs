@@ -23,7 +23,7 @@ struct Past {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Want {
     pub tokens: u32,
-    /// It is the base text.
+    /// Whether the prompt wants the base text.
     pub base: bool,
 }
 

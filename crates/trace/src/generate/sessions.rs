@@ -17,12 +17,12 @@ use std::collections::BinaryHeap;
 /// A session under way.
 struct Talk {
     number: u64,
-    /// Its number in its population.
+    /// Number of the session in its population.
     member: u64,
     /// Turns that it has had, and will have.
     turn: u32,
     turns: u32,
-    /// Its prompts' rank among those of their turns.
+    /// Rank of the session's prompts among those of their turns.
     rank: f64,
     /// The last prompt, its answer and its id.
     said: Vec<Run>,
@@ -278,7 +278,7 @@ impl Talks {
         talk.marks.push(entry.prompt_tokens);
     }
 
-    /// As long as its turn and rank say, repeating what the spec says.
+    /// Makes the entry's prompt as long as its turn and rank say, repeating what the spec says.
     fn measured(&mut self, talk: &mut Talk, entry: &mut Entry) {
         let mut rng = self.streams.member.at(talk.member, talk.turn);
         let mut number = || dist::uniform01(&mut rng);

@@ -13,7 +13,7 @@ use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Its row of the registry.
+/// Row of Copilot's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "copilot",
     looks_like: "JSON with session_id, turns",

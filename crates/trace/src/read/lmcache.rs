@@ -9,7 +9,7 @@ use baseload_core::types::{ContentId, Entry, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
-/// Its row of the registry.
+/// Row of LMCache's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "lmcache-agents",
     looks_like: "JSON with timestamp_us, input_chars",

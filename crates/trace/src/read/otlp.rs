@@ -10,7 +10,7 @@ use baseload_core::types::{Clock, Entry, Measured, Status};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
-/// Its row of the registry.
+/// Row of OpenTelemetry's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "otlp",
     looks_like: "JSON with resourceSpans",

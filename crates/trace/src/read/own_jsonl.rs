@@ -8,7 +8,7 @@ use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Its row of the registry.
+/// Row of this program's JSON lines in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "baseload-jsonl",
     looks_like: "JSON with prompt_tokens, output_tokens",

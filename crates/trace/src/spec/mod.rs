@@ -77,7 +77,7 @@ pub struct Joint {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
-    /// Its number as a tenant; its place in the list, from 0, where absent.
+    /// Tenant number of the client; its place in the list, from 0, where absent.
     pub tenant: Option<u32>,
     /// When its requests come.
     pub arrivals: Arrivals,

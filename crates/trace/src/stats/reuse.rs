@@ -84,7 +84,7 @@ impl Reuse {
         Reuse { named_later, ..Reuse::with(block, EXACT_BLOCKS, 1 << 20) }
     }
 
-    /// With another limit of exactness, and slots to begin with; private text may be named later.
+    /// Statistics with another limit of exactness, and so many slots to begin with; private text may be named later.
     pub(super) fn with(block: u32, limit: usize, least_slots: usize) -> Reuse {
         Reuse {
             block,

@@ -136,11 +136,11 @@ pub struct Limits {
     pub output_tokens_per_minute: Option<u64>,
     /// Input and output tokens a minute, together.
     pub tokens_per_minute: Option<u64>,
-    /// The same a day.
+    /// Input and output tokens a day, together.
     pub tokens_per_day: Option<u64>,
     /// What the account may spend in the whole simulation.
     pub spend_cap: Option<Usd>,
-    /// Of provisioned units.
+    /// Limit of provisioned units, by how far they are used.
     pub utilization: Option<Utilization>,
     /// How they are counted.
     pub rules: Rules,

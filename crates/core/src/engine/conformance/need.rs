@@ -23,7 +23,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Its name in reports.
+    /// Name of the feature in reports.
     pub fn name(self) -> &'static str {
         match self {
             Feature::Sglang => "sglang",

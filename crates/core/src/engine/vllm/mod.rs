@@ -146,12 +146,12 @@ impl<P: KvPool> VllmScheduler<P> {
         }
     }
 
-    /// Its knobs.
+    /// Knobs of the engine.
     pub fn config(&self) -> &VllmConfig {
         &self.config
     }
 
-    /// Its blocks, to look at.
+    /// KV blocks of the engine, to look at.
     pub fn pool(&self) -> &P {
         &self.pool
     }
@@ -162,7 +162,7 @@ impl<P: KvPool> VllmScheduler<P> {
         present.find(|r| r.attempt == attempt).map(|r| &r.table)
     }
 
-    /// Like `enqueue`, for a job whose generated tokens have the content `output` instead of its own.
+    /// Enqueues a job whose generated tokens have the content `output` instead of the request's own.
     ///
     /// # Errors
     /// As `enqueue`.

@@ -18,7 +18,8 @@ pub struct Breaker {
     pub open: SimTime,
     /// Successes in a row, while half-open, that close it.
     pub successes: u32,
-    /// Where all candidates are open: refuse the request, or act as if none were.
+    /// What happens where the breakers of all candidates are open: true refuses the request, false acts as if none were
+    /// open.
     pub refuse_if_all_open: bool,
 }
 
@@ -59,7 +60,7 @@ pub enum Event {
     Success,
     /// HTTP 429, with its Retry-After.
     RateLimited(SimTime),
-    /// It took too long (HTTP 408).
+    /// The attempt took too long (HTTP 408).
     Timeout,
     /// Any other failure.
     Failure,
@@ -99,7 +100,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of nobody yet.
+    /// Health of backends none of which is known yet.
     pub fn new(breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
         Health { breaker, cooldown, ..Health::default() }
     }
@@ -213,7 +214,7 @@ mod tests {
     fn endpoint(number: u32) -> Place {
         EndpointId(number).into()
     }
-    /// With so many endpoints.
+    /// Health that knows so many endpoints.
     fn health(backends: u32, breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
         let mut health = Health::new(breaker, cooldown);
         (0..backends).for_each(|e| health.came(endpoint(e)));

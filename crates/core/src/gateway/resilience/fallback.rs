@@ -14,9 +14,9 @@ pub struct Hop {
 /// See the module head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fallbacks {
-    /// Of a pool or an endpoint: where to go next, in order.
+    /// By pool or endpoint: where its failed requests go next, in order.
     pub chains: Vec<(Place, Vec<Place>)>,
-    /// The same for what is too long for it.
+    /// By pool or endpoint: where requests go next, in order, that are too long for it.
     pub too_long: Vec<(Place, Vec<Place>)>,
     /// Hops at most.
     pub max_hops: u32,
