@@ -33,11 +33,11 @@ pub enum ClosedPlay {
 struct Lane {
     waiting: VecDeque<Entry>,
     /// What the session has said so far, where its content is followed.
-    said: Option<Said>,
+    said: Option<LastTurn>,
 }
 
 /// The last turn of a session, as it was recorded and as it was sent.
-struct Said {
+struct LastTurn {
     /// Leading content as the trace named it.
     raw: Vec<Run>,
     /// The whole prompt that was sent.
@@ -184,7 +184,7 @@ impl Closed {
             content.extend(skip(&raw, have));
             entry.content = content;
         }
-        lane.said = Some(Said {
+        lane.said = Some(LastTurn {
             raw,
             sent: entry.prompt().collect(),
             id: entry.id,

@@ -35,7 +35,7 @@ pub struct CatalogFault {
 /// A catalogue with a user's files laid over it.
 #[derive(Debug, Clone)]
 pub struct Laid {
-    /// All rows.
+    /// Rows of both, a user's in place of the embedded one with its name.
     pub catalog: Catalog,
     /// What people should know of their own rows: what they contradict, what they borrow.
     pub notes: Vec<String>,
@@ -96,7 +96,7 @@ impl Catalog {
 
 /// Where a user's row stands.
 #[derive(Clone)]
-struct Place {
+struct RowPlace {
     file: usize,
     index: usize,
     /// `FILE:LINE`.
@@ -112,7 +112,7 @@ struct Laying<'a> {
     file: CatalogText<'a>,
     number: usize,
     /// Rows that files have, by table and name.
-    own: BTreeMap<(&'static str, String), Place>,
+    own: BTreeMap<(&'static str, String), RowPlace>,
     borrowed: Vec<Borrowed>,
     faults: Vec<CatalogFault>,
     notes: Vec<String>,
@@ -197,11 +197,11 @@ impl<'a> Laying<'a> {
 
     fn table<T: Row>(&mut self, rows: &[Spanned<DeValue<'a>>]) {
         let keys = Keys::of::<T>();
-        let mut read: Vec<(T, Place)> = Vec::new();
+        let mut read: Vec<(T, RowPlace)> = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             let shown = format!("{}:{}", self.file.name, line_of(self.file.text, &row.span()));
             match self.row::<T>(row, &keys, &shown) {
-                Ok(row) => read.push((row, Place { file: self.number, index, shown })),
+                Ok(row) => read.push((row, RowPlace { file: self.number, index, shown })),
                 Err(faults) => faults.under(key![T::TABLE, index]).into_iter().for_each(|fault| self.wrong(fault)),
             }
         }
@@ -255,7 +255,7 @@ impl<'a> Laying<'a> {
     }
 
     /// Rows of one name of this file in their place.
-    fn lay<T: Row>(&mut self, name: String, rows: &[(T, Place)]) {
+    fn lay<T: Row>(&mut self, name: String, rows: &[(T, RowPlace)]) {
         let (first, place) = &rows[0];
         if let (false, Some((_, again))) = (T::SEVERAL, rows.get(1)) {
             let what = format!("`{name}` stands twice; the first is {}", place.shown);
