@@ -9,7 +9,7 @@ pub struct Fact {
     pub kind: &'static str,
     /// Name of the fact's row in `baseload catalog`.
     pub name: String,
-    /// When it was read.
+    /// When the fact was read.
     pub date: String,
     /// Where the fact was read.
     pub source: String,

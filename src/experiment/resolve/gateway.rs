@@ -26,7 +26,7 @@ pub(super) struct ResolvedGateway {
 pub(super) struct Places<'a> {
     /// All of the experiment.
     pub offers: &'a Offers<'a>,
-    /// What of it the policy keeps.
+    /// Pools and endpoints that the policy keeps.
     pub kept: &'a Kept,
 }
 

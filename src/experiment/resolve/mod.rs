@@ -89,7 +89,7 @@ pub struct ResolvedPolicy {
     pub pools: Vec<(usize, u32)>,
     /// Endpoint indices.
     pub endpoints: Vec<usize>,
-    /// How it picks; endpoint numbers are positions in `endpoints`.
+    /// How the policy routes; endpoint numbers are positions in `endpoints`.
     pub routing: Routing,
     /// How old engine signals are for it, where it or its preset says.
     scrape: Option<(SimTime, SimTime)>,
@@ -100,7 +100,7 @@ pub struct ResolvedPolicy {
 pub struct Experiment {
     /// Name of the experiment; the result folder is named by it, too.
     pub name: String,
-    /// What it answers.
+    /// The question that the experiment answers.
     pub question: String,
     /// Seed of every random stream.
     pub seed: u64,
@@ -383,7 +383,7 @@ impl Experiment {
     pub fn located(&self, faults: impl Into<Faults>) -> FileFaults {
         self.origin.located(faults.into())
     }
-    /// Whether some provider of it has incidents.
+    /// Whether some provider of the experiment has incidents.
     pub fn has_outages(&self) -> bool {
         self.endpoints.iter().any(|e| e.spec.outages.is_some() || !e.spec.squeezes.is_empty())
     }

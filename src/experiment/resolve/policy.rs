@@ -3,7 +3,7 @@ use super::*;
 use baseload_core::gateway::{Decide, Keeps, Parts, PolicyScope, Routing, RuleSection};
 
 impl ResolvedPolicy {
-    /// Whether it may send to an endpoint what its own replicas may serve too.
+    /// Whether the policy may send to an endpoint what its own replicas may serve too.
     pub fn buys_by_choice(&self) -> bool {
         let chooses = match &self.routing {
             Routing::Pipeline(pipeline) => pipeline.needs().endpoints,

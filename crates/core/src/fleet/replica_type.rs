@@ -21,7 +21,7 @@ pub(super) type Build = dyn Fn(EngineMode) -> Box<dyn Scheduler> + Send + Sync;
 /// A replica type. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplicaType {
-    /// What it is, for people: `model on N x GPU` and formats.
+    /// What the replica is, for people: `model on N x GPU` and formats.
     pub title: String,
     /// GPUs of a replica.
     pub gpus: u32,
@@ -35,7 +35,7 @@ pub struct ReplicaType {
     pub kv: KvCapacity,
     /// What its engine may do in a step.
     pub limits: EngineLimits,
-    /// What constraints ask of it.
+    /// What constraints ask of a replica.
     pub facts: BackendFacts,
     /// How long its steps take.
     pub step_time: Arc<dyn StepTime>,

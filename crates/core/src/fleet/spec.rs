@@ -80,7 +80,7 @@ pub struct ReplicaSpec {
     pub formats: Formats,
     /// Memory.
     pub memory: MemoryOptions,
-    /// The engine and what is said of it.
+    /// The engine, and its section.
     pub engine: EngineChoice,
     /// Where the durations of its steps come from.
     pub step_time: StepTimeSource,

@@ -38,7 +38,7 @@ impl PolicyScope {
     fn keeps_replicas(&self) -> bool {
         self.replicas.iter().any(|n| *n > 0)
     }
-    /// All pools and endpoints.
+    /// Names of all pools and endpoints.
     fn places(&self) -> impl Iterator<Item = &str> {
         self.pools.iter().chain(&self.endpoints).map(String::as_str)
     }
@@ -203,7 +203,7 @@ impl Maker<'_> {
         if let Some(first) = always
             && first + 1 < pipeline.rules.len()
         {
-            let what = format!("rules[{first}] always holds before it; it is never asked");
+            let what = format!("rules[{first}] always holds before it; it is never asked and changes no figure");
             self.warnings.push(Fault::at(key!["rules", first + 1], what));
         }
         let of_policy = (key!["scorers"], &pipeline.scoring, false);

@@ -74,7 +74,7 @@ impl Rows for LmCache {
         let mut notes = vec!["tokens are an estimate: characters / 4, rounded up".to_string()];
         if self.promptless > 0 {
             notes.push(format!(
-                "{} calls record a prompt of 0 characters; they are kept with 1 prompt token",
+                "{} calls record a prompt of 0 characters; they are kept with 1 prompt token, which takes next to no prefill",
                 self.promptless
             ));
         }
