@@ -2,9 +2,10 @@
 use super::order::Ordered;
 use serde::Serialize;
 
-/// A policy collapses at the first rate with a p90 TTFT above this, seconds,
+/// p90 TTFT above which a policy may have collapsed, seconds: it collapses at the first rate where it is above this,
+/// and above [`TIMES_BELOW`] times its value one rate below.
 const ABOVE_S: f64 = 5.0;
-/// and above so many times its value one rate below.
+/// How many times its p90 TTFT one rate below a policy's must be where it collapses.
 const TIMES_BELOW: f64 = 5.0;
 /// Simulated and measured rate may be so many rungs of the ladder apart.
 const RUNGS: usize = 1;

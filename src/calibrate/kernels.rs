@@ -46,7 +46,7 @@ pub struct Taken {
     pub what: &'static str,
     /// Index of the file.
     pub file: usize,
-    /// Rows of it, before shapes become medians.
+    /// Rows taken of the file, before shapes become medians.
     pub rows: usize,
 }
 

@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them with their names.
+    /// All kinds with their names.
     pub const ALL: [(Kind, &'static str); 11] = [
         (Kind::Inferencex, "inferencex"),
         (Kind::VllmRequests, "vllm-requests"),

@@ -46,7 +46,7 @@ impl MeasuredReplica {
         }
     }
 
-    /// What a profile was fitted on, with an engine that says more of it.
+    /// The replica that a profile was fitted on, with an engine that says more than the profile.
     pub fn profiled(profile: &Profile, engine: MeasuredEngine) -> MeasuredReplica {
         MeasuredReplica {
             tensor_parallel: profile.tensor_parallel,

@@ -27,7 +27,7 @@ pub enum Router {
 }
 
 impl Router {
-    /// All of them with their names.
+    /// All routers with their names.
     pub const ALL: [(Router, &'static str); 5] = [
         (Router::RoundRobin, "round-robin"),
         (Router::Random, "random"),
@@ -35,7 +35,7 @@ impl Router {
         (Router::PrefixHash, "prefix-hash"),
         (Router::PrefixLoad, "prefix-load"),
     ];
-    /// By its name.
+    /// The router with this name.
     pub fn named(name: &str) -> Option<Router> {
         Router::ALL.iter().find(|(_, n)| *n == name).map(|(r, _)| *r)
     }

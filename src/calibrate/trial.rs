@@ -43,7 +43,7 @@ pub enum Loop {
 pub struct Lags {
     /// Send to engine.
     pub arrival: SimTime,
-    /// More of that for each 1,000 prompt tokens.
+    /// Time added to `arrival` for each 1,000 prompt tokens.
     pub arrival_per_1000_tokens: SimTime,
     /// Engine's token to client.
     pub token: SimTime,
@@ -63,7 +63,7 @@ pub struct Trial {
     pub requests: Vec<Sent>,
     /// How requests are sent.
     pub sending: Loop,
-    /// Between client and engine.
+    /// Lags between client and engine.
     pub lags: Lags,
 }
 
@@ -92,7 +92,7 @@ impl Timing {
 /// A step that the simulated engine took.
 #[derive(Debug, Clone, Copy)]
 pub struct Logged {
-    /// What it did.
+    /// What the step did.
     pub features: Features,
     /// From.
     pub start: Femtos,

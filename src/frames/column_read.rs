@@ -81,12 +81,12 @@ impl ReadColumn {
         self.chunks.iter().map(|c| c.len()).sum()
     }
 
-    /// What it holds, in words.
+    /// What the column holds, in words.
     pub fn holds(&self) -> String {
         words(&self.field.dtype)
     }
 
-    /// Whether it holds text as such.
+    /// Whether the column holds text as such.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.field.dtype, ArrowDataType::Utf8View | ArrowDataType::BinaryView)
     }

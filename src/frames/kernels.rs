@@ -60,13 +60,13 @@ impl KernelPart {
 pub struct KernelFile {
     /// Path of the file.
     pub path: PathBuf,
-    /// What it measures.
+    /// The part of a step that the file measures.
     pub part: KernelPart,
     /// The engine (or NCCL) whose kernels they are: its version as the file says it.
     pub version: String,
     /// The GPU, as its driver calls it.
     pub device: String,
-    /// Rows, all of them.
+    /// Number of rows in the file.
     pub rows: usize,
     /// Size in bytes.
     pub bytes: u64,

@@ -24,7 +24,7 @@ pub struct Cell {
     pub full: String,
     /// At most four characters in the service table.
     pub short: String,
-    /// Whether it is marked `*`.
+    /// Whether the cell is marked `*`.
     pub best: bool,
 }
 

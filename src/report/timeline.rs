@@ -91,7 +91,7 @@ fn minutes(v: f64) -> String {
     format!("{} min", tick(v * 60.0))
 }
 
-/// Points of each policy's line, and how long all of them are, seconds.
+/// Points of each policy's line, and the length of the lines, seconds.
 struct Points {
     lines: Vec<Vec<TimelineRow>>,
     row_s: f64,

@@ -17,7 +17,7 @@ pub struct Figures {
     pub requests: u64,
     /// (requests - 1) / (last arrival - first arrival), 1/s; `None` where the trace does not say when sessions start.
     pub rate_per_s: Option<f64>,
-    /// Standard deviation of the gaps between arrivals by their mean; `None` as above.
+    /// Standard deviation of the gaps between arrivals by their mean; `None` where the trace does not say when sessions start.
     pub gap_cv: Option<f64>,
     /// Prompt tokens.
     pub prompt_tokens: Quantiles,

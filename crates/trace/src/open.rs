@@ -32,7 +32,7 @@ pub struct How<'a> {
 }
 
 impl How<'_> {
-    /// By its content alone, with the embedded readers.
+    /// A trace is known by its content alone, with the embedded readers.
     pub fn by_content(classes: Classes) -> How<'static> {
         How { readers: Readers::embedded(), format: None, columns: None, classes }
     }

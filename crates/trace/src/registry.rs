@@ -88,12 +88,12 @@ impl Readers {
         &self.0
     }
 
-    /// Names of all of them, with commas.
+    /// Names of all formats, with commas.
     pub fn names(&self) -> String {
         self.0.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Names of those that were written to a description alone, by alphabet.
+    /// Names of formats whose readers were written to a description alone, by alphabet.
     pub fn untried(&self) -> Vec<&'static str> {
         let untried = self.0.iter().filter(|row| row.tried == Tried::Nothing);
         let mut names: Vec<&str> = untried.map(|row| row.name).collect();

@@ -39,7 +39,7 @@ pub struct EngineRun {
     pub steps: Vec<(Features, f64)>,
     /// Median pause between steps that follow each other, seconds.
     pub pause_s: f64,
-    /// Hash of all of it.
+    /// Hash of the whole file.
     pub hash: String,
 }
 

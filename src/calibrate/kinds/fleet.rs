@@ -55,7 +55,7 @@ pub struct FleetRun {
     pub cached: Vec<u32>,
     /// By replica, its steps: what each did, and how long it took, seconds.
     pub steps: Vec<Vec<(Features, f64)>>,
-    /// Hash of all of it.
+    /// Hash of the whole file.
     pub hash: String,
 }
 

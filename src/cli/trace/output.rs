@@ -30,7 +30,7 @@ pub struct Job<'a> {
     pub format: Option<Format>,
     /// Seed of draws, and whether to sort first.
     pub options: SourceOptions,
-    /// What to make of it.
+    /// Transforms of the trace, in order.
     pub transforms: &'a [Transform],
     /// Folder that paths of transforms are relative to.
     pub folder: &'a Path,

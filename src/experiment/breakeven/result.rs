@@ -175,7 +175,7 @@ pub struct GapRow {
     pub bought: f64,
     pub people: f64,
     pub on_call: f64,
-    /// All of them: the own line.
+    /// Sum of the parts: the own line.
     pub total: f64,
 }
 

@@ -16,8 +16,8 @@ pub struct EndpointSection {
     /// Rate limits; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSection>,
-    /// Account on whose rate limits it draws: endpoints that name the same account share them. An account of its own
-    /// unless given.
+    /// Account on whose rate limits the endpoint draws: endpoints that name the same account share them. An account of
+    /// its own unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Units bought by the hour, whose tokens cost nothing more. Tokens are bought unless given.
@@ -39,7 +39,7 @@ pub struct EndpointSection {
     /// Your own price, without a price of cached or long prompts; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<OwnPriceSection>,
-    /// How good its answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
+    /// How good the endpoint's answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<AnswersSection>,
     /// False: an alias whose quality changes as `[drift]` says. A dated version that stays what it is unless given.

@@ -14,12 +14,12 @@ use toml::de::{DeTable, DeValue};
 pub struct ReadFile {
     /// Path of the file.
     pub path: PathBuf,
-    /// What it held.
+    /// Text of the file.
     pub text: String,
 }
 
 impl ReadFile {
-    /// A fault at these bytes of it.
+    /// A fault at these bytes of the file.
     pub fn fault(&self, at: Range<usize>, fault: Fault) -> FileFaults {
         let place = format!("{}:{}", self.path.display(), line_of(&self.text, at.start));
         FileFaults(vec![Located { place, fault, excerpt: Some(Excerpt { file: self.clone(), at }) }])

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QualitySection {
-    /// A published table, by its name in `baseload trace fetch --list`; none unless given.
+    /// A published table of answers, by its name in `baseload trace fetch --list`; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// A file, relative to this one; none unless given.
+    /// A file with a table of answers, relative to this one; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// Begin again with the first row after the last; a trace longer than the table is refused unless given.
+    /// Begin the table again with its first row after the last; a trace longer than the table is refused unless given.
     #[serde(default)]
     pub repeat: bool,
 }
@@ -51,9 +51,9 @@ impl Default for DriftSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnPriceSection {
-    /// Prompt tokens.
+    /// Price of a million prompt tokens.
     pub input_usd_per_million: f64,
-    /// Output tokens.
+    /// Price of a million output tokens.
     pub output_usd_per_million: f64,
     /// Where the price is from, and when it was read; kept in the manifest.
     #[serde(default)]

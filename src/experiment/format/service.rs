@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheName {
-    /// Not at all.
+    /// Prompts are not cached.
     Off,
     /// By the provider's rule.
     Auto,
@@ -22,7 +22,7 @@ pub enum CacheName {
 pub struct BatchSection {
     /// Median time from sending to the answer.
     pub turnaround_p50: DurationText,
-    /// 95th percentile over median.
+    /// 95th percentile of the turnaround over its median.
     pub p95_over_p50: f64,
 }
 
@@ -39,7 +39,7 @@ impl Default for BatchSection {
 pub struct ReasoningSection {
     /// Median of the hidden tokens of a request.
     pub median_tokens: u32,
-    /// Standard deviation of the logarithm.
+    /// Standard deviation of the logarithm of the hidden tokens.
     #[serde(default = "reasoning_sigma")]
     pub sigma: f64,
 }

@@ -33,7 +33,7 @@ pub struct Published {
 pub struct PublishedTrace {
     /// Name of the trace in this program.
     pub name: String,
-    /// What it is.
+    /// What the trace is.
     pub about: String,
     /// What else to know.
     #[serde(default)]
@@ -43,7 +43,7 @@ pub struct PublishedTrace {
     /// Name of the file below `$BASELOAD_DATA/traces` (a table of answers, `quality/...`: below `$BASELOAD_DATA`) and
     /// in the cache.
     pub file: String,
-    /// Whether it is a folder, which is not fetched.
+    /// Whether the trace is a folder, which is not fetched.
     #[serde(default)]
     pub folder: bool,
     /// Address of the file; empty where not known.

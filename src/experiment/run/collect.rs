@@ -240,7 +240,7 @@ fn hourly_of<'a>(exp: &'a Experiment, policy: &'a ResolvedPolicy) -> impl Iterat
     policy.endpoints.iter().map(|e| &exp.endpoints[*e]).filter_map(|e| Some((e.name.as_str(), e.hourly?)))
 }
 
-/// What they cost a month: no policy saves it.
+/// What a policy's provisioned units cost a month: no way of routing saves it.
 fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
     hourly_of(exp, policy).map(|(name, h)| economics::provisioned_line(name, h.units, h.per_unit).usd_per_month).sum()
 }

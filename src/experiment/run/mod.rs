@@ -157,7 +157,7 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     Ok((summary, perf))
 }
 
-/// One simulation, and what came of it.
+/// Simulates one policy, and says what came of it.
 fn simulated(
     exp: &Experiment,
     policy: &ResolvedPolicy,

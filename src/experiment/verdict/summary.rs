@@ -44,7 +44,7 @@ pub struct SloSummary {
 }
 
 impl SloSummary {
-    /// Whether it asks for nothing, so that every completed request is good.
+    /// Whether the SLO asks for nothing, so that every completed request is good.
     pub fn is_empty(&self) -> bool {
         self.ttft_s.is_none() && self.tpot_s.is_none() && self.e2e_s.is_none()
     }
@@ -64,7 +64,7 @@ pub struct PoolUse {
 /// One line of a policy's bill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BillRow {
-    /// What it is for.
+    /// Name of the pool, endpoint or post ("people") that the row pays for.
     pub name: String,
     /// `gpu`, `api` or `people`.
     pub kind: String,
@@ -169,7 +169,7 @@ pub struct PolicySummary {
     pub drain_s: f64,
     /// Whether its queue still grew at the end.
     pub overloaded: bool,
-    /// What it kept.
+    /// Replicas that the policy kept, by pool.
     pub pools: Vec<PoolUse>,
     /// Lines of the policy's bill.
     pub bill: Vec<BillRow>,
@@ -198,13 +198,13 @@ pub struct TimelineSummary {
 }
 
 impl TimelineSummary {
-    /// Whether it has no rows.
+    /// Whether the timeline has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
-/// One row of it.
+/// One row of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct TimelineRow {
     /// Requests that arrived in it.
@@ -225,7 +225,7 @@ pub struct TimelineRow {
 pub struct OracleSummary {
     /// Least bill, US$ a month: the fixed lines and the least that was to be bought.
     pub cost_usd_per_month: f64,
-    /// The part of it that is bought.
+    /// Part of the least bill that is bought from endpoints, US$ a month.
     pub api_usd_per_month: f64,
     /// Mean of the requests' least times to first token.
     pub ttft_mean_s: Option<f64>,
@@ -265,9 +265,9 @@ pub struct RegretSummary {
 /// Whether more or less of a metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
-    /// Less is better.
+    /// Less of the metric is better.
     Lower,
-    /// More is better.
+    /// More of the metric is better.
     Higher,
 }
 

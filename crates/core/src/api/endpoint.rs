@@ -34,13 +34,13 @@ pub struct EndpointSpec {
     pub account: String,
     /// Rate limits of the account.
     pub limits: Limits,
-    /// For a while the account has only a part of them.
+    /// Times in which the account has only a part of its limits.
     pub squeezes: Vec<Squeeze>,
     /// Prompt cache, where there is one that is used.
     pub cache: Option<CacheRule>,
     /// Tier in which calls are answered, and whether the model thinks.
     pub service: Service,
-    /// What it can do.
+    /// What the endpoint can do, for constraints.
     pub capability: Capability,
     /// Longest prompt plus output, tokens.
     pub max_input_tokens: u32,
@@ -104,7 +104,7 @@ pub struct Endpoint {
     cache: Option<PromptCache>,
     weather: Option<Weather>,
     flights: FxHashMap<AttemptId, Flight>,
-    /// Whether it is stopped: it takes no jobs.
+    /// Whether the endpoint is stopped: it takes no jobs.
     stopped: bool,
     pending: BinaryHeap<Reverse<(SimTime, u64, Due)>>,
     sequence: u64,

@@ -16,13 +16,13 @@ pub const WARM_UP: SimTime = SimTime::from_secs(200 * 86_400);
 /// A time in which calls fail or are slower.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Incident {
-    /// From then
+    /// When the incident begins.
     pub at: SimTime,
-    /// until then.
+    /// When the incident is over.
     pub until: SimTime,
     /// Share of calls that fail, 0 to 1. All of them make a full outage.
     pub fails: f64,
-    /// By how much the others are slower, at least 1.
+    /// By how much calls are slower that do not fail, at least 1.
     pub slower: f64,
 }
 
@@ -70,7 +70,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// From its beginning.
+    /// A sequence of incidents from its beginning.
     pub fn new(provider: &str, rule: Drawn, seed: u64, replicate: u32) -> Sequence {
         Sequence { rule, stream: format!("incident/{provider}"), luck: (seed, replicate), k: 0, ended: 0 }
     }

@@ -32,7 +32,7 @@ pub struct Call {
     pub cached: u32,
     /// Output tokens, hidden ones included.
     pub output: u32,
-    /// When it is sent.
+    /// When the call is sent.
     pub at: SimTime,
 }
 

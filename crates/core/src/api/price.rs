@@ -43,13 +43,13 @@ pub struct LongContext {
 /// Tokens of one attempt that are billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Prompt tokens, all of them.
+    /// Prompt tokens, cached and written ones included.
     pub prompt: u64,
     /// Prompt tokens read from the provider's cache; part of `prompt`.
     pub cached: u64,
     /// Prompt tokens written to the provider's cache at a price of their own; part of `prompt`.
     pub written: u64,
-    /// Output tokens, all of them.
+    /// Output tokens, hidden ones included.
     pub output: u64,
     /// Hidden output tokens that the model thought with; part of `output`.
     pub reasoning: u64,
@@ -91,7 +91,7 @@ pub enum CacheWrite {
     Hour,
 }
 
-/// A price, and what of it stands in no list.
+/// A price, and its parts that stand in no list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
     /// The price.

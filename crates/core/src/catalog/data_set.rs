@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct DataSetRow {
     /// The kind.
     pub kind: String,
-    /// The GPU of all of them, where the files do not say it.
+    /// GPU of all measurements, where the files do not say it.
     #[serde(default)]
     pub gpu: Option<String>,
     /// GPUs that the files name otherwise than the catalogue.
@@ -18,7 +18,7 @@ pub struct DataSetRow {
     /// What models are called of which the files say only the size, `SIZE` standing for that.
     #[serde(default)]
     pub model_of_size: Option<String>,
-    /// When it was read.
+    /// When the data set was read.
     #[serde(default)]
     pub date: String,
     /// Where the data set is from.

@@ -123,7 +123,7 @@ pub struct Rent {
     #[serde(serialize_with = "usd_out", deserialize_with = "usd_in")]
     #[schemars(with = "f64")]
     pub usd_per_gpu_hour: Usd,
-    /// Whether it names a range of prices, not somebody who asks one.
+    /// Whether the row names a range of prices, not somebody who asks one.
     #[serde(default)]
     pub is_range: bool,
     /// What was read, such as the instance's price.
@@ -162,7 +162,7 @@ pub struct MeasuredPool {
     pub kv_tokens: u64,
     /// Remarks.
     pub note: Option<String>,
-    /// When it was read.
+    /// When the measurement was read.
     #[serde(default)]
     pub date: String,
     /// Where the measurement was read.

@@ -54,7 +54,7 @@ impl Batch {
         self.tick = 0;
         self.ends_at = Femtos(0);
     }
-    /// Whether it computes nothing.
+    /// Whether the batch computes nothing.
     pub fn is_empty(&self) -> bool {
         self.decode_rows == 0 && self.prefill.is_empty()
     }
@@ -64,7 +64,7 @@ impl Batch {
         self.tick += cycles;
         self.decode_ctx_sum += u64::from(cycles) * u64::from(self.decode_rows);
     }
-    /// What it computes.
+    /// What a step time needs to know of the batch.
     pub fn shape(&self) -> BatchShape<'_> {
         BatchShape { prefill: &self.prefill, decode_rows: self.decode_rows, decode_ctx_sum: self.decode_ctx_sum }
     }
@@ -95,7 +95,7 @@ pub struct Finished {
 pub struct Gap {
     /// When the previous token left.
     pub since: Femtos,
-    /// Tokens that came with this gap.
+    /// Tokens whose gap this is.
     pub tokens: u32,
 }
 

@@ -79,9 +79,9 @@ pub trait EngineSection: fmt::Debug + Send + Sync {
     /// # Errors
     /// A value that makes no sense, at its key within the section.
     fn resolve(&mut self, on: &Machine<'_>) -> Result<Vec<String>, Fault>;
-    /// What it asks for; resolved.
+    /// What the resolved section asks of the memory of a replica.
     fn demand(&self) -> Demand;
-    /// What it may do with these blocks; resolved.
+    /// What the engine of a resolved section may do with these blocks.
     fn limits(&self, kv: &KvCapacity) -> EngineLimits;
     /// An empty engine with these blocks; resolved. The mode changes how fast it is simulated, never what comes out.
     fn build(&self, kv: &KvCapacity, mode: EngineMode) -> Box<dyn Scheduler>;
@@ -99,7 +99,7 @@ pub type DefaultsOf = fn(version: &str, gpu: Option<&Gpu>) -> Table;
 pub struct EngineRow {
     /// Name of the engine: the key of its section.
     pub name: &'static str,
-    /// What it is, a sentence.
+    /// What the engine is, a sentence.
     pub about: &'static str,
     defaults_of: DefaultsOf,
     schema_in: fn(&mut SchemaGenerator) -> Schema,
@@ -212,7 +212,7 @@ impl Engines {
     }
 }
 
-/// An engine and what somebody says of it.
+/// An engine that was chosen, and its section as somebody wrote it.
 #[derive(Debug, Clone)]
 pub struct EngineChoice {
     row: EngineRow,
@@ -234,7 +234,7 @@ impl EngineChoice {
         self
     }
 
-    /// What becomes of it on a machine, and what people should know.
+    /// What becomes of the choice on a machine, and what people should know of it.
     ///
     /// # Errors
     /// As [`EngineSection::resolve`], at `engine.NAME`.

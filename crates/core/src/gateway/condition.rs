@@ -90,7 +90,7 @@ pub enum Condition {
     },
     /// A ready replica was sent more than this share of the prompt (millionths), from its start; for the tree, was sent it last.
     PrefixHit {
-        /// Exactly this share is no hit.
+        /// A hit of more than this share of the prompt counts, millionths.
         min_ppm: u64,
     },
     /// A ready replica's predicted TTFT is at most this.

@@ -54,7 +54,7 @@ pub enum Need {
 /// that do not need the strong model and around `distance` for those that do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Predictor {
-    /// Between the two means, at least 0.
+    /// Distance between the mean scores of needy and other requests, at least 0, in standard deviations.
     pub distance: f64,
     /// The score from which on a request is strong.
     pub threshold: f64,

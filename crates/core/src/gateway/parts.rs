@@ -193,7 +193,7 @@ pub struct NeedSection {
     /// Instead of win rates, a score that tells with a stated quality who needs the strong model; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictor: Option<PredictorSection>,
-    /// Instead of all of these, the truth: strong where only that model is above the bar. Not unless given.
+    /// The truth, instead of a predictor: strong where only that model's answer is above the bar. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oracle: Option<OracleSection>,
 }

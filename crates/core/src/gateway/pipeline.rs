@@ -67,7 +67,7 @@ impl Destination {
 /// Sends what meets all its conditions to a place, if the place has a candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// All must hold; none: always.
+    /// Conditions that must all hold for the rule; without any it always holds.
     pub when: Vec<Condition>,
     /// Where requests go that meet the rule's conditions.
     pub to: Destination,

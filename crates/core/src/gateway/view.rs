@@ -122,7 +122,7 @@ pub enum Feedback {
         to: Place,
         /// When the token left.
         at: SimTime,
-        /// Since it was sent.
+        /// Time since the attempt was sent.
         took: SimTime,
     },
     /// An attempt ended.
@@ -139,7 +139,7 @@ pub enum Feedback {
         output_tokens: u32,
         /// Answered in full.
         completed: bool,
-        /// Given up for want of an answer.
+        /// Whether the attempt was given up for want of an answer.
         timed_out: bool,
         /// What it cost, pico-dollars.
         cost_pico: i128,

@@ -12,7 +12,7 @@ pub struct PoolSpec {
     pub name: String,
     /// Replicas kept.
     pub replicas: u32,
-    /// What each of them is.
+    /// Type of each replica of the pool.
     pub replica: Arc<ReplicaType>,
     /// How their engines are simulated.
     pub mode: EngineMode,

@@ -179,7 +179,7 @@ impl Classes {
     pub fn known(names: &[String]) -> Classes {
         Classes::Known(names.into())
     }
-    /// All that come.
+    /// Any class names, numbered as they come.
     pub fn any() -> Classes {
         Classes::Any(Arc::default())
     }

@@ -9,7 +9,7 @@ pub enum Status {
     Completed,
     /// Failed.
     Failed,
-    /// Given up by its client.
+    /// The client gave the request up.
     Cancelled,
     /// Answered from a response cache: no model saw it.
     FromCache,
@@ -80,7 +80,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// One with nothing but a place to be filled in.
+    /// An entry with nothing in it, to be filled in.
     pub fn blank() -> Entry {
         Entry {
             id: 0,

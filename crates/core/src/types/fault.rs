@@ -188,7 +188,7 @@ impl std::error::Error for Fault {}
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// One more.
+    /// Adds a fault.
     pub fn push(&mut self, fault: Fault) {
         self.0.push(fault);
     }

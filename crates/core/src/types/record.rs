@@ -195,7 +195,7 @@ pub struct GapRun {
     pub more_fs: u64,
     /// Steps, at least 1.
     pub steps: u32,
-    /// Gaps that each of them closes.
+    /// Gaps that each step closes, one a token.
     pub tokens: u32,
 }
 

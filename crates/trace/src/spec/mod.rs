@@ -51,7 +51,7 @@ pub struct GenerateSpec {
     /// Instead of `arrivals`, `prompt` and `output`: clients that send side by side.
     #[serde(default)]
     pub clients: Vec<Client>,
-    /// Instead of all of these: a pool of ServeGen's client profiles, each a tenant.
+    /// A pool of ServeGen's client profiles, each a tenant, instead of arrivals, lengths and what is shared.
     pub servegen: Option<Pool>,
 }
 

@@ -48,7 +48,7 @@ pub struct CurvePoint {
     pub hit_share: f64,
 }
 
-/// Follows a trace's prompts.
+/// Follows a trace's prompts, and counts what a prefix cache would find of each.
 pub(super) struct Reuse {
     block: u32,
     limit: usize,

@@ -255,7 +255,7 @@ pub struct Diurnal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Anonymise {
-    /// Times are rounded down to whole ones of these; exact unless given.
+    /// Times are rounded down to whole multiples of this; exact unless given.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub time: Option<SimTime>,

@@ -122,7 +122,7 @@ pub struct KvGroup {
 pub enum GroupKind {
     /// To the first token.
     Full,
-    /// Over a window.
+    /// Layers that see a window of the context.
     Sliding,
 }
 

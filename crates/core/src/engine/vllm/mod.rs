@@ -88,7 +88,7 @@ impl Default for VllmConfig {
 }
 
 impl VllmConfig {
-    /// An empty engine of these settings.
+    /// An empty engine with these settings.
     pub fn scheduler(self, mode: EngineMode) -> Box<dyn Scheduler> {
         if mode.reference_pool {
             Box::new(VllmScheduler::<BlockPool>::on_pool(self, mode.strides))

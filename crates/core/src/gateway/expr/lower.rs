@@ -86,7 +86,7 @@ impl Lowering<'_> {
             _ => 0..self.text.len(),
         }
     }
-    /// From the first to the last part of it.
+    /// Bytes from the first to the last part of an expression.
     fn span(&self, e: &IdedExpr) -> Range<usize> {
         let mut span = self.at(e);
         let mut widen = |part: &IdedExpr| {

@@ -10,7 +10,7 @@ use crate::types::{Place, PlaceMap, SimTime};
 pub struct Breaker {
     /// Failures in a row that open it.
     pub failures: u32,
-    /// Within this time, from the first of them.
+    /// Time from the first of `failures` failures in a row within which the last must come to open the circuit.
     pub window: SimTime,
     /// Opens it as well: this share (millionths) of attempts failed within a window, of at least so many.
     pub rate: Option<(u32, u32)>,
@@ -41,9 +41,9 @@ impl Default for Breaker {
 pub struct Cooldown {
     /// How long, where no Retry-After says.
     pub time: SimTime,
-    /// Failures of the minute over this share (millionths),
+    /// A backend cools down when more than this share of a minute's attempts failed, millionths.
     pub failed_ppm: u32,
-    /// of at least so many attempts.
+    /// Attempts that a minute must have for its share of failures to count.
     pub at_least: u32,
 }
 

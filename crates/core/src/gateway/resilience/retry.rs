@@ -29,7 +29,7 @@ impl Causes {
         queue_full: true,
         replica_lost: true,
     };
-    /// None of them.
+    /// No cause.
     pub const NONE: Causes = Causes {
         timeout: false,
         rate_limited: false,

@@ -105,7 +105,7 @@ pub struct Route {
     /// Stage of the cascade that the request is in, from 0.
     pub stage: u16,
     pub next_try: TryKind,
-    /// Past admission.
+    /// Whether the request is past admission.
     pub admitted: bool,
     /// In the gateway's queue.
     pub queued: bool,
