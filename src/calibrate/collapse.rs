@@ -2,9 +2,10 @@
 use super::order::Ordered;
 use serde::Serialize;
 
-/// A policy collapses at the first rate with a p90 TTFT above this, seconds,
+/// p90 TTFT above which a policy may have collapsed, seconds: it collapses at the first rate where it is above this,
+/// and above [`TIMES_BELOW`] times its value one rate below.
 const ABOVE_S: f64 = 5.0;
-/// and above so many times its value one rate below.
+/// How many times its p90 TTFT one rate below a policy's must be where it collapses.
 const TIMES_BELOW: f64 = 5.0;
 /// Simulated and measured rate may be so many rungs of the ladder apart.
 const RUNGS: usize = 1;
@@ -44,11 +45,11 @@ pub fn collapse(policy: &str, rates: &[f64], simulated: &[f64], measured: &[f64]
 /// Ratio of two policies' p90 TTFT.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Of what, where.
+    /// The place that was measured, and the two policies whose ratio it is.
     pub name: String,
-    /// In reality.
+    /// The measured ratio.
     pub measured: f64,
-    /// By the model.
+    /// The simulated ratio.
     pub simulated: f64,
     /// Whether they agree within a factor of 2.
     pub agree: bool,

@@ -42,10 +42,10 @@ pub(super) const FRONTEND_TOKEN: usize = 8;
 /// Which columns are fitted; the others stay at zero.
 pub type Wanted = [bool; K];
 
-/// Those that recorded steps tell.
+/// Columns that recorded steps tell.
 pub const FROM_STEPS: Wanted = [true, true, true, true, true, true, true, false, false];
-/// Those that timings of requests tell, where nothing more is asked for: prompts of like lengths do not tell tokens from
-/// chunks or pairs, nor what they cost before the engine from what they cost in it.
+/// Columns that timings of requests tell, where nothing more is asked for: prompts of like lengths do not tell tokens
+/// from chunks or pairs, nor what they cost before the engine from what they cost in it.
 pub const FROM_REQUESTS: Wanted = [true, false, true, true, false, true, false, true, false];
 
 /// Share of a column's square that must be its own, or the data do not tell it from the others.
@@ -248,7 +248,7 @@ fn rows_of(o: &Observed<'_>, step: &StepCoefficients, lags: Lags) -> Result<Vec<
 /// What timings of requests tell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FromRequests {
-    /// Of a step.
+    /// Time of a step.
     pub step: StepCoefficients,
     /// Before and behind the engine.
     pub frontend: Frontend,

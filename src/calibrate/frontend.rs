@@ -25,7 +25,7 @@ const LINEAR_ABOVE: f64 = 0.5;
 /// A frontend, and how far off TTFTs are behind it.
 #[derive(Debug, Clone)]
 pub struct FrontendFit {
-    /// As a row of the catalogue.
+    /// The fit as a row of the catalogue.
     pub row: FrontendRow,
     /// TTFT of each fold behind a frontend fitted on the others, then of all of them, then with no frontend at all.
     pub held_out: Vec<(String, Errors)>,

@@ -20,7 +20,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Of files that were read.
+    /// Step times from the kernel times of files that were read.
     pub fn new(times: KernelTimes) -> Kernels {
         Kernels { times, made: Mutex::default() }
     }

@@ -42,11 +42,11 @@ pub struct ChosenKernels {
 /// Rows of one part that were taken, and the file that they are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Which part, in words.
+    /// The part of a step that the file is of, in words.
     pub what: &'static str,
     /// Index of the file.
     pub file: usize,
-    /// Rows of it, before shapes become medians.
+    /// Rows taken of the file, before shapes become medians.
     pub rows: usize,
 }
 

@@ -19,10 +19,10 @@ use baseload_core::latency::Fitted;
 use baseload_core::types::{Fault, TraceFault, wrong};
 use std::sync::Arc;
 
-/// What a profile is to be called and what of it the files do not say.
+/// Name of a profile, and what of it the files do not say.
 #[derive(Debug, Clone, Default)]
 pub struct Recipe {
-    /// Its name.
+    /// Name of the profile.
     pub name: String,
     /// Date of the fit.
     pub date: String,
@@ -42,7 +42,7 @@ pub struct Recipe {
     pub without: Vec<String>,
 }
 
-/// What came of it.
+/// A fitted profile, and how well it fits.
 #[derive(Debug, Clone)]
 pub struct Fit {
     /// The profile.
@@ -94,7 +94,7 @@ pub fn calibrate(catalog: &Catalog, kind: Kind, inputs: Vec<Input>, recipe: &Rec
     }
 }
 
-/// The one value that all of them have.
+/// The value that all of `all` have in common.
 fn same<'a, T>(all: &'a [T], what: &str, get: impl Fn(&'a T) -> &'a str) -> Result<&'a str, TraceFault> {
     let first = all.first().map(&get).unwrap_or_default();
     match all.iter().map(get).find(|v| *v != first) {

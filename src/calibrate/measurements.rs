@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them with their names.
+    /// All kinds with their names.
     pub const ALL: [(Kind, &'static str); 11] = [
         (Kind::Inferencex, "inferencex"),
         (Kind::VllmRequests, "vllm-requests"),
@@ -46,7 +46,7 @@ impl Kind {
         (Kind::Routing, "routing"),
         (Kind::Api, "api"),
     ];
-    /// Its name.
+    /// Name of the kind in files.
     pub fn name(self) -> &'static str {
         Kind::ALL.iter().find(|(k, _)| *k == self).map_or("", |(_, name)| name)
     }
@@ -54,7 +54,7 @@ impl Kind {
 
 /// A file, opened.
 pub struct Input {
-    /// Its name, for messages and groups.
+    /// Name of the measurement, for messages and groups.
     pub name: String,
     /// What it holds, unpacked.
     pub text: Box<dyn BufRead + Send>,

@@ -4,11 +4,11 @@ use serde::Serialize;
 /// A policy's figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ordered {
-    /// Its name.
+    /// Name of the policy.
     pub policy: String,
-    /// By the model.
+    /// Figure by the model.
     pub predicted: f64,
-    /// In reality.
+    /// Figure as measured.
     pub measured: f64,
 }
 
@@ -17,7 +17,7 @@ pub struct Ordered {
 pub struct Order {
     /// Pairs told apart.
     pub pairs: u64,
-    /// Of them, in the same order.
+    /// Pairs told apart that are predicted in the measured order.
     pub agree: u64,
     /// What was too close to be told apart.
     #[serde(skip)]

@@ -28,7 +28,7 @@ pub struct MeasuredReplica {
     pub weights: Option<WeightsDtype>,
     /// Share of a GPU's memory that the engine may use.
     pub utilization: f64,
-    /// Its engine.
+    /// The engine that was measured.
     pub engine: MeasuredEngine,
 }
 
@@ -46,7 +46,7 @@ impl MeasuredReplica {
         }
     }
 
-    /// What a profile was fitted on, with an engine that says more of it.
+    /// The replica that a profile was fitted on, with an engine that says more than the profile.
     pub fn profiled(profile: &Profile, engine: MeasuredEngine) -> MeasuredReplica {
         MeasuredReplica {
             tensor_parallel: profile.tensor_parallel,
@@ -55,7 +55,7 @@ impl MeasuredReplica {
         }
     }
 
-    /// Its words, with step times of `source`.
+    /// The words of a replica like the measured one, with step times of `source`.
     ///
     /// # Errors
     /// At `engine`: a setting that its engine does not have.

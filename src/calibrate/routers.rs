@@ -21,12 +21,13 @@ pub enum Router {
     LeastOutstanding,
     /// Group modulo replicas.
     PrefixHash,
-    /// As `PrefixHash`, unless that replica has more than 3 outstanding above the least: then `LeastOutstanding`.
+    /// To the replica of `PrefixHash`, unless that has more than 3 outstanding above the least: then as
+    /// `LeastOutstanding`.
     PrefixLoad,
 }
 
 impl Router {
-    /// All of them with their names.
+    /// All routers with their names.
     pub const ALL: [(Router, &'static str); 5] = [
         (Router::RoundRobin, "round-robin"),
         (Router::Random, "random"),
@@ -34,11 +35,11 @@ impl Router {
         (Router::PrefixHash, "prefix-hash"),
         (Router::PrefixLoad, "prefix-load"),
     ];
-    /// By its name.
+    /// The router with this name.
     pub fn named(name: &str) -> Option<Router> {
         Router::ALL.iter().find(|(_, n)| *n == name).map(|(r, _)| *r)
     }
-    /// As a simulated router. By request: its `groups`, and where it went in the recording (`choices`).
+    /// The simulated router. By request: its `groups`, and where it went in the recording (`choices`).
     pub fn routing(self, groups: Arc<[u64]>, choices: Arc<[u32]>) -> Routing {
         let make: MakePolicy = match self {
             Router::RoundRobin => {

@@ -13,16 +13,16 @@ use serde::Serialize;
 pub struct Pair {
     /// What, such as `ttft_p50_s`.
     pub metric: &'static str,
-    /// By the model.
+    /// Value by the model.
     pub predicted: f64,
-    /// In reality.
+    /// Value as measured.
     pub measured: f64,
 }
 
 /// Predictions that belong together: a run, or rows of one model and load.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Group {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
     /// Rows or requests in it.
     pub n: u64,
@@ -60,7 +60,7 @@ impl Group {
 pub struct Errors {
     /// Median of the absolute error over what was measured.
     pub median_ape: f64,
-    /// Its 90th percentile.
+    /// 90th percentile of the absolute error, as a share of what was measured.
     pub p90_ape: f64,
     /// Mean of the signed error over what was measured; above 0 is predicted too slow.
     pub bias: f64,
@@ -133,7 +133,7 @@ pub struct Scores {
     pub figures: bool,
     /// Whether policies stand in the measured order.
     pub order: Option<Order>,
-    /// Where policies collapse.
+    /// Pairs of policies and where each collapses.
     pub collapse: Vec<Collapse>,
     /// Ratios of policies that are judged by a factor.
     pub ratios: Vec<Ratio>,

@@ -76,9 +76,9 @@ pub struct Workload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Questions {
-    /// The same text.
+    /// A prompt comes again with the same text.
     Same,
-    /// Another question after the same prefix.
+    /// A prompt comes again with another question after the same prefix.
     New,
 }
 

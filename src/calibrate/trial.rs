@@ -43,7 +43,7 @@ pub enum Loop {
 pub struct Lags {
     /// Send to engine.
     pub arrival: SimTime,
-    /// More of that for each 1,000 prompt tokens.
+    /// Time added to `arrival` for each 1,000 prompt tokens.
     pub arrival_per_1000_tokens: SimTime,
     /// Engine's token to client.
     pub token: SimTime,
@@ -61,9 +61,9 @@ impl Lags {
 pub struct Trial {
     /// Requests in the order in which they were sent.
     pub requests: Vec<Sent>,
-    /// How.
+    /// How requests are sent.
     pub sending: Loop,
-    /// Between client and engine.
+    /// Lags between client and engine.
     pub lags: Lags,
 }
 
@@ -92,7 +92,7 @@ impl Timing {
 /// A step that the simulated engine took.
 #[derive(Debug, Clone, Copy)]
 pub struct Logged {
-    /// What it did.
+    /// What the step did.
     pub features: Features,
     /// From.
     pub start: Femtos,
@@ -109,7 +109,7 @@ pub struct Played {
     pub gaps: Vec<GapRun>,
     /// Steps taken.
     pub steps: u64,
-    /// Each of them, where asked for.
+    /// The steps taken, one by one, where asked for.
     pub log: Vec<Logged>,
     /// By request: the replica that served it.
     pub replicas: Vec<u32>,

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// When the run started.
 pub struct Clock {
-    /// Since 1970.
+    /// Time since 1970.
     at: Duration,
 }
 
@@ -48,7 +48,7 @@ struct RunFile {
     folder: String,
 }
 
-/// Writes all of them.
+/// Writes all files of a result.
 pub fn write(
     folder: &ResultFolder,
     manifest: &Manifest,

@@ -77,10 +77,10 @@ pub struct StepArgs {
     /// Files of measurements, each also gzipped; of kernels also a folder
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Where the profile goes
+    /// File that the profile is written to
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
-    /// Its name; the file's where absent
+    /// Name of the profile; the file's where absent
     #[arg(long)]
     name: Option<String>,
     /// The machine: an id of the catalogue, or a name of your own

@@ -24,7 +24,7 @@ pub struct Args {
     /// Files of calls
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// Where the profile goes
+    /// File that the profile is written to
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
     /// The model, where the files have several or do not say it

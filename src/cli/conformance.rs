@@ -35,7 +35,7 @@ struct Counts {
     cases_exact: usize,
     /// Steps of the cases that were replayed.
     steps: usize,
-    /// Those before the first difference of their case.
+    /// Steps before the first difference of their case.
     steps_exact: usize,
     strided_cases_exact: usize,
     first_mismatch: Option<Mismatch>,

@@ -14,7 +14,7 @@ const WIDTH: usize = 78;
 pub struct Mistake {
     /// What is wrong.
     pub message: String,
-    /// Where, if that is a place in a file.
+    /// The place in a file, if the mistake has one.
     pub excerpt: Option<Excerpt>,
     /// What would help, where that is known.
     pub help: Option<String>,

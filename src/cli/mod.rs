@@ -111,7 +111,7 @@ impl From<Fault> for Exit {
 }
 
 impl From<Faults> for Exit {
-    /// Of several each has a line, with its remedy.
+    /// Faults as an exit: of several each has a line, with its remedy.
     fn from(faults: Faults) -> Exit {
         let mut all = faults.into_iter();
         match (all.next(), all.len()) {

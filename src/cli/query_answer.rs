@@ -38,7 +38,7 @@ pub fn json(answer: &Answer) -> String {
     format!("{:#}\n", Value::Array(answer.rows.iter().map(row).collect()))
 }
 
-/// With a head; fields are quoted where they must be.
+/// The answer as CSV with a head; fields are quoted where they must be.
 pub fn csv(answer: &Answer) -> String {
     let quoted = |text: &str| {
         if text.contains([',', '"', '\n', '\r']) {

@@ -56,7 +56,7 @@ pub struct Args {
     timeline: bool,
     #[command(flatten)]
     catalog: CatalogArgs,
-    /// The same as --catalog
+    /// Older name of --catalog
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     prices: Option<PathBuf>,
     /// Print the result only
@@ -142,7 +142,7 @@ fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> S
     format!("{policies} x {n} requests, {}", plural(jobs, "job", "jobs"))
 }
 
-/// Where the result lies, and a next command: the same with half the TTFT objective.
+/// Last lines of a run: where the result lies, and a next command, this experiment with half the TTFT objective.
 fn what_next(exp: &Experiment, path: &Path, own: &[PathBuf], target: &Path) -> String {
     let half = match exp.slo[0].map(|t| t.0 / 2_000_000) {
         None => "2s".into(),

@@ -8,7 +8,7 @@ use polars_arrow::datatypes::{ArrowDataType, Field};
 /// A value that is not what the column must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
-    /// Its row in what was read, from 0; 0 too where it is the whole column.
+    /// Row of the bad value in what was read, from 0; 0 too where it is the whole column.
     pub row: usize,
     /// What is wrong, with the column's name.
     pub what: String,
@@ -71,22 +71,22 @@ impl ReadColumn {
         ReadColumn { field, chunks: Vec::new() }
     }
 
-    /// Its name.
+    /// Name of the column.
     pub fn name(&self) -> &str {
         &self.field.name
     }
 
-    /// Its rows.
+    /// Rows of the column.
     pub fn rows(&self) -> usize {
         self.chunks.iter().map(|c| c.len()).sum()
     }
 
-    /// What it holds, in words.
+    /// What the column holds, in words.
     pub fn holds(&self) -> String {
         words(&self.field.dtype)
     }
 
-    /// Whether it holds text as such.
+    /// Whether the column holds text as such.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.field.dtype, ArrowDataType::Utf8View | ArrowDataType::BinaryView)
     }

@@ -30,7 +30,7 @@ pub enum KernelPart {
 }
 
 impl KernelPart {
-    /// Its name in messages.
+    /// Name of the part in messages.
     pub fn name(self) -> &'static str {
         match self {
             KernelPart::Products => "products",
@@ -58,15 +58,15 @@ impl KernelPart {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelFile {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What it measures.
+    /// The part of a step that the file measures.
     pub part: KernelPart,
     /// The engine (or NCCL) whose kernels they are: its version as the file says it.
     pub version: String,
     /// The GPU, as its driver calls it.
     pub device: String,
-    /// Rows, all of them.
+    /// Number of rows in the file.
     pub rows: usize,
     /// Size in bytes.
     pub bytes: u64,
@@ -79,7 +79,7 @@ pub struct KernelFile {
 pub struct KernelTime {
     /// Index into [`KernelTimes::files`].
     pub file: usize,
-    /// Its number in the file, from 1.
+    /// Number of the row in the file, from 1.
     pub row: usize,
     /// Number formats and variants: index into [`KernelTimes::variants`].
     pub variant: usize,

@@ -18,7 +18,7 @@ const TABLES: [&str; 3] = ["requests", "attempts", "series"];
 pub struct Answer {
     /// Names of its columns.
     pub columns: Vec<String>,
-    /// Its rows, a cell a column.
+    /// Rows of the answer, a cell a column.
     pub rows: Vec<Vec<Cell>>,
 }
 
@@ -49,7 +49,7 @@ pub fn query(folders: &[PathBuf], sql: &str) -> Result<Answer, TraceFault> {
         find(folder, &mut results)?;
         if results.len() == before {
             let hint = "`baseload run EXPERIMENT --out DIR` writes one (without --no-records)";
-            return Err(of(folder, "no result with records in it").hint(hint));
+            return Err(folder_fault(folder, "no result with records in it").hint(hint));
         }
     }
     guarded(|| answer(&results, sql))
@@ -66,7 +66,7 @@ fn find(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), TraceFault> {
 
 /// What lies in `folder`, by name.
 fn inside(folder: &Path) -> Result<Vec<PathBuf>, TraceFault> {
-    let fault = |e: std::io::Error| of(folder, e.to_string());
+    let fault = |e: std::io::Error| folder_fault(folder, e.to_string());
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {
         paths.push(entry.map_err(fault)?.path());
@@ -87,11 +87,11 @@ fn answer(results: &[PathBuf], sql: &str) -> Result<Answer, TraceFault> {
             }
         }
         if !parts.is_empty() {
-            let all = concat_lf_diagonal(parts, UnionArgs::default()).map_err(|e| said(&e))?;
+            let all = concat_lf_diagonal(parts, UnionArgs::default()).map_err(|e| query_fault(&e))?;
             context.register(table, all);
         }
     }
-    let frame = context.execute(&with_quantile(sql)).and_then(LazyFrame::collect).map_err(|e| said(&e))?;
+    let frame = context.execute(&with_quantile(sql)).and_then(LazyFrame::collect).map_err(|e| query_fault(&e))?;
     let mut answer = cells(&frame)?;
     let words = sql.to_lowercase();
     let grouped = words.contains("group by") || words.contains("distinct");
@@ -108,13 +108,13 @@ fn part(result: &Path, policy: &Path, replicate: &Path) -> Result<LazyFrame, Tra
     let value = |folder: &Path, key: &str| {
         let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let value = name.strip_prefix(key).and_then(|rest| rest.strip_prefix('='));
-        value.map(str::to_owned).ok_or_else(|| of(folder, format!("it must be named {key}=...")))
+        value.map(str::to_owned).ok_or_else(|| folder_fault(folder, format!("it must be named {key}=...")))
     };
     let (name, number) = (value(policy, "policy")?, value(replicate, "replicate")?);
-    let number: u32 = number.parse().map_err(|_| of(replicate, "a replicate is a number"))?;
+    let number: u32 = number.parse().map_err(|_| folder_fault(replicate, "a replicate is a number"))?;
     let path = replicate.join("part.parquet");
-    let at = PlRefPath::try_from_path(&path).map_err(|e| said(&e))?;
-    let records = LazyFrame::scan_parquet(at, ScanArgsParquet::default()).map_err(|e| said(&e))?;
+    let at = PlRefPath::try_from_path(&path).map_err(|e| query_fault(&e))?;
+    let records = LazyFrame::scan_parquet(at, ScanArgsParquet::default()).map_err(|e| query_fault(&e))?;
     let named =
         [lit(result.display().to_string()).alias("result"), lit(name).alias("policy"), lit(number).alias("replicate")];
     let mut first: Vec<_> = named.into();
@@ -122,12 +122,12 @@ fn part(result: &Path, policy: &Path, replicate: &Path) -> Result<LazyFrame, Tra
     Ok(records.select(first))
 }
 
-fn said(e: &PolarsError) -> TraceFault {
+fn query_fault(e: &PolarsError) -> TraceFault {
     wrong!("{e}").hint(format!("tables are {}; `select * from requests limit 3` shows one", TABLES.join(", ")))
 }
 
 /// `what` is wrong with a folder.
-fn of(folder: &Path, what: impl Into<String>) -> TraceFault {
+fn folder_fault(folder: &Path, what: impl Into<String>) -> TraceFault {
     TraceFault::of(folder.display(), what)
 }
 
@@ -153,7 +153,7 @@ fn with_quantile(sql: &str) -> String {
 
 fn cells(frame: &DataFrame) -> Result<Answer, TraceFault> {
     let column = |c: &Column| -> Result<Vec<Cell>, TraceFault> {
-        (0..c.len()).map(|row| c.get(row).map(|v| cell(&v)).map_err(|e| said(&e))).collect()
+        (0..c.len()).map(|row| c.get(row).map(|v| cell(&v)).map_err(|e| query_fault(&e))).collect()
     };
     let columns = frame.columns().iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let rows = (0..frame.height()).map(|row| columns.iter().map(|c| c[row].clone()).collect()).collect();

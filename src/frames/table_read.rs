@@ -22,8 +22,8 @@ const MOST_PAGE_BYTES: usize = 1 << 30;
 /// What would be right where bytes are not what they say.
 const WHOLE: &str = "the file must be whole";
 
-/// What somebody else says of the file.
-fn said(e: impl Display) -> TraceFault {
+/// A fault of the file in the words of who read it.
+fn file_fault(e: impl Display) -> TraceFault {
     wrong!("{e}")
 }
 
@@ -41,10 +41,10 @@ impl TableFile {
     /// # Errors
     /// The file system's, and what makes it no Parquet, both without the path.
     pub fn open(path: &Path) -> Result<TableFile, TraceFault> {
-        let mut file = File::open(path).map_err(said)?;
-        let bytes = file.metadata().map_err(said)?.len();
+        let mut file = File::open(path).map_err(file_fault)?;
+        let bytes = file.metadata().map_err(file_fault)?.len();
         let (metadata, fields) = guarded(|| {
-            let metadata = read_metadata(&mut file).map_err(said)?;
+            let metadata = read_metadata(&mut file).map_err(file_fault)?;
             let schema = parquet_to_arrow_schema(metadata.schema().fields());
             Ok((metadata, schema.iter_values().cloned().collect::<Vec<Field>>()))
         })?;
@@ -106,13 +106,13 @@ impl TableFile {
                     return Err(wrong!("its pages lie past the file's end"));
                 }
                 let mut buffer = vec![0; (range.end - range.start) as usize];
-                file.seek(SeekFrom::Start(range.start)).map_err(said)?;
-                file.read_exact(&mut buffer).map_err(said)?;
+                file.seek(SeekFrom::Start(range.start)).map_err(file_fault)?;
+                file.read_exact(&mut buffer).map_err(file_fault)?;
                 let reader = PageReader::new(Cursor::new(buffer.into()), chunk, Vec::new(), MOST_PAGE_BYTES);
                 pages.push(BasicDecompressor::new(reader, Vec::new()));
                 kinds.push(&chunk.descriptor().descriptor.primitive_type);
             }
-            let (arrays, _) = column_iter_to_arrays(pages, kinds, field, None).map_err(said)?;
+            let (arrays, _) = column_iter_to_arrays(pages, kinds, field, None).map_err(file_fault)?;
             Ok(arrays)
         });
         let arrays = arrays.map_err(|e| wrong!("column `{}` cannot be read ({e})", into.name()).hint(WHOLE))?;

@@ -102,7 +102,7 @@ mod made {
 }
 
 /// What somebody else says of the file at `path`.
-fn of(path: &Path, e: impl std::fmt::Display) -> TraceFault {
+fn write_fault(path: &Path, e: impl std::fmt::Display) -> TraceFault {
     TraceFault::of(path.display(), e)
 }
 
@@ -126,8 +126,8 @@ impl TableWriter {
             compression: CompressionOptions::Snappy,
             data_page_size: None,
         };
-        let file = BufWriter::new(File::create(path).map_err(|e| of(path, e))?);
-        let writer = FileWriter::try_new(file, schema.clone(), options).map_err(|e| of(path, e))?;
+        let file = BufWriter::new(File::create(path).map_err(|e| write_fault(path, e))?);
+        let writer = FileWriter::try_new(file, schema.clone(), options).map_err(|e| write_fault(path, e))?;
         Ok(TableWriter { path: path.to_path_buf(), schema: Arc::new(schema), writer })
     }
 
@@ -141,11 +141,11 @@ impl TableWriter {
             return Ok(());
         }
         let arrays = columns.into_iter().map(|c| c.array).collect();
-        let batch = RecordBatchT::try_new(rows, self.schema.clone(), arrays).map_err(|e| of(&self.path, e))?;
+        let batch = RecordBatchT::try_new(rows, self.schema.clone(), arrays).map_err(|e| write_fault(&self.path, e))?;
         let encodings = self.schema.iter_values().map(|f| get_dtype_encoding(&f.dtype)).collect();
         let fields = self.writer.parquet_schema().fields().to_vec();
         let pages = row_group_iter(batch, encodings, fields, self.writer.options());
-        self.writer.write(rows as u64, pages).map_err(|e| of(&self.path, e))
+        self.writer.write(rows as u64, pages).map_err(|e| write_fault(&self.path, e))
     }
 
     /// Writes the footer.
@@ -153,8 +153,8 @@ impl TableWriter {
     /// # Errors
     /// The file system's, with the path.
     pub(super) fn close(mut self) -> Result<(), TraceFault> {
-        self.writer.end(None).map_err(|e| of(&self.path, e))?;
-        self.writer.into_inner().flush().map_err(|e| of(&self.path, e))
+        self.writer.end(None).map_err(|e| write_fault(&self.path, e))?;
+        self.writer.into_inner().flush().map_err(|e| write_fault(&self.path, e))
     }
 }
 

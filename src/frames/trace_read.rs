@@ -164,7 +164,10 @@ impl Entries for TraceReader {
     fn notes(&self) -> Vec<String> {
         let empty = (self.empty > 0)
             .then(|| format!("{} requests have 0 output tokens; they are kept and replayed with 1", self.empty));
-        let full = self.ids.is_full().then(|| "ids are too far apart to check all of them for duplicates".to_string());
+        let full = self
+            .ids
+            .is_full()
+            .then(|| "ids are too far apart to check all of them for duplicates, which would count twice".to_string());
         let assumed = self.plan.assumed.iter().flat_map(ColumnMap::notes);
         empty.into_iter().chain(full).chain(assumed).collect()
     }

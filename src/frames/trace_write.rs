@@ -9,9 +9,9 @@ use std::path::Path;
 /// Which columns are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
-    /// Those that the first row group needs. An entry further down that needs another one is refused.
+    /// Columns that the first row group needs. An entry further down that needs another one is refused.
     Narrow,
-    /// All.
+    /// All columns.
     Wide,
 }
 
@@ -95,7 +95,7 @@ impl Present {
 /// Why an entry was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotWritten {
-    /// It needs a column that the first ones did not: write the trace again, wide.
+    /// The entry needs a column that the first ones did not: write the trace again, wide.
     TooNarrow,
     /// What the file system says.
     Fault(TraceFault),

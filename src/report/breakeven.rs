@@ -13,7 +13,7 @@ use baseload_core::types::numbers::{
 /// A part of the gap, as tables have it: two lines of a head, and the value.
 pub(super) type Part = (&'static str, &'static str, fn(&GapRow) -> f64);
 
-/// All of them, in the order of tables.
+/// Parts of the gap, in the order of tables.
 pub(super) const PARTS: [Part; 9] = [
     ("naive", "", |g| g.naive),
     ("KV", "packing", |g| g.packing),

@@ -19,7 +19,7 @@ pub(super) fn letter(kind: Kind) -> char {
     }
 }
 
-/// Where lines run over each other.
+/// Mark of a cell in which lines run over each other.
 const MANY: char = '#';
 const NAIVE: char = '.';
 

@@ -78,7 +78,7 @@ impl Sheet {
         self.rows.push(Row { cells, origin: Some((date.into(), source.into())) });
     }
 
-    /// As aligned text; sources stand below, numbered.
+    /// The sheet as aligned text; sources stand below, numbered.
     pub fn text(&self) -> String {
         let (mut rows, left, sources) = self.laid_out();
         let gap = self.gap(&rows);
@@ -162,7 +162,7 @@ impl Sheet {
         if self.wraps || total(&widths(rows), 2) <= self.width { 2 } else { 1 }
     }
 
-    /// As Markdown, sources in full.
+    /// The sheet as Markdown, sources in full.
     pub fn markdown(&self) -> String {
         let one_line = |text: &str| text.lines().collect::<Vec<_>>().join(" ").replace('|', "\\|");
         let (mut head, mut left) = (self.head.clone(), self.left.clone());

@@ -13,7 +13,7 @@ pub struct Column {
     pub short: [String; 3],
     /// The heading in words.
     pub long: String,
-    /// Its unit, empty where it is a count.
+    /// Unit of the column, empty for a count.
     pub unit: String,
 }
 
@@ -24,14 +24,14 @@ pub struct Cell {
     pub full: String,
     /// At most four characters in the service table.
     pub short: String,
-    /// Whether it is marked `*`.
+    /// Whether the cell is marked `*`.
     pub best: bool,
 }
 
 /// One table; row i is policy i.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// Its title.
+    /// Title of the table.
     pub title: &'static str,
     /// Columns after the policy's name.
     pub columns: Vec<Column>,
@@ -42,15 +42,15 @@ pub struct Table {
 /// A row's policy and its flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Its name.
+    /// Name of the policy.
     pub name: String,
     /// Completed too little to be marked best.
     pub dagger: bool,
-    /// Its queue still grew at the end.
+    /// The policy's queue still grew at the end.
     pub overloaded: bool,
 }
 
-/// Both tables with the same rows, and the legend of the marks that occur.
+/// Tables of service, money and bounds with the same rows, and the legend of the marks that occur.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
     /// The rows of both tables.

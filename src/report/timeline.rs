@@ -41,8 +41,8 @@ fn rows_of(summary: &Summary) -> (f64, Vec<Vec<TimelineRow>>) {
     (row_s, summary.policies.iter().map(of).collect())
 }
 
-/// The same over time as text: share of requests within the SLO by when they arrived, its worst stretch, and what was spent.
-/// Empty for a trace of less than two rows.
+/// What users saw over time, as text: share of requests within the SLO by when they arrived, its worst stretch, and
+/// what was spent. Empty for a trace of less than two rows.
 pub fn timeline(summary: &Summary) -> String {
     let (row_s, all) = rows_of(summary);
     let longest = all.iter().map(Vec::len).max().unwrap_or(0);
@@ -91,7 +91,7 @@ fn minutes(v: f64) -> String {
     format!("{} min", tick(v * 60.0))
 }
 
-/// Points of each policy's line, and how long all of them are, seconds.
+/// Points of each policy's line, and the length of the lines, seconds.
 struct Points {
     lines: Vec<Vec<TimelineRow>>,
     row_s: f64,

@@ -48,21 +48,21 @@ pub enum Think {
     None,
     /// Always the same.
     Fixed {
-        /// How long.
+        /// Think time of every request.
         #[serde(deserialize_with = "duration")]
         #[schemars(with = "String")]
         time: SimTime,
     },
-    /// Exponential.
+    /// Think times are exponential.
     Exponential {
-        /// Its mean.
+        /// Mean of the think times.
         #[serde(deserialize_with = "duration")]
         #[schemars(with = "String")]
         mean: SimTime,
     },
     /// Log-normal.
     LogNormal {
-        /// Its median.
+        /// Median of the think times.
         #[serde(deserialize_with = "duration")]
         #[schemars(with = "String")]
         median: SimTime,

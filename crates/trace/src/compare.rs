@@ -17,7 +17,7 @@ pub struct Figures {
     pub requests: u64,
     /// (requests - 1) / (last arrival - first arrival), 1/s; `None` where the trace does not say when sessions start.
     pub rate_per_s: Option<f64>,
-    /// Standard deviation of the gaps between arrivals by their mean; `None` as above.
+    /// Standard deviation of the gaps between arrivals by their mean; `None` where the trace does not say when sessions start.
     pub gap_cv: Option<f64>,
     /// Prompt tokens.
     pub prompt_tokens: Quantiles,
@@ -32,7 +32,7 @@ pub struct Figures {
 /// What sessions look like.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SessionFigures {
-    /// How many.
+    /// Number of sessions.
     pub count: u64,
     /// Requests of each.
     pub depth: Quantiles,
@@ -156,13 +156,13 @@ pub enum Unit {
 /// What a difference may be at most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Of the rate, per cent.
+    /// How far rates may differ, per cent of the first trace's.
     pub rate: f64,
-    /// Of the inter-arrival CV, per cent.
+    /// How far the CVs of inter-arrival times may differ, per cent of the first trace's.
     pub cv: f64,
-    /// Of each p50, p90 and p99 of prompt and output tokens, per cent.
+    /// How far each p50, p90 and p99 of prompt and output tokens may differ, per cent of the first trace's.
     pub tokens: f64,
-    /// Of the hit ratio, points.
+    /// How far hit ratios may differ, percentage points.
     pub hit: f64,
 }
 
@@ -175,11 +175,11 @@ impl Default for Limits {
 /// A figure of both traces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
-    /// What.
+    /// What the figure is of.
     pub name: &'static str,
-    /// Of the first; `None`: it does not say.
+    /// The figure of the first trace; `None`: the trace does not say.
     pub a: Option<f64>,
-    /// Of the second.
+    /// The figure of the second trace; `None`: the trace does not say.
     pub b: Option<f64>,
     /// How the difference is given.
     pub unit: Unit,
@@ -209,7 +209,7 @@ impl Row {
     }
 }
 
-/// Both traces' figures side by side, those with a limit first.
+/// Figures of both traces side by side, those with a limit first.
 pub fn rows(a: &Figures, b: &Figures, limits: &Limits) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut row = |name, f: &dyn Fn(&Figures) -> Option<f64>, unit, limit, digits| {

@@ -4,7 +4,7 @@ use super::read::*;
 use super::registry::Readers;
 
 impl Readers {
-    /// Those of this program.
+    /// The readers of this program.
     pub fn embedded() -> Readers {
         Readers(vec![
             azure::AZURE,

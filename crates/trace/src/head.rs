@@ -14,12 +14,12 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Of a file or text that begins with `bytes`. `name` is its name for messages.
+    /// The head of a file or text that begins with `bytes`; messages call it `name`.
     pub fn new(name: &'a str, bytes: &'a [u8]) -> Head<'a> {
         Head { name, folder: false, bytes, text: String::from_utf8_lossy(bytes), first: OnceCell::new() }
     }
 
-    /// Of a folder.
+    /// The head of a folder, which messages call `name`.
     pub fn of_folder(name: &'a str) -> Head<'a> {
         Head { folder: true, ..Head::new(name, &[]) }
     }
@@ -75,7 +75,7 @@ impl<'a> Head<'a> {
         columns.iter().all(|column| self.columns().any(|c| c.trim_matches('"') == *column))
     }
 
-    /// The same, whatever their case.
+    /// Whether the first line names all of these columns, in upper or lower case.
     pub fn has_columns_in_any_case(&self, columns: &[&str]) -> bool {
         columns.iter().all(|column| self.columns().any(|c| c.eq_ignore_ascii_case(column)))
     }

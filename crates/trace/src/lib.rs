@@ -60,10 +60,10 @@ use baseload_core::types::{Entries, Fault, Source, TraceFault, check};
 /// How the requests of a trace leave.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Play {
-    /// When the trace says, whatever becomes of them.
+    /// At the times that the trace says, whatever becomes of the requests.
     #[default]
     Open,
-    /// As answers come.
+    /// One after the other, as answers come.
     Closed(ClosedPlay),
 }
 
@@ -119,7 +119,7 @@ impl SourceOptions {
     }
 }
 
-/// A trace as what the options make of it: sorted, spread, transformed; not yet played.
+/// A trace as the options make it: sorted, spread, transformed; not yet played.
 pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
     let Opened { format, mut entries } = opened;
     if options.sort {

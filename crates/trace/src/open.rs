@@ -14,7 +14,7 @@ const HEAD_BYTES: u64 = 64 * 1024;
 pub struct Opened {
     /// The format it is read as.
     pub format: Format,
-    /// Its entries.
+    /// Entries of the trace.
     pub entries: Box<dyn Entries>,
 }
 
@@ -32,7 +32,7 @@ pub struct How<'a> {
 }
 
 impl How<'_> {
-    /// By its content alone, with the embedded readers.
+    /// A trace is known by its content alone, with the embedded readers.
     pub fn by_content(classes: Classes) -> How<'static> {
         How { readers: Readers::embedded(), format: None, columns: None, classes }
     }

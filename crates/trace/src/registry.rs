@@ -9,7 +9,7 @@ use std::fmt;
 /// A trace format and its reader: a row of the registry. Rows of one name are equal.
 #[derive(Clone, Copy)]
 pub struct Format {
-    /// Its name: in messages, of `--input-format` and of `trace.input_format`.
+    /// Name of the format: in messages, of `--input-format` and of `trace.input_format`.
     pub name: &'static str,
     /// What a trace in it looks like, in a few words.
     pub looks_like: &'static str,
@@ -74,8 +74,8 @@ impl fmt::Debug for Format {
 pub struct Readers(pub(super) Vec<Format>);
 
 impl Readers {
-    /// These and one more; one of the same name is replaced. It is asked before those that were there, so that it may know a
-    /// special case of theirs.
+    /// These readers and `row`, which takes the place of one of the same name. It is asked before those that were
+    /// there, so that it may know a special case of theirs.
     #[must_use]
     pub fn with(mut self, row: Format) -> Readers {
         self.0.retain(|known| known.name != row.name);
@@ -83,17 +83,17 @@ impl Readers {
         self
     }
 
-    /// All of them.
+    /// Rows of all formats.
     pub fn rows(&self) -> &[Format] {
         &self.0
     }
 
-    /// Names of all of them, with commas.
+    /// Names of all formats, with commas.
     pub fn names(&self) -> String {
         self.0.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Names of those that were written to a description alone, by alphabet.
+    /// Names of formats whose readers were written to a description alone, by alphabet.
     pub fn untried(&self) -> Vec<&'static str> {
         let untried = self.0.iter().filter(|row| row.tried == Tried::Nothing);
         let mut names: Vec<&str> = untried.map(|row| row.name).collect();

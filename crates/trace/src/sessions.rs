@@ -20,9 +20,9 @@ pub enum ClosedPlay {
         /// Time between an answer and the next request, instead of the recorded one.
         think: Option<SimTime>,
     },
-    /// So many users take the trace's requests in order.
+    /// Users, each with one request at a time, who take the trace's requests in order.
     Users {
-        /// How many.
+        /// Number of users.
         users: u32,
         /// Time between an answer and the user's next request.
         think: SimTime,
@@ -33,11 +33,11 @@ pub enum ClosedPlay {
 struct Lane {
     waiting: VecDeque<Entry>,
     /// What the session has said so far, where its content is followed.
-    said: Option<Said>,
+    said: Option<LastTurn>,
 }
 
 /// The last turn of a session, as it was recorded and as it was sent.
-struct Said {
+struct LastTurn {
     /// Leading content as the trace named it.
     raw: Vec<Run>,
     /// The whole prompt that was sent.
@@ -52,7 +52,7 @@ pub struct Closed {
     options: SourceOptions,
     think: Option<SimTime>,
     lanes: Vec<Lane>,
-    /// Which lane a request's session is, and whether it has one under way.
+    /// By session: its lane, in which one request at a time is under way.
     lane_of: FxHashMap<u64, usize>,
     /// Users take from one queue.
     shared: Option<VecDeque<Entry>>,
@@ -184,7 +184,7 @@ impl Closed {
             content.extend(skip(&raw, have));
             entry.content = content;
         }
-        lane.said = Some(Said {
+        lane.said = Some(LastTurn {
             raw,
             sent: entry.prompt().collect(),
             id: entry.id,

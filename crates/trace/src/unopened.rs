@@ -78,7 +78,7 @@ impl Files for Alone<'_> {
 
 /// A trace that a reader is to open.
 pub struct Unopened<'a> {
-    /// Its name, for messages.
+    /// Name of the trace, for messages.
     pub name: &'a str,
     /// How it begins.
     pub head: &'a Head<'a>,
@@ -88,7 +88,7 @@ pub struct Unopened<'a> {
     pub columns: Option<Columns<'a>>,
     /// What a reader that draws needs to know.
     pub options: &'a SourceOptions,
-    /// Where it lies.
+    /// Files that the trace lies among.
     pub files: &'a dyn Files,
     pub(super) text: Option<Reader>,
 }

@@ -12,7 +12,7 @@ pub struct ApiRecipe {
     pub name: Option<String>,
     /// Who sells the model.
     pub provider: String,
-    /// Its name there.
+    /// The model's name at the provider.
     pub model: String,
     /// When the calls were made.
     pub measured: String,

@@ -17,7 +17,7 @@ use std::io::{BufRead, Read};
 /// One call that was answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasuredCall {
-    /// Its tokens.
+    /// Tokens of the call, and when it was sent.
     pub call: Call,
     /// Seconds until the answer was whole.
     pub e2e_s: f64,

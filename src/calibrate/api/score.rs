@@ -42,7 +42,7 @@ pub struct ModelScore {
     pub pinball_ratio: Option<AtQuantiles>,
     /// Share of calls whose whole time is at or below the quantile.
     pub coverage: Option<AtQuantiles>,
-    /// The same of times to first token, where calls were streamed; never judged.
+    /// Score of the times to first token, where calls were streamed; never judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft: Option<QuantileScore>,
     /// What could not be scored.

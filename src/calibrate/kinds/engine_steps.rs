@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// One recorded run.
 #[derive(Debug, Clone)]
 pub struct EngineRun {
-    /// Its name.
+    /// Name of the run.
     pub name: String,
     /// Version of the engine.
     pub version: String,
@@ -39,7 +39,7 @@ pub struct EngineRun {
     pub steps: Vec<(Features, f64)>,
     /// Median pause between steps that follow each other, seconds.
     pub pause_s: f64,
-    /// Hash of all of it.
+    /// Hash of the whole file.
     pub hash: String,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct EngineLine {
 }
 
 impl EngineLine {
-    /// As a measurement's settings; `scheduling` is `sync` or something else.
+    /// The line as a measurement's settings; `scheduling` is `sync` or something else.
     pub fn measured(&self, version: &str, scheduling: &str) -> MeasuredEngine {
         MeasuredEngine {
             name: "vllm".into(),

@@ -35,7 +35,7 @@ pub struct FleetRun {
     pub load: String,
     /// The router's policy, as recorded.
     pub policy: String,
-    /// The same, as simulated.
+    /// The router's policy, as simulated.
     pub router: Router,
     /// Shape of the model, as a name.
     pub model: String,
@@ -55,7 +55,7 @@ pub struct FleetRun {
     pub cached: Vec<u32>,
     /// By replica, its steps: what each did, and how long it took, seconds.
     pub steps: Vec<Vec<(Features, f64)>>,
-    /// Hash of all of it.
+    /// Hash of the whole file.
     pub hash: String,
 }
 

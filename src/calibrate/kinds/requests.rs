@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A run, request by request.
 #[derive(Debug, Clone)]
 pub struct RequestRun {
-    /// Its name.
+    /// Name of the run.
     pub name: String,
     /// The model, as the data name it; empty where they do not.
     pub model: String,
@@ -22,11 +22,11 @@ pub struct RequestRun {
     pub tensor_parallel: Option<u32>,
     /// Requests in the order in which they were sent.
     pub requests: Vec<Sent>,
-    /// How they were sent.
+    /// How the requests were sent.
     pub sending: Loop,
     /// Send to first token, send to last token, seconds, by request.
     pub measured: Vec<(f64, f64)>,
-    /// Hash of all of it.
+    /// Hash of the whole file.
     pub hash: String,
 }
 

@@ -35,7 +35,7 @@ pub struct Point {
     pub policy: String,
     /// Mean time to first token, seconds.
     pub ttft_mean_s: f64,
-    /// Its 90th percentile.
+    /// 90th percentile of the times to first token, s.
     pub ttft_p90_s: f64,
     /// Mean gap between tokens, seconds, if the file says one.
     pub itl_mean_s: Option<f64>,
@@ -50,7 +50,7 @@ pub struct Measured {
     pub name: String,
     /// The set-up's name.
     pub setup: String,
-    /// Its rows; summaries over rates are left out.
+    /// Rows of the file; summaries over rates are left out.
     pub points: Vec<Point>,
 }
 

@@ -4,7 +4,7 @@ use super::super::score::{Group, Scores};
 /// A measured row and its prediction.
 #[derive(Debug, Clone)]
 pub struct Scored {
-    /// Its group.
+    /// Group that the row is scored in.
     pub group: String,
     /// Load (users or batch), prompt and output tokens: what makes two points near.
     pub at: [f64; 3],

@@ -15,7 +15,7 @@ does not say when its sessions start, rate and CV are not compared.")]
 pub struct Args {
     /// A trace in any known format, a generator's specification (.toml), or a folder of ServeGen client profiles
     a: PathBuf,
-    /// What it is compared with
+    /// Trace that the first one is compared with
     b: PathBuf,
     /// Seed of what is drawn
     #[arg(long, default_value_t = 1)]

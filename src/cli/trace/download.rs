@@ -14,7 +14,7 @@ pub fn forget(part: &Path) {
     let _ = std::fs::remove_file(tag_of(part));
 }
 
-/// Where the tag of a part stands.
+/// File that keeps the server's tag of a partial download.
 fn tag_of(part: &Path) -> std::path::PathBuf {
     let mut name = part.as_os_str().to_os_string();
     name.push(".etag");

@@ -146,7 +146,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Where it is, in a word.
+/// Whether and where the trace is on this machine, in a word.
 fn place(trace: &PublishedTrace, cache: &Path) -> &'static str {
     let path = cache.join(&trace.file);
     match () {

@@ -30,7 +30,7 @@ pub struct Args {
     /// Tokens of a block of the prefix cache
     #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS, value_parser = clap::value_parser!(u32).range(1..))]
     block_tokens: u32,
-    /// Also write a page with charts, which opens without a network
+    /// Write a page with charts, too, which opens without a network
     #[arg(long, value_name = "PAGE")]
     html: Option<PathBuf>,
 }

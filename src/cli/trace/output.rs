@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Job<'a> {
     /// The trace to read.
     pub input: &'a Path,
-    /// How.
+    /// How the trace is read.
     pub how: &'a Input,
     /// The file to write.
     pub output: &'a Path,
@@ -30,9 +30,9 @@ pub struct Job<'a> {
     pub format: Option<Format>,
     /// Seed of draws, and whether to sort first.
     pub options: SourceOptions,
-    /// What to make of it.
+    /// Transforms of the trace, in order.
     pub transforms: &'a [Transform],
-    /// Where paths of transforms start.
+    /// Folder that paths of transforms are relative to.
     pub folder: &'a Path,
 }
 
@@ -183,7 +183,7 @@ fn located(why: NotWritten, entries: &dyn Entries) -> NotWritten {
     }
 }
 
-/// That times do not go back, where all have one clock.
+/// Checks that times do not go back, where all requests have one clock.
 struct InOrder(i64, Clock);
 
 impl InOrder {

@@ -223,7 +223,7 @@ fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &
 /// Counts what own GPUs did beside what a summary has.
 struct Tally {
     collector: Collector,
-    /// Of completed requests: output tokens, those of own GPUs, prompt tokens that those computed.
+    /// Tokens of completed requests: output, output by own GPUs, prompt computed by own GPUs.
     tokens: [u64; 3],
     /// Output tokens by five minutes of arrival.
     stretches: Vec<u64>,

@@ -23,7 +23,7 @@ pub struct BreakEven {
     pub name: String,
     /// The question it asks.
     pub question: String,
-    /// Its seed.
+    /// Seed of the experiment.
     pub seed: u64,
     /// Requests at x1.
     pub requests: u64,
@@ -43,13 +43,13 @@ pub struct BreakEven {
     pub naive: Naive,
     /// A point a volume, ascending.
     pub points: Vec<Point>,
-    /// Where the cheaper one of two lines changes, by pair and volume.
+    /// Volumes at which the cheaper one of two lines changes, by pair and volume.
     pub crossings: Vec<Crossing>,
     /// What a reader should know before trusting it.
     pub warnings: Vec<String>,
 }
 
-/// Where the cheaper one of two lines changes.
+/// A volume at which the cheaper one of two lines changes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Crossing {
     /// The line that is cheaper below.
@@ -73,7 +73,7 @@ pub struct Crossing {
 /// A line of a break-even.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LineInfo {
-    /// Which.
+    /// Kind of the line.
     pub kind: Kind,
     /// The policy.
     pub policy: String,
@@ -92,11 +92,11 @@ pub struct Naive {
     pub own_usd_per_month: Option<f64>,
     /// Output tokens a second of the own fleet in the file, in full batches.
     pub full_batch_tokens_per_s: Option<f64>,
-    /// The same in batches that its KV cache holds.
+    /// Output tokens a second of the own fleet in the file, in batches that its KV cache holds.
     pub kv_limited_tokens_per_s: Option<f64>,
     /// The endpoint that is cheapest for the mean request.
     pub endpoint: Option<String>,
-    /// Its list price of all tokens, US$ a month at x1.
+    /// All tokens at that endpoint's list price, US$ a month at x1.
     pub api_usd_per_month: Option<f64>,
 }
 
@@ -124,11 +124,11 @@ pub struct LinePoint {
     pub pools: Vec<PoolUse>,
     /// The whole bill, US$ a month.
     pub usd_per_month: f64,
-    /// Of it GPUs.
+    /// Part of the bill for GPUs, US$ a month.
     pub gpu_usd_per_month: f64,
-    /// Of it what was bought.
+    /// Part of the bill for what was bought from APIs, US$ a month.
     pub api_usd_per_month: f64,
-    /// Of it people and on-call.
+    /// Part of the bill for people and on-call, US$ a month.
     pub people_usd_per_month: f64,
     /// Share of requests that met the SLO.
     pub goodput_share: f64,
@@ -175,7 +175,7 @@ pub struct GapRow {
     pub bought: f64,
     pub people: f64,
     pub on_call: f64,
-    /// All of them: the own line.
+    /// Sum of the parts: the own line.
     pub total: f64,
 }
 

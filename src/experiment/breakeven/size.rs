@@ -7,13 +7,14 @@
 //! hold, the number is a border all the same, but there may be a lower one.
 use std::collections::BTreeMap;
 
-/// More replicas than anybody keeps: the search ends there.
+/// More replicas than anybody keeps: the search for a size ends there.
 const MOST: u32 = 1 << 12;
 /// Share of requests that a larger fleet must serve more, or in time, to count as a help.
 const HELPS: f64 = 0.000_5;
 /// Share of the time after the last arrival that it must save to count as one.
 const SAVES: f64 = 0.02;
-/// Where no number meets the SLO, the fewest replicas that come so near to the best goodput are taken.
+/// How near to the best goodput a fleet must come where no number of replicas meets the SLO, a share. Of the fleets that
+/// come so near the smallest is taken.
 const NEAR: f64 = 0.001;
 /// Numbers of replicas that are all tried, up to so many; of more, a grid and the neighbours of its best.
 const ALL: u32 = 12;
@@ -34,14 +35,14 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Whether it is better than what fewer replicas gave.
+    /// Whether this fit is better than what fewer replicas gave.
     fn helps(&self, fewer: &Fit) -> bool {
         self.goodput >= fewer.goodput + HELPS
             || self.served >= fewer.served + HELPS
             || self.drain_s <= fewer.drain_s * (1.0 - SAVES) - 1e-9
     }
 
-    /// Whether it meets the SLO for so large a share.
+    /// Whether a share of at least `target` of requests meets the SLO.
     pub fn meets(&self, target: f64) -> bool {
         !self.overloaded && self.goodput >= target
     }
@@ -121,7 +122,7 @@ fn border<E>(guess: u32, ask: &mut dyn FnMut(u32) -> Result<(bool, Fit), E>) -> 
 /// What a hybrid with a number of replicas costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offer {
-    /// Whether it meets the SLO.
+    /// Whether the fleet meets the SLO.
     pub meets: bool,
     /// Share of requests that met it.
     pub goodput: f64,
@@ -130,8 +131,8 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Whether it is better than `other`: cheaper among those that meet the SLO, else nearer to it, in steps of a thousandth,
-    /// and then cheaper.
+    /// Whether the offer is better than `other`: cheaper among those that meet the SLO, else nearer to it, in steps of
+    /// a thousandth, and then cheaper.
     fn beats(&self, other: &Offer) -> bool {
         let rank = |o: &Offer| if o.meets { 0.0 } else { 1.0 + (-o.goodput * 1_000.0).floor() / 1e4 };
         rank(self).total_cmp(&rank(other)).then(self.usd.total_cmp(&other.usd)).is_lt()

@@ -15,22 +15,24 @@ pub struct LimitsSection {
     /// `cerebras`, `bedrock`, or one of your own); the tier's or the endpoint's provider's, where known, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
-    /// Requests; no limit unless given.
+    /// Requests a minute; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
-    /// Requests; no limit unless given.
+    /// Requests a day; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<u64>,
-    /// Input tokens, but for those read from the prompt cache where the rules exempt them; no limit unless given.
+    /// Input tokens a minute, but for those read from the prompt cache where the rules exempt them; no limit unless
+    /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens; no limit unless given.
+    /// Output tokens a minute; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<u64>,
-    /// Input and output tokens together; no limit unless given.
+    /// Input and output tokens a minute, together; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
-    /// The same a day; 1,440 times `tokens_per_minute` by Bedrock's rules, else no limit unless given.
+    /// Input and output tokens a day, together; 1,440 times `tokens_per_minute` by Bedrock's rules, else no limit
+    /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_day: Option<u64>,
     /// How output tokens are counted; by what was generated unless given.
@@ -68,7 +70,7 @@ pub struct LimitsSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputCountingName {
-    /// When they are there.
+    /// Output tokens count when they are there.
     Actual,
     /// `max_tokens` when a call is sent; what was not used comes back.
     MaxTokens,
@@ -79,9 +81,10 @@ pub enum OutputCountingName {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccelerationSection {
-    /// Times the busiest minute.
+    /// How many times the tokens of the busiest minute a minute may have.
     pub times: f64,
-    /// How far it is looked back, whole minutes; nothing is refused in the first of these of a simulation.
+    /// How far it is looked back for the busiest minute, whole minutes; nothing is refused in the first of these of a
+    /// simulation.
     pub over: DurationText,
     /// Input tokens a minute that are always let in.
     pub above_tokens_per_minute: u64,
@@ -108,7 +111,7 @@ pub struct ErrorsSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvisionedSection {
-    /// Units.
+    /// Units bought.
     pub units: u32,
     /// What a unit costs an hour, used or not.
     pub usd_per_unit_hour: f64,
@@ -142,14 +145,14 @@ pub struct OutageSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutageEntry {
-    /// When it begins, from the start of the simulation.
+    /// When the outage begins, from the start of the simulation.
     pub at: DurationText,
-    /// How long it lasts.
+    /// How long the outage lasts.
     pub duration: DurationText,
     /// Share of calls that fail, 0 to 1: as overload (529, 503), or as 5xx where all do.
     #[serde(default)]
     pub fails: f64,
-    /// By how much the other calls are slower, from 1.
+    /// By how much calls are slower that do not fail, from 1.
     #[serde(default = "one")]
     pub slower: f64,
     /// What is left of the limits of the provider's accounts, such as 0.25; provisioned units keep theirs.
@@ -161,9 +164,10 @@ pub struct OutageEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartialSection {
-    /// Share of calls that fail; 0.3 is the weight that status pages give a partial outage.
+    /// Share of calls that fail in a partial incident, 0 to 1; 0.3 is the weight that status pages give a partial
+    /// outage.
     pub fails: f64,
-    /// By how much the others are slower; an assumption.
+    /// By how much calls are slower in a partial incident that do not fail; an assumption.
     pub slower: f64,
 }
 

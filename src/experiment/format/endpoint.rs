@@ -16,7 +16,8 @@ pub struct EndpointSection {
     /// Rate limits; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSection>,
-    /// Whose limits these are: endpoints that name the same account share them. Its own unless given.
+    /// Account on whose rate limits the endpoint draws: endpoints that name the same account share them. An account of
+    /// its own unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Units bought by the hour, whose tokens cost nothing more. Tokens are bought unless given.
@@ -32,13 +33,13 @@ pub struct EndpointSection {
     /// catalog's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
-    /// The same by what the provider answers; `error_rate` alone unless given.
+    /// Shares of requests that fail, by what the provider answers; `error_rate` alone unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<ErrorsSection>,
     /// Your own price, without a price of cached or long prompts; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<OwnPriceSection>,
-    /// How good its answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
+    /// How good the endpoint's answers are, `{ share = 0.8 }` or `{ column = "..." }`; not known unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<AnswersSection>,
     /// False: an alias whose quality changes as `[drift]` says. A dated version that stays what it is unless given.

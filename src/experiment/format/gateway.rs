@@ -5,16 +5,18 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The gateway's patience and eyes. `[policy.NAME.gateway]` lays keys over these for one policy.
+/// How long the gateway waits, what it does with failures, and how old what it knows is. `[policy.NAME.gateway]` lays
+/// keys over these for one policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewaySection {
-    /// From arrival until it gives up.
+    /// From a request's arrival until the gateway gives it up.
     pub timeout: DurationText,
     /// From sending a try until it is given up, as HTTP 408; no limit but `timeout` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub try_timeout: Option<DurationText>,
-    /// The same until its first token; no limit but the others unless given.
+    /// From sending a try until it is given up for want of its first token; no limit but `timeout` and `try_timeout`
+    /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token_timeout: Option<DurationText>,
     /// Tries after the first at one place; those of `retry.preset` (2) unless given.
@@ -32,7 +34,7 @@ pub struct GatewaySection {
     /// Backends that fail in a row are left alone for a time. Never unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerSection>,
-    /// The same by LiteLLM's rules. Never unless given.
+    /// Backends that fail are left alone for a time by LiteLLM's rules. Never unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<CooldownSection>,
     /// Who gets in while the fleet is full. All unless given.
@@ -76,14 +78,14 @@ impl Default for GatewaySection {
     }
 }
 
-/// Whose rules of retrying.
+/// Client or gateway whose rules of retrying hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetryPreset {
     /// 2 retries after 0.5 s doubled to 8 s, less up to a quarter; Retry-After up to 120 s.
     #[default]
     OpenaiSdk,
-    /// The same constants.
+    /// As the OpenAI SDK: 2 retries after 0.5 s doubled to 8 s, less up to a quarter; Retry-After up to 120 s.
     AnthropicSdk,
     /// 2 retries, at once where another backend is ready, else after Retry-After up to 60 s, else 0.5 s doubled to 8 s, plus
     /// up to 0.75 s.
@@ -97,7 +99,7 @@ pub enum RetryPreset {
 }
 
 impl RetryPreset {
-    /// Its name.
+    /// Name of the preset in an experiment.
     pub fn name(self) -> &'static str {
         match self {
             RetryPreset::OpenaiSdk => "openai-sdk",
@@ -114,15 +116,15 @@ impl RetryPreset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CauseName {
-    /// The try ran out of its own time (408).
+    /// The try ran out of its own time (HTTP 408).
     Timeout,
-    /// 429.
+    /// A refusal for the rate (HTTP 429).
     RateLimited,
-    /// 500 and its like.
+    /// A server's error (HTTP 500 and its like).
     ServerError,
-    /// 529 or 503: the provider is overloaded.
+    /// The provider is overloaded (HTTP 529 or 503).
     Overloaded,
-    /// 503: an engine's queue is full.
+    /// An engine's queue is full (HTTP 503).
     QueueFull,
     /// The connection broke: the replica died.
     ReplicaLost,
@@ -132,18 +134,18 @@ pub enum CauseName {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySection {
-    /// `openai-sdk` unless given.
+    /// Rules that hold where no key says otherwise; `openai-sdk` unless given.
     pub preset: RetryPreset,
     /// Failures that are retried; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<CauseName>>,
-    /// Waits; the preset's unless given.
+    /// How long to wait between tries; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<BackoffSection>,
     /// What a Retry-After does; what it does in the preset unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<RetryAfterSection>,
-    /// Without a wait where another backend is ready; as in the preset unless given.
+    /// Retry without a wait where another backend is ready; as in the preset unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_once_elsewhere: Option<bool>,
     /// Retries as a share of requests; no limit unless given.
@@ -155,49 +157,49 @@ pub struct RetrySection {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackoffSection {
-    /// Before the first retry; the preset's unless given.
+    /// Wait before the first retry; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<DurationText>,
-    /// From one wait to the next, at least 1; the preset's unless given.
+    /// Factor from one wait to the next, at least 1; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<f64>,
-    /// At most; the preset's unless given.
+    /// Longest wait; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<DurationText>,
-    /// The blur; the preset's unless given.
+    /// How waits are blurred; as in the preset unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<JitterSection>,
 }
 
-/// Exactly one of them.
+/// How waits are blurred; exactly one key is given.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JitterSection {
-    /// Shorter by up to this share, 0 to 1; not unless given.
+    /// Waits are shorter by up to this share, 0 to 1; not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub less: Option<f64>,
-    /// Shorter or longer by up to this share, 0 to 1; not unless given.
+    /// Waits are shorter or longer by up to this share, 0 to 1; not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub around: Option<f64>,
-    /// Longer by up to this, a Retry-After too; not unless given.
+    /// Waits are longer by up to this, those of a Retry-After too; not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plus: Option<DurationText>,
 }
 
-/// Exactly one of them. A Retry-After of `0s` is none.
+/// How long a Retry-After is waited for; exactly one key is given. A Retry-After of `0s` is none.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryAfterSection {
-    /// Waited for up to this; a longer one ends the tries. Not unless given.
+    /// A Retry-After up to this is waited for; a longer one ends the tries. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_to: Option<DurationText>,
-    /// Waited for up to this; for a longer one the backoff holds. Not unless given.
+    /// A Retry-After up to this is waited for; for a longer one the backoff holds. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_to_else_backoff: Option<DurationText>,
-    /// All of a request's together waited for up to this; more ends the tries. Not unless given.
+    /// All Retry-Afters of a request together are waited for up to this; more ends the tries. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_to_in_all: Option<DurationText>,
-    /// Never read. Not unless given.
+    /// Retry-Afters are never read. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<bool>,
 }
@@ -218,10 +220,10 @@ pub struct RetryBudgetSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FallbackSection {
-    /// After any failure when the tries are used up; none unless given.
+    /// Next places after any failure when the tries are used up; none unless given.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub chains: IndexMap<String, Vec<String>>,
-    /// At once, for what is too long for the place; none unless given.
+    /// Next places, at once, of what is too long for the place; none unless given.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub context_window: IndexMap<String, Vec<String>>,
     /// Hops of a request at most (LiteLLM's default: 5).
@@ -238,10 +240,11 @@ impl Default for FallbackSection {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HedgeSection {
-    /// After this without a first token; with `quantile`, until 16 answers were measured. Not unless given.
+    /// A copy goes after this time without a first token; with `quantile`, until 16 answers were measured. Not unless
+    /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<DurationText>,
-    /// After this quantile (0 to 1) of the last 256 TTFTs that the gateway measured. Not unless given.
+    /// A copy goes after this quantile (0 to 1) of the last 256 TTFTs that the gateway measured. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantile: Option<f64>,
 }
@@ -250,18 +253,19 @@ pub struct HedgeSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerSection {
-    /// Failures in a row that open it (default: 10).
+    /// Failures in a row that open the circuit (default: 10).
     pub failures: u32,
-    /// Within this time of the first of them (default: `120s`).
+    /// Time from the first of `failures` failures in a row within which the last must come to open the circuit
+    /// (default: `120s`).
     pub window: DurationText,
-    /// Opens it as well: this share (0 to 1) of a window's attempts failed. Not unless given.
+    /// Share of a window's attempts (0 to 1) whose failure opens the circuit as well. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_share: Option<f64>,
-    /// Attempts of a window from which the share counts (default: 10).
+    /// Attempts that a window must have for `failed_share` to count (default: 10).
     pub at_least: u32,
-    /// How long it stays open (default: `60s`).
+    /// How long the circuit stays open (default: `60s`).
     pub open: DurationText,
-    /// Successes after that which close it (default: 3); a failure before opens it again.
+    /// Successes after that time which close the circuit (default: 3); a failure before opens it again.
     pub successes: u32,
     /// Refuse requests whose backends are all open (default: false, act as if none were).
     pub refuse_if_all_open: bool,
@@ -286,11 +290,11 @@ impl Default for BreakerSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CooldownSection {
-    /// How long (default: `5s`).
+    /// How long the replica or endpoint is left alone (default: `5s`).
     pub time: DurationText,
-    /// Over this share of the minute's attempts failed (default: 0.5),
+    /// A replica or endpoint cools down when more than this share of a minute's attempts failed, 0 to 1 (default: 0.5).
     pub failed_share: f64,
-    /// of at least so many (default: 5).
+    /// Attempts that a minute must have for its share of failures to count (default: 5).
     pub at_least: u32,
 }
 
@@ -300,7 +304,7 @@ impl Default for CooldownSection {
     }
 }
 
-/// Admission control.
+/// Who gets in while the fleet is full, and when it is.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdmissionSection {
@@ -310,11 +314,11 @@ pub struct AdmissionSection {
     /// The fleet is saturated with so many requests under way, in place of `saturation`. Not looked at unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
-    /// While it is, what has a higher priority number (is less urgent) is refused: llm-d's sheddable requests are those above
-    /// 0. Nobody unless given.
+    /// While the fleet is saturated, what has a higher priority number (is less urgent) is refused: llm-d's sheddable
+    /// requests are those above 0. Nobody unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shed_above: Option<i32>,
-    /// While it is, others wait at the gateway. They pass unless given.
+    /// While the fleet is saturated, others wait at the gateway. They pass unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueSection>,
 }
@@ -324,11 +328,12 @@ pub struct AdmissionSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SaturationSection {
-    /// Waiting requests (default: 5).
+    /// Waiting requests of a replica that count as 1 (default: 5).
     pub waiting: u32,
-    /// KV use, 0 to 1 (default: 0.8).
+    /// KV use of a replica that counts as 1, 0 to 1 (default: 0.8).
     pub kv_use: f64,
-    /// Signals older than this are saturation, too; never unless given. llm-d's is `200ms`, with a scrape of `50ms`.
+    /// Age of signals from which they count as saturation, too; never unless given. llm-d's is `200ms`, with a scrape
+    /// of `50ms`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<DurationText>,
 }
@@ -343,9 +348,9 @@ impl Default for SaturationSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSection {
-    /// Requests that it holds (default: 5000); more are refused.
+    /// Requests that the queue holds (default: 5000); more are refused.
     pub capacity: u32,
-    /// How long one may wait (default: `60s`); then it is refused.
+    /// How long a request may wait in the queue (default: `60s`); then it is refused.
     pub ttl: DurationText,
 }
 
@@ -359,11 +364,11 @@ impl Default for QueueSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImpatienceSection {
-    /// Share of requests whose clients do, 0 to 1.
+    /// Share of requests whose clients leave so, 0 to 1.
     pub share: f64,
-    /// Median patience.
+    /// Median of the clients' patience.
     pub patience: DurationText,
-    /// Sigma of its logarithm.
+    /// Standard deviation of the logarithm of the patience.
     #[serde(default = "half")]
     pub sigma: f64,
 }
@@ -373,9 +378,9 @@ pub struct ImpatienceSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CascadeSection {
-    /// Pools or endpoints.
+    /// Pools or endpoints that are the stages.
     pub stages: Vec<String>,
-    /// Of each stage but the last, the share of answers that is kept, 0 to 1: FrugalGPT's tau, where a reliability score is
+    /// Share of answers that each stage but the last keeps, 0 to 1: FrugalGPT's tau, where a reliability score is
     /// uniform from 0 to 1 and an answer is kept above 1 - tau.
     pub accept: Vec<f64>,
 }

@@ -23,7 +23,7 @@ pub struct Text {
     pub origin: Origin,
     /// The files that it names.
     pub paths: Paths,
-    /// Where relative paths start.
+    /// Folder that relative paths start from.
     pub folder: PathBuf,
     /// Keys that were left out for a fault.
     left_out: Vec<KeyPath>,

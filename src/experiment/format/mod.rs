@@ -52,10 +52,10 @@ pub struct ExperimentFile {
     /// A file, relative to this one, that this one is laid over; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<String>,
-    /// Name; also names the result folder.
+    /// Name of the experiment; the result folder is named by it, too.
     #[serde(default)]
     pub name: String,
-    /// What the experiment answers.
+    /// The question that the experiment answers.
     #[serde(default)]
     pub question: String,
     /// Seed of every random stream.
@@ -76,10 +76,10 @@ pub struct ExperimentFile {
     /// Objectives; a request counts for goodput when it meets all of them.
     #[serde(default)]
     pub slo: SloSection,
-    /// What you may run.
+    /// Pools of replicas that you may run.
     #[serde(default)]
     pub pool: IndexMap<String, PoolSection>,
-    /// What you may buy.
+    /// Endpoints that you may buy from.
     #[serde(default)]
     pub endpoint: IndexMap<String, EndpointSection>,
     /// Timeouts, retries, scrapes.
@@ -104,7 +104,7 @@ pub struct ExperimentFile {
     /// Silent changes of models that are not pinned; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSection>,
-    /// People.
+    /// People who run the fleet, and what they cost.
     #[serde(default)]
     pub economics: EconomicsSection,
     /// `"policy.metric" = { worse = "5%" }`: what a pull request may not make worse.
@@ -165,8 +165,8 @@ pub struct TraceSection {
     /// As the trace says unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals_per_s: Option<f64>,
-    /// The same by the `[arrivals]` of a generator's specification, relative to the experiment file. As the trace says
-    /// unless given.
+    /// Sessions (requests, where there are none) arrive by the `[arrivals]` of a generator's specification, a path
+    /// relative to the experiment file. As the trace says unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<String>,
     /// Puts requests in order of arrival first; a trace out of order is refused unless given. Holds the whole trace.
@@ -181,7 +181,7 @@ pub struct TraceSection {
     /// Only the first so many requests; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// Client's limit where the trace has none.
+    /// The client's limit of output tokens, where the trace has none.
     #[serde(default = "default_max_output")]
     pub default_max_output_tokens: u32,
     /// Spread Mooncake's 3-second buckets evenly, by seed.
@@ -224,18 +224,19 @@ pub struct SessionsSection {
 pub struct ClassSection {
     /// Share of requests, 0 to 1.
     pub share: f64,
-    /// Where it may be served.
+    /// Where requests of the class may be served.
     #[serde(default)]
     pub privacy: Privacy,
-    /// The least capable model that serves it.
+    /// The least capable model that serves the class.
     #[serde(default)]
     pub needs: Capability,
     /// Added to the priority that the trace gives a request; lower is more urgent. Engines whose `scheduling_policy` is
     /// `priority` go by it.
     #[serde(default)]
     pub priority: i32,
-    /// How long its requests may wait for their answer, such as `6h`: their timeout in place of `gateway.timeout`, and their
-    /// objectives of TTFT and E2E where those are shorter; for work that may be deferred. As all others unless given.
+    /// How long requests of the class may wait for their answer, such as `6h`: their timeout in place of
+    /// `gateway.timeout`, and their objectives of TTFT and E2E where those are shorter; for work that may be deferred.
+    /// As all others unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerates: Option<DurationText>,
 }
@@ -296,10 +297,10 @@ pub struct PoolSection {
     /// tables (relative to this file), or one of them. The profile's or the analytic step time unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernels: Option<String>,
-    /// The engine.
+    /// Engine of the replicas, and its options.
     #[serde(default)]
     pub engine: EngineSection,
-    /// How good its answers are, `{ share = 0.7 }` or `{ column = "..." }`; not known unless given.
+    /// How good the pool's answers are, `{ share = 0.7 }` or `{ column = "..." }`; not known unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<AnswersSection>,
 }
@@ -314,7 +315,7 @@ pub struct RentSection {
     /// Kind in `baseload catalog rents`, such as `on-demand`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Your own price.
+    /// Your own rent of a GPU, US dollars an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_gpu_hour: Option<f64>,
 }
@@ -325,9 +326,9 @@ pub struct RentSection {
 pub struct FailuresSection {
     /// Failures per GPU and hour.
     pub per_gpu_hour: f64,
-    /// Until the gateway notices.
+    /// Time from a failure until the gateway notices it.
     pub detection: DurationText,
-    /// Until the replica serves again.
+    /// Time from a failure until the replica serves again.
     pub recovery: DurationText,
 }
 
@@ -343,10 +344,11 @@ impl Default for FailuresSection {
 pub struct EconomicsSection {
     /// Full-time equivalents that a self-hosted fleet takes.
     pub people_fte: f64,
-    /// Loaded cost of one; the catalog's `ml_infra_engineer_loaded_us` unless given.
+    /// Loaded cost of one full-time equivalent, US dollars a year; the catalog's `ml_infra_engineer_loaded_us` unless
+    /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub people_usd_per_year: Option<f64>,
-    /// On-call; the catalog's `on_call_stipend_us` unless given.
+    /// Cost of on-call, US dollars a year; the catalog's `on_call_stipend_us` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_call_usd_per_year: Option<f64>,
 }

@@ -12,14 +12,14 @@ use toml::de::{DeTable, DeValue};
 /// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadFile {
-    /// Where.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What it held.
+    /// Text of the file.
     pub text: String,
 }
 
 impl ReadFile {
-    /// A fault at these bytes of it.
+    /// A fault at these bytes of the file.
     pub fn fault(&self, at: Range<usize>, fault: Fault) -> FileFaults {
         let place = format!("{}:{}", self.path.display(), line_of(&self.text, at.start));
         FileFaults(vec![Located { place, fault, excerpt: Some(Excerpt { file: self.clone(), at }) }])
@@ -66,7 +66,7 @@ impl FileFaults {
         FileFaults(vec![Located { place: String::new(), fault: fault.into(), excerpt: None }])
     }
 
-    /// These and those.
+    /// All faults of both.
     #[must_use]
     pub fn and(mut self, more: FileFaults) -> FileFaults {
         self.0.extend(more.0);
@@ -141,7 +141,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
 }
 
-/// Of `key = "text"` at `span` the part `within` the text; none where the text is written with escapes.
+/// Span of the part `within` the text of `key = "text"` at `span`; none where the text is written with escapes.
 fn narrowed(file: &str, span: &Range<usize>, within: Range<usize>) -> Option<Range<usize>> {
     let written = &file[span.clone()];
     let quote = written.find(['"', '\''])?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct PathKey {
     /// What the manifest calls the file.
     pub role: &'static str,
-    /// Its segments; `*` stands for every name of a table and every element of a list.
+    /// Segments of the key; `*` stands for every name of a table and every element of a list.
     pub key: &'static [&'static str],
     /// Whether a value is a path and not a name.
     pub is_path: fn(&str) -> bool,
@@ -24,7 +24,7 @@ const fn profile(role: &'static str, key: &'static [&'static str]) -> PathKey {
     PathKey { role, key, is_path: |named| named.ends_with(".toml") }
 }
 
-/// All of them.
+/// All keys that name a path.
 pub const PATHS: &[PathKey] = &[
     always("catalog", &["catalog", "files", "*"]),
     always("trace", &["trace", "path"]),
@@ -78,7 +78,7 @@ pub struct NamedPath {
     pub role: &'static str,
     /// The key that names it.
     pub key: KeyPath,
-    /// Where it lies.
+    /// Path of the file, made relative to where the program runs.
     pub path: PathBuf,
 }
 
@@ -87,7 +87,7 @@ pub struct NamedPath {
 pub struct Paths(Vec<NamedPath>);
 
 impl Paths {
-    /// Those of a table that lies in `folder`.
+    /// Paths that a table names which lies in `folder`.
     pub fn of(table: &mut toml::Table, folder: &Path) -> Paths {
         let mut all = Vec::new();
         each_path(table, |path_key, key, path| {
@@ -96,12 +96,12 @@ impl Paths {
         Paths(all)
     }
 
-    /// Where the file lies that `key` names; none where its value is a name of the catalogue.
+    /// Path of the file that `key` names; none where its value is a name of the catalogue.
     pub fn at(&self, key: &KeyPath) -> Option<&Path> {
         self.0.iter().find(|named| named.key == *key).map(|named| named.path.as_path())
     }
 
-    /// Those whose keys begin with these names.
+    /// Paths whose keys begin with these names.
     pub fn below<'a>(&'a self, names: &'a [&'a str]) -> impl Iterator<Item = &'a NamedPath> {
         let starts = move |named: &&NamedPath| {
             let segments = named.key.segments();
@@ -111,7 +111,7 @@ impl Paths {
         self.0.iter().filter(starts)
     }
 
-    /// All of them.
+    /// All paths.
     pub fn iter(&self) -> impl Iterator<Item = &NamedPath> {
         self.0.iter()
     }

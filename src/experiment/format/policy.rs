@@ -14,10 +14,10 @@ use std::borrow::Cow;
 /// your own. Rules may stand beside a preset; they are asked before the preset's own.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PolicySection {
-    /// What it keeps, and what stands around it.
+    /// Keys of the policy's own: what it keeps, and what stands around it.
     #[serde(flatten)]
     pub own: PolicyKeys,
-    /// How it routes.
+    /// Parts that the policy routes by.
     #[serde(flatten)]
     pub parts: Parts,
     /// The preset that it names.
@@ -29,12 +29,12 @@ pub struct PolicySection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyKeys {
-    /// Replicas it keeps of each pool; the pool's own number where unnamed, 0 = none and no cost.
+    /// Replicas that the policy keeps of each pool; the pool's own number where unnamed, 0 = none and no cost.
     pub pools: IndexMap<String, u32>,
-    /// Endpoints it may buy from; all unless given.
+    /// Endpoints that the policy may buy from; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
-    /// What its gateway does otherwise: keys of `[gateway]`, laid over those; all as there unless given.
+    /// Keys of `[gateway]` that differ for this policy, laid over the experiment's; all as there unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewaySection>,
     /// Small models first, larger ones where an answer does not do. None unless given.
@@ -106,7 +106,7 @@ impl JsonSchema for PolicySection {
         "PolicySection".into()
     }
 
-    /// Its own keys, those of parts, and a table a preset.
+    /// Schema of a policy: keys of its own, those of parts, and a table a preset.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = PolicyKeys::json_schema(generator);
         let parts = Parts::json_schema(generator);

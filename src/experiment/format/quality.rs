@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QualitySection {
-    /// A published table, by its name in `baseload trace fetch --list`; none unless given.
+    /// A published table of answers, by its name in `baseload trace fetch --list`; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// A file, relative to this one; none unless given.
+    /// A file with a table of answers, relative to this one; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// Begin again with the first row after the last; a trace longer than the table is refused unless given.
+    /// Begin the table again with its first row after the last; a trace longer than the table is refused unless given.
     #[serde(default)]
     pub repeat: bool,
 }
@@ -25,7 +25,7 @@ pub struct AnswersSection {
     /// Share of answers above the bar, 0 to 1; whose, is drawn by request and model. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// As measured: a column of `[quality]`'s table. Not unless given.
+    /// Column of `[quality]`'s table that has the measured outcomes. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
@@ -51,11 +51,11 @@ impl Default for DriftSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnPriceSection {
-    /// Prompt tokens.
+    /// Price of a million prompt tokens.
     pub input_usd_per_million: f64,
-    /// Output tokens.
+    /// Price of a million output tokens.
     pub output_usd_per_million: f64,
-    /// Where it is from, and when; kept in the manifest.
+    /// Where the price is from, and when it was read; kept in the manifest.
     #[serde(default)]
     pub source: String,
 }

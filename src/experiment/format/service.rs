@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheName {
-    /// Not at all.
+    /// Prompts are not cached.
     Off,
     /// By the provider's rule.
     Auto,
-    /// With entries that live an hour, for a higher price of writing.
+    /// By the provider's rule, with entries that live an hour for a higher price of writing.
     #[serde(rename = "auto-1h")]
     AutoHour,
 }
@@ -22,7 +22,7 @@ pub enum CacheName {
 pub struct BatchSection {
     /// Median time from sending to the answer.
     pub turnaround_p50: DurationText,
-    /// 95th percentile over median.
+    /// 95th percentile of the turnaround over its median.
     pub p95_over_p50: f64,
 }
 
@@ -37,9 +37,9 @@ impl Default for BatchSection {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReasoningSection {
-    /// Median.
+    /// Median of the hidden tokens of a request.
     pub median_tokens: u32,
-    /// Standard deviation of the logarithm.
+    /// Standard deviation of the logarithm of the hidden tokens.
     #[serde(default = "reasoning_sigma")]
     pub sigma: f64,
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 /// A kernel table that a step time rests on, or a catalogue file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelInput {
-    /// Its path from where the pool's `kernels` points; of a catalogue file its name.
+    /// Path of the file from where the pool's `kernels` points; of a catalogue file its name.
     pub file: String,
-    /// Its size.
+    /// Size of the file, bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,

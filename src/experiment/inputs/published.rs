@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Where published traces lie: the folder that holds `traces/`.
+/// Variable that names the folder with published traces: the one that holds `traces/`.
 pub const DATA_VARIABLE: &str = "BASELOAD_DATA";
-/// Where fetched traces are kept; else `$XDG_CACHE_HOME/baseload`, else `~/.cache/baseload`.
+/// Variable that names the folder of fetched traces; else `$XDG_CACHE_HOME/baseload`, else `~/.cache/baseload`.
 pub const CACHE_VARIABLE: &str = "BASELOAD_CACHE";
 /// What stands for a hash that nobody here has computed.
 const UNVERIFIED: &str = "unverified";
@@ -31,29 +31,30 @@ pub struct Published {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedTrace {
-    /// Its name here.
+    /// Name of the trace in this program.
     pub name: String,
-    /// What it is.
+    /// What the trace is.
     pub about: String,
     /// What else to know.
     #[serde(default)]
     pub note: String,
     /// The format it is in.
     pub format: String,
-    /// Its name below `$BASELOAD_DATA/traces` (a table of answers, `quality/...`: below `$BASELOAD_DATA`) and in the cache.
+    /// Name of the file below `$BASELOAD_DATA/traces` (a table of answers, `quality/...`: below `$BASELOAD_DATA`) and
+    /// in the cache.
     pub file: String,
-    /// Whether it is a folder, which is not fetched.
+    /// Whether the trace is a folder, which is not fetched.
     #[serde(default)]
     pub folder: bool,
-    /// Its own address; empty where not known.
+    /// Address of the file; empty where not known.
     pub url: String,
     /// The page that publishes it; empty where not known.
     pub page: String,
-    /// Its size; only where we have hashed it.
+    /// Size of the file, bytes; only where we have hashed it.
     pub bytes: Option<u64>,
-    /// Its SHA-256, or `unverified`.
+    /// SHA-256 of the file, or `unverified`.
     pub sha256: String,
-    /// Its licence.
+    /// Licence of the trace.
     pub licence: String,
     /// Whom to cite.
     pub citation: String,
@@ -63,9 +64,9 @@ pub struct PublishedTrace {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Its size.
+    /// Size of the file, bytes.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// SHA-256 of the file.
     pub sha256: String,
     /// The trace that it is.
     pub name: String,
@@ -122,17 +123,17 @@ impl Published {
 }
 
 impl PublishedTrace {
-    /// Its SHA-256, where we have hashed it.
+    /// SHA-256 of the file, where we have hashed it.
     pub fn known_sha256(&self) -> Option<&str> {
         (self.sha256 != UNVERIFIED).then_some(self.sha256.as_str())
     }
 
-    /// Where it lies below `$BASELOAD_DATA`, a table of answers in `quality/`, all else in `traces/`.
+    /// Folder of the file below `$BASELOAD_DATA`: `quality/` for a table of answers, `traces/` for all else.
     fn below(&self) -> &'static str {
         if self.file.starts_with("quality/") { "" } else { "traces/" }
     }
 
-    /// It below `$BASELOAD_DATA`, if it is there.
+    /// Path of the file below `$BASELOAD_DATA`, if it is there.
     pub fn in_data(&self) -> Option<PathBuf> {
         let folder = std::env::var_os(DATA_VARIABLE).filter(|f| !f.is_empty())?;
         let path = PathBuf::from(folder).join(self.below()).join(&self.file);
@@ -174,18 +175,18 @@ impl PublishedTrace {
 /// What a hash says of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// It is the file meant.
+    /// The file is the one that is meant.
     Right {
-        /// Its size.
+        /// Size of the file, bytes.
         bytes: u64,
-        /// Its SHA-256.
+        /// SHA-256 of the file.
         sha256: String,
     },
-    /// Neither the manifest nor a record knows a hash.
+    /// Nobody knows whether the file is the one that is meant: neither the manifest nor a record has a hash.
     Unknown {
-        /// Its size.
+        /// Size of the file, bytes.
         bytes: u64,
-        /// Its SHA-256.
+        /// SHA-256 of the file.
         sha256: String,
     },
 }
@@ -206,7 +207,7 @@ fn cache_of(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Faul
         .ok_or_else(|| Fault::new("there is no folder for fetched traces").hint(format!("set {CACHE_VARIABLE}")))
 }
 
-/// Where the record of the file at `path` stands.
+/// Path of the record that is kept beside the file at `path`.
 fn record_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".toml");

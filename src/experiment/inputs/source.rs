@@ -124,7 +124,7 @@ fn columns(path: &Path) -> Result<Columns, TraceFault> {
 }
 
 impl TraceOrigin {
-    /// The same trace with more transforms behind its own.
+    /// This trace with more transforms behind its own.
     #[must_use]
     pub fn then(mut self, more: impl IntoIterator<Item = Transform>) -> TraceOrigin {
         self.transforms.extend(more);

@@ -167,16 +167,21 @@ impl Resolver<'_> {
                 let hint = "give a profile of that, or set latency_of_another_model = true";
                 return Err(Fault::at("latency", format!("{of}, and the endpoint is {}", e.catalog)).hint(hint));
             }
-            self.warnings.push(format!("endpoint.{name}: {of}, and stands in for {}", e.catalog));
+            self.warnings.push(format!(
+                "endpoint.{name}: {of}, and stands in for {}, whose own TTFT and E2E may be shorter or longer",
+                e.catalog
+            ));
         }
         let offset = duration("latency_offset", e.latency_offset.as_deref().unwrap_or("0s"))?;
         if e.latency_offset.is_some() && profile.hours.is_none() {
-            let what = format!("profile {} has no hours", profile.name);
+            let what = format!("profile {} has no hours, so that its latency is the same all day", profile.name);
             self.warnings.push(format!("endpoint.{name}.latency_offset changes nothing: {what}"));
         }
         if age_days(&profile.measured, "9999").is_none() {
-            self.warnings
-                .push(format!("endpoint.{name}: profile {} does not say when its calls were made", profile.name));
+            self.warnings.push(format!(
+                "endpoint.{name}: profile {} does not say when its calls were made: how old its TTFT and E2E are is unknown",
+                profile.name
+            ));
         }
         self.dated.push((format!("latency profile {}", profile.name), profile.measured.clone()));
         let law = ProfileLaw::new(&profile, offset);

@@ -7,11 +7,11 @@ use super::*;
 pub struct Fact {
     /// `gpu`, `model`, `profile`, `rent`, `api price`, `api latency`, `rate limits`, `provisioned`, `incidents` or `people`.
     pub kind: &'static str,
-    /// Its name in `baseload catalog`.
+    /// Name of the fact's row in `baseload catalog`.
     pub name: String,
-    /// When it was read.
+    /// When the fact was read.
     pub date: String,
-    /// Where.
+    /// Where the fact was read.
     pub source: String,
 }
 

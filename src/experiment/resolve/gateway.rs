@@ -26,7 +26,7 @@ pub(super) struct ResolvedGateway {
 pub(super) struct Places<'a> {
     /// All of the experiment.
     pub offers: &'a Offers<'a>,
-    /// What of it the policy keeps.
+    /// Pools and endpoints that the policy keeps.
     pub kept: &'a Kept,
 }
 
@@ -37,7 +37,7 @@ impl Places<'_> {
         let endpoint = || self.offers.endpoints.iter().position(|e| *e == name).map(|e| EndpointId::nth(e).into());
         pool.or_else(endpoint).ok_or_else(|| Fault::unknown(key, "pool or endpoint", name, self.offers.places()))
     }
-    /// The same place among those that the policy has, if it has it.
+    /// The place as the policy numbers its own; none where the policy has not that place.
     fn of_policy(&self, place: Place) -> Option<Place> {
         match place {
             Place::Pool(p) => {

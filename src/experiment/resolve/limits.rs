@@ -81,7 +81,8 @@ impl Resolver<'_> {
             self.dated.push((format!("provisioned units of {model}"), row.date.clone()));
             if units < row.min_units || !(units - row.min_units).is_multiple_of(row.unit_step) {
                 self.warnings.push(format!(
-                    "endpoint.{name}.provisioned.units is {units}; Azure sells {model} from {} in steps of {}",
+                    "endpoint.{name}.provisioned.units is {units}; Azure sells {model} from {} in steps of {}: the bill is of \
+                     units that nobody can buy in that number",
                     row.min_units, row.unit_step
                 ));
             }
@@ -149,7 +150,7 @@ fn money(key: &str, usd: f64) -> Result<Usd, Fault> {
     above_0(key, usd).and_then(|usd| Usd::from_number(usd).map_err(|fault| fault.under(key)))
 }
 
-/// By which rules calls are counted: a provider's, and what differs from them.
+/// Rules by which calls are counted: a provider's, and what differs from them.
 fn rules(l: &LimitsSection, mut rules: Rules) -> Result<Rules, Faults> {
     let mut faults = Faults::default();
     match l.output_counting {

@@ -47,7 +47,7 @@ mod price;
 
 /// A pool, resolved.
 pub struct ResolvedPool {
-    /// Name.
+    /// Name of the pool.
     pub name: String,
     /// What each of its replicas is.
     pub replica: Arc<ReplicaType>,
@@ -68,7 +68,7 @@ impl ResolvedPool {
 
 /// An endpoint, resolved.
 pub struct ResolvedEndpoint {
-    /// Name.
+    /// Name of the endpoint.
     pub name: String,
     /// What a simulation needs.
     pub spec: EndpointSpec,
@@ -83,13 +83,13 @@ pub struct ResolvedEndpoint {
 /// A policy, resolved: the fleet it keeps, what it may buy, how it picks.
 #[derive(Clone)]
 pub struct ResolvedPolicy {
-    /// Name.
+    /// Name of the policy.
     pub name: String,
     /// Pool index and replicas.
     pub pools: Vec<(usize, u32)>,
     /// Endpoint indices.
     pub endpoints: Vec<usize>,
-    /// How it picks; endpoint numbers are positions in `endpoints`.
+    /// How the policy routes; endpoint numbers are positions in `endpoints`.
     pub routing: Routing,
     /// How old engine signals are for it, where it or its preset says.
     scrape: Option<(SimTime, SimTime)>,
@@ -98,9 +98,9 @@ pub struct ResolvedPolicy {
 
 /// An experiment, ready to run.
 pub struct Experiment {
-    /// Its name; also names the result folder.
+    /// Name of the experiment; the result folder is named by it, too.
     pub name: String,
-    /// What it answers.
+    /// The question that the experiment answers.
     pub question: String,
     /// Seed of every random stream.
     pub seed: u64,
@@ -184,7 +184,7 @@ impl Experiment {
         Experiment::load_with(path, &Settings::default())
     }
 
-    /// The same with keys set, more facts, or presets, engines and readers of the caller's own.
+    /// Loads an experiment with keys set, more facts, or presets, engines and readers of the caller's own.
     ///
     /// # Errors
     /// As [`Experiment::load`].
@@ -235,7 +235,7 @@ fn echoed(file: &ExperimentFile, pools: &[ResolvedPool], date: Option<String>) -
 
 struct Resolver<'a> {
     file: &'a ExperimentFile,
-    /// Where relative paths start.
+    /// Folder that relative paths start from.
     folder: &'a Path,
     paths: &'a Paths,
     /// The catalogue, with rows of the user's own where there are.
@@ -383,7 +383,7 @@ impl Experiment {
     pub fn located(&self, faults: impl Into<Faults>) -> FileFaults {
         self.origin.located(faults.into())
     }
-    /// Whether some provider of it has incidents.
+    /// Whether some provider of the experiment has incidents.
     pub fn has_outages(&self) -> bool {
         self.endpoints.iter().any(|e| e.spec.outages.is_some() || !e.spec.squeezes.is_empty())
     }

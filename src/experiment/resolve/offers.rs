@@ -5,14 +5,14 @@ use baseload_core::gateway::Outcomes;
 /// How good the answers of pools and endpoints are, in file order; none where that is not given.
 #[derive(Default)]
 pub(super) struct AllAnswers {
-    /// Of pools.
+    /// Answers of pools, in the file's order.
     pub pools: Vec<Option<Arc<Answers>>>,
-    /// Of endpoints.
+    /// Answers of endpoints, in the file's order.
     pub endpoints: Vec<Option<Arc<Answers>>>,
 }
 
 impl AllAnswers {
-    /// Those that are given, by the name of the pool or endpoint.
+    /// Answers that are given, by the name of the pool or endpoint.
     pub(super) fn by_name(&self, offers: &Offers<'_>) -> Vec<(String, Arc<Answers>)> {
         let answers = self.pools.iter().chain(&self.endpoints);
         offers.places().zip(answers).filter_map(|(name, a)| Some((name.to_string(), a.clone()?))).collect()

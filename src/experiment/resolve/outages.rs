@@ -59,7 +59,8 @@ impl Resolver<'_> {
         let Some(i) = section.schedule.iter().position(|e| e.limits_times != 1.0) else { return };
         if !met.any(|e| Limits { rules: Rules::PLAIN, ..e.spec.limits } != Limits::NONE) {
             let at = key!["outages", provider, "schedule", i, "limits_times"];
-            self.warnings.push(format!("{at} changes nothing: no endpoint has limits"));
+            self.warnings
+                .push(format!("{at} changes nothing: no endpoint has limits, so that no call is refused for it"));
         }
     }
 

@@ -3,7 +3,7 @@ use super::*;
 use baseload_core::gateway::{Decide, Keeps, Parts, PolicyScope, Routing, RuleSection};
 
 impl ResolvedPolicy {
-    /// Whether it may send to an endpoint what its own replicas may serve too.
+    /// Whether the policy may send to an endpoint what its own replicas may serve too.
     pub fn buys_by_choice(&self) -> bool {
         let chooses = match &self.routing {
             Routing::Pipeline(pipeline) => pipeline.needs().endpoints,
@@ -14,8 +14,8 @@ impl ResolvedPolicy {
 }
 
 impl Experiment {
-    /// The same experiment with one more policy, written in Rust: it keeps all pools at their own replicas and all endpoints,
-    /// behind the experiment's gateway. Each simulation has a clone of `policy`.
+    /// This experiment with one more policy, written in Rust: it keeps all pools at their own replicas and all
+    /// endpoints, behind the experiment's gateway. Each simulation has a clone of `policy`.
     ///
     /// # Errors
     /// A name that there is already.

@@ -46,20 +46,22 @@ impl Resolver<'_> {
         let (row, read) = (row.clone(), row.date.clone());
         if !known {
             self.warnings.push(format!(
-                "endpoint {name} ({}): its price was read on {read}, after the run's date {date}; what it was then is unknown",
+                "endpoint {name} ({}): its price was read on {read}, after the run's date {date}; what it was then is unknown, \
+                 and its bill too high or too low by the difference",
                 e.catalog
             ));
         }
         if let Some(days) = age_days(&read, date).filter(|d| *d > OLD_DAYS) {
             self.warnings.push(format!(
                 "endpoint {name} ({}): the verdict rests on a price that is {days} days older than the run's date: read \
-                 {read}",
+                 {read}; what has changed since is not in its bill",
                 e.catalog
             ));
         }
         if let Some(retired) = row.deprecation.as_ref().filter(|d| age_days(d, date).is_some_and(|days| days > 0)) {
             self.warnings.push(format!(
-                "endpoint {name} ({}): its provider was to retire it on {retired}, before the run's date {date}",
+                "endpoint {name} ({}): its provider was to retire it on {retired}, before the run's date {date}; it is billed \
+                 and answers here as if it were still sold",
                 e.catalog
             ));
         }
@@ -99,13 +101,16 @@ impl Resolver<'_> {
         if !rule.assumed.is_empty() {
             let why = rule.source.trim_start_matches("spec/apis.md 4.2: ");
             let what = rule.assumed.join(" and ");
-            self.warnings
-                .push(format!("endpoint {name} ({}): its prompt cache's {what} are assumptions: {why}", e.catalog));
+            self.warnings.push(format!(
+                "endpoint {name} ({}): its prompt cache's {what} are assumptions, on which rests how much input is billed as \
+                 cached: {why}",
+                e.catalog
+            ));
         }
         if rule.breakpoints {
             self.warnings.push(format!(
                 "endpoint {name} ({}): where its breakpoints stand, and that each sees the {} block ends before it, are \
-                 assumptions; a block is a run of the prompt",
+                 assumptions, on which rests how much input is billed as cached; a block is a run of the prompt",
                 e.catalog,
                 baseload_core::api::LOOK_BACK
             ));
@@ -133,7 +138,8 @@ impl Resolver<'_> {
         let Priced { price, derived } = Price::of(row, e.tier, write).map_err(|fault| fault.under("tier"))?;
         if !derived.is_empty() {
             self.warnings.push(format!(
-                "endpoint {name} ({}, tier {}): no list says what {} cost; assumed in proportion to input",
+                "endpoint {name} ({}, tier {}): no list says what {} cost; assumed in proportion to input, so that this part of \
+                 its bill is an estimate",
                 e.catalog,
                 e.tier.name(),
                 derived.join(", ")
@@ -151,7 +157,8 @@ impl Resolver<'_> {
             (Some(_), _) => Err(only("unavailable_share", "flex")),
             (None, Tier::Flex) => {
                 self.warnings.push(format!(
-                    "endpoint {name} (tier flex): that it always has room is an assumption; give unavailable_share"
+                    "endpoint {name} (tier flex): that it always has room is an assumption, which makes it answer more calls \
+                     here than it may; give unavailable_share"
                 ));
                 Ok(0.0)
             }
@@ -182,13 +189,14 @@ impl Resolver<'_> {
         let b = section.unwrap_or(&default);
         if section.is_none() {
             self.warnings.push(format!(
-                "endpoint {name} (tier batch): a turnaround of {} is an assumption; give batch.turnaround_p50",
+                "endpoint {name} (tier batch): a turnaround of {} is an assumption, on which rest TTFT and E2E of what it \
+                 serves; give batch.turnaround_p50",
                 b.turnaround_p50
             ));
         }
         if self.file.class.values().all(|c| c.tolerates.is_none()) {
             self.warnings.push(format!(
-                "endpoint {name} (tier batch) serves nobody: no class says how long it tolerates to wait"
+                "endpoint {name} (tier batch) serves nobody: no class says how long it tolerates to wait; its bill is 0"
             ));
         }
         let mut faults = Faults::default();

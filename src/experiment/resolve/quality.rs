@@ -9,9 +9,9 @@ use baseload_trace::QualityTable;
 /// The table of measured answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QualityInput {
-    /// Where it lies.
+    /// Path of the table.
     pub path: PathBuf,
-    /// Its key in `[quality]`, for messages.
+    /// Key in `[quality]` that names the table, for messages.
     pub key: &'static str,
     /// Requests that it has outcomes for; `None` where it begins again.
     pub rows: Option<u64>,
@@ -78,9 +78,12 @@ impl Resolver<'_> {
             let given = e.quality.as_ref().map(|s| answers(&e.catalog, s));
             let key = key!["endpoint", name, "pinned"];
             if !e.pinned && given.is_none() {
-                self.warnings.push(format!("{key} = false changes nothing: its quality is not given"));
+                self.warnings.push(format!(
+                    "{key} = false changes nothing: its quality is not given, and quality_served leaves its answers out"
+                ));
             } else if !e.pinned && f.drift.is_none() {
-                self.warnings.push(format!("{key} = false changes nothing without [drift]"));
+                self.warnings
+                    .push(format!("{key} = false changes nothing without [drift]: its quality stays as given"));
             }
             let moves = drift.filter(|_| !e.pinned);
             drifts |= moves.is_some() && given.is_some();
@@ -96,7 +99,8 @@ impl Resolver<'_> {
                     .into(),
             ),
             Some(d) if *d == DriftSection::default() => self.warnings.push(format!(
-                "drift: {} changes a year by steps of {} are assumptions: nobody publishes either",
+                "drift: {} changes a year by steps of {} are assumptions, on which quality_served rests where pinned = false: \
+                 nobody publishes either",
                 d.changes_per_year, d.step_sd
             )),
             _ => {}

@@ -50,7 +50,7 @@ pub enum TraceKind {
 pub enum ArrivalSpec {
     /// A Poisson process of so many a second.
     PerSecond(f64),
-    /// Those of a generator's specification.
+    /// Arrivals of the generator's specification at this path.
     Of(PathBuf),
 }
 

@@ -69,12 +69,12 @@ impl Collector {
             fault: None,
         }
     }
-    /// Also bounds what any policy could have done.
+    /// This collector, which also bounds what any policy could have done.
     pub fn with_oracle(mut self, oracle: Oracle) -> Collector {
         self.oracle = Some(oracle);
         self
     }
-    /// Also refuses requests that a table of answers has no row for.
+    /// This collector, which also refuses requests that a table of answers has no row for.
     pub fn with_quality(mut self, quality: Option<&QualityInput>) -> Collector {
         self.quality = quality.cloned();
         self
@@ -83,7 +83,7 @@ impl Collector {
     pub fn missing_row(&self) -> Option<Fault> {
         self.quality.as_ref()?.too_short(self.last_index)
     }
-    /// Also writes records.
+    /// This collector, which also writes records.
     #[cfg(feature = "frames")]
     pub fn with_writer(mut self, writer: crate::frames::RecordWriter) -> Collector {
         self.writer = Some(writer);
@@ -241,7 +241,7 @@ fn hourly_of<'a>(exp: &'a Experiment, policy: &'a ResolvedPolicy) -> impl Iterat
     policy.endpoints.iter().map(|e| &exp.endpoints[*e]).filter_map(|e| Some((e.name.as_str(), e.hourly?)))
 }
 
-/// What they cost a month: no policy saves it.
+/// What a policy's provisioned units cost a month: no way of routing saves it.
 fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
     hourly_of(exp, policy).map(|(name, h)| economics::provisioned_line(name, h.units, h.per_unit).usd_per_month).sum()
 }

@@ -43,7 +43,7 @@ impl ResultFolder {
         fs::create_dir_all(&partial).map_err(fault)?;
         Ok(ResultFolder { partial, target: target.to_path_buf(), done: false })
     }
-    /// Where to write.
+    /// The folder to write into.
     pub fn path(&self) -> &Path {
         &self.partial
     }

@@ -40,9 +40,9 @@ pub struct Manifest {
 pub struct Input {
     /// `experiment`, `base` (what it extends), `generator`, `trace`, `quality`, `profile`, `catalog`, `latency` or `kernels`.
     pub role: &'static str,
-    /// Its name, without folders; of kernel tables from the folder that a pool names.
+    /// Name of the file, without folders; of kernel tables the path from the folder that a pool names.
     pub file: String,
-    /// Its size.
+    /// Size of the file, bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes as they lie there, compressed or not.
     pub sha256: String,

@@ -44,7 +44,7 @@ pub struct RunOptions<'a> {
 pub trait Watch: Sync {
     /// A simulation begins on this thread.
     fn begins(&self) {}
-    /// It ended, its source opened and its summary made.
+    /// A simulation that began on this thread ended, its source opened and its summary made.
     fn ends(&self) {}
 }
 
@@ -75,15 +75,15 @@ pub enum RunError {
     /// The experiment cannot be run.
     #[error(transparent)]
     Experiment(#[from] FileFaults),
-    /// Its trace cannot be read, or its results not be written.
+    /// The trace cannot be read, or results not be written.
     #[error(transparent)]
     File(#[from] TraceFault),
     /// A simulation ended early.
     #[error("policy {policy}: {error}")]
     Simulation {
-        /// Of which policy.
+        /// The policy that was simulated.
         policy: String,
-        /// Why.
+        /// Why the simulation ended early.
         error: SimError,
     },
     /// What was asked for cannot be.
@@ -157,7 +157,7 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     Ok((summary, perf))
 }
 
-/// One simulation, and what came of it.
+/// Simulates one policy, and says what came of it.
 fn simulated(
     exp: &Experiment,
     policy: &ResolvedPolicy,

@@ -96,7 +96,7 @@ impl PricedEndpoint {
     }
 }
 
-/// Both bounds of one policy, built up from its requests' records.
+/// Bounds on bill and latencies of one policy, built up from its requests' records.
 pub struct Oracle {
     own: Vec<OwnPool>,
     bought: Vec<PricedEndpoint>,

@@ -19,7 +19,8 @@ struct Row {
     good: u64,
     completed: u64,
     spend: Usd,
-    /// Of completed requests, microseconds; two digits are enough for a chart. `None` until one completed.
+    /// Times to first token of completed requests, microseconds; two digits are enough for a chart. `None` until one
+    /// completed.
     ttft: Option<Box<Histogram<u32>>>,
 }
 

@@ -29,7 +29,7 @@ impl WholeFile {
         Ok(WholeFile { beside, target: target.to_path_buf(), done: direct })
     }
 
-    /// Where to write.
+    /// The file to write.
     pub fn path(&self) -> &Path {
         &self.beside
     }

@@ -86,7 +86,7 @@ pub struct GateRule {
 pub enum Worse {
     /// In the metric's own unit.
     Number(f64),
-    /// With `%`, `s` or `ms`.
+    /// A number with `%`, `s` or `ms`.
     Text(String),
 }
 
@@ -106,7 +106,7 @@ impl GateRule {
 /// What became of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GateVerdict {
-    /// The same value.
+    /// The value is the baseline's.
     Unchanged,
     /// Better than the baseline.
     Better,
@@ -141,7 +141,7 @@ pub struct GateRow {
     pub change_percent: Option<f64>,
     /// What was allowed.
     pub tolerance: Tolerance,
-    /// What became of it.
+    /// Whether the metric got better or worse, and whether that is allowed.
     pub verdict: GateVerdict,
 }
 
@@ -177,11 +177,14 @@ pub fn gate(baseline: &Summary, candidate: &Summary, rules: &[(String, Tolerance
     let rows = rows.collect();
     let mut notes = Vec::new();
     if baseline.seed != candidate.seed {
-        notes.push(format!("the seeds differ: {} in the baseline, {} here", baseline.seed, candidate.seed));
+        notes.push(format!(
+            "the seeds differ: {} in the baseline, {} here; part of each change is luck",
+            baseline.seed, candidate.seed
+        ));
     }
     if baseline.requests != candidate.requests {
         notes.push(format!(
-            "the traces differ: {} requests in the baseline, {} here",
+            "the traces differ: {} requests in the baseline, {} here; part of each change is the trace's",
             baseline.requests, candidate.requests
         ));
     }

@@ -16,7 +16,7 @@ pub struct Summary {
     pub name: String,
     /// The question it asks.
     pub question: String,
-    /// Its seed.
+    /// Seed of the experiment.
     pub seed: u64,
     /// Requests of the trace.
     pub requests: u64,
@@ -44,7 +44,7 @@ pub struct SloSummary {
 }
 
 impl SloSummary {
-    /// Whether it asks for nothing, so that every completed request is good.
+    /// Whether the SLO asks for nothing, so that every completed request is good.
     pub fn is_empty(&self) -> bool {
         self.ttft_s.is_none() && self.tpot_s.is_none() && self.e2e_s.is_none()
     }
@@ -64,7 +64,7 @@ pub struct PoolUse {
 /// One line of a policy's bill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BillRow {
-    /// What it is for.
+    /// Name of the pool, endpoint or post ("people") that the row pays for.
     pub name: String,
     /// `gpu`, `api` or `people`.
     pub kind: String,
@@ -79,7 +79,7 @@ fn none(n: &u64) -> bool {
 /// What one policy did. Latencies are seconds over completed requests, `None` where none completed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PolicySummary {
-    /// Its name in the experiment file.
+    /// Name of the policy in the experiment file.
     pub name: String,
     /// Requests that arrived.
     pub requests: u64,
@@ -115,7 +115,7 @@ pub struct PolicySummary {
     pub itl_p99_s: Option<f64>,
     /// Requests that met every part of the SLO, a second of the window.
     pub goodput_per_s: f64,
-    /// The same as a share of all requests.
+    /// Share of all requests that met every part of the SLO, 0 to 1.
     pub goodput_share: f64,
     /// Share of completed requests whose answer is above the bar, of those where that is known; `None` where it is of none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,9 +169,9 @@ pub struct PolicySummary {
     pub drain_s: f64,
     /// Whether its queue still grew at the end.
     pub overloaded: bool,
-    /// What it kept.
+    /// Replicas that the policy kept, by pool.
     pub pools: Vec<PoolUse>,
-    /// Its bill's lines.
+    /// Lines of the policy's bill.
     pub bill: Vec<BillRow>,
     /// End to end at 0 %, 1 %, ... 100 %: 101 points, empty if none completed.
     pub e2e_quantiles: Vec<f64>,
@@ -198,22 +198,22 @@ pub struct TimelineSummary {
 }
 
 impl TimelineSummary {
-    /// Whether it has no rows.
+    /// Whether the timeline has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
-/// One row of it.
+/// One row of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct TimelineRow {
     /// Requests that arrived in it.
     pub arrived: u64,
-    /// Of these, answered in full, then or later.
+    /// Requests that arrived in the row and were answered in full, then or later.
     pub completed: u64,
-    /// Of these, met every part of the SLO.
+    /// Requests that arrived in the row and met every part of the SLO.
     pub good: u64,
-    /// Of the completed: 90th percentile of the time to first token, to 1 %; `None` where none completed.
+    /// 90th percentile of the time to first token of the row's completed requests, to 1 %; `None` where none completed.
     pub ttft_p90_s: Option<f64>,
     /// Billed by endpoints in it, US$.
     pub api_usd: f64,
@@ -225,49 +225,49 @@ pub struct TimelineRow {
 pub struct OracleSummary {
     /// Least bill, US$ a month: the fixed lines and the least that was to be bought.
     pub cost_usd_per_month: f64,
-    /// The part of it that is bought.
+    /// Part of the least bill that is bought from endpoints, US$ a month.
     pub api_usd_per_month: f64,
     /// Mean of the requests' least times to first token.
     pub ttft_mean_s: Option<f64>,
-    /// Their median.
+    /// Median of the requests' least times to first token.
     pub ttft_p50_s: Option<f64>,
-    /// Their 99th percentile.
+    /// 99th percentile of the requests' least times to first token.
     pub ttft_p99_s: Option<f64>,
     /// Mean of the requests' least times end to end.
     pub e2e_mean_s: Option<f64>,
-    /// Their median.
+    /// Median of the requests' least times end to end.
     pub e2e_p50_s: Option<f64>,
-    /// Their 99th percentile.
+    /// 99th percentile of the requests' least times end to end.
     pub e2e_p99_s: Option<f64>,
 }
 
 /// What a policy has beyond its bounds: never below 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RegretSummary {
-    /// Its bill less the least bill, US$ a month.
+    /// The policy's bill less the least bill, US$ a month.
     pub cost_usd_per_month: f64,
-    /// The same as a share of its bill.
+    /// The policy's bill less the least bill, as a share of the policy's bill.
     pub cost_share: f64,
-    /// Its mean TTFT less the mean of the least ones.
+    /// Mean TTFT less the mean of the least ones.
     pub ttft_mean_s: Option<f64>,
-    /// The same of the medians.
+    /// Median TTFT less the median of the least ones.
     pub ttft_p50_s: Option<f64>,
-    /// The same of the 99th percentiles.
+    /// 99th percentile of TTFT less that of the least ones.
     pub ttft_p99_s: Option<f64>,
-    /// Its mean E2E less the mean of the least ones.
+    /// Mean E2E less the mean of the least ones.
     pub e2e_mean_s: Option<f64>,
-    /// The same of the medians.
+    /// Median E2E less the median of the least ones.
     pub e2e_p50_s: Option<f64>,
-    /// The same of the 99th percentiles.
+    /// 99th percentile of E2E less that of the least ones.
     pub e2e_p99_s: Option<f64>,
 }
 
-/// Which direction of a metric is better.
+/// Whether more or less of a metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
-    /// Less is better.
+    /// Less of the metric is better.
     Lower,
-    /// More is better.
+    /// More of the metric is better.
     Higher,
 }
 

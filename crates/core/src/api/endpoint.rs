@@ -26,21 +26,21 @@ pub struct EndpointSpec {
     pub error_rate: f64,
     /// Share of requests that end in a 529 or 503 (overload).
     pub overload_rate: f64,
-    /// Its provider's incidents.
+    /// Incidents of the endpoint's provider; `None`: it has none.
     pub outages: Option<Arc<Outages>>,
     /// List price.
     pub price: Price,
-    /// Whose rate limits these are: endpoints that name the same account share them.
+    /// Account on whose rate limits the endpoint draws; endpoints that name the same account share them.
     pub account: String,
     /// Rate limits of the account.
     pub limits: Limits,
-    /// For a while the account has only a part of them.
+    /// Times in which the account has only a part of its limits.
     pub squeezes: Vec<Squeeze>,
     /// Prompt cache, where there is one that is used.
     pub cache: Option<CacheRule>,
-    /// Its tier, and whether its model thinks.
+    /// Tier in which calls are answered, and whether the model thinks.
     pub service: Service,
-    /// What it can do.
+    /// What the endpoint can do, for constraints.
     pub capability: Capability,
     /// Longest prompt plus output, tokens.
     pub max_input_tokens: u32,
@@ -77,7 +77,7 @@ struct Flight {
 }
 
 impl Flight {
-    /// Of a call that will fail: nothing is billed.
+    /// A call that will fail: nothing is billed for it.
     fn failing(reserved: Reserved) -> Flight {
         let (cache, never) = (CacheUse::default(), SimTime::NEVER);
         Flight { prompt: 0, cache, reserved, hidden: 0, output: 0, begun_at: never, first_at: never, done_at: never }
@@ -104,7 +104,7 @@ pub struct Endpoint {
     cache: Option<PromptCache>,
     weather: Option<Weather>,
     flights: FxHashMap<AttemptId, Flight>,
-    /// Whether it is stopped: it takes no jobs.
+    /// Whether the endpoint is stopped: it takes no jobs.
     stopped: bool,
     pending: BinaryHeap<Reverse<(SimTime, u64, Due)>>,
     sequence: u64,
@@ -136,7 +136,7 @@ impl Endpoint {
             spend: Usd::ZERO,
         }
     }
-    /// Its specification.
+    /// What the endpoint was made from.
     pub fn spec(&self) -> &EndpointSpec {
         &self.spec
     }
@@ -326,7 +326,7 @@ impl Endpoint {
 pub struct Metered<'a> {
     /// The endpoint.
     pub endpoint: &'a mut Endpoint,
-    /// Its account, which other endpoints may draw on, too.
+    /// Limits of the endpoint's account, on which other endpoints may draw, too.
     pub account: &'a mut Limiter,
 }
 

@@ -16,13 +16,13 @@ pub const WARM_UP: SimTime = SimTime::from_secs(200 * 86_400);
 /// A time in which calls fail or are slower.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Incident {
-    /// From then
+    /// When the incident begins.
     pub at: SimTime,
-    /// until then.
+    /// When the incident is over.
     pub until: SimTime,
     /// Share of calls that fail, 0 to 1. All of them make a full outage.
     pub fails: f64,
-    /// By how much the others are slower, at least 1.
+    /// By how much calls are slower that do not fail, at least 1.
     pub slower: f64,
 }
 
@@ -39,7 +39,7 @@ pub struct Drawn {
     pub duration_sigma: f64,
     /// Share of incidents that users notice, 0 to 1.
     pub noticed: f64,
-    /// Of these, share that are full outages.
+    /// Share of noticed incidents that are full outages, 0 to 1.
     pub full: f64,
     /// Share of calls that fail in a partial one.
     pub partial_fails: f64,
@@ -50,7 +50,7 @@ pub struct Drawn {
 /// The incidents of a provider.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outages {
-    /// Whose; names the random streams.
+    /// The provider; its name is part of the names of the random streams.
     pub provider: String,
     /// Written down, in any order; several at a time add up.
     pub written: Vec<Incident>,
@@ -70,7 +70,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// From its beginning.
+    /// A sequence of incidents from its beginning.
     pub fn new(provider: &str, rule: Drawn, seed: u64, replicate: u32) -> Sequence {
         Sequence { rule, stream: format!("incident/{provider}"), luck: (seed, replicate), k: 0, ended: 0 }
     }
@@ -116,9 +116,9 @@ pub struct Weather {
 /// What becomes of a call that would have been answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fate {
-    /// It is answered, slower by this.
+    /// The call is answered, its times multiplied by this.
     Slower(f64),
-    /// It fails.
+    /// The call fails.
     Fails(FailureCause),
 }
 

@@ -13,9 +13,9 @@ pub use fitted::ProfileLaw;
 /// What keys the draws of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrawKey {
-    /// Of the experiment.
+    /// The experiment's seed.
     pub seed: u64,
-    /// Of the simulation.
+    /// The simulation's replicate.
     pub replicate: u32,
     /// Index in the trace.
     pub request: u64,
@@ -28,11 +28,11 @@ pub struct DrawKey {
 pub struct Call {
     /// Prompt tokens.
     pub prompt: u32,
-    /// Of these, tokens read from the provider's cache.
+    /// Prompt tokens of the call that are read from the provider's cache; part of `prompt`.
     pub cached: u32,
     /// Output tokens, hidden ones included.
     pub output: u32,
-    /// When it is sent.
+    /// When the call is sent.
     pub at: SimTime,
 }
 
@@ -93,7 +93,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Of the endpoint with this name.
+    /// The streams of the endpoint with this name.
     pub fn of(name: &str) -> Streams {
         let named = |what: &str| format!("endpoint/{name}/{what}");
         Streams { ttft: named("ttft"), speed: named("speed"), error: named("error") }

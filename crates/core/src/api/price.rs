@@ -11,7 +11,7 @@ use crate::types::{Fault, TokenPrice, Usd};
 pub struct Price {
     /// Uncached input.
     pub input: TokenPrice,
-    /// Output.
+    /// Price of output tokens.
     pub output: TokenPrice,
     /// Input read from the provider's prompt cache; `None` = billed as input.
     pub cached_input: Option<TokenPrice>,
@@ -30,7 +30,7 @@ pub struct LongContext {
     pub threshold_tokens: u64,
     /// Uncached input.
     pub input: TokenPrice,
-    /// Output.
+    /// Price of output tokens of a long prompt.
     pub output: TokenPrice,
     /// Cached input; `None` = billed as input.
     pub cached_input: Option<TokenPrice>,
@@ -43,15 +43,15 @@ pub struct LongContext {
 /// Tokens of one attempt that are billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Prompt tokens, all of them.
+    /// Prompt tokens, cached and written ones included.
     pub prompt: u64,
-    /// Of these, read from the provider's cache.
+    /// Prompt tokens read from the provider's cache; part of `prompt`.
     pub cached: u64,
-    /// Of these, written to it at a price of its own.
+    /// Prompt tokens written to the provider's cache at a price of their own; part of `prompt`.
     pub written: u64,
-    /// Output tokens, all of them.
+    /// Output tokens, hidden ones included.
     pub output: u64,
-    /// Of these, hidden ones that the model thought with.
+    /// Hidden output tokens that the model thought with; part of `output`.
     pub reasoning: u64,
 }
 
@@ -91,7 +91,7 @@ pub enum CacheWrite {
     Hour,
 }
 
-/// A price, and what of it stands in no list.
+/// A price, and its parts that stand in no list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
     /// The price.

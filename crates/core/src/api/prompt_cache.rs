@@ -9,7 +9,7 @@ use crate::types::{Content, ContentId, Run, SimTime, joined};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-/// Where prompts are cut for the cache.
+/// At which places of a prompt a cache entry may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheKind {
     /// By itself, in steps of so many tokens above the least.
@@ -30,7 +30,7 @@ pub const LOOK_BACK: usize = 20;
 pub struct CacheRule {
     /// Shortest prefix that is cached, tokens.
     pub min_tokens: u32,
-    /// Where prompts are cut.
+    /// At which places of a prompt an entry may end.
     pub kind: CacheKind,
     /// Idle time after which an entry is gone; each use begins it anew.
     pub ttl: SimTime,

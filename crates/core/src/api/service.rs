@@ -38,12 +38,13 @@ impl Turnaround {
     fn sigma(&self) -> f64 {
         dist::sigma_of_p95(self.p95_over_p50)
     }
-    /// Of the call with this luck, at least a nanosecond; what is beyond the window expires.
+    /// Turnaround of the call that `luck` keys, at least a nanosecond; a call whose turnaround is beyond the window
+    /// expires.
     pub fn draw(&self, names: &ServiceStreams, luck: DrawKey) -> SimTime {
         let mut draws = random::stream(luck.seed, luck.replicate, &names.turnaround, luck.request, luck.try_number);
         SimTime::from_secs_f64(dist::log_normal(&mut draws, self.p50_s, self.sigma())).max(SimTime(1))
     }
-    /// 90th percentile.
+    /// 90th percentile of the turnaround.
     pub fn p90(&self) -> SimTime {
         SimTime::from_secs_f64(self.p50_s * libm::exp(dist::Z90 * self.sigma())).min(self.window)
     }
@@ -52,14 +53,15 @@ impl Turnaround {
 /// Hidden tokens of an answer: log-normal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reasoning {
-    /// Median.
+    /// Median of the hidden tokens of a request.
     pub median_tokens: u32,
     /// Standard deviation of the logarithm.
     pub sigma: f64,
 }
 
 impl Reasoning {
-    /// Of a request: the same at every try. `most` is what the client's limit leaves beside what is shown.
+    /// Hidden tokens that the model thinks with for a request, the same at every try. `most` is what the client's limit
+    /// leaves beside what is shown.
     pub fn draw(&self, names: &ServiceStreams, luck: DrawKey, most: u32) -> u32 {
         let mut draws = random::stream(luck.seed, luck.replicate, &names.reasoning, luck.request, 0);
         let tokens = dist::log_normal(&mut draws, f64::from(self.median_tokens), self.sigma);
@@ -80,7 +82,7 @@ pub struct ServiceStreams {
 }
 
 impl ServiceStreams {
-    /// Of the endpoint with this name.
+    /// The streams of the endpoint with this name.
     pub fn of(name: &str) -> ServiceStreams {
         let named = |what: &str| format!("endpoint/{name}/{what}");
         ServiceStreams {

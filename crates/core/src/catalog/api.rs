@@ -108,7 +108,7 @@ pub struct ApiPrice {
     /// When the price was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the price was read.
     #[serde(default)]
     pub source: String,
 }
@@ -137,22 +137,22 @@ impl<'de> Deserialize<'de> for Currency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
-    /// As a call is answered that asks for nothing else.
+    /// The usual service, of a call that asks for no tier.
     #[default]
     Standard,
     /// Within a day, for work that may wait.
     Batch,
-    /// As there is room.
+    /// When there is room.
     Flex,
     /// Before others.
     Priority,
 }
 
 impl Tier {
-    /// All of them.
+    /// All tiers.
     pub const ALL: [Tier; 4] = [Tier::Standard, Tier::Batch, Tier::Flex, Tier::Priority];
 
-    /// Its name in experiments.
+    /// Name of the tier in experiments.
     pub fn name(self) -> &'static str {
         match self {
             Tier::Standard => "standard",
@@ -192,9 +192,9 @@ impl ApiPrice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromptCacheRow {
-    /// Whose.
+    /// Provider whose cache this is.
     pub provider: String,
-    /// Of which of its models; of all that no other row names, unless given.
+    /// Models of the provider that are cached so; all that no other row names, unless given.
     #[serde(default)]
     pub models: Vec<String>,
     /// Whether it caches without being asked.
@@ -207,17 +207,17 @@ pub struct PromptCacheRow {
     pub step_tokens: Option<u32>,
     /// Idle time after which an entry is gone, seconds.
     pub ttl_s: u64,
-    /// The same of entries for which more is paid, seconds.
+    /// Idle time after which an entry is gone for whose writing more was paid, seconds.
     pub long_ttl_s: Option<u64>,
     /// Whether writing has a price of its own.
     pub priced_writes: bool,
-    /// Which of these numbers nobody publishes.
+    /// Keys of this row whose numbers nobody publishes.
     #[serde(default)]
     pub assumed: Vec<String>,
-    /// When.
+    /// When the rule was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the rule was read.
     #[serde(default)]
     pub source: String,
 }
@@ -241,13 +241,13 @@ pub struct ApiLatency {
     /// Whether the medians too are assumptions.
     #[serde(default)]
     pub unverified: bool,
-    /// When.
+    /// When the figures were read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the figures were read.
     #[serde(default)]
     pub source: String,
-    /// Which numbers are assumptions.
+    /// Which of the row's numbers are assumptions, in words.
     pub note: Option<String>,
 }
 
@@ -267,7 +267,7 @@ pub struct ApiCapability {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Whose.
+    /// Provider that sets the limit.
     pub provider: String,
     /// The customer's tier.
     pub tier: String,
@@ -287,10 +287,10 @@ pub struct RateLimit {
     pub combined_tpd: Option<u64>,
     /// Remarks.
     pub notes: Option<String>,
-    /// When.
+    /// When the limit was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the limit was read.
     #[serde(default)]
     pub source: String,
 }
@@ -307,7 +307,7 @@ mod price {
     }
 }
 
-/// The same, where it may be missing.
+/// A price that may be missing, as a number in a file.
 mod price_opt {
     use super::*;
 

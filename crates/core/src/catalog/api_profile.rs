@@ -58,7 +58,7 @@ pub struct ApiProfileData {
     pub streamed: u64,
     /// Median prompt, tokens.
     pub prompt_tokens: u32,
-    /// Median of the part of it that was sent before, tokens.
+    /// Median of the prompt tokens of a call that were sent before.
     pub cached_tokens: u32,
     /// Median output, tokens.
     pub output_tokens: u32,
@@ -94,7 +94,7 @@ pub struct ApiTime {
     pub base_s: f64,
     /// Seconds each 1,000 prompt tokens, cached or not.
     pub s_per_1000_prompt_tokens: f64,
-    /// More of that each 1,000 prompt tokens that were not cached.
+    /// Seconds more each 1,000 prompt tokens that were not cached.
     pub s_per_1000_uncached_tokens: f64,
     /// Seconds each 1,000 output tokens.
     pub s_per_1000_output_tokens: f64,
@@ -120,7 +120,7 @@ pub struct ApiKnot {
 pub struct ApiProfile {
     /// Version of this form: 1.
     pub version: u32,
-    /// Its name: `provider/model` unless given.
+    /// Name of the profile: `provider/model` unless given.
     pub name: String,
     /// Who sells the model.
     pub provider: String,
@@ -128,11 +128,11 @@ pub struct ApiProfile {
     pub model: String,
     /// When the calls were made: a day, a month, a year or a range.
     pub measured: String,
-    /// When it was fitted.
+    /// When the profile was fitted.
     pub date: String,
     /// Where the calls are from.
     pub source: String,
-    /// What it does not know, in words.
+    /// What the profile does not know, in words.
     #[serde(default)]
     pub note: String,
     /// Factors of both times in each hour of the day, from midnight; none: all hours are alike.
@@ -142,7 +142,7 @@ pub struct ApiProfile {
     pub together: f64,
     /// The first token comes after at most this share of the whole time.
     pub most_ttft_share: f64,
-    /// What it was fitted on.
+    /// Calls that the profile was fitted on.
     pub data: ApiProfileData,
     /// Outcomes, where the file has failed calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,7 +332,7 @@ impl ApiProfile {
         })
     }
 
-    /// Whether it is of `model` at `provider`, a day of release aside.
+    /// Whether the profile is of `model` at `provider`, a day of release aside.
     pub fn is_of(&self, provider: &str, model: &str) -> bool {
         self.provider == provider && undated(&self.model) == undated(model)
     }

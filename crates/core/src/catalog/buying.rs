@@ -18,22 +18,22 @@ pub struct IncidentRow {
     pub days: u32,
     /// Share of time without any impact, percent.
     pub availability_any: f64,
-    /// The same with partial outages weighted 0.3, percent.
+    /// Share of time without impact, partial outages counted at 0.3 of their length, percent.
     pub availability_weighted: f64,
     /// Hours between incidents, mean.
     pub gap_mean_h: f64,
-    /// Median.
+    /// Median of the hours between incidents.
     pub gap_median_h: f64,
-    /// Minutes that one lasts, mean.
+    /// Mean of the minutes that an incident lasts.
     pub duration_mean_min: f64,
-    /// Median.
+    /// Median of the minutes that an incident lasts.
     pub duration_median_min: f64,
-    /// 90th percentile.
+    /// 90th percentile of the minutes that an incident lasts.
     pub duration_p90_min: f64,
     /// Until when it was observed.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the incidents were read.
     #[serde(default)]
     pub source: String,
 }
@@ -63,11 +63,11 @@ impl IncidentRow {
     }
 }
 
-/// By which rules a provider counts an account's limits.
+/// Rules by which a provider counts an account's limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitRules {
-    /// Whose, as prices name the provider; also the name of a preset.
+    /// Provider whose rules these are, as prices name it; also the name of a preset.
     pub provider: String,
     /// Other names of the provider.
     #[serde(default)]
@@ -96,10 +96,10 @@ pub struct LimitRules {
     /// How fast input may grow; as fast as it likes unless given.
     #[serde(default)]
     pub acceleration: Option<AccelerationRule>,
-    /// When it was read.
+    /// When the rules were read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the rules were read.
     #[serde(default)]
     pub source: String,
 }
@@ -112,7 +112,7 @@ fn one() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputRule {
-    /// When they are there.
+    /// Output tokens count when they are there.
     #[default]
     Actual,
     /// By `max_tokens` when a call is sent; what was not used comes back.
@@ -148,7 +148,7 @@ pub struct BurnDownOf {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccelerationRule {
-    /// Times the busiest minute of those that are looked back.
+    /// How many times the busiest minute looked back on a minute may have.
     pub times: f64,
     /// Minutes that are looked back.
     pub over_minutes: u32,
@@ -199,10 +199,10 @@ pub struct ProvisionedRow {
     pub min_units: u32,
     /// By how many they grow.
     pub unit_step: u32,
-    /// When it was read.
+    /// When the offer was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the offer was read.
     #[serde(default)]
     pub source: String,
 }

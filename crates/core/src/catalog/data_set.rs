@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct DataSetRow {
     /// The kind.
     pub kind: String,
-    /// The GPU of all of them, where the files do not say it.
+    /// GPU of all measurements, where the files do not say it.
     #[serde(default)]
     pub gpu: Option<String>,
     /// GPUs that the files name otherwise than the catalogue.
@@ -18,10 +18,10 @@ pub struct DataSetRow {
     /// What models are called of which the files say only the size, `SIZE` standing for that.
     #[serde(default)]
     pub model_of_size: Option<String>,
-    /// When it was read.
+    /// When the data set was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the data set is from.
     #[serde(default)]
     pub source: String,
 }
@@ -32,7 +32,7 @@ pub struct DataSetRow {
 pub struct CalledGpu {
     /// A part of the name in the files.
     pub called: String,
-    /// Its id in the catalogue.
+    /// Id of that GPU in the catalogue.
     pub is: String,
 }
 

@@ -17,7 +17,7 @@ pub enum CatalogError {
 }
 
 impl From<CatalogError> for Fault {
-    /// As what is wrong at the key that names the row.
+    /// A fault at the key that names the row.
     fn from(error: CatalogError) -> Fault {
         let CatalogError::Unknown { what, name, hint } = error;
         Fault::new(format!("unknown {what} `{name}`")).hint(hint)
@@ -25,7 +25,7 @@ impl From<CatalogError> for Fault {
 }
 
 impl From<CatalogError> for TraceFault {
-    /// As what is wrong with the file that has the name.
+    /// A fault of the file that has the name.
     fn from(error: CatalogError) -> TraceFault {
         Fault::from(error).into()
     }

@@ -13,7 +13,7 @@ pub struct FrontendRow {
     pub kinds: Vec<String>,
     /// From the client's send until the engine has the request, seconds.
     pub arrival_s: f64,
-    /// More of that for each 1,000 prompt tokens, seconds.
+    /// Seconds added to `arrival_s` for each 1,000 prompt tokens.
     pub arrival_s_per_1000_prompt_tokens: f64,
     /// From the engine's token until the client has it, seconds. Timings at a client show both legs only as a sum.
     #[serde(default)]
@@ -30,7 +30,7 @@ pub struct FrontendRow {
     /// Hash over the rows of the fit.
     #[serde(default)]
     pub data_sha256: String,
-    /// When it was fitted.
+    /// When the frontend was fitted.
     #[serde(default)]
     pub date: String,
     /// Where the measurements are from.
@@ -39,7 +39,7 @@ pub struct FrontendRow {
 }
 
 impl FrontendRow {
-    /// Its numbers alone.
+    /// The frontend's numbers without name and source.
     pub fn frontend(&self) -> Frontend {
         Frontend {
             arrival_s: self.arrival_s,

@@ -46,7 +46,7 @@ pub struct Gpu {
     /// Link between GPUs of one domain; `PCIe` where there is no better one.
     #[serde(default)]
     pub scale_up_tech: String,
-    /// Its bandwidth in one direction for each GPU, 10^9 bytes/s.
+    /// Bandwidth of that link (`scale_up_tech`) in one direction for each GPU, 10^9 bytes/s.
     pub scale_up_gbps_unidirectional: f64,
     /// GPUs it joins; 1 where there is only PCIe.
     pub scale_up_domain_gpus: u32,
@@ -123,15 +123,15 @@ pub struct Rent {
     #[serde(serialize_with = "usd_out", deserialize_with = "usd_in")]
     #[schemars(with = "f64")]
     pub usd_per_gpu_hour: Usd,
-    /// Whether it names a range of prices, not somebody who asks one.
+    /// Whether the row names a range of prices, not somebody who asks one.
     #[serde(default)]
     pub is_range: bool,
     /// What was read, such as the instance's price.
     pub basis: Option<String>,
-    /// When.
+    /// When the rent was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the rent was read.
     #[serde(default)]
     pub source: String,
 }
@@ -162,10 +162,10 @@ pub struct MeasuredPool {
     pub kv_tokens: u64,
     /// Remarks.
     pub note: Option<String>,
-    /// When it was read.
+    /// When the measurement was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the measurement was read.
     #[serde(default)]
     pub source: String,
 }
@@ -174,7 +174,7 @@ pub struct MeasuredPool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpsCost {
-    /// Name.
+    /// Name of the cost.
     pub key: String,
     /// Low end, in `unit`; the typical one unless given.
     #[serde(default)]
@@ -188,10 +188,10 @@ pub struct OpsCost {
     pub unit: String,
     /// Remarks.
     pub notes: Option<String>,
-    /// When.
+    /// When the cost was read.
     #[serde(default)]
     pub date: String,
-    /// Where.
+    /// Where the cost was read.
     #[serde(default)]
     pub source: String,
 }

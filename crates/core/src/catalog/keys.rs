@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub(super) struct Keys(Map<String, Value>);
 
 impl Keys {
-    /// Those of `T`.
+    /// The keys of `T` by its schema.
     pub fn of<T: JsonSchema>() -> Keys {
         Keys(schemars::schema_for!(T).as_object().cloned().unwrap_or_default())
     }

@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 /// A user's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogText<'a> {
-    /// Its name, as messages show it.
+    /// Name of the file, as messages show it.
     pub name: &'a str,
     /// What it holds.
     pub text: &'a str,
@@ -26,7 +26,7 @@ pub struct CatalogText<'a> {
 /// What is wrong with one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogFault {
-    /// Which file.
+    /// Index of the file among those laid over the catalogue.
     pub file: usize,
     /// What; its key starts at the top of that file, such as `gpu[0].mem_bw_gbps`.
     pub fault: Fault,
@@ -35,7 +35,7 @@ pub struct CatalogFault {
 /// A catalogue with a user's files laid over it.
 #[derive(Debug, Clone)]
 pub struct Laid {
-    /// All rows.
+    /// Rows of both, a user's in place of the embedded one with its name.
     pub catalog: Catalog,
     /// What people should know of their own rows: what they contradict, what they borrow.
     pub notes: Vec<String>,
@@ -96,7 +96,7 @@ impl Catalog {
 
 /// Where a user's row stands.
 #[derive(Clone)]
-struct Place {
+struct RowPlace {
     file: usize,
     index: usize,
     /// `FILE:LINE`.
@@ -112,18 +112,18 @@ struct Laying<'a> {
     file: CatalogText<'a>,
     number: usize,
     /// Rows that files have, by table and name.
-    own: BTreeMap<(&'static str, String), Place>,
+    own: BTreeMap<(&'static str, String), RowPlace>,
     borrowed: Vec<Borrowed>,
     faults: Vec<CatalogFault>,
     notes: Vec<String>,
 }
 
-/// What a GPU does not say itself.
+/// Step-time numbers of a GPU whose row does not have them.
 struct Borrowed {
     /// `FILE:LINE` of its row.
     shown: String,
     gpu: String,
-    /// Whose it is.
+    /// Name of the GPU that the numbers are borrowed from.
     from: String,
     keys: Vec<&'static str>,
 }
@@ -197,11 +197,11 @@ impl<'a> Laying<'a> {
 
     fn table<T: Row>(&mut self, rows: &[Spanned<DeValue<'a>>]) {
         let keys = Keys::of::<T>();
-        let mut read: Vec<(T, Place)> = Vec::new();
+        let mut read: Vec<(T, RowPlace)> = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             let shown = format!("{}:{}", self.file.name, line_of(self.file.text, &row.span()));
             match self.row::<T>(row, &keys, &shown) {
-                Ok(row) => read.push((row, Place { file: self.number, index, shown })),
+                Ok(row) => read.push((row, RowPlace { file: self.number, index, shown })),
                 Err(faults) => faults.under(key![T::TABLE, index]).into_iter().for_each(|fault| self.wrong(fault)),
             }
         }
@@ -255,7 +255,7 @@ impl<'a> Laying<'a> {
     }
 
     /// Rows of one name of this file in their place.
-    fn lay<T: Row>(&mut self, name: String, rows: &[(T, Place)]) {
+    fn lay<T: Row>(&mut self, name: String, rows: &[(T, RowPlace)]) {
         let (first, place) = &rows[0];
         if let (false, Some((_, again))) = (T::SEVERAL, rows.get(1)) {
             let what = format!("`{name}` stands twice; the first is {}", place.shown);

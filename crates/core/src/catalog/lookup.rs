@@ -41,7 +41,7 @@ impl Catalog {
         })
     }
 
-    /// These rows and those, one table behind the other.
+    /// The rows of both catalogues, `more`'s behind these.
     fn and(mut self, mut more: Catalog) -> Catalog {
         macro_rules! append {
             ($type:ty) => {
@@ -143,7 +143,7 @@ impl Catalog {
         // A row is like one that stood before it, so this ends; the bound holds for catalogues that nobody checked.
         std::iter::successors(Some(gpu), like).take(self.gpus.len() + 1).find_map(of)
     }
-    /// By which rules a provider counts limits; those of `plain` where none are known.
+    /// Rules by which a provider counts limits; those of `plain` where none are known.
     pub fn limit_rules(&self, provider: &str) -> Option<&LimitRules> {
         let of = |name: &str| self.limit_rules.iter().find(|r| r.provider == name || r.also.iter().any(|a| a == name));
         of(provider).or_else(|| of("plain"))

@@ -119,7 +119,7 @@ pub struct Model {
     /// KV bytes a token at 2 bytes an element, window layers included.
     #[serde(default)]
     pub kv_bytes_per_token_bf16_all_layers: u64,
-    /// The same for the layers that see the whole context.
+    /// KV bytes a token at 2 bytes an element, of the layers that see the whole context only.
     #[serde(default)]
     pub kv_bytes_per_token_bf16_full_layers: u64,
     /// Bytes that a request's window layers hold at most, at 2 bytes an element.

@@ -13,7 +13,7 @@ pub struct NameWords {
     /// The format of the weights that they tell; none unless given.
     #[serde(default)]
     pub weights: Option<String>,
-    /// Where.
+    /// Where the words were read.
     #[serde(default)]
     pub source: String,
 }

@@ -12,7 +12,7 @@ use super::{Catalog, CatalogError, Gpu, Model};
 /// A model as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedModel<'a> {
-    /// Its row.
+    /// The catalogue's row of that model.
     pub row: &'a Model,
     /// How its weights are stored, by its name or its row; what is assumed of a model unless it says otherwise if none.
     pub weights: Option<&'a str>,

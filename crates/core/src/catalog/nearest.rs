@@ -7,7 +7,7 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>,
     Fault::new(format!("unknown {kind} `{name}`")).hint(hint(name, known, listing))
 }
 
-/// The nearest known name, and where to find all of them.
+/// The nearest known name, and where to find all known ones.
 pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>, listing: &str) -> String {
     let known: Vec<&str> = known.collect();
     match nearest(name, &known) {

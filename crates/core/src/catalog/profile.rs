@@ -12,19 +12,19 @@ use std::sync::OnceLock;
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepCoefficients {
-    /// Every step.
+    /// Seconds of every step.
     pub step_s: f64,
-    /// Each of the first eight decoding sequences, beside `sequence_s`.
+    /// Seconds of each of the first eight decoding sequences, beside `sequence_s`.
     pub first_sequences_s: f64,
-    /// Each decoding sequence.
+    /// Seconds of each decoding sequence.
     pub sequence_s: f64,
-    /// Each 1,000 tokens of context of the decoding sequences.
+    /// Seconds of each 1,000 tokens of context of the decoding sequences.
     pub context_s_per_1000: f64,
-    /// Each prefill chunk.
+    /// Seconds of each prefill chunk.
     pub prefill_s: f64,
-    /// Each prefill token.
+    /// Seconds of each prefill token.
     pub prefill_token_s: f64,
-    /// Each million pairs of a prefill token and a token it attends to.
+    /// Seconds of each million pairs of a prefill token and a token it attends to.
     pub prefill_pair_s_per_million: f64,
 }
 
@@ -34,7 +34,7 @@ pub struct StepCoefficients {
 pub struct Frontend {
     /// From the client's send until the engine has the request.
     pub arrival_s: f64,
-    /// More of that for each 1,000 prompt tokens: the HTTP body, tokenisation.
+    /// Seconds added to `arrival_s` for each 1,000 prompt tokens: the HTTP body, tokenisation.
     pub arrival_s_per_1000_prompt_tokens: f64,
     /// From the engine's token until the client has it.
     pub token_s: f64,
@@ -44,9 +44,9 @@ pub struct Frontend {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MeasuredEngine {
-    /// Its name in an experiment; the usual engine where it is empty.
+    /// Name of the engine in an experiment; empty for the usual engine.
     pub name: String,
-    /// Its version.
+    /// Version of the engine.
     pub version: String,
     /// KV blocks, the null block included.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ pub struct HeldBack {
     pub n: u64,
     /// Median of the absolute error as a share of what was measured.
     pub median_ape: f64,
-    /// Its 90th percentile.
+    /// 90th percentile of the absolute error as a share of what was measured.
     pub p90_ape: f64,
 }
 
@@ -119,9 +119,9 @@ pub struct HeldBack {
 pub struct Profile {
     /// Version of this form: 1.
     pub version: u32,
-    /// Its name.
+    /// Name of the profile.
     pub name: String,
-    /// When it was fitted.
+    /// When the profile was fitted.
     pub date: String,
     /// How, in words.
     pub source: String,
@@ -139,7 +139,7 @@ pub struct Profile {
     pub step: StepCoefficients,
     /// Frontend, where the data were taken outside the engine. Never part of a step.
     pub frontend: Option<Frontend>,
-    /// What it was fitted on.
+    /// Measurements that the profile was fitted on.
     pub data: ProfileData,
     /// Errors on held-back parts.
     #[serde(default)]
@@ -209,7 +209,7 @@ impl Profile {
         })
     }
 
-    /// What it is for, in words.
+    /// Model, GPU and formats that the profile is for, in words.
     pub fn of_what(&self) -> String {
         let gpus = if self.tensor_parallel > 1 { format!("{} x ", self.tensor_parallel) } else { String::new() };
         format!("{} in {} on {gpus}{}", self.model, self.dtype, self.gpu)

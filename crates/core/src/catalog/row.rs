@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 pub(super) trait Row: Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema {
     /// The table's name in TOML.
     const TABLE: &'static str;
-    /// Which thing it is about; of two such rows one stands in place of the other.
+    /// Name of the thing that the row is about; a user's row stands in place of the embedded one with its name.
     fn name(&self) -> String;
     /// The table.
     fn rows(catalog: &Catalog) -> &Vec<Self>;
@@ -41,8 +41,8 @@ pub(super) trait Row: Clone + PartialEq + Serialize + DeserializeOwned + JsonSch
     }
 }
 
-/// A row's source where it says none, and its date.
-fn said(source: &mut String, date: &mut String, file: &str) {
+/// Fills in the source and the date of a row that has none: the file, and "undated".
+fn fill_source(source: &mut String, date: &mut String, file: &str) {
     if source.is_empty() {
         file.clone_into(source);
     }
@@ -94,7 +94,7 @@ macro_rules! row {
 
 row!(Gpu, "gpu", gpus, |r| r.id.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
         self.fill();
     }
     fn faults(&self) -> Faults {
@@ -109,7 +109,7 @@ row!(Gpu, "gpu", gpus, |r| r.id.clone(), {
 });
 row!(Model, "model", models, |r| r.id.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
         self.fill();
     }
     fn faults(&self) -> Faults {
@@ -127,7 +127,7 @@ row!(ApiPrice, "api_price", api_prices, |r| r.name(), {
 });
 row!(ApiLatency, "api_latency", api_latencies, |r| format!("{}/{}", r.provider, r.model), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         out_of_range([
@@ -157,7 +157,7 @@ row!(
     },
     {
         fn complete(&mut self, file: &str, _under: &Catalog) {
-            said(&mut self.source, &mut self.date, file);
+            fill_source(&mut self.source, &mut self.date, file);
         }
         fn faults(&self) -> Faults {
             let mut faults = Faults::default();
@@ -187,7 +187,7 @@ row!(
 );
 row!(Rent, "gpu_price", rents, |r| format!("{}, {}, {}", r.gpu, r.provider, r.kind), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         out_of_range([("usd_per_gpu_hour", self.usd_per_gpu_hour.as_f64(), 0.0, f64::MAX)])
@@ -203,7 +203,7 @@ row!(
     |r| format!("{} on {} x {}, {}, {}", r.model, r.tensor_parallel, r.gpu, r.engine, r.utilization),
     {
         fn complete(&mut self, file: &str, _under: &Catalog) {
-            said(&mut self.source, &mut self.date, file);
+            fill_source(&mut self.source, &mut self.date, file);
         }
         fn unknown_names(&self, catalog: &Catalog) -> Faults {
             let (gpu, model) = (catalog.gpu(&self.gpu), catalog.model(&self.model));
@@ -213,7 +213,7 @@ row!(
 );
 row!(OpsCost, "ops_cost", ops_costs, |r| r.key.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
         for end in [&mut self.low, &mut self.high] {
             *end = if *end == 0.0 { self.typical } else { *end };
         }
@@ -228,12 +228,12 @@ row!(OpsCost, "ops_cost", ops_costs, |r| r.key.clone(), {
 });
 row!(RateLimit, "rate_limit", rate_limits, |r| format!("{}/{}/{}", r.provider, r.tier, r.model_class), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
 });
 row!(LimitRules, "limit_rules", limit_rules, |r| r.provider.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         self.nonsense().into_iter().map(|(key, what)| Fault::at(key, what)).collect()
@@ -241,7 +241,7 @@ row!(LimitRules, "limit_rules", limit_rules, |r| r.provider.clone(), {
 });
 row!(IncidentRow, "incident", incidents, |r| r.service.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         out_of_range([
@@ -256,7 +256,7 @@ row!(IncidentRow, "incident", incidents, |r| r.service.clone(), {
 });
 row!(ProvisionedRow, "provisioned", provisioned, |r| r.model.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         out_of_range([
@@ -269,7 +269,7 @@ row!(ProvisionedRow, "provisioned", provisioned, |r| r.model.clone(), {
 });
 row!(StepTimeRow, "step_time", step_times, |r| format!("{} in {}", r.gpu, r.dtype), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         let numbers = super::NUMBERS.iter().zip(self.numbers());
@@ -290,7 +290,7 @@ row!(StepTimeRow, "step_time", step_times, |r| format!("{} in {}", r.gpu, r.dtyp
 });
 row!(FrontendRow, "frontend", frontends, |r| r.kinds.join(", "), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn faults(&self) -> Faults {
         out_of_range([
@@ -302,7 +302,7 @@ row!(FrontendRow, "frontend", frontends, |r| r.kinds.join(", "), {
 });
 row!(DataSetRow, "data_set", data_sets, |r| r.kind.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut self.date, file);
+        fill_source(&mut self.source, &mut self.date, file);
     }
     fn unknown_names(&self, catalog: &Catalog) -> Faults {
         let gpus = self.gpu.iter().map(|g| ("gpu", g)).chain(self.gpus.iter().map(|n| ("gpus", &n.is)));
@@ -311,7 +311,7 @@ row!(DataSetRow, "data_set", data_sets, |r| r.kind.clone(), {
 });
 row!(NameWords, "name_words", name_words, |r| r.words.join(", "), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
-        said(&mut self.source, &mut String::new(), file);
+        fill_source(&mut self.source, &mut String::new(), file);
     }
 });
 

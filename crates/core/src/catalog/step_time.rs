@@ -56,7 +56,7 @@ pub struct StepTimeRow {
     /// First 16 digits of the SHA-256 of each file of the fit.
     #[serde(default)]
     pub data_sha256: Vec<String>,
-    /// When it was fitted.
+    /// When the row was fitted.
     #[serde(default)]
     pub date: String,
     /// Where the measurements are from.

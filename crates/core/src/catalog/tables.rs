@@ -39,7 +39,7 @@ pub struct Catalog {
     /// Published rate limits.
     #[serde(rename = "rate_limit")]
     pub rate_limits: Vec<RateLimit>,
-    /// By which rules providers count limits.
+    /// Rules by which providers count limits.
     #[serde(rename = "limit_rules")]
     pub limit_rules: Vec<LimitRules>,
     /// Incidents of hosted services.

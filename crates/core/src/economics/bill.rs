@@ -37,9 +37,9 @@ impl LineKind {
 /// One line of a monthly bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillLine {
-    /// What it is for: a pool, an endpoint, "people".
+    /// Name of the pool, endpoint or post ("people") that the line pays for.
     pub name: String,
-    /// Its kind.
+    /// What the line pays for.
     pub kind: LineKind,
     /// Exact amount a month.
     pub usd_per_month: Usd,

@@ -16,7 +16,7 @@ pub struct FleetRates {
     pub usd_per_hour: f64,
     /// Output tokens a second of decode batches of as many sequences as the engine may run, were memory no limit.
     pub full_batch_tokens_per_s: f64,
-    /// The same with as many sequences as the KV cache holds.
+    /// Output tokens a second of decode batches of as many sequences as the KV cache holds.
     pub kv_limited_tokens_per_s: f64,
     /// Prompt tokens a second, where nothing else is computed.
     pub prompt_tokens_per_s: f64,
@@ -27,7 +27,7 @@ pub struct FleetRates {
 pub struct OwnWork {
     /// Output tokens of all requests of the trace, wherever they are answered.
     pub output_tokens_per_s: f64,
-    /// Of these, answered by own GPUs.
+    /// Output tokens of the requests that own GPUs answered.
     pub own_output_tokens_per_s: f64,
     /// Prompt tokens that own GPUs computed: without what their prefix caches had.
     pub own_prompt_tokens_per_s: f64,
@@ -60,7 +60,7 @@ pub struct Gap {
     pub prompts: Usd,
     /// GPU hours paid and not needed at mean load: those that the busiest five minutes need beyond the mean.
     pub idle: Usd,
-    /// The rest of the GPUs: headroom for latency, shorter bursts, batches that are not full, whole replicas.
+    /// What is left of the GPUs' rent: headroom for latency, shorter bursts, batches that are not full, whole replicas.
     pub headroom: Usd,
     /// What own GPUs may not serve, as it was billed, less its naive price.
     pub bought: Usd,

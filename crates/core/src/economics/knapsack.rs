@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 /// Bits of a float's mantissa that a bin keeps.
 const MANTISSA_BITS: u32 = 5;
 const SHIFT: u32 = f64::MANTISSA_DIGITS - 1 - MANTISSA_BITS;
-/// Over what rounding of a density may do.
+/// A factor above what rounding may change a density by.
 const ROUNDED: f64 = 1.0 + 1e-9;
 
 /// Price and need of a bin's items.

@@ -8,7 +8,7 @@ pub struct Row {
     pub slot: u32,
     /// See `slot`.
     pub generation: u32,
-    /// Whose.
+    /// The attempt that the row computes.
     pub attempt: AttemptId,
     /// Tokens computed in this step.
     pub tokens: u32,
@@ -23,7 +23,7 @@ pub struct Row {
 pub struct Batch {
     /// Steady decode rows: one token each, scheduled before `rows`. The scheduler alone knows who they are.
     pub steady: u32,
-    /// The other rows in the order in which they were scheduled.
+    /// Rows that are not steady, in the order in which they were scheduled.
     pub rows: Vec<Row>,
     /// What is not a plain decode row, for pricing.
     pub prefill: Vec<PrefillChunk>,
@@ -35,7 +35,7 @@ pub struct Batch {
     pub admitted: Vec<(AttemptId, u32)>,
     /// Requests that were preempted, in that order.
     pub preempted: Vec<AttemptId>,
-    /// Which batch of its scheduler it is, counted from 1 over those that compute something.
+    /// Number of the batch in its scheduler, from 1, counting those that compute something.
     pub tick: u32,
     /// When the step ends: set by who owns the clock, before the update.
     pub ends_at: Femtos,
@@ -54,7 +54,7 @@ impl Batch {
         self.tick = 0;
         self.ends_at = Femtos(0);
     }
-    /// Whether it computes nothing.
+    /// Whether the batch computes nothing.
     pub fn is_empty(&self) -> bool {
         self.decode_rows == 0 && self.prefill.is_empty()
     }
@@ -64,7 +64,7 @@ impl Batch {
         self.tick += cycles;
         self.decode_ctx_sum += u64::from(cycles) * u64::from(self.decode_rows);
     }
-    /// What it computes.
+    /// What a step time needs to know of the batch.
     pub fn shape(&self) -> BatchShape<'_> {
         BatchShape { prefill: &self.prefill, decode_rows: self.decode_rows, decode_ctx_sum: self.decode_ctx_sum }
     }
@@ -82,7 +82,7 @@ impl Batch {
 /// A request that sampled its last token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    /// Whose.
+    /// The attempt that ended.
     pub attempt: AttemptId,
     /// Prefix-cache hit, in tokens, when it was admitted first.
     pub cached_tokens: u32,
@@ -95,7 +95,7 @@ pub struct Finished {
 pub struct Gap {
     /// When the previous token left.
     pub since: Femtos,
-    /// Tokens.
+    /// Tokens whose gap this is.
     pub tokens: u32,
 }
 

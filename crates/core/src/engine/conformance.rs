@@ -26,11 +26,11 @@ pub struct Mismatch {
     pub case: String,
     /// The call.
     pub step: u64,
-    /// Which field differs.
+    /// The field that differs.
     pub field: &'static str,
-    /// As recorded.
+    /// The field's value in the recording.
     pub expected: String,
-    /// As replayed.
+    /// The field's value in the replay.
     pub got: String,
 }
 

@@ -3,7 +3,7 @@ use super::registry::Engines;
 use super::{static_batch, vllm};
 
 impl Engines {
-    /// Those of this program.
+    /// The engines of this program.
     pub fn embedded() -> Engines {
         Engines(vec![vllm::ROW, static_batch::ROW])
     }

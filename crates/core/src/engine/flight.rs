@@ -45,11 +45,11 @@ impl Flight {
     pub fn back(&self) -> Option<&Batch> {
         self.ring.get(self.position(self.len.checked_sub(1)?))
     }
-    /// All under way in no order, if no more may be.
+    /// All batches under way in no order, if no more may be.
     pub fn full(&self) -> Option<&[Batch]> {
         self.is_full().then_some(self.ring.as_slice())
     }
-    /// All under way, oldest first.
+    /// All batches under way, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Batch> {
         (0..self.len).map(|nth| &self.ring[self.position(nth)])
     }
@@ -85,7 +85,7 @@ impl Flight {
 
 #[cfg(test)]
 impl FromIterator<Batch> for Flight {
-    /// Full of these.
+    /// Batches in flight, the first being the oldest.
     fn from_iter<B: IntoIterator<Item = Batch>>(batches: B) -> Flight {
         let ring: Vec<_> = batches.into_iter().collect();
         Flight { oldest: 0, len: ring.len(), ring }

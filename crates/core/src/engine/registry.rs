@@ -79,9 +79,9 @@ pub trait EngineSection: fmt::Debug + Send + Sync {
     /// # Errors
     /// A value that makes no sense, at its key within the section.
     fn resolve(&mut self, on: &Machine<'_>) -> Result<Vec<String>, Fault>;
-    /// What it asks for; resolved.
+    /// What the resolved section asks of the memory of a replica.
     fn demand(&self) -> Demand;
-    /// What it may do with these blocks; resolved.
+    /// What the engine of a resolved section may do with these blocks.
     fn limits(&self, kv: &KvCapacity) -> EngineLimits;
     /// An empty engine with these blocks; resolved. The mode changes how fast it is simulated, never what comes out.
     fn build(&self, kv: &KvCapacity, mode: EngineMode) -> Box<dyn Scheduler>;
@@ -97,9 +97,9 @@ pub type DefaultsOf = fn(version: &str, gpu: Option<&Gpu>) -> Table;
 /// An engine of the registry.
 #[derive(Clone, Copy)]
 pub struct EngineRow {
-    /// Its name: the key of its section.
+    /// Name of the engine: the key of its section.
     pub name: &'static str,
-    /// What it is, a sentence.
+    /// What the engine is, a sentence.
     pub about: &'static str,
     defaults_of: DefaultsOf,
     schema_in: fn(&mut SchemaGenerator) -> Schema,
@@ -131,7 +131,7 @@ impl EngineRow {
         }
     }
 
-    /// The same engine, of which real ones differ from the section's defaults.
+    /// This row with other defaults than its section's: those of the real engines that the words describe.
     #[must_use]
     pub const fn with_defaults_of(self, defaults_of: DefaultsOf) -> EngineRow {
         EngineRow { defaults_of, ..self }
@@ -159,7 +159,7 @@ impl EngineRow {
 pub struct Engines(pub(super) Vec<EngineRow>);
 
 impl Engines {
-    /// These and one more; one of the same name is replaced.
+    /// These engines and `row`, which takes the place of one of the same name.
     #[must_use]
     pub fn with(mut self, row: EngineRow) -> Engines {
         self.0.retain(|known| known.name != row.name);
@@ -167,7 +167,7 @@ impl Engines {
         self
     }
 
-    /// All of them.
+    /// Rows of all engines.
     pub fn rows(&self) -> &[EngineRow] {
         &self.0
     }
@@ -212,7 +212,7 @@ impl Engines {
     }
 }
 
-/// An engine and what somebody says of it.
+/// An engine that was chosen, and its section as somebody wrote it.
 #[derive(Debug, Clone)]
 pub struct EngineChoice {
     row: EngineRow,
@@ -220,12 +220,12 @@ pub struct EngineChoice {
 }
 
 impl EngineChoice {
-    /// Which engine.
+    /// The registry's row of the engine that was chosen.
     pub fn row(&self) -> EngineRow {
         self.row
     }
 
-    /// The same engine with `value` at `key` where the section says nothing of it.
+    /// This choice with `value` at `key`, unless its section says something of the key.
     #[must_use]
     pub fn or(mut self, key: &str, value: impl Into<Value>) -> EngineChoice {
         if !self.section.contains_key(key) {
@@ -234,7 +234,7 @@ impl EngineChoice {
         self
     }
 
-    /// What becomes of it on a machine, and what people should know.
+    /// What becomes of the choice on a machine, and what people should know of it.
     ///
     /// # Errors
     /// As [`EngineSection::resolve`], at `engine.NAME`.
@@ -250,9 +250,9 @@ impl EngineChoice {
 /// An engine with all its settings.
 #[derive(Debug, Clone)]
 pub struct ResolvedEngine {
-    /// Its name.
+    /// Name of the engine: the key of its section.
     pub name: &'static str,
-    /// Its section with every default in it.
+    /// The engine's section with every default in it.
     pub section: Table,
     settings: Arc<dyn EngineSection>,
 }

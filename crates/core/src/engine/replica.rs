@@ -55,7 +55,7 @@ pub struct Replica {
     result: StepResult,
     lost: Vec<(AttemptId, u32)>,
     wants_schedule: bool,
-    /// Whether it is stopped: it takes no jobs.
+    /// Whether the replica is stopped: it takes no jobs.
     stopped: bool,
     keeps_events: bool,
     counts: ReplicaCounts,
@@ -241,7 +241,7 @@ impl Replica {
     pub fn unfinished(&self) -> usize {
         self.engine.unfinished()
     }
-    /// What it has done.
+    /// Counts of what the replica has done.
     pub fn counts(&self) -> ReplicaCounts {
         self.counts
     }

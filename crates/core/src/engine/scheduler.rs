@@ -31,7 +31,8 @@ pub trait Scheduler {
     fn cached_tokens(&self, _prompt: &[Run]) -> u64 {
         0
     }
-    /// The same at the earlier instant `at`, at most as long ago as KV events are kept: what an index that they feed knows.
+    /// Tokens of `prompt` that were cached at the earlier instant `at`, which is at most as long ago as KV events are
+    /// kept: what an index knows that is fed by those events.
     fn cached_tokens_at(&self, _prompt: &[Run], _at: SimTime) -> u64 {
         0
     }

@@ -11,7 +11,7 @@ use toml::Table;
 pub struct HourlyRent {
     /// US dollars for one GPU for one hour.
     pub usd_per_gpu_hour: Usd,
-    /// Of a row of the catalogue: what it is of, and the day it was read.
+    /// Of a rent from the catalogue: its row's name, and the day on which it was read.
     pub read: Option<(String, String)>,
 }
 
@@ -21,7 +21,7 @@ pub(super) type Build = dyn Fn(EngineMode) -> Box<dyn Scheduler> + Send + Sync;
 /// A replica type. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplicaType {
-    /// What it is, for people: `model on N x GPU` and formats.
+    /// What the replica is, for people: `model on N x GPU` and formats.
     pub title: String,
     /// GPUs of a replica.
     pub gpus: u32,
@@ -35,7 +35,7 @@ pub struct ReplicaType {
     pub kv: KvCapacity,
     /// What its engine may do in a step.
     pub limits: EngineLimits,
-    /// What constraints ask of it.
+    /// What constraints ask of a replica.
     pub facts: BackendFacts,
     /// How long its steps take.
     pub step_time: Arc<dyn StepTime>,
@@ -89,7 +89,7 @@ impl ReplicaType {
         Replica::new((self.build)(mode), self.step_time.clone())
     }
 
-    /// The same type with other step times.
+    /// This replica type with other step times.
     #[must_use]
     pub fn with_step_time(self, step_time: Arc<dyn StepTime>) -> ReplicaType {
         ReplicaType { step_time, ..self }

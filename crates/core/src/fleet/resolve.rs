@@ -78,8 +78,8 @@ impl ReplicaSpec {
         })
     }
 
-    /// Its rows of the catalogue, and what the names were taken for; no rows for a machine that the catalogue has not and of
-    /// which all that matters is said.
+    /// Catalogue rows of the model and the GPU, and what their names were taken for. No rows for a machine that the
+    /// catalogue lacks where the words say all that matters of it.
     fn known<'a>(&self, catalog: &'a Catalog) -> Result<(Option<Catalogued<'a>>, Vec<String>), Fault> {
         let (named, gpu) = match (catalog.model_named(&self.model), catalog.gpu(&self.gpu)) {
             (Ok(named), Ok(gpu)) => (named, gpu),
@@ -123,7 +123,7 @@ impl ReplicaSpec {
         on.map_or(self.formats.weights.unwrap_or_default(), |known| known.weights)
     }
 
-    /// What it is, for people; formats where they are not the default.
+    /// What the replica is, for people; formats where they are not the default.
     fn title(&self, on: Option<Catalogued<'_>>) -> String {
         let (model, gpu) = on.map_or((&self.model, &self.gpu), |known| (&known.model.id, &known.gpu.id));
         let mut title = format!("{model} on {} x {gpu}", self.tensor_parallel);
@@ -293,7 +293,12 @@ fn given(blocks: u32, account: MemoryPlan) -> Result<(MemoryPlan, Option<String>
     at_least_two(blocks)?;
     let found = account.uniform_blocks;
     let warning = (u64::from(blocks) > found)
-        .then(|| format!("num_blocks = {blocks} is taken as it is given; the memory account finds room for {found}"));
+        .then(|| {
+            format!(
+                "num_blocks = {blocks} is taken as it is given; the memory account finds room for {found}, with which fewer \
+                 sequences run at a time and more prefixes are evicted than here"
+            )
+        });
     Ok((account.with_uniform_blocks(blocks.into()), warning))
 }
 
@@ -307,7 +312,8 @@ fn shortfall(model: &Model, plan: &MemoryPlan, longest: u32, held: u32) -> Optio
         let times = decimals(real as f64 / here.max(1) as f64, 1);
         return Some(format!(
             "{ends}the simulated engine keeps all layers of {id} in full, windows too: it holds {here} tokens, where a \
-             real one holds {real} in sequences of {longest}, {times} times as many"
+             real one holds {real} in sequences of {longest}, {times} times as many, and so waits and preempts less where KV \
+             cache is short"
         ));
     }
     (held < longest).then(|| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Measured kernels of GPUs, by what they are asked for.
 pub trait KernelSource: fmt::Debug + Send + Sync {
-    /// What they were read from, for messages: a path, or several.
+    /// What the kernel times were read from, for messages: a path, or several.
     fn name(&self) -> String;
     /// The tables of a GPU and its number formats.
     ///
@@ -31,7 +31,8 @@ pub enum StepTimeSource {
     /// The analytic step time by the catalogue's rows.
     #[default]
     Analytic,
-    /// The same by rows of the catalogue's form, laid over the catalogue's: their name and they.
+    /// The analytic step time, by rows of the catalogue's form that are laid over the catalogue's: a name for them, and
+    /// the rows.
     Rows(Arc<(String, StepTimeFile)>),
     /// A profile of this model on this GPU.
     Profile(Arc<Profile>),
@@ -42,7 +43,7 @@ pub enum StepTimeSource {
 }
 
 impl StepTimeSource {
-    /// What it is, in words; `None` for the catalogue.
+    /// What the source is, in words; `None` for the catalogue.
     pub fn what(&self) -> Option<String> {
         match self {
             StepTimeSource::Analytic => None,
@@ -53,7 +54,7 @@ impl StepTimeSource {
         }
     }
 
-    /// Whether it needs neither a model nor a GPU of the catalogue.
+    /// Whether the source needs neither a model nor a GPU of the catalogue.
     pub(super) fn speaks_for_itself(&self) -> bool {
         matches!(self, StepTimeSource::Profile(_) | StepTimeSource::Coefficients(..))
     }

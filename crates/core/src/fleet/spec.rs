@@ -7,22 +7,22 @@ use crate::types::Usd;
 /// Number formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Formats {
-    /// Of weights; as the model's name or row says, else 16 bits, where nobody says it.
+    /// Format of weights; unless given what the model's name or row says, else 16 bits.
     pub weights: Option<WeightsDtype>,
-    /// Of cached keys and values.
+    /// Format of cached keys and values.
     pub kv: KvDtype,
 }
 
 /// How long a sequence may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LongestSequence {
-    /// As long as the model's context.
+    /// The longest sequence is the model's context.
     #[default]
     OfModel,
-    /// So many tokens, prompt and output.
+    /// The longest sequence is this many tokens, prompt and output together.
     Tokens(u32),
-    /// As long as the model's context, or as fits where that does not: who measured a model on a GPU that hardly holds it
-    /// shortened the longest sequence until the engine started.
+    /// The longest sequence is the model's context, or as much of it as fits: who measured a model on a GPU that hardly
+    /// holds it shortened the longest sequence until the engine started.
     Fitting,
 }
 
@@ -80,7 +80,7 @@ pub struct ReplicaSpec {
     pub formats: Formats,
     /// Memory.
     pub memory: MemoryOptions,
-    /// The engine and what is said of it.
+    /// The engine, and its section.
     pub engine: EngineChoice,
     /// Where the durations of its steps come from.
     pub step_time: StepTimeSource,

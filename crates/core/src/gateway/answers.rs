@@ -16,9 +16,9 @@ const YEARS: f64 = 10.0;
 /// Where outcomes come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcomes {
-    /// This share of answers is above the bar, 0 to 1; whose, is drawn for each request.
+    /// This share of answers is above the bar, 0 to 1; which ones, is drawn for each request.
     Share(f64),
-    /// As measured: one outcome a request, by its index in the trace.
+    /// Measured outcomes: one a request, by the request's index in the trace.
     Rows {
         /// The outcomes, at least one.
         rows: Arc<[bool]>,
@@ -64,14 +64,14 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Of the model with this name: equal names, equal luck.
+    /// Answers of the model with this name: equal names, equal luck.
     pub fn new(model: &str, outcomes: Outcomes, seed: u64, replicate: u32) -> Answers {
         let luck = StreamKey { seed, replicate, name: "quality" }.family().of(random::fnv1a(model.as_bytes()));
         Answers { start: outcomes.share(), outcomes, luck, levels: Vec::new() }
     }
 
-    /// The same, not pinned. The `k`-th change (its distance from the one before, and its step) is drawn from number `k` of
-    /// the stream `drift/MODEL`.
+    /// These answers of an alias that is not pinned, so that their share above the bar drifts. The `k`-th change (its
+    /// distance from the one before, and its step) is drawn from number `k` of the stream `drift/MODEL`.
     pub fn drifting(mut self, model: &str, drift: Drift, seed: u64, replicate: u32) -> Answers {
         let name = format!("drift/{model}");
         let (mut at_s, mut level) = (0.0, self.start);
@@ -128,9 +128,9 @@ impl Answers {
 /// Two models, of which a request needs the strong one where that is right and the weak one is wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// Whose answer it is otherwise.
+    /// Answers of the weak model, which serves what does not need the strong one.
     pub weak: Arc<Answers>,
-    /// Whose answer is dear.
+    /// Answers of the strong model, the dear one.
     pub strong: Arc<Answers>,
 }
 

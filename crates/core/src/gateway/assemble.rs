@@ -23,7 +23,7 @@ pub struct PolicyScope {
     pub pools: Vec<String>,
     /// Replicas that it keeps of each.
     pub replicas: Vec<u32>,
-    /// Its endpoints, in order.
+    /// Names of the policy's endpoints, in order.
     pub endpoints: Vec<String>,
     /// Classes, in order.
     pub classes: Vec<String>,
@@ -38,7 +38,7 @@ impl PolicyScope {
     fn keeps_replicas(&self) -> bool {
         self.replicas.iter().any(|n| *n > 0)
     }
-    /// All pools and endpoints.
+    /// Names of all pools and endpoints.
     fn places(&self) -> impl Iterator<Item = &str> {
         self.pools.iter().chain(&self.endpoints).map(String::as_str)
     }
@@ -203,7 +203,7 @@ impl Maker<'_> {
         if let Some(first) = always
             && first + 1 < pipeline.rules.len()
         {
-            let what = format!("rules[{first}] always holds before it; it is never asked");
+            let what = format!("rules[{first}] always holds before it; it is never asked and changes no figure");
             self.warnings.push(Fault::at(key!["rules", first + 1], what));
         }
         let of_policy = (key!["scorers"], &pipeline.scoring, false);
@@ -224,7 +224,7 @@ impl Maker<'_> {
     }
 }
 
-/// Where the scoring of rule `i` stands, and whether it chooses among endpoints; none for a rule that scores nobody.
+/// Key and scoring of rule `i`, and whether it chooses among endpoints; none for a rule that scores nobody.
 fn scored<'a>(i: usize, rule: &'a Rule, of_policy: &'a Scoring) -> Option<(KeyPath, &'a Scoring, bool)> {
     let buys = matches!(rule.to, Destination::Any | Destination::Bought);
     match &rule.scoring {

@@ -69,7 +69,7 @@ pub enum Condition {
     Overflow(Overflow),
     /// The bucket has a request.
     Bucket(Bucket),
-    /// It is that time of the day.
+    /// The time of the day is within a span.
     Daily(Daily),
     /// Buying the request keeps today's spend, completed and expected, within this many pico-dollars a day times the share
     /// of the day that has passed.
@@ -90,7 +90,7 @@ pub enum Condition {
     },
     /// A ready replica was sent more than this share of the prompt (millionths), from its start; for the tree, was sent it last.
     PrefixHit {
-        /// Exactly this share is no hit.
+        /// A hit of more than this share of the prompt counts, millionths.
         min_ppm: u64,
     },
     /// A ready replica's predicted TTFT is at most this.
@@ -180,7 +180,7 @@ impl Condition {
         }
     }
 
-    /// Its rule was used at `now`.
+    /// Tells the condition that the rule that it belongs to was used at `now`.
     pub fn used(&self, state: &mut State, now: SimTime) {
         if let Condition::Bucket(b) = self {
             (state.missing, state.at) = (b.missing(state, now) + REQUEST, now);

@@ -27,7 +27,7 @@ impl Latencies {
         self.last.push_back(took.0);
         self.at = at;
     }
-    /// Their mean in seconds; 0 for a backend that was not used, which so is tried first.
+    /// Mean of the latencies in seconds; 0 for a backend that was not used, so that it is tried first.
     pub fn mean_s(&self, now: SimTime) -> f64 {
         if self.last.is_empty() || now.0 - self.at.0 > Self::FOR.0 {
             return 0.0;

@@ -242,11 +242,11 @@ fn what_cannot_be_is_refused_by_key() {
     let warned = |text| of(text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
         warned("rules = [{ when = \"1 > 2\", to = \"own\" }]"),
-        ["rules[0].when: it is never true; the rule never holds"]
+        ["rules[0].when: it is never true; the rule never holds and changes no figure"]
     );
     assert_eq!(
         warned("rules = [{ to = \"reject\" }, { to = \"own\" }]"),
-        ["rules[1]: rules[0] always holds before it; it is never asked"]
+        ["rules[1]: rules[0] always holds before it; it is never asked and changes no figure"]
     );
 }
 

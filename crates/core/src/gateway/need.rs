@@ -15,7 +15,7 @@ use crate::types::RequestView;
 pub struct Sample(Vec<f64>);
 
 impl Sample {
-    /// Of at least one number.
+    /// A sample of `numbers`, of which there is at least one.
     pub fn new(mut numbers: Vec<f64>) -> Sample {
         assert!(!numbers.is_empty(), "sample: it has no numbers");
         numbers.sort_by(f64::total_cmp);
@@ -43,7 +43,7 @@ pub enum Need {
     Predicted {
         /// What it predicts.
         pair: Pair,
-        /// Its rule.
+        /// How the predictor scores, and the threshold.
         predictor: Predictor,
     },
     /// Strong where only the strong model's answer is above the bar: nobody can know this.
@@ -54,15 +54,15 @@ pub enum Need {
 /// that do not need the strong model and around `distance` for those that do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Predictor {
-    /// Between the two means, at least 0.
+    /// Distance between the mean scores of needy and other requests, at least 0, in standard deviations.
     pub distance: f64,
     /// The score from which on a request is strong.
     pub threshold: f64,
 }
 
 impl Predictor {
-    /// With an area under the ROC curve of `auc` (0.5 to below 1), its threshold set so that `strong_share` of requests (0 to
-    /// 1) are strong where `needy` (0 to 1) need it.
+    /// A predictor with an area under the ROC curve of `auc` (0.5 to below 1), its threshold set so that `strong_share`
+    /// of requests (0 to 1) are strong where `needy` (0 to 1) need it.
     pub fn calibrated(auc: f64, strong_share: f64, needy: f64) -> Predictor {
         let distance = std::f64::consts::SQRT_2 * dist::normal_quantile(auc).max(0.0);
         let share = |t: f64| needy * dist::normal_share(distance - t) + (1.0 - needy) * dist::normal_share(-t);

@@ -50,7 +50,7 @@ pub struct RuleSection {
     /// Buying it keeps the day's pace; not asked unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetSection>,
-    /// It is predicted to need the strong model; not asked unless given.
+    /// Condition: a predictor says that the request needs the strong model; not asked unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub need: Option<NeedSection>,
     /// Own replicas are out of balance; not asked unless given.
@@ -87,10 +87,10 @@ pub struct RuleSection {
     /// With `defer`: so long from the arrival; needed with `defer` unless given `until`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
-    /// Its own scorers; the policy's unless given.
+    /// Scorers of this rule and their weights; the policy's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scorers: Option<IndexMap<String, f64>>,
-    /// Its own picker; the policy's unless given.
+    /// Picker of this rule; the policy's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picker: Option<PickerSection>,
 }
@@ -112,7 +112,7 @@ pub struct FullSection {
     /// Least predicted TTFT; not looked at unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_ttft: Option<String>,
-    /// It ends below all thresholds times one minus this.
+    /// The overflow ends when all values are below their thresholds times one minus this.
     pub hysteresis: f64,
 }
 
@@ -193,7 +193,7 @@ pub struct NeedSection {
     /// Instead of win rates, a score that tells with a stated quality who needs the strong model; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictor: Option<PredictorSection>,
-    /// Instead of all of these, the truth: strong where only that model is above the bar. Not unless given.
+    /// The truth, instead of a predictor: strong where only that model's answer is above the bar. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oracle: Option<OracleSection>,
 }
@@ -205,7 +205,8 @@ pub struct NeedSection {
 pub struct PredictorSection {
     /// Area under its ROC curve: 0.5 is chance, below 1.
     pub auc: f64,
-    /// Whose answer it is otherwise: a pool or an endpoint; the policy's only other one unless given.
+    /// The weak model, which answers what does not need the strong one: a pool or an endpoint; the policy's only other
+    /// one unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weak: Option<String>,
 }
@@ -214,7 +215,8 @@ pub struct PredictorSection {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OracleSection {
-    /// Whose answer it is otherwise: a pool or an endpoint; the policy's only other one unless given.
+    /// The weak model, which answers what does not need the strong one: a pool or an endpoint; the policy's only other
+    /// one unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weak: Option<String>,
 }
@@ -281,7 +283,7 @@ pub struct MinCostSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TiesSection {
-    /// The first.
+    /// The first of equal candidates.
     #[default]
     Lowest,
     /// By chance.

@@ -67,11 +67,11 @@ impl Destination {
 /// Sends what meets all its conditions to a place, if the place has a candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// All must hold; none: always.
+    /// Conditions that must all hold for the rule; without any it always holds.
     pub when: Vec<Condition>,
-    /// Where to.
+    /// Where requests go that meet the rule's conditions.
     pub to: Destination,
-    /// Its own scoring, if it has one; else the policy's.
+    /// Scoring of this rule; `None`: the policy's.
     pub scoring: Option<Scoring>,
     /// Leaves out endpoints whose limits of the minute the request would reach (LiteLLM's usage-based routing: `tpm + input >
     /// limit` or `rpm + 1 >= limit`).

@@ -52,7 +52,8 @@ impl Policy {
         conditions.fold(true, |all, (condition, state)| all && condition.holds(state, view, history, draws))
     }
 
-    /// Where the request goes from a place, if it has a candidate; of a rule, if one says so.
+    /// What is decided for a request whose destination is `to`, by the scoring of `rule` if it has one; `None` where `to`
+    /// has no candidate.
     fn choose(
         &mut self,
         to: Destination,

@@ -27,7 +27,7 @@ pub trait Signals {
 /// An endpoint as a policy sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointView {
-    /// Which one.
+    /// The endpoint that this tells of.
     pub endpoint: EndpointId,
     /// Rolling p90 TTFT.
     pub ttft_p90: SimTime,
@@ -60,7 +60,7 @@ pub struct GatewayView<'a> {
     pub now: SimTime,
     /// The request.
     pub request: RequestView<'a>,
-    /// Which try of it this is, from 0.
+    /// Number of the request's try, from 0.
     pub try_number: u32,
     /// Own replicas that are ready, in the order of their ids.
     pub own: &'a [ReplicaId],
@@ -87,10 +87,10 @@ impl GatewayView<'_> {
     }
 }
 
-/// Where the request goes.
+/// What a policy answers when it is asked for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// To this replica or endpoint.
+    /// The request goes to this replica or endpoint.
     Send(Place),
     /// Nobody is ready now, but a replica that may serve it will be.
     Wait,
@@ -107,39 +107,39 @@ pub enum Feedback {
     Sent {
         /// Names the attempt.
         attempt: AttemptId,
-        /// When.
+        /// When it was sent.
         at: SimTime,
-        /// Where to.
+        /// The replica or endpoint that it was sent to.
         to: Place,
-        /// Its prompt.
+        /// Prompt tokens of the request.
         prompt_tokens: u32,
         /// What it is expected to cost, pico-dollars; 0 at own replicas, whose rent is paid whether used or not.
         expected_cost_pico: i128,
     },
-    /// Its first token left the backend.
+    /// The first token of an attempt left the backend.
     FirstToken {
-        /// Where.
+        /// The replica or endpoint that it left.
         to: Place,
-        /// When.
+        /// When the token left.
         at: SimTime,
-        /// Since it was sent.
+        /// Time since the attempt was sent.
         took: SimTime,
     },
-    /// It ended.
+    /// An attempt ended.
     Ended {
         /// Names the attempt.
         attempt: AttemptId,
-        /// When.
+        /// When the attempt ended.
         at: SimTime,
-        /// Where.
+        /// The replica or endpoint that it was sent to.
         to: Place,
-        /// Its prompt.
+        /// Prompt tokens of the request.
         prompt_tokens: u32,
         /// Output tokens that left the backend.
         output_tokens: u32,
         /// Answered in full.
         completed: bool,
-        /// Given up for want of an answer.
+        /// Whether the attempt was given up for want of an answer.
         timed_out: bool,
         /// What it cost, pico-dollars.
         cost_pico: i128,

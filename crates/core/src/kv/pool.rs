@@ -27,9 +27,9 @@ impl Tokens<'_> {
 /// A cached prefix that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hits {
-    /// Blocks.
+    /// Blocks of the prefix.
     pub blocks: u32,
-    /// Those of them that nobody holds: taking them uses up free blocks.
+    /// Blocks of the prefix that nobody holds: taking them uses up free blocks.
     pub idle: u32,
 }
 
@@ -59,7 +59,8 @@ pub trait KvPool: Debug {
     /// Of the first `blocks` blocks of a prompt those that are cached, from its start. A pure read: nothing is named. What a
     /// request under watch has filled but not registered counts as not cached.
     fn cached(&self, tokens: Tokens<'_>, blocks: u32) -> u32;
-    /// The same at the earlier instant `at`, as KV events tell it; at most as long ago as the log is kept.
+    /// Blocks of a prompt's first `blocks` that were cached at the earlier instant `at`, from its start, as KV events
+    /// tell it; `at` is at most as long ago as the log is kept.
     fn cached_at(&self, tokens: Tokens<'_>, blocks: u32, at: SimTime) -> u32;
     /// From now on keeps the KV events of the last `keep`.
     fn keep_log(&mut self, keep: SimTime);
@@ -133,7 +134,8 @@ mod tests {
     /// A request of the law below: its prompt, tokens of its output, and after how many further requests it is let go of.
     type Asked = (Vec<Run>, u32, usize);
 
-    /// The same as numbers are drawn: pieces (kind, of which request, start, length), own tokens, output, how long kept.
+    /// A request as numbers are drawn for it: pieces (kind, of which request, start, length), own tokens, output, how
+    /// long kept.
     type Drawn = (Vec<(u8, u64, u32, u32)>, u32, u32, usize);
 
     fn asks() -> impl Strategy<Value = Vec<Asked>> {

@@ -34,9 +34,9 @@ pub struct BlockPool {
 pub struct BlockTable {
     /// Block ids in order.
     pub blocks: Vec<u32>,
-    /// How many of them, from the first, are cached.
+    /// Cached blocks, counted from the first.
     pub cached: u32,
-    /// Those of them that were announced.
+    /// Cached blocks, from the first, that were announced by KV events.
     told: u32,
     chain: Chain,
 }

@@ -161,17 +161,17 @@ pub(super) struct SegmentChain {
     run: usize,
     used: u32,
     /// What the last part's segment holds after it.
-    goes_on: GoesOn,
-    /// Where that segment's private text is over.
+    goes_on: Continuation,
+    /// Token of its request at which the private text of the chain's last segment is over.
     over: u32,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum GoesOn {
+enum Continuation {
     /// There is no part yet.
     #[default]
     Nothing,
-    /// This content from here on.
+    /// The segment goes on with this content, from this token of it on.
     At(ContentId, u32),
     /// All that the request has.
     Rest,
@@ -204,7 +204,7 @@ impl SegmentChain {
     ) {
         while self.blocks < blocks {
             let left = blocks - self.blocks;
-            if self.goes_on == GoesOn::Rest {
+            if self.goes_on == Continuation::Rest {
                 self.lengthen(left);
                 return;
             }
@@ -219,12 +219,12 @@ impl SegmentChain {
                     if !self.begin(Kind::Run { id, start: at }, over, &mut name) {
                         return;
                     }
-                    self.goes_on = GoesOn::At(id, at + block_size);
+                    self.goes_on = Continuation::At(id, at + block_size);
                     let more = (most - 1).min(self.room(id, at + block_size, block_size));
                     self.lengthen(more);
                     whole = 1 + more;
                 }
-                self.goes_on = GoesOn::At(id, at + whole * block_size);
+                self.goes_on = Continuation::At(id, at + whole * block_size);
                 self.skip(tokens, whole * block_size);
             } else {
                 let pieces = self.pieces(tokens, block_size);
@@ -238,10 +238,10 @@ impl SegmentChain {
                         return;
                     }
                 }
-                self.goes_on = GoesOn::At(last.id, end);
+                self.goes_on = Continuation::At(last.id, end);
             }
             if self.all_follows(tokens) {
-                self.goes_on = GoesOn::Rest;
+                self.goes_on = Continuation::Rest;
             }
         }
     }
@@ -249,9 +249,11 @@ impl SegmentChain {
     /// Blocks of one content from here on that the last part's segment has room for.
     fn room(&self, id: ContentId, at: u32, block_size: u32) -> u32 {
         match (self.goes_on, id) {
-            (GoesOn::At(last, to), ContentId::Private(_)) if (last, to) == (id, at) => (self.over - at) / block_size,
-            (GoesOn::At(last, to), _) if (last, to) == (id, at) => u32::MAX,
-            (GoesOn::At(ContentId::Private(of), to), ContentId::Output(by))
+            (Continuation::At(last, to), ContentId::Private(_)) if (last, to) == (id, at) => {
+                (self.over - at) / block_size
+            }
+            (Continuation::At(last, to), _) if (last, to) == (id, at) => u32::MAX,
+            (Continuation::At(ContentId::Private(of), to), ContentId::Output(by))
                 if of == by && at == 0 && to == self.over =>
             {
                 u32::MAX
@@ -262,11 +264,11 @@ impl SegmentChain {
 
     /// Whether a block of these pieces goes on in the last part's segment: it is where that goes over to the output.
     fn goes_over(&self, pieces: &[Run]) -> bool {
-        let ([text, output], GoesOn::At(last, to)) = (pieces, self.goes_on) else { return false };
+        let ([text, output], Continuation::At(last, to)) = (pieces, self.goes_on) else { return false };
         text.id == last && text.start == to && text.start + text.len == self.over && answers(last, *output)
     }
 
-    /// Where private text that has come to `at` is over, if its request's output follows then.
+    /// Token at which private text that has come to `at` is over, if its request's output follows then.
     fn over_at(&self, tokens: Tokens<'_>, id: ContentId, mut at: u32) -> u32 {
         let (mut i, mut used) = (self.run, self.used);
         if !matches!(id, ContentId::Private(_)) {
@@ -286,7 +288,7 @@ impl SegmentChain {
 
     /// Whether the last part's segment holds all that the request has after it, so that nobody has to look again.
     fn all_follows(&self, tokens: Tokens<'_>) -> bool {
-        let GoesOn::At(id, at) = self.goes_on else { return false };
+        let Continuation::At(id, at) = self.goes_on else { return false };
         let left = tokens.len() - self.run;
         if left == 0 {
             return false;

@@ -44,7 +44,7 @@ pub struct SpanTable {
     cached: u32,
     /// Blocks after them, not cached.
     plain: u32,
-    /// Those of the cached that were announced.
+    /// Cached blocks, from the first, that were announced by KV events.
     told: u32,
     chain: SegmentChain,
 }
@@ -248,7 +248,8 @@ impl SpanPool {
         self.copy_from(segment, index, &mut 0)
     }
 
-    /// The same for who asks for one block after another: `passed` counts the segment's first spans that end before the block.
+    /// The copy of block `index` of a segment, for a caller who asks for one block after another: `passed` counts the
+    /// segment's first spans that end before the block.
     fn copy_from(&self, segment: SegmentId, index: u32, passed: &mut usize) -> Option<u32> {
         let s = self.segments.get(segment);
         // First spans are in order and share no block: only the first that ends later may hold it.

@@ -19,11 +19,11 @@ pub const FIRST_ROWS: u32 = 8;
 pub struct Features {
     /// Decoding sequences.
     pub rows: u32,
-    /// Their context, tokens.
+    /// Context of the decoding sequences together, tokens.
     pub context: u64,
     /// Prefill chunks.
     pub chunks: u32,
-    /// Their tokens.
+    /// Tokens of the prefill chunks together.
     pub tokens: u64,
     /// Pairs of a prefill token and a token it attends to: all of its context, and of the chunk itself two thirds of
     /// the square, because kernels compute whole tiles along the diagonal of what the mask leaves (half of it).

@@ -38,7 +38,7 @@ const MESSAGES: std::ops::RangeInclusive<f64> = 4_096.0..=2.7e8;
 /// A matrix product, `m` tokens of `k` inputs to `n` outputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProductRow {
-    /// Tokens.
+    /// Tokens of the product.
     pub m: u32,
     /// Outputs.
     pub n: u32,
@@ -68,7 +68,7 @@ pub struct AttentionRow {
 /// One layer of routed experts, cut in `tensor_parallel` parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExpertRow {
-    /// Tokens.
+    /// Tokens of the step.
     pub tokens: u32,
     /// Width of the residual stream.
     pub hidden: u32,
@@ -123,7 +123,7 @@ pub struct PartError {
     pub held_out: usize,
     /// Median absolute error of the held-out rows, a share.
     pub median: f64,
-    /// The same at the 90th percentile.
+    /// 90th percentile of the absolute error of the held-out rows, a share.
     pub p90: f64,
     /// Median signed error.
     pub bias: f64,

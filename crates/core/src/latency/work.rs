@@ -42,7 +42,7 @@ pub(super) fn touched_experts(m: &Model, tokens: f64) -> f64 {
     touched_of(m.experts.into(), m.experts_per_token.into(), tokens)
 }
 
-/// The same for `e` experts of which each token visits `k`.
+/// Experts of `e` that `tokens` touch, where each token visits `k`.
 pub(super) fn touched_of(e: f64, k: f64, tokens: f64) -> f64 {
     if tokens < 1.0 { 0.0 } else { k * tokens * e / (e + k * (tokens - 1.0)) }
 }

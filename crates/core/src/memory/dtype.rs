@@ -45,7 +45,7 @@ impl WeightsDtype {
             WeightsDtype::Int4 => 0.53,
         }
     }
-    /// The same for a weight of a routed expert.
+    /// Bytes that a step reads for a weight of a routed expert.
     pub fn expert_bytes(self) -> f64 {
         if self == WeightsDtype::Mxfp4 { 0.53 } else { self.linear_bytes() }
     }
@@ -53,7 +53,7 @@ impl WeightsDtype {
     pub fn eight_bit(self) -> bool {
         matches!(self, WeightsDtype::Fp8 | WeightsDtype::Fp8Block)
     }
-    /// Its name in files, options, profiles and the catalogue.
+    /// Name of the format in files, options, profiles and the catalogue.
     pub fn name(self) -> &'static str {
         match self {
             WeightsDtype::Bf16 => "bf16",
@@ -91,7 +91,7 @@ impl KvDtype {
             KvDtype::Fp8 => 1,
         }
     }
-    /// Its name in files and options.
+    /// Name of the format in files and options.
     pub fn name(self) -> &'static str {
         match self {
             KvDtype::Bf16 => "bf16",

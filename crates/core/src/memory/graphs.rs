@@ -8,7 +8,7 @@
 
 /// Largest size captured by default, tokens.
 const MOST: u32 = 512;
-/// The same on data-centre Blackwell (compute capability 10.x).
+/// Largest size captured by default on data-centre Blackwell (compute capability 10.x), tokens.
 const MOST_BLACKWELL: u32 = 1_024;
 
 /// The sizes that an engine captured as graphs. `Default` has none: nothing is padded and every step is launched

@@ -11,7 +11,7 @@ pub const BLOCK_SIZE: u32 = 16;
 /// Share of a GPU's memory that an engine may use where nobody says: vLLM's `gpu_memory_utilization` (0.32.0,
 /// `config/cache.py`, read 2026-11-24).
 pub const UTILIZATION: f64 = 0.92;
-/// The same of vLLM up to 2025, which is what most measurements were taken with.
+/// Share of a GPU's memory that vLLM up to 2025 uses where nobody says, with which most measurements were taken.
 pub const UTILIZATION_UP_TO_2025: f64 = 0.9;
 
 /// The limits of a step.
@@ -37,7 +37,8 @@ impl StepLimits {
         defaults.cut(max_model_len, tokens, seqs)
     }
 
-    /// These defaults, each cut to what makes sense beside the other and the longest sequence, where the user gave nothing.
+    /// The user's `tokens` and `seqs`; where nothing is given these defaults, each cut to what makes sense beside the other
+    /// and the longest sequence.
     #[must_use]
     pub fn cut(self, max_model_len: u32, tokens: Option<u32>, seqs: Option<u32>) -> StepLimits {
         let wide = seqs.unwrap_or(self.max_num_seqs);

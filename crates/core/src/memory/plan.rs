@@ -25,9 +25,9 @@ pub struct MemoryPlan {
     pub per_gpu_total_bytes: u64,
     /// What the engine may use.
     pub budget_bytes: u64,
-    /// This GPU's share of the weights.
+    /// Weights that one GPU holds.
     pub weights_bytes: u64,
-    /// Of these, what stays BF16 under quantisation.
+    /// Weights that one GPU holds and that stay BF16 under quantisation; part of `weights_bytes`.
     pub weights_kept_bf16_bytes: u64,
     /// Peak activations (estimate).
     pub activations_bytes: u64,
@@ -91,13 +91,13 @@ impl MemoryPlan {
     pub fn uniform_tokens(&self) -> u64 {
         self.uniform_blocks.saturating_sub(1) * u64::from(self.block_size)
     }
-    /// The same plan with blocks that somebody gives to an engine without groups.
+    /// This plan with a number of blocks that somebody gives to an engine without groups.
     #[must_use]
     pub fn with_uniform_blocks(self, blocks: u64) -> MemoryPlan {
         let groups = u64::from(self.groups.max(1));
         self.with_blocks(blocks.saturating_sub(1).saturating_mul(groups) + 1)
     }
-    /// The same plan with a number of blocks that somebody gives.
+    /// This plan with a number of blocks that somebody gives.
     #[must_use]
     pub fn with_blocks(mut self, blocks: u64) -> MemoryPlan {
         self.num_blocks = blocks;

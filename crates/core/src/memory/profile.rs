@@ -37,7 +37,7 @@ pub(super) struct Overheads {
     pub other: u64,
 }
 
-/// All of them.
+/// What a GPU's memory holds beside weights and KV cache.
 pub(super) fn overheads(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Overheads {
     let limits = options.limits(model, gpu);
     let sizes = GraphSizes::new(limits.max_num_seqs, limits.max_num_batched_tokens, gpu.is_datacenter_blackwell());

@@ -28,9 +28,9 @@ struct Params {
 /// Bytes of one GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WeightBytes {
-    /// All of them.
+    /// All weights.
     pub total: u64,
-    /// Those that stay BF16 under quantisation.
+    /// Weights that stay BF16 under quantisation; part of `total`.
     pub kept: u64,
 }
 

@@ -39,7 +39,7 @@ pub enum Timer {
     FirstTokenTimeout(u32, u32),
     /// An attempt's first token is late, and a second copy may go: slot and the attempt's generation.
     Hedge(u32, u32),
-    /// Of two copies the other one was first: slot and the attempt's generation.
+    /// The attempt lost against the request's other copy: slot and the attempt's generation.
     Loser(u32, u32),
     /// A client leaves, unless it has seen a token: slot and life.
     ClientGone(u32, u32),

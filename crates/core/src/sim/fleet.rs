@@ -10,11 +10,11 @@ use crate::types::{
 /// Where a replica is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It takes no jobs yet.
+    /// The replica takes no jobs yet.
     Starting,
-    /// It serves.
+    /// The replica serves.
     Up,
-    /// It has failed.
+    /// The replica has failed.
     Down,
 }
 
@@ -72,7 +72,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Without replicas. `scrape` is interval and delay of a load's samples, which are taken where `samples` says so.
+    /// A fleet without replicas. `scrape` is interval and delay of a load's samples, which are taken where `samples`
+    /// says so.
     pub fn new(
         scrape: (SimTime, SimTime),
         samples: bool,

@@ -22,7 +22,7 @@ pub struct Market {
 }
 
 impl Market {
-    /// Without endpoints; their luck is drawn from `seed` and `replicate`.
+    /// A market without endpoints; their luck is drawn from `seed` and `replicate`.
     pub fn new(seed: u64, replicate: u32) -> Market {
         Market { listings: Roster::default(), accounts: Vec::new(), seed, replicate, spent_at_left: Usd::ZERO }
     }

@@ -12,7 +12,7 @@ pub struct PoolSpec {
     pub name: String,
     /// Replicas kept.
     pub replicas: u32,
-    /// What each of them is.
+    /// Type of each replica of the pool.
     pub replica: Arc<ReplicaType>,
     /// How their engines are simulated.
     pub mode: EngineMode,
@@ -77,7 +77,7 @@ pub enum WorldEffect {
     Series(SeriesRow),
     /// A replica or an endpoint has left for good.
     Left {
-        /// Which.
+        /// The replica or endpoint that left.
         place: Place,
     },
 }

@@ -24,9 +24,9 @@ pub struct Cancelled {
 /// How a backend stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// It takes no further job and ends those that it has.
+    /// The backend takes no further job and ends those that it has.
     Drain,
-    /// It ends at once, and what it has fails.
+    /// The backend ends at once, and the jobs that it has fail.
     Kill,
 }
 

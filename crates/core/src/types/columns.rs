@@ -45,7 +45,7 @@ impl TimeUnit {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeColumn {
-    /// Its name in the file.
+    /// Name of the column in the file.
     pub column: String,
     /// What it counts.
     pub unit: TimeUnit,
@@ -179,7 +179,7 @@ impl Classes {
     pub fn known(names: &[String]) -> Classes {
         Classes::Known(names.into())
     }
-    /// All that come.
+    /// Any class names, numbered as they come.
     pub fn any() -> Classes {
         Classes::Any(Arc::default())
     }

@@ -34,11 +34,11 @@ impl ContentId {
 /// `len` tokens of `id` from position `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Run {
-    /// Whose tokens.
+    /// The content that the tokens are of.
     pub id: ContentId,
     /// First token, counted inside the content.
     pub start: u32,
-    /// Tokens.
+    /// Length of the run, tokens.
     pub len: u32,
 }
 
@@ -100,7 +100,7 @@ impl Content {
     pub fn private(index: u64, tokens: u32) -> Content {
         Content(Runs::One([Run { id: ContentId::Private(index), start: 0, len: tokens }]))
     }
-    /// Its runs, in the prompt's order.
+    /// Runs of the content, in the prompt's order.
     pub fn runs(&self) -> &[Run] {
         match &self.0 {
             Runs::One(run) => run,

@@ -12,7 +12,7 @@ pub struct Job {
     pub attempt: AttemptId,
     /// The request's index in the trace; also names its output's content.
     pub request: u64,
-    /// Which try of the request this is, from 0 (keys random draws).
+    /// Number of the request's try, from 0 (keys random draws).
     pub try_number: u32,
     /// Prompt tokens.
     pub prompt_tokens: u32,
@@ -49,7 +49,7 @@ pub enum FailureCause {
     QueueFull,
     /// The replica died under it.
     ReplicaLost,
-    /// It can never fit this backend (context or memory).
+    /// The job can never fit this backend (context or memory).
     TooLong,
     /// A job of a batch that was not done within its window.
     Expired,
@@ -72,16 +72,16 @@ impl FailureCause {
 pub enum Effect {
     /// The first token left the backend.
     FirstToken {
-        /// Whose.
+        /// The attempt whose token it is.
         attempt: AttemptId,
-        /// When.
+        /// When the token left.
         at: SimTime,
     },
     /// The last token left the backend.
     Done {
-        /// Whose.
+        /// The attempt that is done.
         attempt: AttemptId,
-        /// When.
+        /// When the token left.
         at: SimTime,
         /// Prompt tokens served from a prefix cache when first admitted.
         cached_tokens: u32,
@@ -90,13 +90,13 @@ pub enum Effect {
         /// Billed for it by its provider's rule; zero at an own replica.
         cost: Usd,
     },
-    /// It ended without an answer, and nothing is billed; tokens emitted so far are `emitted`.
+    /// The attempt ended without an answer, and nothing is billed; tokens emitted so far are `emitted`.
     Failed {
-        /// Whose.
+        /// The attempt that failed.
         attempt: AttemptId,
-        /// When.
+        /// When the attempt ended.
         at: SimTime,
-        /// Why.
+        /// Why the attempt failed.
         cause: FailureCause,
         /// Output tokens that had left the backend.
         emitted: u32,

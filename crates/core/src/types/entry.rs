@@ -9,14 +9,14 @@ pub enum Status {
     Completed,
     /// Failed.
     Failed,
-    /// Given up by its client.
+    /// The client gave the request up.
     Cancelled,
     /// Answered from a response cache: no model saw it.
     FromCache,
 }
 
 impl Status {
-    /// All of them.
+    /// All statuses.
     pub const ALL: [Status; 4] = [Status::Completed, Status::Failed, Status::Cancelled, Status::FromCache];
 
     /// The name in files.
@@ -48,7 +48,8 @@ pub struct Measured {
 /// One request as its trace has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number in the trace, unique; transforms keep it. Becomes `Request::index`, the key of its random streams.
+    /// Number of the entry in the trace, unique; transforms keep it. Becomes `Request::index`, the key of the request's
+    /// random streams.
     pub id: u64,
     /// Nanoseconds on the trace's clock (see [`Clock`]); any origin.
     pub at_ns: i64,
@@ -79,7 +80,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// One with nothing but a place to be filled in.
+    /// An entry with nothing in it, to be filled in.
     pub fn blank() -> Entry {
         Entry {
             id: 0,
@@ -105,7 +106,7 @@ impl Entry {
         (len > 0).then_some(Run { id: ContentId::Private(self.id), start: 0, len })
     }
 
-    /// Its whole prompt: its content, then its private text.
+    /// Runs of the whole prompt: first its content, then its private text.
     pub fn prompt(&self) -> impl Iterator<Item = Run> + '_ {
         self.content.iter().copied().chain(self.private_text())
     }
@@ -150,7 +151,7 @@ pub trait Entries: Send {
     fn clock(&self) -> Clock {
         Clock::Common
     }
-    /// Where the entry last yielded stands, for messages: `NAME:LINE`.
+    /// Place of the entry that was yielded last, for messages: `NAME:LINE`.
     fn place(&self) -> String;
     /// What people should know of how the entries so far were read: assumptions, estimates, counts. A sentence each.
     fn notes(&self) -> Vec<String> {

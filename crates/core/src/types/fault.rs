@@ -42,7 +42,7 @@ impl From<usize> for Segment {
     }
 }
 
-/// Where in a text with keys, from its top: `policy.hybrid.rules[2].when`. Empty: the text as a whole.
+/// Path of a key in a text, from its top: `policy.hybrid.rules[2].when`. Empty: the text as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct KeyPath(Vec<Segment>);
 
@@ -87,7 +87,7 @@ impl From<Vec<Segment>> for KeyPath {
 }
 
 impl fmt::Display for KeyPath {
-    /// As it is written in TOML: names with other characters than letters, digits, `_` and `-` in quotes.
+    /// Writes the path as TOML has it: names with other characters than letters, digits, `_` and `-` in quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_bare =
             |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -164,7 +164,7 @@ impl Fault {
         Fault { hint: Some(hint.into()), ..self }
     }
 
-    /// The same fault seen from outside: its key starts at `outer`, a [`key!`](crate::key) or one segment.
+    /// This fault seen from outside: its key starts at `outer`, a [`key!`](crate::key) or one segment.
     #[must_use]
     pub fn under(self, outer: impl Into<KeyPath>) -> Fault {
         Fault { key: self.key.under(outer), ..self }
@@ -188,7 +188,7 @@ impl std::error::Error for Fault {}
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// One more.
+    /// Adds a fault.
     pub fn push(&mut self, fault: Fault) {
         self.0.push(fault);
     }
@@ -233,7 +233,7 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// How many.
+    /// Number of faults.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -310,9 +310,9 @@ pub enum Rest {
     /// The next request may be sound.
     #[default]
     MayRead,
-    /// Its bytes do not come, or cannot be told apart.
+    /// The trace's bytes do not come, or cannot be told apart.
     Lost,
-    /// It has ended, and no request was sound.
+    /// The trace has ended, and no request was sound.
     NoRequests,
 }
 
@@ -351,7 +351,7 @@ impl TraceFault {
         TraceFault { hint: Some(hint.into()), ..self }
     }
 
-    /// The same of a part of the file that has a name, such as a request: it stands before what is wrong.
+    /// This fault of a part of the file that has a name, such as a request: the name stands before what is wrong.
     #[must_use]
     pub fn of_part(self, part: impl fmt::Display) -> TraceFault {
         TraceFault { what: format!("{part}: {}", self.what), ..self }
@@ -386,7 +386,7 @@ impl fmt::Display for TraceFault {
 impl std::error::Error for TraceFault {}
 
 impl From<TraceFault> for Fault {
-    /// As a part of what is wrong at the key that names the file.
+    /// Becomes a part of what is wrong at the key that names the file.
     fn from(fault: TraceFault) -> Fault {
         let hint = fault.hint.clone();
         Fault { hint, ..Fault::new(TraceFault { hint: None, ..fault }.to_string()) }
@@ -394,7 +394,7 @@ impl From<TraceFault> for Fault {
 }
 
 impl From<Fault> for TraceFault {
-    /// As what is wrong with the file that has the key.
+    /// Becomes what is wrong with the file that has the key.
     fn from(fault: Fault) -> TraceFault {
         let hint = fault.hint.clone();
         TraceFault { hint, ..TraceFault::new(Fault { hint: None, ..fault }.to_string()) }

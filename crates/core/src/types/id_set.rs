@@ -9,7 +9,7 @@ const MOST_PAGES: usize = 1 << 14;
 /// Numbers met so far.
 #[derive(Debug, Default)]
 pub struct IdSet {
-    /// Where each page starts in `bits`.
+    /// By page: where it starts in `bits`.
     pages: FxHashMap<u64, usize>,
     bits: Vec<u64>,
     /// The page last used.

@@ -10,7 +10,7 @@ pub fn rounded(v: f64, digits: u32) -> f64 {
     format!("{v:.*e}", digits.saturating_sub(1) as usize).parse().unwrap_or(v)
 }
 
-/// So many places after the point, for columns all of whose rows have as many: `0.667`.
+/// A number with so many places after the point, for columns all of whose rows have as many: `0.667`.
 pub fn decimals(v: f64, places: usize) -> String {
     format!("{v:.places$}")
 }
@@ -20,7 +20,7 @@ pub fn signed(v: f64) -> String {
     format!("{v:+.2}")
 }
 
-/// So many significant digits, without zeros that say nothing: `0.333333`, `2000000`.
+/// A number with so many significant digits, without zeros that say nothing: `0.333333`, `2000000`.
 pub fn significant(v: f64, digits: u32) -> String {
     rounded(v, digits).to_string()
 }

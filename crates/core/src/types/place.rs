@@ -11,7 +11,7 @@ use std::ops::{Index, IndexMut};
 pub trait PlaceId: Copy + Eq + Ord + Hash + fmt::Debug {
     /// The id that was given `number`-th, counted from 0.
     fn nth(number: usize) -> Self;
-    /// Its number, counted from 0.
+    /// Number of the place among its kind, counted from 0.
     fn index(self) -> usize;
 }
 
@@ -90,7 +90,7 @@ impl<I: PlaceId, T> IdMap<I, T> {
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.values.iter().enumerate().map(|(i, value)| (I::nth(i), value))
     }
-    /// The same, to change the values.
+    /// Ids and values in the order of ids, to change the values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
         self.values.iter_mut().enumerate().map(|(i, value)| (I::nth(i), value))
     }
@@ -168,7 +168,7 @@ impl<I: PlaceId, T> Roster<I, T> {
     pub fn get(&self, id: I) -> Option<&T> {
         self.members.get(id.index())?.as_ref()
     }
-    /// The same, to change it.
+    /// The member with this id, to change it; none if it has left or never was.
     pub fn get_mut(&mut self, id: I) -> Option<&mut T> {
         self.members.get_mut(id.index())?.as_mut()
     }
@@ -176,7 +176,7 @@ impl<I: PlaceId, T> Roster<I, T> {
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.members.iter().enumerate().filter_map(|(i, member)| Some((I::nth(i), member.as_ref()?)))
     }
-    /// The same, to change them.
+    /// Ids and values in the order of ids, to change the values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
         self.members.iter_mut().enumerate().filter_map(|(i, member)| Some((I::nth(i), member.as_mut()?)))
     }
@@ -197,11 +197,11 @@ impl<I: PlaceId, T> IndexMut<I> for Roster<I, T> {
 /// A value for each place, the default where none was named.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlaceMap<T> {
-    /// Of pools.
+    /// Values of pools.
     pub pools: IdMap<PoolId, T>,
-    /// Of replicas.
+    /// Values of replicas.
     pub replicas: IdMap<ReplicaId, T>,
-    /// Of endpoints.
+    /// Values of endpoints.
     pub endpoints: IdMap<EndpointId, T>,
 }
 

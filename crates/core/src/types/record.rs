@@ -12,7 +12,7 @@ pub enum Outcome {
     TimedOut,
     /// Every try failed.
     Failed,
-    /// Its client went away.
+    /// The request's client went away.
     Cancelled,
 }
 
@@ -58,7 +58,7 @@ pub enum OutcomeCause {
     NoBackend,
     /// The try ran out of its own time.
     TryTimeout,
-    /// Of two copies the other one answered first.
+    /// The other of two copies answered first.
     Hedged,
     /// Answered in full, but a cascade asked a further model; of attempts only.
     NotAccepted,
@@ -66,9 +66,9 @@ pub enum OutcomeCause {
     Shed,
     /// The gateway's queue was full.
     GatewayQueueFull,
-    /// It waited too long in the gateway's queue.
+    /// The request waited too long in the gateway's queue.
     QueueTimeout,
-    /// Its client did not wait any longer.
+    /// The request's client did not wait any longer.
     ClientGone,
     /// A job of a batch that was not done within its window.
     Expired,
@@ -121,7 +121,7 @@ pub struct AttemptRecord {
     pub ended: SimTime,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why.
+    /// Why the attempt ended so.
     pub cause: OutcomeCause,
     /// Prompt tokens read from a prefix cache.
     pub cached_tokens: u32,
@@ -159,7 +159,7 @@ pub struct RequestRecord {
     pub max_output_tokens: u32,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why.
+    /// Why the request ended so.
     pub cause: OutcomeCause,
     /// Pool or endpoint of the answer, else of the last attempt, if there was one.
     pub backend: Option<Place>,
@@ -195,7 +195,7 @@ pub struct GapRun {
     pub more_fs: u64,
     /// Steps, at least 1.
     pub steps: u32,
-    /// Gaps that each of them closes.
+    /// Gaps that each step closes, one a token.
     pub tokens: u32,
 }
 

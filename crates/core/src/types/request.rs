@@ -33,13 +33,14 @@ pub enum Privacy {
 pub struct ClassSpec {
     /// Name in the experiment file.
     pub name: String,
-    /// Where it may be served.
+    /// Where requests of the class may be served.
     pub privacy: Privacy,
     /// The least capable model that serves it.
     pub needs: Capability,
     /// Added to a request's own priority; lower is more urgent.
     pub priority: i32,
-    /// It may wait this long: its timeout, and its objectives of TTFT and E2E, in place of the experiment's.
+    /// How long requests of the class may wait: their timeout, and their objectives of TTFT and E2E, in place of the
+    /// experiment's.
     pub tolerates: Option<SimTime>,
 }
 
@@ -82,13 +83,13 @@ pub struct RequestView<'a> {
     pub tenant: u32,
     /// Session.
     pub session: u64,
-    /// Its class.
+    /// Class of the request.
     pub class: &'a ClassSpec,
     /// Prompt tokens.
     pub prompt_tokens: u32,
     /// Client's limit.
     pub max_output_tokens: u32,
-    /// Its own and its class's; lower is more urgent.
+    /// Priority of the request and its class together; lower is more urgent.
     pub priority: i32,
     /// Prompt identity.
     pub content: &'a Content,

@@ -73,7 +73,7 @@ impl Femtos {
     pub fn from_secs_f64(seconds: f64) -> Femtos {
         Femtos((seconds * 1e15).round() as u128)
     }
-    /// The same instant, from the world's clock.
+    /// An instant of the world's clock in femtoseconds.
     pub fn from_time(t: SimTime) -> Femtos {
         Femtos(u128::from(t.0) * Self::PER_NS)
     }

@@ -11,9 +11,9 @@ pub(super) struct Detail {
     pub error: f64,
 }
 
-/// Of a whole trace.
+/// Detail of a law that is fitted to a whole trace.
 pub(super) const FINE: Detail = Detail { points: 96, error: 0.01 };
-/// Of a part of it.
+/// Detail of a law that is fitted to a part of a trace.
 pub(super) const COARSE: Detail = Detail { points: 24, error: 0.03 };
 
 /// Values of which no more are told apart in full.

@@ -106,7 +106,7 @@ impl ArrivalTimes {
         ArrivalTimes::of_client(arrivals, options, stream, 0)
     }
 
-    /// The same for one of several that draw from one concern.
+    /// Arrival times of one of several clients that draw from one concern.
     pub(super) fn of_client(
         arrivals: &Arrivals,
         options: &SourceOptions,

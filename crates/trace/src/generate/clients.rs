@@ -14,7 +14,7 @@ use baseload_core::types::{Entry, SimTime};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// One of them.
+/// Requests of one client, in order of time.
 struct Stream {
     tenant: u32,
     arrivals: ArrivalTimes,
@@ -23,7 +23,7 @@ struct Stream {
     made: u64,
 }
 
-/// All of them.
+/// Requests of all clients, in order of time.
 pub(super) struct Clients {
     streams: Vec<Stream>,
     next: BinaryHeap<Reverse<(i64, usize)>>,
@@ -94,7 +94,7 @@ impl Clients {
 }
 
 impl Stream {
-    /// Which lengths hold at `at_ns`.
+    /// Index of the lengths that hold at `at_ns`; none where the client sends nothing then.
     fn pair_at(&self, at_ns: i64) -> Option<usize> {
         let after = self.lengths.partition_point(|l| l.0 <= at_ns);
         after.checked_sub(1).filter(|&i| self.lengths[i].1.is_some())

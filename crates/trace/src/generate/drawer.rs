@@ -61,7 +61,7 @@ pub(super) struct Copula {
 }
 
 impl Copula {
-    /// With this rank correlation r: the Gaussian's is 2 sin(pi r / 6) (Pearson 1907).
+    /// A copula with this rank correlation r: the Gaussian's is 2 sin(pi r / 6) (Pearson 1907).
     pub fn new(joint: Joint) -> Copula {
         let correlation = 2.0 * libm::sin(std::f64::consts::PI * joint.rank_correlation / 6.0);
         let correlation = correlation.clamp(-1.0, 1.0);

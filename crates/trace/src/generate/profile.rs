@@ -10,7 +10,7 @@ struct Segment {
     to: f64,
     /// Expected requests before it.
     before: f64,
-    /// Its end, ns; `None`: it has none.
+    /// When the segment ends, ns; `None`: it has no end.
     end: Option<u64>,
 }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 const EVENLY: u64 = 32;
 
 /// A prompt that was sent.
-struct Past {
+struct PastPrompt {
     tokens: u32,
     runs: Box<[Run]>,
 }
@@ -23,7 +23,7 @@ struct Past {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Want {
     pub tokens: u32,
-    /// It is the base text.
+    /// Whether the prompt wants the base text.
     pub base: bool,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Sharer {
     spec: Reuse,
     bins: Vec<(Even, u64)>,
     places: StreamFamily,
-    past: VecDeque<Past>,
+    past: VecDeque<PastPrompt>,
 }
 
 impl Sharer {
@@ -107,7 +107,7 @@ impl Sharer {
     }
 
     /// The prompt of at least `tokens` tokens nearest to `back` requests ago.
-    fn nearest(&self, back: usize, tokens: u32) -> Option<&Past> {
+    fn nearest(&self, back: usize, tokens: u32) -> Option<&PastPrompt> {
         let len = self.past.len();
         let middle = len.checked_sub(back.clamp(1, len.max(1)))?;
         let fits = |i: &usize| self.past[*i].tokens >= tokens;
@@ -128,7 +128,7 @@ impl Sharer {
         if self.past.len() >= self.spec.history as usize {
             self.past.pop_front();
         }
-        self.past.push_back(Past { tokens: entry.prompt_tokens, runs: entry.prompt().collect() });
+        self.past.push_back(PastPrompt { tokens: entry.prompt_tokens, runs: entry.prompt().collect() });
     }
 }
 

@@ -15,14 +15,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// A session under way.
-struct Talk {
+struct SessionState {
     number: u64,
-    /// Its number in its population.
+    /// Number of the session in its population.
     member: u64,
     /// Turns that it has had, and will have.
     turn: u32,
     turns: u32,
-    /// Its prompts' rank among those of their turns.
+    /// Rank of the session's prompts among those of their turns.
     rank: f64,
     /// The last prompt, its answer and its id.
     said: Vec<Run>,
@@ -58,7 +58,7 @@ pub(super) struct Talks {
     /// The order in which sessions of a population come, and its size.
     order: Even,
     population: u64,
-    talks: Vec<Option<Talk>>,
+    talks: Vec<Option<SessionState>>,
     free: Vec<usize>,
     due: BinaryHeap<Reverse<(i64, u64, usize)>>,
     started: u64,
@@ -189,7 +189,7 @@ impl Talks {
         let (depth, rank) = (place / self.population as f64, (place * GOLDEN).fract());
         let turns =
             if self.spec.by_turn.is_empty() { self.turns.draw(number) } else { self.turns.length.at(depth) }.max(1);
-        let talk = Talk {
+        let talk = SessionState {
             number,
             member: member as u64,
             turn: 0,
@@ -231,7 +231,7 @@ impl Talks {
     }
 
     /// The talk's next turn.
-    fn fill(&mut self, talk: &mut Talk, entry: &mut Entry) {
+    fn fill(&mut self, talk: &mut SessionState, entry: &mut Entry) {
         entry.session = talk.number;
         if talk.turn > 0 {
             // The pause was drawn with the request that it followed.
@@ -246,7 +246,7 @@ impl Talks {
     }
 
     /// The prompt before, its answer, and something new.
-    fn grown(&mut self, talk: &mut Talk, entry: &mut Entry) {
+    fn grown(&mut self, talk: &mut SessionState, entry: &mut Entry) {
         let first = self.first.as_mut().expect("spec-checked: sessions that grow have a first prompt");
         if talk.turn == 0 {
             entry.prompt_tokens = first.draw(talk.number);
@@ -278,8 +278,8 @@ impl Talks {
         talk.marks.push(entry.prompt_tokens);
     }
 
-    /// As long as its turn and rank say, repeating what the spec says.
-    fn measured(&mut self, talk: &mut Talk, entry: &mut Entry) {
+    /// Makes the entry's prompt as long as its turn and rank say, repeating what the spec says.
+    fn measured(&mut self, talk: &mut SessionState, entry: &mut Entry) {
         let mut rng = self.streams.member.at(talk.member, talk.turn);
         let mut number = || dist::uniform01(&mut rng);
         let (redraw, rank, extend, own) = (number(), number(), number(), number());

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Its row of the registry.
+/// Row of Bailian's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "bailian",
     looks_like: "JSON with chat_id, parent_chat_id",

@@ -9,7 +9,7 @@ use crate::registry::{Format, Tried};
 use baseload_core::types::{Entry, Status};
 use baseload_core::types::{TraceFault, wrong};
 
-/// Its row of the registry.
+/// Row of BurstGPT's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "burstgpt",
     looks_like: "header Timestamp,Model,Request tokens,...",

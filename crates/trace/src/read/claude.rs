@@ -12,7 +12,7 @@ use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Its row of the registry.
+/// Row of Claude Code's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "claude-sessions",
     looks_like: "JSON with id, block_size, requests",

@@ -13,7 +13,7 @@ use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Its row of the registry.
+/// Row of Copilot's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "copilot",
     looks_like: "JSON with session_id, turns",
@@ -230,8 +230,11 @@ impl Sessions for Copilot {
             "a call is assumed to share its first cached tokens with the call before it in its session".to_string(),
         ];
         let mut say = |count: u64, what: &str| notes.extend((count > 0).then(|| format!("{count} {what}")));
-        say(self.unexplained, "cached tokens were in no call before of their session; they are private");
-        say(self.unusable, "calls have no time or no prompt tokens and are left out");
+        say(self.unexplained, "cached tokens were in no call before of their session; they are private, and never hit");
+        say(
+            self.unusable,
+            "calls have no time or no prompt tokens and are left out: rate and tokens are too low by theirs",
+        );
         say(self.overlapping, "calls start before what they follow has ended; their think time is 0");
         if self.tools_ns > 0 {
             notes.push(format!(

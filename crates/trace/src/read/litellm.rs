@@ -13,7 +13,7 @@ use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Its row of the registry.
+/// Row of LiteLLM's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "litellm",
     looks_like: "request_id, startTime, prompt_tokens",
@@ -248,7 +248,7 @@ impl Rows for LiteLlm {
         let mut notes = Vec::new();
         let mut say = |count: u64, what: &str| notes.extend((count > 0).then(|| format!("{count} {what}")));
         say(self.cached, "calls were answered from a response cache, reached no model and are left out");
-        say(self.tokenless, "calls record no prompt tokens and are left out");
+        say(self.tokenless, "calls record no prompt tokens and are left out: rate and tokens are too low by theirs");
         say(self.tenants.len(), "tenants are numbered from 1 in order of first appearance");
         notes.extend(self.unzoned.then(|| "times without a zone are taken as UTC".to_string()));
         notes

@@ -9,7 +9,7 @@ use baseload_core::types::{ContentId, Entry, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
-/// Its row of the registry.
+/// Row of LMCache's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "lmcache-agents",
     looks_like: "JSON with timestamp_us, input_chars",
@@ -74,7 +74,7 @@ impl Rows for LmCache {
         let mut notes = vec!["tokens are an estimate: characters / 4, rounded up".to_string()];
         if self.promptless > 0 {
             notes.push(format!(
-                "{} calls record a prompt of 0 characters; they are kept with 1 prompt token",
+                "{} calls record a prompt of 0 characters; they are kept with 1 prompt token, which takes next to no prefill",
                 self.promptless
             ));
         }

@@ -9,7 +9,7 @@ use baseload_core::types::{Classes, Clock, ColumnMap, Entry, TimeColumn, TimeUni
 use baseload_core::types::{TraceFault, wrong};
 use serde_json::Value;
 
-/// Its row of the registry. Nothing but a map tells what it is.
+/// Row of files read by a map in the registry of readers. Nothing but a map tells what such a file is.
 pub const FORMAT: Format = Format {
     name: "columns",
     looks_like: "any table, by a column map",

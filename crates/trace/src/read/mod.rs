@@ -120,7 +120,7 @@ impl Entries for RowReader {
         let mut notes = self.rows.notes();
         notes.extend(zero_outputs(self.empty));
         if self.ids.is_full() {
-            notes.push("ids are too far apart to check all of them for duplicates".into());
+            notes.push("ids are too far apart to check all of them for duplicates, which would count twice".into());
         }
         notes
     }

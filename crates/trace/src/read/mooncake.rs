@@ -10,7 +10,7 @@ use baseload_core::types::{ContentId, Entry, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
-/// Its row of the registry. What is one of Bailian's has all of these keys, and two more.
+/// Row of Mooncake's format in the registry of readers. A file of Bailian's has all of its keys, and two more.
 pub const FORMAT: Format = Format {
     name: "mooncake",
     looks_like: "JSON with timestamp, input_length, hash_ids",

@@ -10,7 +10,7 @@ use baseload_core::types::{Clock, Entry, Measured, Status};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 
-/// Its row of the registry.
+/// Row of OpenTelemetry's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "otlp",
     looks_like: "JSON with resourceSpans",
@@ -174,7 +174,7 @@ impl Sessions for Otlp {
         let mut notes = Vec::new();
         let mut say = |count: u64, what: &str| notes.extend((count > 0).then(|| format!("{count} {what}")));
         say(self.other, "spans are no calls of a model and are left out");
-        say(self.uncounted, "calls record no input tokens and are left out");
+        say(self.uncounted, "calls record no input tokens and are left out: rate and tokens are too low by theirs");
         notes
     }
 }

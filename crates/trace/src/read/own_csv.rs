@@ -5,7 +5,7 @@ use crate::registry::Format;
 use baseload_core::types::{Classes, Clock, Entry, Status};
 use baseload_core::types::{TraceFault, wrong};
 
-/// Its row of the registry.
+/// Row of this program's CSV in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "baseload-csv",
     looks_like: "header with prompt_tokens, output_tokens",

@@ -8,7 +8,7 @@ use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Its row of the registry.
+/// Row of this program's JSON lines in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "baseload-jsonl",
     looks_like: "JSON with prompt_tokens, output_tokens",
@@ -51,13 +51,13 @@ struct Line<'a> {
     #[serde(default)]
     images: u32,
     #[serde(default)]
-    content: Vec<Part>,
+    content: Vec<ContentPart>,
 }
 
 /// A run: `[id, start, len]`, or `["output" or "prompt", request, start, len]`.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Part {
+enum ContentPart {
     Named(u64, u32, u32),
     Of(String, u64, u32, u32),
 }
@@ -126,8 +126,8 @@ impl Rows for OwnJsonl {
         };
         for part in &line.content {
             let (id, start, len) = match part {
-                Part::Named(id, start, len) => (ContentId::Named(*id), *start, *len),
-                Part::Of(what, id, start, len) => match what.as_str() {
+                ContentPart::Named(id, start, len) => (ContentId::Named(*id), *start, *len),
+                ContentPart::Of(what, id, start, len) => match what.as_str() {
                     "output" => (ContentId::Output(*id), *start, *len),
                     "prompt" => (ContentId::Private(*id), *start, *len),
                     other => return Err(wrong!("content names `{other}`; it must be output or prompt")),

@@ -2,7 +2,7 @@
 use crate::head::Head;
 use crate::registry::Format;
 
-/// Its row of the registry.
+/// Row of this program's Parquet in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "baseload-parquet",
     looks_like: "Parquet with prompt_tokens, output_tokens",

@@ -29,9 +29,9 @@ pub struct ServeGenWindow {
     pub cv: f64,
     /// Law of the gaps; `None` exactly where the rate is 0.
     pub family: Option<GapFamily>,
-    /// Its shape.
+    /// Shape of the law of inter-arrival times.
     pub shape: f64,
-    /// Its scale, s.
+    /// Scale of the law of inter-arrival times, s.
     pub scale_s: f64,
 }
 
@@ -51,7 +51,7 @@ pub struct ServeGenLengths {
 /// One client: a tenant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServeGenClient {
-    /// Its number k in the files' names.
+    /// Number of the client in the files' names.
     pub number: u32,
     /// Arrivals, by start.
     pub windows: Vec<ServeGenWindow>,

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// Its row of the registry.
+/// Row of ShareGPT's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "sharegpt",
     looks_like: "JSON array with conversations",

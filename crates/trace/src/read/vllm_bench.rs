@@ -9,7 +9,7 @@ use baseload_core::types::TraceFault;
 use baseload_core::types::{Entries, Entry, Measured, Status};
 use serde::Deserialize;
 
-/// Its row of the registry.
+/// Row of `vllm bench`'s format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "vllm-bench-serve",
     looks_like: "JSON object with ttfts, itls",

@@ -78,7 +78,7 @@ pub struct RatePoint {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Burst {
-    /// Start.
+    /// Start of the burst.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub at: SimTime,

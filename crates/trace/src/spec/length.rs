@@ -36,8 +36,8 @@ pub struct LengthSpec {
     pub min: Option<u32>,
     /// Most, tokens.
     pub max: Option<u32>,
-    /// So many draws in a row cover the law evenly (one in each part of equal weight) instead of independently: what is drawn
-    /// then has the law's quantiles almost exactly.
+    /// Draws in a row that cover the law evenly (one in each part of equal weight) instead of independently: what is
+    /// drawn then has the law's quantiles almost exactly.
     pub even: Option<u64>,
 }
 

@@ -51,7 +51,7 @@ pub struct GenerateSpec {
     /// Instead of `arrivals`, `prompt` and `output`: clients that send side by side.
     #[serde(default)]
     pub clients: Vec<Client>,
-    /// Instead of all of these: a pool of ServeGen's client profiles, each a tenant.
+    /// A pool of ServeGen's client profiles, each a tenant, instead of arrivals, lengths and what is shared.
     pub servegen: Option<Pool>,
 }
 
@@ -77,7 +77,7 @@ pub struct Joint {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
-    /// Its number as a tenant; its place in the list, from 0, where absent.
+    /// Tenant number of the client; its place in the list, from 0, where absent.
     pub tenant: Option<u32>,
     /// When its requests come.
     pub arrivals: Arrivals,

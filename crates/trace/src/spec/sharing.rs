@@ -54,10 +54,10 @@ pub struct Reuse {
 pub struct ReuseBin {
     /// Prompts of up to so many tokens.
     pub up_to: u32,
-    /// Share of them that reuse nothing.
+    /// Share of the bin's prompts that reuse nothing.
     #[serde(default)]
     pub none: f64,
-    /// Share of them that reuse exactly the base text.
+    /// Share of the bin's prompts that reuse exactly the base text.
     #[serde(default)]
     pub base: f64,
     /// Fraction of the prompt that the others reuse, quantiles `[share, fraction]`.

@@ -8,9 +8,9 @@ const WINDOWS_S: [u64; 3] = [1, 10, 60];
 const MOST_BINS: usize = 4096;
 /// Width of a bin at first, ns.
 const FIRST_BIN_NS: u64 = 1_000_000;
-/// Points of the rate over time that are given away at most,
+/// Points of the rate over time that are given away at most.
 const POINTS: u64 = 240;
-/// and requests that a point has in the mean at least: fewer draw luck, not a rate.
+/// Requests that a point of the rate has in the mean at least: fewer draw luck, not a rate.
 const EACH: u64 = 8;
 /// Windows that an index of dispersion needs.
 const LEAST_WINDOWS: u64 = 10;

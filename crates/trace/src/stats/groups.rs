@@ -29,13 +29,13 @@ pub struct TenantStats {
 /// A tenant's part of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
 pub struct TenantShare {
-    /// Its number in the trace; 0 for the rest.
+    /// Number of the tenant in the trace; 0 for the rest.
     pub tenant: u32,
-    /// Its requests.
+    /// Requests of the tenant.
     pub requests: u64,
-    /// Its share of all requests, 0 to 1.
+    /// Requests of the tenant as a share of all requests, 0 to 1.
     pub share: f64,
-    /// Its share of all prompt and output tokens, 0 to 1.
+    /// Prompt and output tokens of the tenant as a share of the trace's, 0 to 1.
     pub token_share: f64,
 }
 

@@ -1,19 +1,19 @@
 //! A hash table from a 64-bit hash to 32 bits that is small: about 15 bytes an entry, and growing never doubles it.
 
 /// Tables that grow apart, so that only one two-hundred-and-fifty-sixth is copied at a time.
-const PARTS: usize = 256;
-/// Entries of a part's first allocation.
+const SHARDS: usize = 256;
+/// Entries of a shard's first allocation.
 const FIRST: usize = 8;
 
 /// Hashes and what is noted of each. Two keys of one hash are one entry: among 20 million random ones the odds of any
 /// such pair are 1 in 90,000.
 pub(super) struct Marks {
-    parts: Vec<Part>,
+    shards: Vec<Shard>,
     len: usize,
 }
 
 #[derive(Default, Clone)]
-struct Part {
+struct Shard {
     /// 0 where nothing stands.
     keys: Vec<u64>,
     values: Vec<u32>,
@@ -22,7 +22,7 @@ struct Part {
 
 impl Marks {
     pub(super) fn new() -> Marks {
-        Marks { parts: vec![Part::default(); PARTS], len: 0 }
+        Marks { shards: vec![Shard::default(); SHARDS], len: 0 }
     }
 
     /// Entries.
@@ -33,41 +33,41 @@ impl Marks {
     /// What is noted of `hash`; `absent` is noted first, and `true` returned, where it is new.
     pub(super) fn note(&mut self, hash: u64, absent: u32) -> (&mut u32, bool) {
         let key = hash.max(1);
-        let part = &mut self.parts[(key >> 56) as usize];
-        if part.len * 20 >= part.keys.len() * 17 {
-            part.grow();
+        let shard = &mut self.shards[(key >> 56) as usize];
+        if shard.len * 20 >= shard.keys.len() * 17 {
+            shard.grow();
         }
-        let at = part.find(key);
-        let new = part.keys[at] == 0;
+        let at = shard.find(key);
+        let new = shard.keys[at] == 0;
         if new {
-            part.keys[at] = key;
-            part.values[at] = absent;
-            part.len += 1;
+            shard.keys[at] = key;
+            shard.values[at] = absent;
+            shard.len += 1;
             self.len += 1;
         }
-        (&mut part.values[at], new)
+        (&mut shard.values[at], new)
     }
 
     /// Keeps what `keep` says; it may change what is noted.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(u64, &mut u32) -> bool) {
         self.len = 0;
-        for part in &mut self.parts {
-            let old = std::mem::take(part);
+        for shard in &mut self.shards {
+            let old = std::mem::take(shard);
             let mut kept: Vec<(u64, u32)> = Vec::new();
             for (key, mut value) in old.keys.into_iter().zip(old.values).filter(|(key, _)| *key != 0) {
                 if keep(key, &mut value) {
                     kept.push((key, value));
                 }
             }
-            part.resize(kept.len() * 5 / 4 + FIRST);
-            kept.into_iter().for_each(|(key, value)| part.insert(key, value));
-            self.len += part.len;
+            shard.resize(kept.len() * 5 / 4 + FIRST);
+            kept.into_iter().for_each(|(key, value)| shard.insert(key, value));
+            self.len += shard.len;
         }
     }
 
     /// Every value, to be changed.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut u32> {
-        self.parts
+        self.shards
             .iter_mut()
             .flat_map(|p| p.keys.iter().zip(&mut p.values))
             .filter(|(key, _)| **key != 0)
@@ -75,7 +75,7 @@ impl Marks {
     }
 }
 
-impl Part {
+impl Shard {
     /// Where `key` stands or would stand. There is always a free place.
     fn find(&self, key: u64) -> usize {
         let places = self.keys.len();
@@ -149,7 +149,7 @@ mod tests {
     fn a_table_costs_less_than_20_bytes_an_entry() {
         let mut marks = Marks::new();
         (0..1_000_000).for_each(|i| *marks.note(mix(i), 0).0 = 1);
-        let places: usize = marks.parts.iter().map(|p| p.keys.len()).sum();
+        let places: usize = marks.shards.iter().map(|p| p.keys.len()).sum();
         assert!(places * 12 < 1_000_000 * 20, "{places} places for a million entries");
     }
 }

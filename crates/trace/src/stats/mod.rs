@@ -30,7 +30,7 @@ pub const BLOCK_TOKENS: u32 = 16;
 pub struct TraceStats {
     /// Requests.
     pub count: u64,
-    /// When they come; `None` where the trace does not say.
+    /// When requests come; `None` where the trace does not say.
     pub arrivals: Option<ArrivalStats>,
     /// Prompt tokens.
     pub prompt_tokens: Quantiles,
@@ -169,7 +169,8 @@ impl Pass {
         }
         if let Some(n) = sessions.as_ref().map(|s| s.sampled_one_in).filter(|n| *n > 1) {
             notes.push(format!(
-                "there are too many sessions to follow all: one in {n} was, chosen by its number's hash"
+                "there are too many sessions to follow all: their figures are an estimate from one in {n}, chosen by its \
+                 number's hash"
             ));
         }
         if let Some(n) = prefix.as_ref().map(|p| p.sampled_one_in).filter(|n| *n > 1) {

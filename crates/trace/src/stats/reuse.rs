@@ -48,7 +48,7 @@ pub struct CurvePoint {
     pub hit_share: f64,
 }
 
-/// Follows a trace's prompts.
+/// Follows a trace's prompts, and counts what a prefix cache would find of each.
 pub(super) struct Reuse {
     block: u32,
     limit: usize,
@@ -84,7 +84,7 @@ impl Reuse {
         Reuse { named_later, ..Reuse::with(block, EXACT_BLOCKS, 1 << 20) }
     }
 
-    /// With another limit of exactness, and slots to begin with; private text may be named later.
+    /// Statistics with another limit of exactness, and so many slots to begin with; private text may be named later.
     pub(super) fn with(block: u32, limit: usize, least_slots: usize) -> Reuse {
         Reuse {
             block,

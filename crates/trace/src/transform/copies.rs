@@ -73,7 +73,7 @@ pub(super) fn superposed(
         return Err("the trace to lay over this one does not say when its requests arrive".into());
     }
     let stage = u64::from(stage_key.stage);
-    Ok(Box::new(Merged { sides: [Side::new(copied), Side::new(other)], stage, last: 0 }))
+    Ok(Box::new(Merged { sides: [MergedTrace::new(copied), MergedTrace::new(other)], stage, last: 0 }))
 }
 
 /// Copies of a trace, each late by its shift. Holds what arrives within the longest one.
@@ -125,17 +125,17 @@ impl Entries for Copied {
 }
 
 /// One of two traces that are merged.
-struct Side {
+struct MergedTrace {
     entries: Box<dyn Entries>,
     origin_ns: Option<i64>,
     ahead: Option<Entry>,
     dry: bool,
 }
 
-impl Side {
-    fn new(entries: Box<dyn Entries>) -> Side {
+impl MergedTrace {
+    fn new(entries: Box<dyn Entries>) -> MergedTrace {
         let origin_ns = (entries.clock() == Clock::Zero).then_some(0);
-        Side { entries, origin_ns, ahead: None, dry: false }
+        MergedTrace { entries, origin_ns, ahead: None, dry: false }
     }
 
     fn peek(&mut self) -> Result<Option<i64>, TraceFault> {
@@ -154,7 +154,7 @@ impl Side {
 
 /// Two traces from their starts; the first comes first where both have a request.
 struct Merged {
-    sides: [Side; 2],
+    sides: [MergedTrace; 2],
     stage: u64,
     last: usize,
 }

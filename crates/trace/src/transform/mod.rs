@@ -38,7 +38,7 @@ pub enum Transform {
     Repeat(Repeat),
     /// Longer or shorter prompts and answers.
     Tokens(Tokens),
-    /// Whose requests they are, drawn by share.
+    /// Other tenants for the requests, drawn by share.
     Tenants(Tenants),
     /// A class for the requests that a rule meets; later rules win.
     Class(ClassRule),
@@ -64,10 +64,10 @@ pub struct Slice {
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub to: Option<SimTime>,
-    /// So many requests are skipped; none unless given.
+    /// Requests left out at the start; none unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip: Option<u64>,
-    /// So many requests at most; all unless given.
+    /// Most requests that are kept; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub take: Option<u64>,
 }
@@ -118,7 +118,7 @@ pub struct Superpose {
     pub with: Option<String>,
 }
 
-/// Another rate.
+/// Requests at another rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleRate {
@@ -126,7 +126,7 @@ pub struct ScaleRate {
     pub times: f64,
 }
 
-/// Another volume.
+/// Another number of requests within the same time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Volume {
@@ -185,13 +185,13 @@ impl Default for LengthChange {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
-    /// Of prompts.
+    /// How lengths of prompts change.
     pub prompt: LengthChange,
-    /// Of answers.
+    /// How lengths of answers change.
     pub output: LengthChange,
 }
 
-/// Whose requests they are, drawn by share for each session (each request, where it has none).
+/// Other tenants for the requests, drawn by share for each session (each request, where it has none).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tenants {
@@ -223,7 +223,7 @@ pub struct ClassRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spike {
-    /// Its start after the first request.
+    /// Start of the spike after the first request.
     #[serde(with = "text")]
     #[schemars(with = "String")]
     pub at: SimTime,
@@ -255,7 +255,7 @@ pub struct Diurnal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Anonymise {
-    /// Times are rounded down to whole ones of these; exact unless given.
+    /// Times are rounded down to whole multiples of this; exact unless given.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub time: Option<SimTime>,
@@ -408,7 +408,7 @@ impl Transform {
         "volume",
     ];
 
-    /// Its name.
+    /// Name of the transform in experiments.
     pub fn name(&self) -> &'static str {
         let at = match self {
             Transform::Slice(_) => 0,
@@ -521,7 +521,7 @@ impl Transform {
     }
 }
 
-/// Another number for an entry and for all that its content names of requests; `named` maps the trace's own names.
+/// Gives an entry, and all that its content names of requests, another number; `named` maps the trace's own names.
 fn renumber(entry: &mut Entry, id: impl Fn(u64) -> u64, named: impl Fn(u64) -> u64) {
     entry.id = id(entry.id);
     for run in &mut entry.content {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// Nanoseconds under which a decimal of seconds survives being read as a double and multiplied: 26 days.
 const EXACT_NS: u64 = 1 << 51;
 
-/// As CSV. All columns, so that nothing need be known beforehand.
+/// A writer of CSV. It has all columns, so that nothing need be known beforehand.
 pub(super) struct Csv {
     pub(super) clock: Clock,
 }
@@ -72,7 +72,7 @@ impl Lines for Csv {
     }
 }
 
-/// As JSON lines; keys whose value is the default are left out.
+/// A writer of JSON lines; keys whose value is the default are left out.
 pub(super) struct Jsonl {
     pub(super) clock: Clock,
 }

@@ -29,7 +29,8 @@ impl TokenBucket {
     pub fn new(rate: u64, window: SimTime) -> TokenBucket {
         TokenBucket::holding(rate, window, window)
     }
-    /// The same, but it holds what `holds` refills, and at least one token: a limit that is enforced over less than its window.
+    /// A bucket that refills at `rate` a `window` and holds what `holds` refills, at least one token: a limit that is
+    /// enforced over less than its window.
     pub fn holding(rate: u64, window: SimTime, holds: SimTime) -> TokenBucket {
         assert!(rate > 0 && window.0 > 0, "limits-positive: a limit of zero never admits anything");
         let mut bucket = TokenBucket {
@@ -184,7 +185,7 @@ impl Ramp {
         }
         SimTime(MINUTE_NS - now.0 % MINUTE_NS)
     }
-    /// They were sent, at the instant of the last [`Ramp::wait`].
+    /// Counts tokens as sent at the instant of the last [`Ramp::wait`].
     pub fn charge(&mut self, tokens: u64) {
         let here = (self.minute % self.minutes.len() as u64) as usize;
         self.minutes[here] += tokens;

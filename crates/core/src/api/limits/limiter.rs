@@ -35,11 +35,11 @@ impl Reserved {
 /// What a call used, tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Used {
-    /// Prompt.
+    /// Prompt tokens.
     pub prompt: u32,
-    /// Of these, read from the prompt cache.
+    /// Prompt tokens read from the prompt cache; part of `prompt`.
     pub cached: u32,
-    /// Output.
+    /// Output tokens.
     pub output: u32,
 }
 
@@ -70,7 +70,7 @@ struct Asked {
 }
 
 impl Limiter {
-    /// With all of its limits left.
+    /// A limiter that has all of its limits left.
     pub fn new(limits: &Limits, squeezes: &[Squeeze]) -> Limiter {
         let minute = |limit: Option<u64>| limit.map(|n| TokenBucket::new(n, MINUTE));
         let day = |limit: Option<u64>| limit.map(|n| TokenBucket::new(n, DAY));

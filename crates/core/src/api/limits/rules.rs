@@ -38,7 +38,7 @@ pub enum Day {
     Midnight(SimTime),
 }
 
-/// By which rules limits are counted. The default is plain: no provider's in particular.
+/// Rules by which limits are counted. The default is plain: no provider's in particular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// Output tokens.
@@ -136,13 +136,13 @@ pub struct Limits {
     pub output_tokens_per_minute: Option<u64>,
     /// Input and output tokens a minute, together.
     pub tokens_per_minute: Option<u64>,
-    /// The same a day.
+    /// Input and output tokens a day, together.
     pub tokens_per_day: Option<u64>,
     /// What the account may spend in the whole simulation.
     pub spend_cap: Option<Usd>,
-    /// Of provisioned units.
+    /// Limit of provisioned units, by how far they are used.
     pub utilization: Option<Utilization>,
-    /// How they are counted.
+    /// Rules by which calls are counted against the limits.
     pub rules: Rules,
 }
 
@@ -170,10 +170,10 @@ impl Default for Limits {
 /// For a while an account has only a part of its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Squeeze {
-    /// From then
+    /// When the account begins to have less.
     pub at: SimTime,
-    /// until then
+    /// When the account has all of its limits again.
     pub until: SimTime,
-    /// this share of them, millionths; more than one at a time multiply.
+    /// Share of its limits that the account has, millionths; shares of several at a time multiply.
     pub times_ppm: u64,
 }

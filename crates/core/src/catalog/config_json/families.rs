@@ -8,7 +8,7 @@ use super::Config;
 /// An architecture.
 #[derive(Clone, Copy)]
 pub(super) struct Family {
-    /// As `architectures` names it.
+    /// Name of the family's architecture in the key `architectures`.
     pub architecture: &'static str,
     /// Whether experts and attention's output have biases.
     pub expert_biases: bool,

@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
-/// Whose schedule a line is; all recordings have these fields, whatever the engine.
+/// Engine and version whose schedule a line records; every recording has these fields, whatever the engine.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Label {
     /// The case's name.
     pub case: String,
     /// The engine that was recorded, in lower case.
     pub engine: String,
-    /// Its version.
+    /// The engine's version.
     pub version: String,
 }
 
@@ -22,7 +22,7 @@ pub struct Label {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case<S = CaseStep> {
-    /// Its name.
+    /// Name of the case.
     pub case: String,
     /// `vllm`.
     pub engine: String,
@@ -122,7 +122,7 @@ pub struct KvGroup {
 pub enum GroupKind {
     /// To the first token.
     Full,
-    /// Over a window.
+    /// Layers that see a window of the context.
     Sliding,
 }
 
@@ -130,7 +130,7 @@ pub enum GroupKind {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseRequest {
-    /// Its name.
+    /// Name of the request.
     pub id: String,
     /// Call before which it is added.
     pub arrival_step: u64,
@@ -144,10 +144,10 @@ pub struct CaseRequest {
     pub block_ids: Vec<u64>,
     /// When its client leaves: the call, and where in it.
     pub abort: Option<(u64, When)>,
-    /// Its LoRA adapter, from 1; 0 is none. Part of `block_ids`.
+    /// LoRA adapter of the request, from 1; 0 is none. Part of `block_ids`.
     #[serde(default)]
     pub lora: u32,
-    /// Its cache salt. Part of `block_ids`.
+    /// Cache salt of the request. Part of `block_ids`.
     pub salt: Option<IgnoredAny>,
     /// Drafts that the model accepts.
     pub accept: Option<IgnoredAny>,

@@ -23,7 +23,7 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Its name in reports.
+    /// Name of the feature in reports.
     pub fn name(self) -> &'static str {
         match self {
             Feature::Sglang => "sglang",
@@ -56,8 +56,8 @@ impl Label {
 }
 
 impl<S> Case<S> {
-    /// What it uses that is not built; of several such features the first in the order of [`Feature`], so that every case
-    /// counts once.
+    /// The feature that the case uses and that is not built; of several the first in the order of [`Feature`], so that
+    /// every case counts once.
     pub fn need(&self) -> Option<Feature> {
         let c = &self.config;
         let in_flight = if c.async_scheduling { 2 } else { 1 };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What one call of a scheduler decided and what its update made of it.
 #[derive(Debug, PartialEq, Eq)]
-struct Said {
+struct CallResult {
     accepted: Vec<bool>,
     left: Vec<Option<u32>>,
     scheduled: Vec<(AttemptId, u32)>,
@@ -40,7 +40,7 @@ impl<P: KvPool> Driver<P> {
         Driver { s, flight: VecDeque::new(), result: StepResult::default(), batches: 0, steady: 0, strode: false }
     }
 
-    fn call(&mut self, arrivals: &[(Job, Option<Box<[Run]>>)], leave: &[AttemptId]) -> Said {
+    fn call(&mut self, arrivals: &[(Job, Option<Box<[Run]>>)], leave: &[AttemptId]) -> CallResult {
         let accepted =
             arrivals.iter().map(|(job, says)| self.s.enqueue_with_output(job.clone(), says.clone()).is_ok()).collect();
         let left = leave.iter().map(|&attempt| self.s.abort(attempt)).collect();
@@ -77,7 +77,7 @@ impl<P: KvPool> Driver<P> {
             }
         }
         gaps.sort_unstable();
-        Said {
+        CallResult {
             accepted,
             left,
             scheduled,

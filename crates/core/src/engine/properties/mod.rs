@@ -68,13 +68,14 @@ struct Draw {
     /// Goes on as this request before it does: its prompt holds the same text and then so many tokens of what the other
     /// generates, which may still be running.
     after: Option<(usize, u32)>,
-    /// Of all that it has of another at most so many tokens: it leaves that request's text, or its output, early.
+    /// At most so many tokens are taken from the other request: the prompt leaves that request's text, or its output,
+    /// early.
     most: Option<u32>,
     /// Is that request over again: the same prompt, and as `output_of` says the same answer.
     again: bool,
     output: u32,
     priority: i32,
-    /// Its client leaves so long after its arrival.
+    /// So long after its arrival the request's client goes away.
     leaves: Option<u64>,
 }
 

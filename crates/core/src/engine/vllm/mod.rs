@@ -88,7 +88,7 @@ impl Default for VllmConfig {
 }
 
 impl VllmConfig {
-    /// An empty engine of these settings.
+    /// An empty engine with these settings.
     pub fn scheduler(self, mode: EngineMode) -> Box<dyn Scheduler> {
         if mode.reference_pool {
             Box::new(VllmScheduler::<BlockPool>::on_pool(self, mode.strides))
@@ -146,12 +146,12 @@ impl<P: KvPool> VllmScheduler<P> {
         }
     }
 
-    /// Its knobs.
+    /// Knobs of the engine.
     pub fn config(&self) -> &VllmConfig {
         &self.config
     }
 
-    /// Its blocks, to look at.
+    /// KV blocks of the engine, to look at.
     pub fn pool(&self) -> &P {
         &self.pool
     }
@@ -162,7 +162,7 @@ impl<P: KvPool> VllmScheduler<P> {
         present.find(|r| r.attempt == attempt).map(|r| &r.table)
     }
 
-    /// Like `enqueue`, for a job whose generated tokens have the content `output` instead of its own.
+    /// Enqueues a job whose generated tokens have the content `output` instead of the request's own.
     ///
     /// # Errors
     /// As `enqueue`.

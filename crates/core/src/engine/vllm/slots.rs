@@ -40,7 +40,7 @@ pub(super) struct Slot<T> {
     pub cached_tokens: Option<u32>,
     /// When its last token left.
     pub last_token: Femtos,
-    /// Its blocks.
+    /// KV blocks that the request holds.
     pub table: T,
     content: Content,
     output_runs: OutputRuns,
@@ -61,7 +61,7 @@ impl<T> Slot<T> {
     pub fn urgency(&self) -> (i32, u64) {
         (self.priority, self.arrival)
     }
-    /// Its blocks and its tokens.
+    /// The request's block table, to change, and its tokens.
     pub fn parts(&mut self) -> (&mut T, Tokens<'_>) {
         let output: &[Run] = match &self.output_runs {
             OutputRuns::Own(run) => run,

@@ -124,7 +124,7 @@ impl Maker<'_> {
         let scope = Scope { pools: &k.pools, endpoints: &k.endpoints, classes: &k.classes };
         let lowered = expr::compile(text, &scope).map_err(|fault| fault.under("when"))?;
         if lowered.constant == Some(false) {
-            let what = "it is never true; the rule never holds";
+            let what = "it is never true; the rule never holds and changes no figure";
             self.warnings.push(Fault::at("when", what).under(at.clone()));
         }
         Ok((lowered.constant != Some(true)).then_some(Condition::Expr(lowered.program)))

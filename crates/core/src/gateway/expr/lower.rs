@@ -11,13 +11,13 @@ use std::ops::Range;
 pub struct Lowered {
     /// The program.
     pub program: Program,
-    /// Its value where no field can change it.
+    /// Value of the expression where no field can change it.
     pub constant: Option<bool>,
 }
 
 /// Longest text; a rule is a line, not a program.
 const LONGEST: usize = 2_000;
-/// Where fields are listed.
+/// Hint of messages on a field that there is not.
 const LISTED: &str = "`baseload policies fields` lists the fields";
 
 /// Understands a condition.
@@ -86,7 +86,7 @@ impl Lowering<'_> {
             _ => 0..self.text.len(),
         }
     }
-    /// From the first to the last part of it.
+    /// Bytes from the first to the last part of an expression.
     fn span(&self, e: &IdedExpr) -> Range<usize> {
         let mut span = self.at(e);
         let mut widen = |part: &IdedExpr| {

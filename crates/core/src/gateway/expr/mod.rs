@@ -108,11 +108,11 @@ pub enum EndpointStat {
 /// A number that an expression reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// Of the request or of time.
+    /// A figure of the request or of time.
     Plain(Plain),
-    /// Of all pools, or of one.
+    /// A figure of one pool, or of all pools together.
     Pool(PoolStat, Option<PoolId>),
-    /// Of the cheapest allowed endpoint, or of one.
+    /// A figure of one endpoint, or of the cheapest allowed one.
     Endpoint(EndpointStat, Option<EndpointId>),
 }
 
@@ -157,7 +157,7 @@ pub const ENDPOINT: [(&str, Kind, &str, EndpointStat); 4] = [
 pub struct Scope<'a> {
     /// Pools of the policy, in order.
     pub pools: &'a [String],
-    /// Its endpoints, in order.
+    /// Names of the policy's endpoints, in order.
     pub endpoints: &'a [String],
     /// Classes, in order.
     pub classes: &'a [String],

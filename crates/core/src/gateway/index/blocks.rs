@@ -104,7 +104,7 @@ pub struct Blocks {
     vacant: Vec<u32>,
     /// By column.
     lrus: Vec<Lru>,
-    /// Of each block the place of its owners: a bit a column.
+    /// By block: where the bits of its owners lie, one a column.
     owners: FxHashMap<u64, u32>,
     bits: Vec<u64>,
     /// Words of a set of owners.

@@ -28,7 +28,7 @@ pub struct OverflowSection {
     /// Least predicted TTFT of a replica at which it begins; not looked at unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_ttft: Option<String>,
-    /// It ends below all thresholds times one minus this.
+    /// The overflow ends when all values are below their thresholds times one minus this.
     #[serde(default = "hysteresis")]
     pub hysteresis: f64,
 }
@@ -96,7 +96,7 @@ pub struct TimeOfDaySection {
     /// What the clock shows when the trace starts.
     #[serde(default = "zero")]
     pub offset: String,
-    /// From whom: an endpoint's name, or `cheapest`.
+    /// Who sells then: an endpoint's name, or `cheapest`.
     #[serde(default = "cheapest")]
     pub to: String,
 }
@@ -126,10 +126,10 @@ pub struct BudgetPacedSection {
     /// Mean waiting requests a replica at which buying begins.
     #[serde(default = "one")]
     pub waiting_per_replica: f64,
-    /// It ends below that times one minus this.
+    /// Buying ends when waiting requests a replica are below `waiting_per_replica` times one minus this.
     #[serde(default = "hysteresis")]
     pub hysteresis: f64,
-    /// From whom: an endpoint's name, or `cheapest`.
+    /// Who sells: an endpoint's name, or `cheapest`.
     #[serde(default = "cheapest")]
     pub to: String,
 }
@@ -200,7 +200,8 @@ impl RouteLlmThresholdSection {
 pub struct OracleQualitySection {
     /// The strong model: the name of an endpoint or a pool.
     pub to: String,
-    /// Whose answer it is otherwise: a pool or an endpoint; the policy's only other one unless given.
+    /// The weak model, which answers what does not need the strong one: a pool or an endpoint; the policy's only other
+    /// one unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weak: Option<String>,
 }

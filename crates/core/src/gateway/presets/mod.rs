@@ -26,7 +26,7 @@ pub use sglang::CacheAwareSection;
 use super::parts::{Parts, PickerSection, RuleSection, ScrapeSection};
 use indexmap::IndexMap;
 
-/// Those of this program, in the order in which they are listed.
+/// The presets of this program, in the order in which they are listed.
 const EMBEDDED: [&[Preset]; 8] = [
     plain::PRESETS,
     sglang::PRESETS,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 /// A preset as the registry knows it.
 #[derive(Clone, Copy)]
 pub struct Preset {
-    /// Its key in `[policy.NAME]`.
+    /// Name of the preset: its key in `[policy.NAME]`.
     pub name: &'static str,
     /// What it does, in a line.
     pub title: &'static str,
@@ -22,7 +22,7 @@ pub struct Preset {
     pub keeps: Keeps,
     /// Keys of its table without a default, as an example with a pool `chat` and an endpoint `frontier`; TOML.
     pub example: &'static str,
-    /// Its table, and what that expands to.
+    /// Type of the preset's table, and what a table expands to.
     pub section: &'static dyn Section,
 }
 
@@ -31,7 +31,7 @@ pub struct Preset {
 pub enum Keeps {
     /// Replicas and endpoints. What its rules buy must be there.
     All,
-    /// Both; rules that buy are left out where a policy has no endpoint.
+    /// Replicas and endpoints; rules that buy are left out where a policy has no endpoint.
     AllThatIsThere,
     /// No replica of any pool.
     NoReplicas,
@@ -46,7 +46,7 @@ pub trait Section: Sync {
     /// # Errors
     /// Keys that are unknown, missing or of a wrong type, counted from the table.
     fn read(&self, value: toml::Value) -> Result<(toml::Value, Parts), Faults>;
-    /// Its JSON schema.
+    /// JSON schema of the preset's table.
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
 }
 
@@ -67,9 +67,9 @@ impl<S: Serialize + DeserializeOwned + JsonSchema> Section for Table<S> {
 /// A preset as somebody gave it.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// Which.
+    /// The preset that was named.
     pub preset: Preset,
-    /// Its table, with defaults.
+    /// The preset's table as given, with its defaults.
     pub table: toml::Value,
     /// What that expands to.
     pub parts: Parts,
@@ -91,7 +91,7 @@ impl Preset {
         Ok(Given { preset: *self, table, parts })
     }
 
-    /// Its expansion with defaults; keys without one are those of its example.
+    /// What the preset expands to with its defaults; keys without a default are those of its example.
     ///
     /// # Errors
     /// An example that is not its table.
@@ -117,12 +117,12 @@ impl Given {
 pub struct Presets(Vec<Preset>);
 
 impl Presets {
-    /// Those of this program.
+    /// The presets of this program.
     pub fn embedded() -> Presets {
         Presets(EMBEDDED.into_iter().flatten().copied().collect())
     }
 
-    /// These and one more.
+    /// These presets and one more.
     ///
     /// # Panics
     /// If there is one of its name.
@@ -138,7 +138,7 @@ impl Presets {
         self.0.iter().find(|preset| preset.name == name)
     }
 
-    /// All of them.
+    /// All presets.
     pub fn iter(&self) -> impl Iterator<Item = &Preset> {
         self.0.iter()
     }

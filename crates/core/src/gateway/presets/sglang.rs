@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct CacheAwareSection {
     /// More than this share of the prompt (0 to 1) must have been sent to the replica.
     pub cache_threshold: f64,
-    /// The fleet is out of balance when the most requests under way are over the least by more than this,
+    /// The fleet is out of balance when the most requests under way are over the least by more than this number, and by
+    /// more than the factor `balance_rel_threshold`.
     pub balance_abs_threshold: u32,
-    /// and by more than this factor.
+    /// The fleet is out of balance when the most requests under way are over the least by more than this factor, and by
+    /// more than the number `balance_abs_threshold`.
     pub balance_rel_threshold: f64,
 }
 

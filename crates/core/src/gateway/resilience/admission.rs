@@ -110,7 +110,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// With so many lanes.
+    /// Nobody waiting, in so many lanes.
     pub fn new(lanes: usize) -> Waiting {
         Waiting { lanes: vec![BinaryHeap::new(); lanes], sequence: 0, len: 0 }
     }

@@ -10,7 +10,7 @@ use crate::types::{Place, PlaceMap, SimTime};
 pub struct Breaker {
     /// Failures in a row that open it.
     pub failures: u32,
-    /// Within this time, from the first of them.
+    /// Time from the first of `failures` failures in a row within which the last must come to open the circuit.
     pub window: SimTime,
     /// Opens it as well: this share (millionths) of attempts failed within a window, of at least so many.
     pub rate: Option<(u32, u32)>,
@@ -18,7 +18,8 @@ pub struct Breaker {
     pub open: SimTime,
     /// Successes in a row, while half-open, that close it.
     pub successes: u32,
-    /// Where all candidates are open: refuse the request, or act as if none were.
+    /// What happens where the breakers of all candidates are open: true refuses the request, false acts as if none were
+    /// open.
     pub refuse_if_all_open: bool,
 }
 
@@ -40,9 +41,9 @@ impl Default for Breaker {
 pub struct Cooldown {
     /// How long, where no Retry-After says.
     pub time: SimTime,
-    /// Failures of the minute over this share (millionths),
+    /// A backend cools down when more than this share of a minute's attempts failed, millionths.
     pub failed_ppm: u32,
-    /// of at least so many attempts.
+    /// Attempts that a minute must have for its share of failures to count.
     pub at_least: u32,
 }
 
@@ -59,7 +60,7 @@ pub enum Event {
     Success,
     /// HTTP 429, with its Retry-After.
     RateLimited(SimTime),
-    /// It took too long (HTTP 408).
+    /// The attempt took too long (HTTP 408).
     Timeout,
     /// Any other failure.
     Failure,
@@ -99,7 +100,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of nobody yet.
+    /// Health of backends none of which is known yet.
     pub fn new(breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
         Health { breaker, cooldown, ..Health::default() }
     }
@@ -213,7 +214,7 @@ mod tests {
     fn endpoint(number: u32) -> Place {
         EndpointId(number).into()
     }
-    /// With so many endpoints.
+    /// Health that knows so many endpoints.
     fn health(backends: u32, breaker: Option<Breaker>, cooldown: Option<Cooldown>) -> Health {
         let mut health = Health::new(breaker, cooldown);
         (0..backends).for_each(|e| health.came(endpoint(e)));

@@ -14,9 +14,9 @@ pub struct Hop {
 /// See the module head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fallbacks {
-    /// Of a pool or an endpoint: where to go next, in order.
+    /// By pool or endpoint: where its failed requests go next, in order.
     pub chains: Vec<(Place, Vec<Place>)>,
-    /// The same for what is too long for it.
+    /// By pool or endpoint: where requests go next, in order, that are too long for it.
     pub too_long: Vec<(Place, Vec<Place>)>,
     /// Hops at most.
     pub max_hops: u32,
@@ -105,7 +105,7 @@ mod tests {
         Fallbacks { chains: places(chains), too_long: places(too_long), ..Fallbacks::default() }
     }
     /// Where a request goes that fails everywhere.
-    fn way(f: &Fallbacks, start: u16, too_long: bool) -> Vec<u16> {
+    fn places_tried(f: &Fallbacks, start: u16, too_long: bool) -> Vec<u16> {
         let (mut here, mut hop, mut way) = (at(start), Hop::default(), Vec::new());
         while let Some(next @ Place::Endpoint(EndpointId(number))) = f.next(here, too_long, &mut hop) {
             way.push(number as u16);
@@ -117,12 +117,12 @@ mod tests {
     #[test]
     fn chains_are_followed_in_order_and_then_those_of_the_last() {
         let f = fallbacks(&[(0, &[1, 2]), (2, &[3])], &[(0, &[4])]);
-        assert_eq!(way(&f, 0, false), [1, 2, 3]);
-        assert_eq!(way(&f, 0, true), [4], "what is too long has its own chain");
-        assert_eq!(way(&f, 1, false), [] as [u16; 0]);
-        assert_eq!(way(&f, 1, true), [] as [u16; 0]);
+        assert_eq!(places_tried(&f, 0, false), [1, 2, 3]);
+        assert_eq!(places_tried(&f, 0, true), [4], "what is too long has its own chain");
+        assert_eq!(places_tried(&f, 1, false), [] as [u16; 0]);
+        assert_eq!(places_tried(&f, 1, true), [] as [u16; 0]);
         let long = fallbacks(&[(0, &[1, 2, 3, 4, 5, 6, 7])], &[]);
-        assert_eq!(way(&long, 0, false), [1, 2, 3, 4, 5], "at most five hops");
+        assert_eq!(places_tried(&long, 0, false), [1, 2, 3, 4, 5], "at most five hops");
         assert!(f.keeps(at(0)) && !f.keeps(at(1)));
     }
 

@@ -45,7 +45,7 @@ pub struct Resilience {
     pub hedge: Option<Hedge>,
     /// Backends that fail are left alone for a time.
     pub breaker: Option<Breaker>,
-    /// The same by LiteLLM's rules.
+    /// Backends that fail are left alone for a time by LiteLLM's rules.
     pub cooldown: Option<Cooldown>,
     /// Who gets in while the fleet is full.
     pub admission: Option<Admission>,

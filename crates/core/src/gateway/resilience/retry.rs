@@ -20,7 +20,7 @@ pub struct Causes {
 }
 
 impl Causes {
-    /// All of them.
+    /// All causes.
     pub const ALL: Causes = Causes {
         timeout: true,
         rate_limited: true,
@@ -29,7 +29,7 @@ impl Causes {
         queue_full: true,
         replica_lost: true,
     };
-    /// None of them.
+    /// No cause.
     pub const NONE: Causes = Causes {
         timeout: false,
         rate_limited: false,
@@ -71,9 +71,9 @@ pub struct Backoff {
     pub base: SimTime,
     /// From one to the next.
     pub factor: f64,
-    /// At most.
+    /// Longest wait, before it is blurred.
     pub max: SimTime,
-    /// Its blur.
+    /// How far a wait is drawn from its nominal length.
     pub jitter: Jitter,
 }
 
@@ -102,9 +102,9 @@ impl Backoff {
 pub enum RetryAfter {
     /// Nothing: the backoff holds.
     Ignored,
-    /// It is waited for up to this long; a longer one ends the tries.
+    /// A Retry-After up to this long is waited for; a longer one ends the tries.
     UpTo(SimTime),
-    /// It is waited for up to this long; for a longer one the backoff holds.
+    /// A Retry-After up to this long is waited for; for a longer one the backoff holds.
     UpToElseBackoff(SimTime),
     /// All of a request's together are waited for up to this long; what goes beyond ends the tries.
     UpToInAll(SimTime),

@@ -6,9 +6,9 @@ use crate::types::{EndpointId, IdMap, Place, PlaceMap, PoolId, ReplicaId, Reques
 /// Whether a place is a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is one.
+    /// The place is a candidate now.
     Ready,
-    /// It will be: it is being started, or known to have failed.
+    /// The place will be a candidate: it is being started, or known to have failed.
     Later,
     /// Never again: it is drained, or has left.
     Leaving,
@@ -59,7 +59,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Of nobody yet; pools are assumed to prefill at these rates.
+    /// A directory of no place yet; pools are assumed to prefill at these rates.
     pub fn new(rates: IdMap<PoolId, PrefillRate>) -> Directory {
         Directory { rates, ..Directory::default() }
     }

@@ -7,7 +7,7 @@ use crate::types::{Outcome, OutcomeCause, SimTime, Usd};
 pub enum Hangup {
     /// The other of two copies answered first.
     Loser,
-    /// It ran out of its own time.
+    /// The try ran out of its own time.
     TryTimeout,
     /// Nobody waits for its request any longer; how that ends.
     GivenUp(Outcome, OutcomeCause),
@@ -45,7 +45,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Without an answer.
+    /// An ending of an attempt without an answer.
     pub fn without_answer(at: SimTime, outcome: Outcome, cause: OutcomeCause) -> Ending {
         Ending { at, outcome, cause, output_tokens: 0, cached_tokens: 0 }
     }

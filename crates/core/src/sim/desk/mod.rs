@@ -50,7 +50,7 @@ pub(super) enum Action {
     Deadline {
         /// When.
         at: SimTime,
-        /// Its slot.
+        /// Slot of the request.
         slot: u32,
         /// Which of the slot's requests.
         life: u32,
@@ -59,20 +59,20 @@ pub(super) enum Action {
     Submit {
         /// Slot of its request.
         slot: u32,
-        /// Which.
+        /// The attempt that is submitted.
         attempt: AttemptId,
-        /// Where.
+        /// The replica or endpoint that it goes to.
         to: Place,
     },
     /// An attempt is to be cancelled, and [`Desk::cancelled`] to be told what it leaves.
     Cancel {
         /// Slot of its request.
         slot: u32,
-        /// Which.
+        /// The attempt that is cancelled.
         attempt: AttemptId,
-        /// Where it is.
+        /// The replica or endpoint that has it.
         at: Place,
-        /// Why.
+        /// Why the attempt is cancelled.
         why: Hangup,
     },
 }
@@ -146,7 +146,7 @@ impl<'a> Desk<'a> {
     pub fn in_flight(&self) -> u64 {
         self.slots.live()
     }
-    /// Of these, those whose class tolerates no wait.
+    /// Requests in flight whose class tolerates no wait.
     pub fn in_haste(&self) -> u64 {
         self.slots.live() - self.tolerant
     }

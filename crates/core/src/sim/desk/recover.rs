@@ -201,7 +201,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Of two copies the later one is closed: what was answered meanwhile ends.
+    /// The slower of two copies is closed, and the request ends if it was answered meanwhile.
     pub(super) fn loser_is_gone(&mut self, slot: u32) {
         let flight = self.slots.get(slot);
         flight.loser = None;

@@ -12,7 +12,7 @@ pub struct InFlight {
     pub current: Option<Sent>,
     /// The second copy. While there are two, `current` is the older one.
     pub hedge: Option<Sent>,
-    /// Of two copies the one that will be cancelled when all answers of this instant are in.
+    /// The slower of two copies, which will be cancelled when all answers of this instant are in.
     pub loser: Option<AttemptId>,
     /// Answered; it ends when the loser is cancelled, at the same instant.
     pub answered: Option<Ending>,
@@ -20,7 +20,7 @@ pub struct InFlight {
     pub given_up: Option<(Outcome, OutcomeCause)>,
     /// Most output tokens of an attempt that was cancelled because the request was given up.
     pub given_up_tokens: u32,
-    /// Of the answer.
+    /// When the answer's first token left the backend.
     pub first_token: Option<SimTime>,
     pub cost: Usd,
     pub preemptions: u32,
@@ -28,13 +28,13 @@ pub struct InFlight {
     pub last_backend: Option<Place>,
     /// How the last attempt ended that was not cancelled.
     pub last: Option<Ending>,
-    /// It waits until a replica is ready.
+    /// The request waits until a replica is ready.
     pub parked: bool,
     pub route: Route,
 }
 
 impl InFlight {
-    /// That has just arrived.
+    /// A request that has just arrived.
     pub fn new(request: Request, class: u16) -> InFlight {
         InFlight {
             request,
@@ -75,7 +75,7 @@ impl InFlight {
 /// Why a request may go to one place only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinnedBy {
-    /// Its tries at a place with a fallback chain are not used up, or it fell back to there.
+    /// The request's tries at a place with a fallback chain are not used up, or it fell back to there.
     FallbackChain,
     /// A stage of a cascade.
     CascadeStage,
@@ -102,10 +102,10 @@ pub struct Route {
     pub failures: u32,
     /// Waited at this place for Retry-Afters.
     pub waited: SimTime,
-    /// Of the cascade.
+    /// Stage of the cascade that the request is in, from 0.
     pub stage: u16,
     pub next_try: TryKind,
-    /// Past admission.
+    /// Whether the request is past admission.
     pub admitted: bool,
     /// In the gateway's queue.
     pub queued: bool,
