@@ -1,4 +1,5 @@
-//! CSV: the one place where a record becomes fields, columns are found by their names in a header, and tables are read.
+//! CSV: the one place where records become fields, columns are found by name in a header, and tables are read. Only
+//! `head.rs`, which formats need, splits a first line itself.
 //!
 //! The parser is the crate `csv`'s own, `csv-core`. Its `csv::Reader` is not used: it gives a parse whatever comes, so an
 //! open quote takes the rest of a file into memory and is no error, `"a"b` is read as `ab`, and a fault of the reader has

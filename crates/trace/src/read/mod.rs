@@ -28,7 +28,6 @@ pub(super) mod vllm_bench;
 
 use super::unopened::Unopened;
 use baseload_core::types::{Clock, Entries, Entry, IdSet, TraceFault};
-pub(super) use csv::plain;
 pub use csv::{Csv, Fields};
 pub use lines::Lines;
 pub use mapped::FORMAT as COLUMNS;
