@@ -1,6 +1,6 @@
-//! CSV with a header: columns by name, faults with file, line and column. A field may be quoted (`""` is a quote in
-//! it), but a row is one line.
+//! A whole CSV of measurements, held in memory: columns by name, faults with file, line and column.
 use baseload_core::types::{TraceFault, wrong};
+use baseload_trace::read::Csv;
 use std::io::BufRead;
 
 /// A table that was read.
@@ -18,54 +18,21 @@ pub struct Row<'a> {
     fields: &'a [String],
 }
 
-/// The fields of a line; `None` where a quote is left open.
-fn fields(line: &str) -> Option<Vec<String>> {
-    let (mut out, mut field, mut quoted) = (Vec::new(), String::new(), false);
-    let mut rest = line.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if quoted && rest.peek() == Some(&'"') => {
-                rest.next();
-                field.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => out.push(std::mem::take(&mut field).trim().to_owned()),
-            c => field.push(c),
-        }
-    }
-    out.push(field.trim().to_owned());
-    (!quoted).then_some(out)
-}
-
 impl Table {
     /// Reads all of `text`, whose header must have the columns `needed`.
     ///
     /// # Errors
     /// With the column that is missing, or the line that is torn.
     pub fn read(text: impl BufRead, name: &str, needed: &[&str]) -> Result<Table, TraceFault> {
-        let mut columns: Vec<String> = Vec::new();
+        let mut csv = Csv::open(text, name)?;
+        let columns = csv.columns().to_vec();
+        if let Some(missing) = needed.iter().find(|c| !columns.is_empty() && !columns.iter().any(|have| have == *c)) {
+            let fault = wrong!("column `{missing}` is missing");
+            return Err(csv.fault(fault.hint(format!("the header has {}", columns.join(", ")))));
+        }
         let mut rows = Vec::new();
-        for (line, number) in text.lines().zip(1..) {
-            let here = |fault: TraceFault| fault.in_file(name).on_line(number);
-            let line = line.map_err(|e| here(TraceFault::unreadable(e)))?;
-            let line = line.trim_start_matches('\u{feff}').trim_end_matches('\r');
-            if line.is_empty() {
-                continue;
-            }
-            let open = || here(wrong!("a quote is left open").hint("a row is one line"));
-            let fields = fields(line).ok_or_else(open)?;
-            if columns.is_empty() {
-                columns = fields;
-                if let Some(missing) = needed.iter().find(|c| !columns.iter().any(|have| have == *c)) {
-                    let have = columns.join(", ");
-                    return Err(here(wrong!("column `{missing}` is missing").hint(format!("the header has {have}"))));
-                }
-            } else if fields.len() == columns.len() {
-                rows.push((number, fields));
-            } else {
-                let fault = wrong!("the line is torn: {} fields", fields.len());
-                return Err(here(fault.hint(format!("the header has {}", columns.len()))));
-            }
+        while csv.advance()? {
+            rows.push((csv.line(), csv.fields().iter().map(str::to_owned).collect()));
         }
         if rows.is_empty() {
             let hint = format!("wanted are the columns {}", needed.join(", "));
@@ -156,7 +123,9 @@ mod tests {
         assert_eq!(e, "t.csv:1: column `ttft_us` is missing; the header has a, b");
         let e = Table::read("a,b\n1\n".as_bytes(), "t.csv", &[]).err().unwrap().to_string();
         assert_eq!(e, "t.csv:2: the line is torn: 1 fields; the header has 2");
-        assert_eq!(fields(r#"1,"a, ""b""",c"#).unwrap(), ["1", "a, \"b\"", "c"]);
-        assert!(fields("\"a,b").is_none());
+        let e = Table::read("a,b\n1,\"2\n".as_bytes(), "t.csv", &[]).err().unwrap().to_string();
+        assert!(e.starts_with("t.csv:2: a quote does not close; "), "{e}");
+        let t = Table::read("a,b\n1,\"a, \"\"b\"\"\"\n".as_bytes(), "t.csv", &[]).unwrap();
+        assert_eq!(t.rows().next().unwrap().text("b"), "a, \"b\"");
     }
 }

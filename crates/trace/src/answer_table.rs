@@ -1,12 +1,11 @@
 //! Tables of measured answers: a CSV with a header, a row a request, 1 where an answer was above the bar, else 0. Only the
 //! columns that are asked for are looked at.
-use super::read::{Lines, Reader, split_csv};
+use super::read::{Csv, Reader};
 use baseload_core::types::TraceFault;
 
 /// A table whose header was read.
 pub struct QualityTable {
-    lines: Lines,
-    columns: Vec<String>,
+    csv: Csv,
 }
 
 impl QualityTable {
@@ -15,50 +14,41 @@ impl QualityTable {
     /// # Errors
     /// `NAME:LINE: what is wrong; what would be right`.
     pub fn open(reader: Reader, name: &str) -> Result<QualityTable, TraceFault> {
-        let mut lines = Lines::new(reader, name);
-        if !lines.advance()? {
-            return Err(lines.fault("the table is empty; it needs a header and a row a request"));
+        let csv = Csv::open(reader, name)?;
+        if csv.columns().is_empty() {
+            return Err(csv.fault("the table is empty; it needs a header and a row a request"));
         }
-        let mut columns = Vec::new();
-        split_csv(lines.text(), &mut columns).map_err(|e| lines.fault(e))?;
-        Ok(QualityTable { lines, columns })
+        Ok(QualityTable { csv })
     }
 
     /// Names in its header.
     pub fn columns(&self) -> &[String] {
-        &self.columns
+        self.csv.columns()
     }
 
     /// The outcomes of these columns (indices into [`QualityTable::columns`]), each by row.
     ///
     /// # Errors
     /// A value that is neither 0 nor 1, a torn line, no rows: `NAME:LINE: what is wrong; what would be right`.
-    pub fn read(mut self, wanted: &[usize]) -> Result<Vec<Vec<bool>>, TraceFault> {
+    pub fn read(self, wanted: &[usize]) -> Result<Vec<Vec<bool>>, TraceFault> {
+        let mut csv = self.csv;
         let mut out = vec![Vec::new(); wanted.len()];
-        let mut fields = Vec::new();
         let mut rows = 0u64;
-        while self.lines.advance()? {
-            split_csv(self.lines.text(), &mut fields).map_err(|e| self.lines.fault(e))?;
-            if fields.len() != self.columns.len() {
-                let (has, header) = (fields.len(), self.columns.len());
-                return Err(self.lines.fault(format!("the line is torn: {has} fields; the header has {header}")));
-            }
+        while csv.advance()? {
             for (column, out) in wanted.iter().zip(&mut out) {
-                out.push(match fields[*column].as_str() {
+                out.push(match csv.fields().of(*column) {
                     "0" => false,
                     "1" => true,
                     other => {
-                        let name = &self.columns[*column];
-                        return Err(self
-                            .lines
-                            .fault(format!("{name} is `{other}`; it must be 1 (above the bar) or 0")));
+                        let name = &csv.columns()[*column];
+                        return Err(csv.fault(format!("{name} is `{other}`; it must be 1 (above the bar) or 0")));
                     }
                 });
             }
             rows += 1;
         }
         if rows == 0 {
-            return Err(self.lines.fault("the table has no rows; it needs one a request"));
+            return Err(csv.fault("the table has no rows; it needs one a request"));
         }
         Ok(out)
     }

@@ -94,7 +94,11 @@ impl Rows for Azure {
         let (prompt, output) = (field(), field());
         let (more, needed) = (fields.next().is_some(), 2 + usize::from(self.images));
         if more || output.is_empty() && line.matches(',').count() != needed {
-            return Err(wrong!("the line is torn: {} fields; a row has {}", line.split(',').count(), needed + 1));
+            return Err(wrong!(
+                "the line is torn: {} fields; a row has {}",
+                super::csv::plain(line).count(),
+                needed + 1
+            ));
         }
         let at_ns = self.at_ns(at.trim_ascii());
         entry.at_ns = at_ns.ok_or_else(|| {

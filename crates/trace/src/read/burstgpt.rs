@@ -36,7 +36,8 @@ const COLUMNS: [&str; 8] = [
 #[derive(Default)]
 pub(super) struct BurstGpt {
     header: csv::Header,
-    fields: Vec<String>,
+    splitter: csv::Splitter,
+    fields: csv::Fields,
     sessions: Names,
     failed: u64,
     elapsed: bool,
@@ -44,12 +45,12 @@ pub(super) struct BurstGpt {
 
 impl Rows for BurstGpt {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
-        csv::split(line, &mut self.fields)?;
+        self.splitter.split(line, &mut self.fields)?;
         if !self.header.is_read() {
-            self.header.read(&self.fields, &COLUMNS, 6)?;
+            self.header.read(self.fields.iter(), &COLUMNS, 6, str::eq_ignore_ascii_case)?;
             return Ok(false);
         }
-        self.header.fits(self.fields.len())?;
+        self.header.fits(self.fields.count())?;
         let field = |k: usize| self.header.of(&self.fields, k);
         entry.at_ns = decimal_ns(field(0))
             .ok_or_else(|| wrong!("Timestamp is `{}`; it must be seconds from 0, such as 45 or 45.5", field(0)))?;

@@ -1,13 +1,14 @@
 //! Lines of a text, with the faults that all text formats share: bytes that are not text, torn compression, BOM, CRLF.
-use super::{Reader, csv};
+use super::Reader;
 use baseload_core::types::TraceFault;
+use std::io::BufRead;
 
 /// Bytes of one record beyond which a quote must be wrong.
 const LONGEST_RECORD: usize = 1 << 26;
 
 /// Reads a text line by line; holds one line.
-pub struct Lines {
-    reader: Reader,
+pub struct Lines<R: BufRead = Reader> {
+    reader: R,
     name: String,
     /// Line that was read last, from 1, and the one that what was read starts on.
     line: u64,
@@ -15,10 +16,20 @@ pub struct Lines {
     buffer: String,
 }
 
-impl Lines {
+/// Whether a quote is open at the end of `text`.
+fn is_open(text: &str) -> bool {
+    text.bytes().filter(|&b| b == b'"').count() % 2 == 1
+}
+
+impl<R: BufRead> Lines<R> {
     /// Lines of `reader`; `name` is for messages.
-    pub fn new(reader: Reader, name: &str) -> Lines {
+    pub fn new(reader: R, name: &str) -> Lines<R> {
         Lines { reader, name: name.into(), line: 0, start: 1, buffer: String::new() }
+    }
+
+    /// The line last read, from 1.
+    pub fn line(&self) -> u64 {
+        self.start
     }
 
     /// `NAME:LINE` of the line last read.
@@ -79,7 +90,7 @@ impl Lines {
         if !self.advance()? {
             return Ok(false);
         }
-        while csv::open(&self.buffer) {
+        while is_open(&self.buffer) {
             let mut bytes = std::mem::take(&mut self.buffer).into_bytes();
             bytes.push(b'\n');
             if !self.read(&mut bytes)? || bytes.len() > LONGEST_RECORD {

@@ -127,7 +127,8 @@ impl<'de> Deserialize<'de> for Line {
 pub(super) struct LiteLlm {
     csv: bool,
     header: csv::Header,
-    fields: Vec<String>,
+    splitter: csv::Splitter,
+    fields: csv::Fields,
     tenants: Names,
     sessions: Names,
     cached: u64,
@@ -140,7 +141,8 @@ impl LiteLlm {
         LiteLlm {
             csv,
             header: csv::Header::default(),
-            fields: Vec::new(),
+            splitter: csv::Splitter::default(),
+            fields: csv::Fields::default(),
             tenants: Names::default(),
             sessions: Names::default(),
             cached: 0,
@@ -227,13 +229,13 @@ impl Rows for LiteLlm {
             return self.call(|k| values[k].text(), entry);
         }
         let mut fields = std::mem::take(&mut self.fields);
-        csv::split(line, &mut fields)?;
+        self.splitter.split(line, &mut fields)?;
         if !self.header.is_read() {
             let known: Vec<&str> = READ.iter().chain(&SKIPPED).copied().collect();
-            self.header.read(&fields, &known, 4)?;
+            self.header.read(fields.iter(), &known, 4, str::eq_ignore_ascii_case)?;
             return Ok(false);
         }
-        self.header.fits(fields.len())?;
+        self.header.fits(fields.count())?;
         let header = std::mem::take(&mut self.header);
         let made = self.call(|k| header.of(&fields, k).to_string(), entry);
         (self.header, self.fields) = (header, fields);

@@ -35,7 +35,8 @@ pub(super) struct Mapped {
     json: bool,
     /// Names in the CSV's header.
     header: Vec<String>,
-    fields: Vec<String>,
+    splitter: csv::Splitter,
+    fields: csv::Fields,
     tenants: Names,
     sessions: Names,
     unzoned: bool,
@@ -44,7 +45,7 @@ pub(super) struct Mapped {
 /// A row's fields by name; empty where absent or null.
 struct Row<'a> {
     header: &'a [String],
-    fields: &'a [String],
+    fields: &'a csv::Fields,
     json: Option<serde_json::Map<String, Value>>,
 }
 
@@ -53,7 +54,7 @@ impl Row<'_> {
         match &self.json {
             None => {
                 let place = self.header.iter().position(|h| h == column);
-                Ok(place.and_then(|p| self.fields.get(p)).cloned().unwrap_or_default())
+                Ok(place.map_or("", |p| self.fields.of(p)).to_owned())
             }
             Some(object) => match object.get(column) {
                 None | Some(Value::Null) => Ok(String::new()),
@@ -79,7 +80,8 @@ impl Mapped {
             classes: classes.clone(),
             json,
             header: Vec::new(),
-            fields: Vec::new(),
+            splitter: csv::Splitter::default(),
+            fields: csv::Fields::default(),
             tenants: Names::default(),
             sessions: Names::default(),
             unzoned: false,
@@ -184,19 +186,18 @@ impl Rows for Mapped {
             if needed.into_iter().flatten().chain(arrival).any(|c| !object.contains_key(c.as_str())) {
                 self.missing(|c| object.contains_key(c), &there.join(", "))?;
             }
-            let row = Row { header: &[], fields: &[], json: Some(object) };
+            let row = Row { header: &[], fields: &csv::Fields::default(), json: Some(object) };
             return self.fill(&row, entry).map(|()| true);
         }
         let mut fields = std::mem::take(&mut self.fields);
-        csv::split(line, &mut fields)?;
+        self.splitter.split(line, &mut fields)?;
         if self.header.is_empty() {
-            self.missing(|c| fields.iter().any(|f| f == c), &fields.join(", "))?;
-            self.header = fields;
+            let header: Vec<String> = fields.iter().map(str::to_owned).collect();
+            self.missing(|c| header.iter().any(|h| h == c), &header.join(", "))?;
+            self.header = header;
             return Ok(false);
         }
-        if fields.len() != self.header.len() {
-            return Err(wrong!("the line is torn: {} fields; the header has {}", fields.len(), self.header.len()));
-        }
+        csv::fits(fields.count(), self.header.len())?;
         let header = std::mem::take(&mut self.header);
         let filled = self.fill(&Row { header: &header, fields: &fields, json: None }, entry);
         (self.header, self.fields) = (header, fields);

@@ -28,7 +28,7 @@ pub(super) mod vllm_bench;
 
 use super::unopened::Unopened;
 use baseload_core::types::{Clock, Entries, Entry, IdSet, TraceFault};
-pub(super) use csv::split as split_csv;
+pub use csv::{Csv, Fields};
 pub use lines::Lines;
 pub use mapped::FORMAT as COLUMNS;
 pub use own_csv::FORMAT as OWN_CSV;

@@ -1,6 +1,6 @@
 //! Our own schema as CSV: see `traces/README.md`. Fields are plain: no quotes, no commas inside.
-use super::Rows;
 use super::parse::{decimal_ns, tokens};
+use super::{Rows, csv};
 use crate::registry::Format;
 use baseload_core::types::{Classes, Clock, Entry, Status};
 use baseload_core::types::{TraceFault, wrong};
@@ -48,14 +48,13 @@ pub(crate) const COLUMNS: [&str; 18] = [
 pub(super) struct OwnCsv {
     classes: Classes,
     clock: Clock,
-    /// Index into `COLUMNS` of each column of the file; empty before the header.
-    columns: Vec<usize>,
+    header: csv::Header,
 }
 
 impl OwnCsv {
     /// `header` is the file's first line.
     pub(super) fn new(classes: &Classes, header: &str) -> OwnCsv {
-        let has = |name: &str| header.split(',').any(|c| c.trim() == name);
+        let has = |name: &str| csv::plain(header).any(|c| c == name);
         let clock = if has("session_s") {
             Clock::Session
         } else if has("arrival_s") || has("arrival_ns") {
@@ -63,27 +62,15 @@ impl OwnCsv {
         } else {
             Clock::None
         };
-        OwnCsv { classes: classes.clone(), clock, columns: Vec::new() }
+        OwnCsv { classes: classes.clone(), clock, header: csv::Header::default() }
     }
 
     fn header(&mut self, line: &str) -> Result<(), TraceFault> {
-        for name in line.split(',').map(str::trim) {
-            let known = COLUMNS.iter().position(|c| *c == name);
-            let column = known.ok_or_else(|| {
-                wrong!(
-                    "column `{name}` is unknown; known are {}; a file with others is read by a column map (--columns)",
-                    COLUMNS.join(", ")
-                )
-            })?;
-            if self.columns.contains(&column) {
-                return Err(wrong!("column `{name}` stands twice; it may stand once"));
-            }
-            self.columns.push(column);
-        }
-        if [0, 1, 16].iter().filter(|c| self.columns.contains(c)).count() > 1 {
+        self.header.read(csv::plain(line), &COLUMNS, 0, |known, name| known == name)?;
+        if [0, 1, 16].into_iter().filter(|c| self.header.has(*c)).count() > 1 {
             return Err("arrival_s, arrival_ns and session_s stand together; a trace has one of them".into());
         }
-        match [3, 4].into_iter().find(|c| !self.columns.contains(c)) {
+        match [3, 4].into_iter().find(|c| !self.header.has(*c)) {
             Some(c) => Err(wrong!("column `{}` is missing; the header needs it", COLUMNS[c])),
             None => Ok(()),
         }
@@ -92,17 +79,17 @@ impl OwnCsv {
 
 impl Rows for OwnCsv {
     fn row(&mut self, line: &str, row: &mut Entry) -> Result<bool, TraceFault> {
-        if self.columns.is_empty() {
+        if !self.header.is_read() {
             return self.header(line).map(|()| false);
         }
         if line.contains('"') {
             return Err("the line has a quote; fields are plain text without quotes".into());
         }
-        let mut fields = line.split(',');
-        let torn =
-            || wrong!("the line is torn: {} fields; the header has {}", line.split(',').count(), self.columns.len());
-        for &column in &self.columns {
-            let text = fields.next().ok_or_else(torn)?.trim();
+        let mut fields = csv::plain(line);
+        for &column in self.header.columns() {
+            let Some(text) = fields.next() else {
+                return self.header.fits(csv::plain(line).count()).map(|()| false);
+            };
             if text.is_empty() && !matches!(column, 0..=4 | 16) {
                 continue;
             }
@@ -128,9 +115,7 @@ impl Rows for OwnCsv {
                 _ => row.at_ns = text.parse().map_err(|_| wrong("whole nanoseconds"))?,
             }
         }
-        if fields.next().is_some() {
-            return Err(torn());
-        }
+        self.header.fits(self.header.columns().len() + fields.count())?;
         Ok(true)
     }
 
@@ -139,7 +124,7 @@ impl Rows for OwnCsv {
     }
 
     fn has_ids(&self) -> bool {
-        self.columns.contains(&2)
+        self.header.has(2)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A folder a model; per client k `chunk-k-trace.csv` (no header: window start s, rate 1/s, CV, family, shape, scale s)
 //! and `chunk-k-dataset.json` (by window start, s: `input_tokens`, `output_tokens`, `reason_ratio`, each a string that
 //! holds a dictionary literal `{value: probability, ...}`). Read from deepseek-r1, 2026-11.
-use super::{Lines, Reader};
+use super::{Lines, Reader, csv};
 use crate::unopened::Files;
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
@@ -117,7 +117,7 @@ fn windows(lines: &mut Lines) -> Result<Vec<ServeGenWindow>, TraceFault> {
 }
 
 fn window(line: &str) -> Result<ServeGenWindow, TraceFault> {
-    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+    let fields: Vec<&str> = csv::plain(line).collect();
     let [start, rate, cv, family, shape, scale] = fields[..] else {
         return Err(wrong!(
             "the line is torn: {} fields; a window has 6: start, rate, cv, family, shape, scale",
