@@ -174,7 +174,7 @@ fn data_that_cannot_tell_a_coefficient_are_refused_by_its_name() {
     let table = run(dir.path(), &["calibrate", "--kind", "ml-energy", "a.jsonl", "--out", "p.toml"]);
     refused(&table, &["a profile is fitted from engine-steps"]);
     let rows = run(dir.path(), &["calibrate", "--kind", "inferencex", "a.jsonl", "--out", "p.toml"]);
-    refused(&rows, &["column `concurrency` is missing"]);
+    refused(&rows, &["a.jsonl:1: text stands beside a quoted field"]);
 }
 
 #[test]

@@ -10,9 +10,10 @@ const LONGEST_RECORD: usize = 1 << 26;
 pub struct Lines<R: BufRead = Reader> {
     reader: R,
     name: String,
-    /// Line that was read last, from 1, and the one that what was read starts on.
+    /// Lines of the file that were read.
+    lines_read: u64,
+    /// The line on which what was read last starts, from 1.
     line: u64,
-    start: u64,
     buffer: String,
 }
 
@@ -24,36 +25,36 @@ fn is_open(text: &str) -> bool {
 impl<R: BufRead> Lines<R> {
     /// Lines of `reader`; `name` is for messages.
     pub fn new(reader: R, name: &str) -> Lines<R> {
-        Lines { reader, name: name.into(), line: 0, start: 1, buffer: String::new() }
+        Lines { reader, name: name.into(), lines_read: 0, line: 1, buffer: String::new() }
     }
 
     /// The line last read, from 1.
     pub fn line(&self) -> u64 {
-        self.start
+        self.line
     }
 
     /// `NAME:LINE` of the line last read.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.name, self.start)
+        format!("{}:{}", self.name, self.line)
     }
 
     /// `NAME:LINE: what` of the line last read.
     pub fn fault(&self, what: impl Into<TraceFault>) -> TraceFault {
-        what.into().on_line(self.start).in_file(&self.name)
+        what.into().on_line(self.line).in_file(&self.name)
     }
 
     /// Reads one more line behind `bytes`, without its end; `false` at the end.
     fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool, TraceFault> {
         let before = bytes.len();
         let read = self.reader.read_until(b'\n', bytes);
-        self.line += 1;
+        self.lines_read += 1;
         if before == 0 {
-            self.start = self.line;
+            self.line = self.lines_read;
         }
         if read.map_err(|e| self.fault(TraceFault::unreadable(e)))? == 0 {
             return Ok(false);
         }
-        if self.line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
+        if self.lines_read == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
         }
         while bytes.len() > before && matches!(bytes.last(), Some(b'\n' | b'\r')) {

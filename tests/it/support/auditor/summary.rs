@@ -70,14 +70,16 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
     let last = lives.iter().map(|l| l.request.arrival).max().unwrap_or(0);
     let drain = lives.iter().map(|l| l.request.ended).max().unwrap_or(0).saturating_sub(last);
     number(c, s, "drain_s", drain as f64 / 1e9);
-    // Work that may wait makes nobody overloaded.
+    // Work that may wait makes nobody overloaded, nor do users who wait for their answers.
+    let closed = ["users", "sessions"].iter().any(|key| facts.trace.contains_key(*key));
     let patient = |name: &str| facts.classes.iter().any(|class| class.name == name && class.tolerates.is_some());
     let late: Vec<u64> = (lives.iter().filter(|l| l.request.ended > last && !patient(&l.request.class)))
         .map(|l| l.request.ended - last)
         .collect();
     let haste = late.iter().max().copied().unwrap_or(0);
-    let over = late.len() as u64 * 20 > (lives.len() as u64).max(20)
-        || u128::from(haste) * 10 > u128::from(window(lives)).max(1);
+    let over = !closed
+        && (late.len() as u64 * 20 > (lives.len() as u64).max(20)
+            || u128::from(haste) * 10 > u128::from(window(lives)).max(1));
     c.same("overloaded", s["overloaded"].as_bool(), Some(over));
     let mut causes = std::collections::BTreeMap::<&str, u64>::new();
     for l in lives.iter().filter(|l| l.request.outcome != "completed") {
