@@ -127,7 +127,7 @@ fn query_fault(e: &PolarsError) -> TraceFault {
 }
 
 /// `what` is wrong with a folder.
-fn folder_fault(folder: &Path, what: impl Into<String>) -> TraceFault {
+fn folder_fault(folder: &Path, what: impl std::fmt::Display) -> TraceFault {
     TraceFault::of(folder.display(), what)
 }
 
