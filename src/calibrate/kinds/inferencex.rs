@@ -186,6 +186,7 @@ pub fn apart(p: &Point, all: &[Point]) -> Option<&'static str> {
 /// Scores the points.
 pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    let mut left_out = super::LeftOut::default();
     let frontend = catalog.frontend("inferencex");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for p in points {
@@ -194,7 +195,7 @@ pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Sc
             continue;
         }
         match predict(catalog, p, lags, source) {
-            Err(why) => super::note(&mut notes, &why),
+            Err(why) => left_out.add(&why),
             Ok(predicted) => {
                 super::warn(&mut notes, &predicted.replica);
                 rows.push(Scored {
@@ -212,6 +213,7 @@ pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Sc
         notes.push(format!("{others} rows of other engines than vLLM are not predicted"));
     }
     notes.extend(frontend.map(super::frontend_note));
+    notes.splice(0..0, left_out.notes());
     scores("inferencex", &rows, notes)
 }
 

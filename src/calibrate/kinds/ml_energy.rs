@@ -143,9 +143,10 @@ fn predict(catalog: &Catalog, p: &Point, source: &StepTimeSource) -> Result<(f64
 /// Scores the points.
 pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    let mut left_out = super::LeftOut::default();
     for p in points {
         match predict(catalog, p, source) {
-            Err(why) => super::note(&mut notes, &why),
+            Err(why) => left_out.add(&why),
             Ok((itl, weights_s, replica)) => {
                 super::warn(&mut notes, &replica);
                 rows.push(Scored {
@@ -158,6 +159,7 @@ pub fn score(catalog: &Catalog, points: &[Point], source: &StepTimeSource) -> Sc
             }
         }
     }
+    notes.splice(0..0, left_out.notes());
     scores("ml-energy", &rows, notes)
 }
 

@@ -14,6 +14,7 @@ pub mod vllm_stages;
 
 use baseload_core::catalog::FrontendRow;
 use baseload_core::types::TraceFault;
+use indexmap::IndexMap;
 
 /// Says what lies before the engine in predictions.
 pub fn frontend_note(row: &FrontendRow) -> String {
@@ -37,14 +38,18 @@ pub fn warn(notes: &mut Vec<String>, replica: &baseload_core::fleet::ReplicaType
     }
 }
 
-/// Says once why rows are left out, and how many.
-pub fn note(notes: &mut Vec<String>, why: &TraceFault) {
-    let end = format!(" left out: {why}");
-    match notes.iter_mut().find(|n| n.ends_with(&end)) {
-        Some(note) => {
-            let count = note.split(' ').next().and_then(|n| n.parse::<u32>().ok()).unwrap_or(1);
-            *note = format!("{} rows{end}", count + 1);
-        }
-        None => notes.push(format!("1 row{end}")),
+/// Rows that are left out, counted by why.
+#[derive(Debug, Default)]
+pub struct LeftOut(IndexMap<String, u64>);
+
+impl LeftOut {
+    /// One more row that `why` keeps out.
+    pub fn add(&mut self, why: &TraceFault) {
+        *self.0.entry(why.to_string()).or_default() += 1;
+    }
+
+    /// A sentence for each reason, in the order in which they were met.
+    pub fn notes(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(why, n)| format!("{n} {} left out: {why}", if n == 1 { "row" } else { "rows" }))
     }
 }

@@ -144,10 +144,10 @@ fn predict(catalog: &Catalog, b: &MeasuredBatch, source: &StepTimeSource) -> Res
 
 /// Scores the batches.
 pub fn score(catalog: &Catalog, batches: &[MeasuredBatch], source: &StepTimeSource) -> Scores {
-    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    let (mut rows, mut left_out) = (Vec::new(), super::LeftOut::default());
     for b in batches {
         match predict(catalog, b, source) {
-            Err(why) => super::note(&mut notes, &why),
+            Err(why) => left_out.add(&why),
             Ok((ttft, tpot, e2e, weights_s)) => {
                 let mut values = Vec::new();
                 values.extend(b.ttft_s.map(|m| ("ttft_s", ttft, m)));
@@ -161,7 +161,7 @@ pub fn score(catalog: &Catalog, batches: &[MeasuredBatch], source: &StepTimeSour
             }
         }
     }
-    scores("static-batch", &rows, notes)
+    scores("static-batch", &rows, left_out.notes().collect())
 }
 
 #[cfg(test)]

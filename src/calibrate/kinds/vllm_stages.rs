@@ -201,11 +201,12 @@ fn predict(
 /// Scores the stages.
 pub fn score(catalog: &Catalog, stages: &[Stage], source: &StepTimeSource) -> Scores {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    let mut left_out = super::LeftOut::default();
     let frontend = catalog.frontend("vllm-stages");
     let lags = frontend.map_or_else(Lags::default, |row| lags(&row.frontend()));
     for s in stages {
         match predict(catalog, s, lags, source) {
-            Err(why) => super::note(&mut notes, &why),
+            Err(why) => left_out.add(&why),
             Ok((predicted, weights_s, replica)) => {
                 super::warn(&mut notes, &replica);
                 rows.push(Scored {
@@ -219,6 +220,7 @@ pub fn score(catalog: &Catalog, stages: &[Stage], source: &StepTimeSource) -> Sc
         }
     }
     notes.extend(frontend.map(super::frontend_note));
+    notes.splice(0..0, left_out.notes());
     scores("vllm-stages", &rows, notes)
 }
 

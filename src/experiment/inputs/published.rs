@@ -282,6 +282,15 @@ mod tests {
     }
 
     #[test]
+    fn every_published_trace_is_in_a_format_that_a_reader_has() {
+        let text = include_str!("../../../traces/manifest.toml");
+        for line in text.lines().filter_map(|line| line.strip_prefix("format = ")) {
+            let named = baseload_trace::Readers::embedded().named(line.trim_matches('"'));
+            assert!(named.is_ok(), "{line}: {}", named.err().unwrap());
+        }
+    }
+
+    #[test]
     fn wrong_manifests_are_refused() {
         let text = include_str!("../../../traces/manifest.toml");
         for (from, to, says) in [

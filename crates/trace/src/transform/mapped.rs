@@ -3,7 +3,7 @@ use baseload_core::types::{Clock, Entries, Entry};
 use baseload_core::types::{TraceFault, wrong};
 
 /// Changes an entry in place, or says why it cannot.
-pub(super) type Change = Box<dyn FnMut(&mut Entry) -> Result<(), String> + Send>;
+pub(super) type Change = Box<dyn FnMut(&mut Entry) -> Result<(), TraceFault> + Send>;
 
 struct Mapped {
     inner: Box<dyn Entries>,

@@ -110,7 +110,7 @@ pub(super) fn stretched(inner: Box<dyn Entries>, times: f64) -> Box<dyn Entries>
         let origin = *origin_ns.get_or_insert(entry.at_ns);
         let since = (entry.at_ns - origin) as f64 * times;
         if since >= 9e18 {
-            return Err("scaled, it arrives over 285 years after the first".to_owned());
+            return Err(wrong!("scaled, it arrives over 285 years after the first"));
         }
         entry.at_ns = since.round() as i64;
         Ok(())
