@@ -6,7 +6,7 @@ use baseload::economics::rented_line;
 use baseload::engine::EngineMode;
 use baseload::experiment::Experiment;
 use baseload::sim::{Effects, World, WorldEffect};
-use baseload::types::{Content, NO_SESSION, Outcome, PoolId, ReplicaId, Request, SimTime, Usd};
+use baseload::types::{ClassSpec, Content, NO_SESSION, Outcome, PoolId, ReplicaId, Request, SimTime, Usd};
 use std::error::Error;
 use std::path::Path;
 
@@ -50,6 +50,8 @@ fn run() -> Result<Seen, Box<dyn Error>> {
     let policy = experiment.policies.iter().find(|p| p.name == "own-mean").ok_or("no such policy")?;
     let mut spec = experiment.world(policy, 0, EngineMode::default());
     spec.pools[0].replicas = 1;
+    // Nothing is bought: all requests are of one class, which the pool may serve.
+    spec.classes = vec![(ClassSpec::default(), 1_000_000)];
     let mut world = World::new(&spec);
     let (mut seen, mut fleet, mut clock) = (Seen::default(), vec![ReplicaId(0)], SimTime::ZERO);
     let (mut traffic, mut effects) = (traffic().peekable(), Effects::default());
