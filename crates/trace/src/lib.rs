@@ -1,6 +1,6 @@
 //! Where requests come from: published trace files, our own schema, a generator, closed-loop users.
 //!
-//! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
+//! May import: `numeric`, `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.

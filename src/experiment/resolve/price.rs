@@ -20,7 +20,7 @@ impl Resolver<'_> {
         let mut newest: Option<&str> = None;
         let mut faults = Faults::default();
         for (name, e) in &self.file.endpoint {
-            // A name that is unknown is the endpoint's fault.
+            // An unknown name is reported where its endpoint is resolved.
             let Ok(rows) = self.catalog.api_rows(&e.catalog) else { continue };
             if rows.len() > 1 {
                 let what = format!("{} has prices of several days", e.catalog);

@@ -1,6 +1,7 @@
 //! Transforms on drawn and on hand-made entries.
 use super::*;
 use crate::{GenerateSpec, Generator, Held, SourceOptions, collect};
+use baseload_core::types::Clock;
 use baseload_core::types::NO_SESSION;
 use baseload_core::types::TraceFault;
 
