@@ -33,11 +33,20 @@ impl Keys {
         let had = row.clone();
         let missing = self.stand_in(&mut row);
         let mut unread: Vec<String> = row.keys().filter(|key| !had.contains_key(*key)).cloned().collect();
-        let keyed::Read { value, faults, left_out } = keyed::read::<T>(toml::Value::Table(row));
+        let keyed::Read { mut value, faults, left_out } = keyed::read::<T>(toml::Value::Table(row.clone()));
         unread.extend(left_out.iter().filter_map(|key| match key.segments() {
             [Segment::Name(key), ..] => Some(key.clone()),
             _ => None,
         }));
+        if value.is_none() {
+            // A key that the row must have was left out for its kind: a stand-in lets the rest be read.
+            left_out
+                .iter()
+                .filter_map(|key| key.segments().first())
+                .for_each(|key| row.retain(|name, _| !key.is(name)));
+            self.stand_in(&mut row);
+            value = keyed::read::<T>(toml::Value::Table(row)).value;
+        }
         // What a stand-in is refused for nobody wrote.
         let written = |f: &Fault| !matches!(f.key.segments(), [Segment::Name(key), ..] if !had.contains_key(key));
         let mut faults: Faults = faults.into_iter().filter(written).collect();
