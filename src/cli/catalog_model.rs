@@ -1,7 +1,7 @@
 //! `baseload catalog model`: the row of a model from its config.json.
 use super::artefacts::Clock;
 use super::{Exit, printer};
-use baseload_core::catalog::{FromConfig, Model, model_from_config};
+use baseload_core::catalog::{Catalog, FromConfig, Model, model_from_config};
 use baseload_core::types::{Fault, Faults, TraceFault};
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ struct CatalogFile {
     model: [Model; 1],
 }
 
-pub fn run(args: &Args) -> Result<(), Exit> {
+pub fn run(args: &Args, catalog: &Catalog) -> Result<(), Exit> {
     let shown = args.config.display().to_string();
     let text = std::fs::read_to_string(&args.config)
         .map_err(|e| TraceFault::of(&shown, e).hint("give the config.json that lies beside a model's weights"))?;
@@ -37,6 +37,13 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let here = |fault| Fault::from(TraceFault::from(fault).in_file(&shown));
         faults.into_iter().map(here).collect::<Faults>()
     })?;
+    if let Ok(known) = catalog.model(&args.name) {
+        let stands = if known.id == args.name { "this row stands in its place" } else { "give another name" };
+        printer::error(&format!(
+            "warning: `{}` is a name of the catalogue's {} already; {stands}",
+            args.name, known.id
+        ));
+    }
     printer::out(&file(read, &Clock::start().today())?);
     Ok(())
 }

@@ -4,7 +4,8 @@
 use super::guard::guarded;
 use baseload_core::types::{TraceFault, wrong};
 use polars::prelude::{
-    AnyValue, Column, DataFrame, HiveOptions, LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, UnionArgs, concat_lf_diagonal, lit,
+    AnyValue, Column, DataFrame, HiveOptions, LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, UnionArgs,
+    concat_lf_diagonal, lit,
 };
 use polars::sql::SQLContext;
 use std::cmp::Ordering;

@@ -2,7 +2,10 @@
 use super::input::{Input, format_of};
 use super::output::{Job, put};
 use crate::cli::Exit;
+use crate::experiment::ReadFile;
+use crate::experiment::format::Origin;
 use baseload_core::types::{Fault, TraceFault};
+use baseload_trace::transform::check;
 use baseload_trace::{Format, SourceOptions, Transform};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -56,9 +59,12 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
         let list: List = toml::from_str(&text).map_err(|e| TraceFault::toml(&name, &text, &e))?;
+        let origin = Origin { files: vec![ReadFile { path: path.clone(), text }], sets: Vec::new() };
+        check(&list.transform).map_err(|faults| origin.located(faults.under("transform")))?;
         transforms.extend(list.transform);
         folder = path.parent().unwrap_or(folder);
     }
+    check(&args.transforms).map_err(|faults| faults.under("--transform"))?;
     transforms.extend(args.transforms.iter().cloned());
     if transforms.is_empty() {
         return Err(Fault::new("no transform is given").hint("give -t 'NAME = { KEYS }' or --from FILE").into());

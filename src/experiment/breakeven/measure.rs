@@ -119,7 +119,7 @@ impl<'a> Bench<'a> {
         };
         let options = SourceOptions { limit, ..self.options.clone() };
         let source = self.origin.clone().then(more).open(&self.exp.class_names(), &options);
-        let mut source = source?;
+        let mut source = source.map_err(|why| self.exp.unplayable(why))?;
         let mut sink = Tally::new(Collector::new(policy.endpoints.len()));
         let stats = simulate(&spec, source.as_mut(), &mut sink, self.progress, self.stop);
         let mut stats = stats.map_err(|e| match e {
@@ -190,7 +190,7 @@ impl<'a> Bench<'a> {
 /// Reads the trace as it is, whatever becomes of its requests.
 fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &AtomicBool) -> Result<AtOne, RunError> {
     let options = SourceOptions { play: Play::Open, ..options.clone() };
-    let mut source = origin.open(&exp.class_names(), &options)?;
+    let mut source = origin.open(&exp.class_names(), &options).map_err(|why| exp.unplayable(why))?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);
     let [mut prompt, mut output, mut context] = [0.0f64; 3];
     while source.peek()?.is_some() {

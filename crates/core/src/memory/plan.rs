@@ -282,8 +282,8 @@ pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<Strin
             decimals(unused_gib, 2)
         ));
     }
-    if gpu.memory_total_source.starts_with("estimated") {
-        out.push(format!("the memory of {} is {}", gpu.id, gpu.memory_total_source));
+    if gpu.memory_total_estimated {
+        out.push(format!("the memory of {} is estimated: {}", gpu.id, gpu.memory_total_source));
     }
     out
 }

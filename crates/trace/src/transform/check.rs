@@ -1,27 +1,18 @@
-//! What cannot be done to a trace, whatever it holds.
-use super::{ScaleRate, ThinBy, Transform, Volume};
-use baseload_core::types::{Clock, SimTime, TraceFault, wrong};
+//! What cannot be done to a trace, whatever it holds, and what that has to do with its requests' times and numbers.
+use super::{ClassRule, LengthChange, ScaleRate, Spike, Thin, ThinBy, Transform, Volume};
+use baseload_core::types::check::{above_0, at_least_1, in_range, share};
+use baseload_core::types::{Fault, Faults, SimTime, duration_text};
 
-/// A rate is multiplied by at most this.
+/// Copies of a trace at most.
+const MOST_COPIES: u32 = 1_000;
+/// Times a rate at most.
 const MOST_TIMES: f64 = 1_000.0;
+/// The shortest day of a daily curve.
+const SHORTEST_DAY: SimTime = SimTime::from_secs(60);
 
 impl Transform {
-    /// Refuses what cannot be done, whatever the trace.
-    ///
-    /// # Errors
-    /// `key: what is wrong; what would be right`.
-    pub(super) fn check(&self, clock: Clock) -> Result<(), TraceFault> {
-        if self.reads_times() && !matches!(clock, Clock::Common | Clock::Zero) {
-            return Err(
-                "the trace does not say when its requests arrive, which this needs; thin it by session, slice \
-                        it by count, or change the sessions' starts instead"
-                    .into(),
-            );
-        }
-        self.check_numbers()
-    }
-
-    fn reads_times(&self) -> bool {
+    /// Whether it goes by the times of requests.
+    pub(super) fn needs_times(&self) -> bool {
         match self {
             Transform::Slice(t) => t.from.is_some() || t.to.is_some(),
             Transform::Thin(t) => t.by == ThinBy::Gaps,
@@ -30,83 +21,102 @@ impl Transform {
         }
     }
 
-    fn check_numbers(&self) -> Result<(), TraceFault> {
+    /// Whether some requests come out with other numbers than they came in with: copies, and those of another trace. Then a
+    /// number does not lead back to the trace's row.
+    pub fn renumbers(&self) -> bool {
         match self {
-            Transform::Slice(t) => {
-                if let (Some(from), Some(to)) = (t.from, t.to)
-                    && from >= to
-                {
-                    return Err("to is not after from; the slice would be empty".into());
-                }
-                if t.take == Some(0) {
-                    return Err("take is 0; it must be at least 1 request".into());
-                }
-                Ok(())
-            }
-            Transform::Thin(t) => share("share", t.share),
-            Transform::Superpose(t) => match (t.copies, &t.with) {
-                (0, _) => Err("copies is 0; it must be at least 1".into()),
-                (1, None) => Err("neither copies nor with is given; one is needed".into()),
-                (c, _) if c > 1_000 => Err(wrong!("copies is {c}; it must be at most 1,000")),
-                _ => Ok(()),
-            },
-            Transform::ScaleRate(ScaleRate { times }) | Transform::Volume(Volume { times, .. }) => {
-                above_zero("times", *times)?;
-                if *times > MOST_TIMES {
-                    return Err(wrong!("times is {times}; it must be at most 1,000"));
-                }
-                Ok(())
-            }
-            Transform::ScaleTime(t) => above_zero("times", t.times),
-            Transform::Repeat(t) => match (t.requests, t.duration) {
-                (None, None) => Err("neither requests nor duration is given; one is needed".into()),
-                (Some(0), _) => Err("requests is 0; it must be at least 1".into()),
-                _ => Ok(()),
-            },
-            Transform::Tokens(t) => {
-                for (key, c) in [("prompt", &t.prompt), ("output", &t.output)] {
-                    above_zero(&format!("{key}.times"), c.times)?;
-                    if c.min == 0 || c.max.is_some_and(|max| max < c.min) {
-                        return Err(wrong!("{key} needs 1 <= min <= max"));
-                    }
-                }
-                Ok(())
-            }
-            Transform::Tenants(t) => {
-                if t.shares.is_empty() || t.shares.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
-                    return Err("shares needs a number of 0 or more for each tenant".into());
-                }
-                above_zero("the sum of shares", t.shares.iter().sum())
-            }
-            Transform::Class(t) => share("share", t.share),
-            Transform::Spike(t) => match t.times.is_finite() && (0.0..=MOST_TIMES).contains(&t.times) {
-                _ if t.duration == SimTime::ZERO => Err("duration is 0; a spike needs some time".into()),
-                true => Ok(()),
-                false => Err(wrong!("times is {}; it must be from 0 to 1,000", t.times)),
-            },
-            Transform::Diurnal(t) => match (0.0..=1.0).contains(&t.amplitude) {
-                _ if t.period < SimTime::from_secs(60) => Err("period is under a minute; a day needs some time".into()),
-                true => Ok(()),
-                false => Err(wrong!("amplitude is {}; it must be from 0 to 1", t.amplitude)),
-            },
-            Transform::Anonymise(t) => match t.tokens {
-                0 => Err("tokens is 0; it must be at least 1".into()),
-                _ => Ok(()),
-            },
+            Transform::Superpose(_) | Transform::Repeat(_) | Transform::Anonymise(_) => true,
+            Transform::ScaleRate(ScaleRate { times })
+            | Transform::Volume(Volume { times, .. })
+            | Transform::Spike(Spike { times, .. }) => *times > 1.0,
+            Transform::Diurnal(t) => t.amplitude > 0.0,
+            Transform::Slice(_)
+            | Transform::Thin(_)
+            | Transform::ScaleTime(_)
+            | Transform::Tokens(_)
+            | Transform::Tenants(_)
+            | Transform::Class(_) => false,
         }
     }
-}
 
-fn above_zero(key: &str, x: f64) -> Result<(), TraceFault> {
-    match x.is_finite() && x > 0.0 {
-        true => Ok(()),
-        false => Err(wrong!("{key} is {x}; it must be a number above 0")),
+    /// What cannot be done, whatever the trace. Keys are counted from the transform's own.
+    pub(super) fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
+        match self {
+            Transform::Slice(t) => {
+                if t.from.zip(t.to).is_some_and(|(from, to)| from >= to) {
+                    faults.push(
+                        Fault::at("to", "it is not after from, so that the slice is empty").hint("give a later one"),
+                    );
+                }
+                faults.take(t.take.map_or(Ok(1), |n| at_least_1("take", n)));
+            }
+            Transform::Thin(Thin { share, .. }) | Transform::Class(ClassRule { share, .. }) => {
+                faults.take(part("share", *share));
+            }
+            Transform::Superpose(t) => {
+                if t.copies == 1 && t.with.is_none() {
+                    faults.push(Fault::new("it lays nothing over the trace").hint("give copies, with, or both"));
+                }
+                let holds = (1..=MOST_COPIES).contains(&t.copies);
+                faults.take(in_range("copies", t.copies, holds, "it must be from 1 to 1,000"));
+            }
+            Transform::ScaleRate(ScaleRate { times }) | Transform::Volume(Volume { times, .. }) => {
+                let holds = *times > 0.0 && *times <= MOST_TIMES;
+                faults.take(in_range("times", *times, holds, "it must be a number above 0, at most 1,000"));
+            }
+            Transform::ScaleTime(t) => drop(faults.take(above_0("times", t.times))),
+            Transform::Repeat(t) => {
+                if t.requests.is_none() && t.duration.is_none() {
+                    faults.push(Fault::new("nothing ends it").hint("give requests, duration, or both"));
+                }
+                faults.take(t.requests.map_or(Ok(1), |n| at_least_1("requests", n)));
+            }
+            Transform::Tokens(t) => {
+                faults.extend(t.prompt.faults("prompt").into_iter().chain(t.output.faults("output")))
+            }
+            Transform::Tenants(t) => {
+                let each = t.shares.iter().all(|s| s.is_finite() && *s >= 0.0);
+                if !each || t.shares.iter().sum::<f64>() <= 0.0 {
+                    let fault = Fault::at("shares", format!("it is {:?}", t.shares));
+                    faults.push(fault.hint("it must be a number from 0 for each tenant, one of them above 0"));
+                }
+            }
+            Transform::Spike(t) => {
+                let holds = (0.0..=MOST_TIMES).contains(&t.times);
+                faults.take(in_range("times", t.times, holds, "it must be a number from 0 to 1,000"));
+                if t.duration == SimTime::ZERO {
+                    faults.push(Fault::at("duration", "it is 0").hint("a spike lasts some time"));
+                }
+            }
+            Transform::Diurnal(t) => {
+                faults.take(share("amplitude", t.amplitude));
+                if t.period < SHORTEST_DAY {
+                    let fault = Fault::at("period", format!("it is {}", duration_text(t.period)));
+                    faults.push(fault.hint("it must be at least a minute"));
+                }
+            }
+            Transform::Anonymise(t) => drop(faults.take(at_least_1("tokens", t.tokens))),
+        }
+        faults
     }
 }
 
-fn share(key: &str, x: f64) -> Result<(), TraceFault> {
-    match x > 0.0 && x <= 1.0 {
-        true => Ok(()),
-        false => Err(wrong!("{key} is {x}; it must be above 0 and at most 1")),
+impl LengthChange {
+    /// What makes no sense of it.
+    fn faults(&self, key: &'static str) -> Faults {
+        let mut faults = Faults::default();
+        faults.take(above_0("times", self.times));
+        faults.take(at_least_1("min", self.min));
+        if let Some(max) = self.max.filter(|max| *max < self.min) {
+            faults
+                .push(Fault::at("max", format!("it is {max}")).hint(format!("it must be at least min, {}", self.min)));
+        }
+        faults.under(key)
     }
+}
+
+/// A share of which something is left.
+fn part(key: &'static str, x: f64) -> Result<f64, Fault> {
+    in_range(key, x, x > 0.0 && x <= 1.0, "it must be above 0 and at most 1")
 }

@@ -15,8 +15,10 @@ mod rescale;
 mod tests;
 mod volume;
 
+use super::Unplayable;
 use super::spec::{duration, some_duration};
-use baseload_core::types::{Classes, ContentId, Entries, Entry, Run, SimTime, TraceFault, duration_text, wrong};
+use baseload_core::types::{Classes, Clock, ContentId, Entries, Entry, Run, SimTime, duration_text};
+use baseload_core::types::{Fault, Faults, TraceFault, key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -325,18 +327,29 @@ pub struct Context<'a> {
 /// `entries` as `transforms` make them, in order.
 ///
 /// # Errors
-/// `transform N (name): what is wrong; what would be right`, N from 1.
+/// The first that cannot be done; its key starts at the transform's place in the list, such as `[0].spike.times`.
 pub fn apply(
     mut entries: Box<dyn Entries>,
     transforms: &[Transform],
     context: &mut Context<'_>,
-) -> Result<Box<dyn Entries>, TraceFault> {
+) -> Result<Box<dyn Entries>, Unplayable> {
     for (i, transform) in transforms.iter().enumerate() {
-        let stage = i as u32;
-        let made = step(entries, transform, stage, context);
-        entries = made.map_err(|e| wrong!("transform {} ({}): {e}", i + 1, transform.name()))?;
+        let made = step(entries, transform, i as u32, context);
+        entries = made.map_err(|why| match why {
+            Unplayable::Asked(fault) => fault.under(key![i, transform.name()]).into(),
+            unread => unread,
+        })?;
     }
     Ok(entries)
+}
+
+/// Refuses what cannot be done, whatever the trace.
+///
+/// # Errors
+/// All faults, their keys as those of [`apply`].
+pub fn check(transforms: &[Transform]) -> Result<(), Faults> {
+    let each = transforms.iter().enumerate();
+    each.flat_map(|(i, t)| t.faults().under(key![i, t.name()])).collect::<Faults>().finish(())
 }
 
 fn step(
@@ -344,15 +357,23 @@ fn step(
     transform: &Transform,
     stage: u32,
     context: &mut Context<'_>,
-) -> Result<Box<dyn Entries>, TraceFault> {
-    transform.check(inner.clock())?;
+) -> Result<Box<dyn Entries>, Unplayable> {
+    if let Some(fault) = transform.faults().into_iter().next() {
+        return Err(fault.into());
+    }
+    if transform.needs_times() && !matches!(inner.clock(), Clock::Common | Clock::Zero) {
+        let fault = Fault::new("the trace does not say when its requests arrive, which this needs");
+        let hint = "thin it by session, slice it by count, or change the sessions' starts instead";
+        return Err(fault.hint(hint).into());
+    }
     let stage_key = StageKey { seed: context.seed, replicate: context.replicate, stage };
     Ok(match transform {
         Transform::Slice(t) => Box::new(pick::Sliced::new(inner, t.clone())),
         Transform::Thin(Thin { share, by: ThinBy::Gaps }) => rescale::Rescaled::constant(inner, *share, stage_key),
         Transform::Thin(t) => Box::new(pick::Thinned::new(inner, t, stage_key)),
         Transform::Superpose(t) => {
-            let other = t.with.as_deref().map(|path| (context.open)(path)).transpose()?;
+            let other = t.with.as_deref().map(|path| (context.open)(path)).transpose();
+            let other = other.map_err(|fault| Fault::from(fault).under("with"))?;
             copies::superposed(inner, t, other, stage_key)?
         }
         Transform::ScaleRate(t) => rescale::Rescaled::constant(inner, t.times, stage_key),
