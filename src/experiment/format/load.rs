@@ -61,7 +61,9 @@ pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, Fil
     policy_gateways(&mut table);
     let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let paths = Paths::of(&mut table, &folder);
-    let policies = read_all(table.get("policy"), presets);
+    // Policies are read by the registry of presets; what is no table of them is left to be refused as such.
+    let policy = if table.get("policy").is_some_and(toml::Value::is_table) { table.remove("policy") } else { None };
+    let policies = read_all(policy.as_ref(), presets);
     let read = keyed::read::<ExperimentFile>(toml::Value::Table(table));
     let (mut faults, mut left_out) = (read.faults, read.left_out);
     faults.extend(policies.faults);

@@ -1,4 +1,5 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
+mod backlog;
 mod collect;
 pub mod folder;
 mod histogram;
@@ -7,6 +8,7 @@ mod oracle;
 mod timeline;
 mod traffic;
 mod whole_file;
+mod window;
 
 pub use collect::Collector;
 pub use oracle::Oracle;
@@ -16,10 +18,10 @@ pub use whole_file::{WholeFile, write_whole};
 use super::format::FileFaults;
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::verdict::rank::verdict;
-use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary};
+use super::verdict::summary::{FORMAT, FallsBehind, PolicySummary, SloSummary, Summary};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
-use baseload_core::types::{Fault, Faults, SimTime, TraceFault};
+use baseload_core::types::{Fault, Faults, SimTime, TraceFault, key, numbers};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -106,8 +108,8 @@ pub struct Perf {
     pub events: u64,
 }
 
-/// A policy's results, what was counted, and what its source has to say.
-type Simulated = (PolicySummary, SimStats, Vec<String>);
+/// A policy's results, what was counted, the arrivals' window, and what its source has to say.
+type Simulated = (PolicySummary, SimStats, SimTime, Vec<String>);
 
 /// Replays the trace under every policy.
 ///
@@ -125,14 +127,14 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     let mut window = SimTime::ZERO;
     let mut notes = Vec::new();
     for result in results {
-        let (policy, stats, said) = result?;
+        let (policy, stats, arrivals, said) = result?;
         notes = said;
         perf.requests += stats.requests;
         perf.engine_steps += stats.engine_steps;
         perf.strides += stats.strides;
         perf.batch_changes += stats.batch_changes;
         perf.events += stats.events;
-        window = window.max(stats.last_arrival.since(stats.first_arrival));
+        window = window.max(arrivals);
         policies.push(policy);
     }
     let seconds = |t: Option<SimTime>| t.map(SimTime::as_secs_f64);
@@ -140,7 +142,14 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     let mut warnings = exp.warnings.clone();
     warnings.extend(notes.into_iter().map(|n| format!("trace: {n}")));
     for policy in policies.iter().filter(|p| p.overloaded) {
-        warnings.push(format!("{} is overloaded: its queue still grew when the trace ended", policy.name));
+        let FallsBehind { arrived_per_s, ended_per_s } =
+            policy.falls_behind.expect("falls-behind: an overloaded policy says by how much");
+        let [arrived, ended] = [arrived_per_s, ended_per_s].map(|n| numbers::decimals(n, 2));
+        warnings.push(format!(
+            "{} is overloaded: of {arrived} requests/s in the last half of the arrivals it ended {ended}, so that waits grow for \
+             as long as they go on",
+            policy.name
+        ));
     }
     let summary = Summary {
         format: FORMAT,
@@ -167,8 +176,8 @@ fn simulated(
     let _watched = Watched::new(options.watch);
     let spec = exp.world(policy, 0, options.mode);
     let mut source = traffic.source(exp)?;
-    let mut collector =
-        Collector::new(policy.endpoints.len()).with_oracle(Oracle::new(&spec)).with_quality(exp.quality.as_ref());
+    let mut collector = Collector::of(&spec).with_oracle(Oracle::new(&spec)).with_quality(exp.quality.as_ref());
+    collector = collector.with_warmup(exp.trace.warmup_requests);
     #[cfg(feature = "frames")]
     if let Some(folder) = options.records {
         let names = crate::frames::Names {
@@ -187,12 +196,19 @@ fn simulated(
     if stats.requests == 0 {
         return Err(exp.located(nothing_comes()).into());
     }
+    if stats.requests <= exp.trace.warmup_requests {
+        let what = format!("it is {}, and the trace has {} requests", exp.trace.warmup_requests, stats.requests);
+        return Err(exp
+            .located(Fault::at(key!["trace", "warmup_requests"], what).hint("leave some to be counted"))
+            .into());
+    }
     if let Some(fault) = collector.missing_row() {
         return Err(exp.located(fault).into());
     }
     collector.close()?;
+    let arrivals = collector.arrivals(&stats);
     let summary = collector.summary(exp, policy, &stats).map_err(Faults::from);
-    Ok((summary.map_err(|faults| exp.located(faults))?, stats, source.notes()))
+    Ok((summary.map_err(|faults| exp.located(faults))?, stats, arrivals, source.notes()))
 }
 
 /// The fault of a trace without requests.
