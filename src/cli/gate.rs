@@ -40,8 +40,6 @@ struct Gated {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let baseline = read(&args.baseline)?;
-    let candidate = read(&args.candidate.join("summary.json"))?;
     let rules = match &args.experiment {
         Some(path) => {
             let settings = Settings { catalogs: args.catalog.files.clone(), ..Settings::default() };
@@ -56,6 +54,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             rules.collect::<Result<Vec<_>, _>>()?
         }
     };
+    let baseline = read(&args.baseline)?;
+    let candidate = read(&args.candidate.join("summary.json"))?;
     compare(&baseline, &candidate, &rules)
 }
 

@@ -382,7 +382,7 @@ pub struct RentSection {
 #[serde(deny_unknown_fields, default)]
 pub struct FailuresSection {
     /// Failures per GPU and hour.
-    #[schemars(range(min = 0.0, max = 3600.0))]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub per_gpu_hour: f64,
     /// Time from a failure until the gateway notices it.
     pub detection: DurationText,
