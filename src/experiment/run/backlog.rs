@@ -83,7 +83,7 @@ fn rises(points: &[f64]) -> bool {
     let at = |i: usize| i as f64 - (n - 1.0) / 2.0;
     let spread: f64 = (0..points.len()).map(|i| at(i) * at(i)).sum();
     let slope = points.iter().enumerate().map(|(i, y)| at(i) * (y - mean)).sum::<f64>() / spread;
-    let off: f64 = points.iter().enumerate().map(|(i, y)| (y - mean - slope * at(i)).powi(2)).sum();
+    let off: f64 = points.iter().enumerate().map(|(i, y)| y - mean - slope * at(i)).map(|r| r * r).sum();
     slope > 0.0 && slope > RISES * (off / (n - 2.0) / spread).sqrt()
 }
 
