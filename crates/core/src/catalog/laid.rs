@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::nearest;
 use super::row::{Row, each_table};
 use super::{Catalog, Gpu, Model, StepTimeRow};
-use crate::types::{Fault, Faults, key};
+use crate::types::{Fault, Faults, check, key};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -227,6 +227,8 @@ impl<'a> Laying<'a> {
         let Some(mut read) = faults.take(keys.read::<T>(table)) else { return Err(faults) };
         read.complete(self.file.name, &self.all);
         faults.extend(read.faults());
+        let name = read.name();
+        faults.extend(check::id(key![], &name).err().filter(|_| !name.is_empty()));
         let read = faults.finish(read)?;
         self.borrowed.extend(borrowed.map(|(from, keys)| Borrowed {
             shown: shown.into(),
