@@ -12,6 +12,8 @@ mod examples;
 mod failures;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod folders;
+mod hostile;
 mod instructions;
 mod interrupt;
 #[cfg(feature = "frames")]

@@ -2,6 +2,7 @@
 use super::input::{Input, format_of};
 use super::output::{Job, put};
 use crate::cli::Exit;
+use crate::experiment::{LONGEST_TOML, read_text};
 use baseload_core::types::{Fault, TraceFault};
 use baseload_trace::{Format, SourceOptions, Transform};
 use serde::Deserialize;
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let mut folder = Path::new("");
     if let Some(path) = &args.from {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
+        let text = read_text(path, LONGEST_TOML)?;
         let list: List = toml::from_str(&text).map_err(|e| TraceFault::toml(&name, &text, &e))?;
         transforms.extend(list.transform);
         folder = path.parent().unwrap_or(folder);

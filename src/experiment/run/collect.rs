@@ -38,7 +38,7 @@ pub struct Collector {
     timeline: Timeline,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
-    /// First fault of the writer; the run stops at it.
+    /// First fault of the writer; the run ends at it.
     pub fault: Option<TraceFault>,
 }
 
