@@ -245,7 +245,8 @@ fn a_policy_that_fails_has_no_numbers_and_the_others_are_whole() {
     fs::write(dir.path().join("t.csv"), "arrival_s,prompt_tokens,output_tokens\n5,512,40\n5,8,120\n").unwrap();
     let text = "name = \"t\"\n[trace]\npath = \"t.csv\"\n[pool.chat]\nmodel = \"llama-3.1-8b\"\ngpu = \"h100-sxm\"\n\
         rent = { usd_per_gpu_hour = 2 }\n[endpoint.a]\ncatalog = \"openai/gpt-4o\"\n[policy.own]\n\
-        least_outstanding = {}\n[policy.buy]\napi_only = {}\n";
+        least_outstanding = {}\n[policy.hybrid]\n\
+        rules = [{ when = \"request.prompt_tokens > 100\", to = \"a\" }, { to = \"own\" }]\n";
     fs::write(dir.path().join("e.toml"), text).unwrap();
     let run = |more: &[&str]| {
         let mut program = command();
@@ -254,21 +255,21 @@ fn a_policy_that_fails_has_no_numbers_and_the_others_are_whole() {
     let ended = run(&[]);
     let why = "all requests arrive at one instant, so the spend cannot be scaled to a month";
     let message = ended.message();
-    assert!(ended.code == 2 && message.contains("policy buy: ") && message.contains(why), "{message}");
+    assert!(ended.code == 2 && message.contains("policy hybrid: ") && message.contains(why), "{message}");
     assert!(message.contains("the other policy is whole in r"), "{message}");
     let read = |name: &str| fs::read_to_string(dir.path().join("r").join(name)).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&read("summary.json")).unwrap();
-    assert!(summary["failed"]["buy"].as_str().unwrap().contains(why), "{}", summary["failed"]);
+    assert!(summary["failed"]["hybrid"].as_str().unwrap().contains(why), "{}", summary["failed"]);
     let policies = summary["policies"].as_array().unwrap();
     assert!(policies.len() == 1 && policies[0]["name"] == "own" && policies[0]["completed"] == 2, "{policies:?}");
-    assert!(summary["warnings"].as_array().unwrap().iter().any(|w| w.as_str().unwrap().starts_with("buy failed")));
-    assert!(read("report.html").contains("buy failed and has no numbers"));
+    assert!(summary["warnings"].as_array().unwrap().iter().any(|w| w.as_str().unwrap().starts_with("hybrid failed")));
+    assert!(read("report.html").contains("hybrid failed and has no numbers"));
     for table in ["requests", "attempts", "series"] {
         assert_eq!(names(&dir.path().join("r").join(table)), ["policy=own"], "half of the records is none");
     }
     // Where no policy is left there is no result: the former one stays.
     let former = read("summary.json");
-    let ended = run(&["--set", "policy.own={ api_only = {} }"]);
+    let ended = run(&["--set", "policy.own={ rules = [{ to = 'a' }] }"]);
     assert!(ended.code == 2 && ended.message().contains(why), "{}", ended.stderr);
     assert_eq!(
         (read("summary.json"), names(dir.path())),
