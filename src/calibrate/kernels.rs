@@ -8,11 +8,10 @@
 //! rows were made this way): products in BF16 reach 0.86 of the compute share that short runs at full clock show, as on
 //! H100 (0.72 in engine runs, 0.84 in kernels); and the fixed part of an all-reduce is borrowed, because in an engine
 //! ranks wait for each other (10.4 us on H100, 5 us in kernels).
+use super::kernel_fit::{PartError, fit_from_kernels};
 use crate::frames::{KernelPart, KernelTime, KernelTimes};
 use baseload_core::catalog::{Catalog, Gpu, StepTimeFile, StepTimeRow};
-use baseload_core::latency::{
-    AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, PartError, ProductRow, fit_from_kernels,
-};
+use baseload_core::latency::{AllReduceRow, AttentionRow, Curves, ExpertRow, KernelTables, ProductRow};
 use baseload_core::memory::{KvDtype, WeightsDtype};
 use baseload_core::numeric::quantile;
 use baseload_core::types::{TraceFault, wrong};
@@ -293,7 +292,7 @@ pub fn kernel_profile(
         }
         chosen.tables = Arc::new(KernelTables { products, experts, ..KernelTables::default() });
     }
-    let mut fit = fit_from_kernels(gpu, weights, &chosen.tables).map_err(|e| wrong!("{e}"))?;
+    let mut fit = fit_from_kernels(gpu, weights, &chosen.tables)?;
     let mut notes = Vec::new();
     for t in &chosen.taken {
         let file = &times.files[t.file];
@@ -304,6 +303,30 @@ pub fn kernel_profile(
         notes.push(format!("files of latent attention (MLA) are not read: {latent}"));
     }
     let row = &mut fit.row;
+    as_in_engines(row, weights, &mut notes);
+    row.numbers_mut().into_iter().flatten().for_each(|v| *v = significant(*v));
+    let files = chosen.taken.iter().map(|t| &times.files[t.file]);
+    let mut versions: Vec<String> =
+        chosen.taken.iter().map(|t| format!("{} {}", t.what, times.files[t.file].version)).collect();
+    versions.dedup();
+    row.fitted = format!("kernels: {}", versions.join(", "));
+    let first = fit.errors.first();
+    row.error = first.map_or(f64::NAN, |e| (e.median * 1e4).round() / 1e4);
+    row.error_of = first.map_or(String::new(), |e| format!("{} held out, by shape", e.part));
+    row.data_sha256 = files.clone().map(|f| f.sha256.chars().take(16).collect()).collect();
+    row.date = date.to_owned();
+    let mut devices: Vec<&str> = files.map(|f| f.device.as_str()).collect();
+    devices.dedup();
+    row.source = format!("{name}: kernel tables of {}", devices.join(", "));
+    Curves::under(catalog, gpu, weights, std::slice::from_ref(row)).map_err(|e| {
+        let hint = format!("are their times in ms, and of {} (bandwidth and peaks by its data sheet)?", gpu.id);
+        wrong!("the tables say that {e}").hint(hint)
+    })?;
+    Ok(KernelProfile { row: fit.row, errors: fit.errors, notes })
+}
+
+/// Puts what an engine makes of kernels in place of what they are alone, and says so.
+fn as_in_engines(row: &mut StepTimeRow, weights: WeightsDtype, notes: &mut Vec<String>) {
     if let (WeightsDtype::Bf16, Some(share)) = (weights, &mut row.linear_compute_share) {
         notes.push(format!(
             "linear_compute_share is {share:.3} in kernels, and {SUSTAINED} of that in the file: what engine runs make of \
@@ -328,25 +351,6 @@ pub fn kernel_profile(
             ));
         }
     }
-    row.numbers_mut().into_iter().flatten().for_each(|v| *v = significant(*v));
-    let files = chosen.taken.iter().map(|t| &times.files[t.file]);
-    let mut versions: Vec<String> =
-        chosen.taken.iter().map(|t| format!("{} {}", t.what, times.files[t.file].version)).collect();
-    versions.dedup();
-    row.fitted = format!("kernels: {}", versions.join(", "));
-    let first = fit.errors.first();
-    row.error = first.map_or(f64::NAN, |e| (e.median * 1e4).round() / 1e4);
-    row.error_of = first.map_or(String::new(), |e| format!("{} held out, by shape", e.part));
-    row.data_sha256 = files.clone().map(|f| f.sha256.chars().take(16).collect()).collect();
-    row.date = date.to_owned();
-    let mut devices: Vec<&str> = files.map(|f| f.device.as_str()).collect();
-    devices.dedup();
-    row.source = format!("{name}: kernel tables of {}", devices.join(", "));
-    Curves::under(catalog, gpu, weights, std::slice::from_ref(row)).map_err(|e| {
-        let hint = format!("are their times in ms, and of {} (bandwidth and peaks by its data sheet)?", gpu.id);
-        wrong!("the tables say that {e}").hint(hint)
-    })?;
-    Ok(KernelProfile { row: fit.row, errors: fit.errors, notes })
 }
 
 fn file_name(path: &std::path::Path) -> String {

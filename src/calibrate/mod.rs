@@ -6,9 +6,11 @@
 //! Read first: `validate.rs`, then `trial.rs`, then one file of `kinds/`; `fit.rs` for the fits.
 mod api;
 mod collapse;
+mod descent;
 mod fit;
 mod frontend;
 mod hash;
+mod kernel_fit;
 #[cfg(feature = "frames")]
 mod kernel_source;
 #[cfg(feature = "frames")]
@@ -40,6 +42,7 @@ pub use api::{
 pub use collapse::{Collapse, Ratio};
 pub use fit::{COLUMNS, FROM_REQUESTS, FROM_STEPS, Wanted, lags};
 pub use frontend::{FrontendFit, fit_frontend};
+pub use kernel_fit::{KernelFit, PartError, fit_from_kernels};
 #[cfg(feature = "frames")]
 pub use kernel_source::Kernels;
 #[cfg(feature = "frames")]

@@ -9,6 +9,7 @@
 //! Method: damped least squares of the logarithm of predicted over measured, outliers weighted down (soft L1 from 5 %
 //! on), derivatives by differences of 3 %. Must keep true: nothing of the rows that are scored reaches the fit; the same
 //! rows give the same numbers whatever the number of threads.
+use super::descent::{Bottom, Problem, Rules, descend};
 use super::hash;
 use super::kinds::inferencex::{Point, score};
 use super::kinds::requests::RequestRun;
@@ -17,12 +18,12 @@ use super::score::{Group, Scores};
 use super::served_by::served_by;
 use baseload_core::catalog::{Catalog, NUMBERS as NAMES, StepTimeFile, StepTimeRow};
 use baseload_core::fleet::StepTimeSource;
-use baseload_core::numeric::solve;
 use baseload_core::types::{Fault, TraceFault, wrong};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 /// A number that engine runs say.
+#[derive(Clone, Copy)]
 struct Number {
     dtype: &'static str,
     name: &'static str,
@@ -51,19 +52,13 @@ const NUMBERS: [Number; 10] = [
     number("mxfp4", "expert_compute_share", [0.29, 0.05, 0.8, 0.1]),
     number("mxfp4", "expert_memory_share", [0.61, 0.2, 1.4, 0.2]),
 ];
-type Values = [f64; NUMBERS.len()];
-
-/// From this residual on a row counts less.
-const SOFT: f64 = 0.05;
+/// How they are fitted. A prior so weak decides only what rows leave open; of the rounds six or seven are usual.
+const RULES: Rules = Rules { soft: 0.05, most: 2.0, prior: 0.005, least_gain: 1e-3, rounds: 12 };
 /// Difference that a derivative is taken over, a share of the value.
 const DIFFERENCE: f64 = 0.03;
-/// How much one scale away from the start counts, in residuals: so little that it decides only what rows leave open.
-const PRIOR: f64 = 0.005;
 /// What is fitted of runs that are known request by request, and how much one counts: it stands for thousands of requests.
 const RUN_METRICS: [&str; 3] = ["e2e_p50_s", "e2e_p90_s", "e2e_p99_s"];
 const RUN_WEIGHT: f64 = 4.0;
-/// Rounds of the fit at most; six or seven are usual.
-const ROUNDS: usize = 12;
 
 /// Points of one group.
 struct Rows {
@@ -194,7 +189,7 @@ fn trivial(catalog: &Catalog, out: &[&Rows], train: &[Point]) -> Vec<Group> {
 }
 
 /// Rows of the catalogue's form that say these numbers; what they do not say is the catalogue's.
-fn refitted(catalog: &Catalog, gpu: &str, values: &Values) -> StepTimeSource {
+fn refitted(catalog: &Catalog, gpu: &str, values: &[f64]) -> StepTimeSource {
     let mut file = StepTimeFile::default();
     for (n, value) in NUMBERS.iter().zip(values) {
         let at = file.step_time.iter().position(|r| r.dtype == n.dtype).unwrap_or_else(|| {
@@ -218,28 +213,60 @@ fn refitted(catalog: &Catalog, gpu: &str, values: &Values) -> StepTimeSource {
     StepTimeSource::Rows(Arc::new(("refitted".into(), file)))
 }
 
-/// Logarithms of predicted over measured TPOT, and of quantiles of runs beside them. What a run cannot be predicted by is
-/// no number, which no step downhill has.
-fn residuals(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str, values: &Values) -> Vec<f64> {
-    let source = refitted(catalog, gpu, values);
-    let scored = score(catalog, points, &source);
-    let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
-    let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
-    let options = Options { source, ..Options::default() };
-    for run in runs {
-        let group = served_by(catalog, Kind::VllmRequests, run, &options)
-            .and_then(|(replica, lags, _)| run.score(&replica, lags))
-            .unwrap_or_default();
-        for metric in RUN_METRICS {
-            let pair = group.pairs.iter().find(|p| p.metric == metric);
-            all.push(pair.map_or(f64::NAN, |p| RUN_WEIGHT * libm::log(p.predicted / p.measured)));
+/// How far the rows' predictions are off, by the numbers of [`NUMBERS`].
+struct Refit<'a> {
+    catalog: &'a Catalog,
+    points: &'a [Point],
+    runs: &'a [RequestRun],
+    gpu: &'a str,
+}
+
+impl Problem for Refit<'_> {
+    /// Logarithms of predicted over measured TPOT, and of quantiles of runs beside them. What a run cannot be predicted by
+    /// is no number, which no step downhill has.
+    fn residuals(&self, values: &[f64]) -> Vec<f64> {
+        let source = refitted(self.catalog, self.gpu, values);
+        let scored = score(self.catalog, self.points, &source);
+        let pairs = scored.groups.iter().flat_map(|g| &g.pairs).filter(|p| p.metric == "tpot_s");
+        let mut all: Vec<f64> = pairs.map(|p| libm::log(p.predicted / p.measured)).collect();
+        let options = Options { source, ..Options::default() };
+        for run in self.runs {
+            let group = served_by(self.catalog, Kind::VllmRequests, run, &options)
+                .and_then(|(replica, lags, _)| run.score(&replica, lags))
+                .unwrap_or_default();
+            for metric in RUN_METRICS {
+                let pair = group.pairs.iter().find(|p| p.metric == metric);
+                all.push(pair.map_or(f64::NAN, |p| RUN_WEIGHT * libm::log(p.predicted / p.measured)));
+            }
         }
+        all
     }
-    all
+
+    /// By differences, upwards where there is room.
+    fn slopes(&self, values: &[f64], now: &[f64]) -> Vec<Vec<f64>> {
+        let slope = |(i, n): (usize, &Number)| {
+            let by = DIFFERENCE * values[i].abs().max(n.scale);
+            let by = if values[i] + by > n.most { -by } else { by };
+            let mut at = values.to_vec();
+            at[i] += by;
+            let per_unit = by / n.scale;
+            self.residuals(&at).iter().zip(now).map(|(b, a)| (b - a) / per_unit).collect()
+        };
+        NUMBERS.par_iter().enumerate().map(slope).collect()
+    }
+
+    fn moved(&self, values: &[f64], by: &[f64]) -> Vec<f64> {
+        let next = |((n, v), by): ((&Number, &f64), &f64)| (v - by * n.scale).clamp(n.least, n.most);
+        NUMBERS.iter().zip(values).zip(by).map(next).collect()
+    }
+
+    fn away(&self, values: &[f64]) -> Vec<f64> {
+        NUMBERS.iter().zip(values).map(|(n, v)| (v - n.start) / n.scale).collect()
+    }
 }
 
 struct Fit {
-    values: Values,
+    values: Vec<f64>,
     rows: usize,
     /// Numbers that the rows say nothing of.
     open: Vec<usize>,
@@ -259,43 +286,17 @@ impl Fit {
 }
 
 fn fit(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str) -> Result<Fit, TraceFault> {
-    let mut values: Values = std::array::from_fn(|i| NUMBERS[i].start);
-    let mut now = residuals(catalog, points, runs, gpu, &values);
-    let rows = now.len() - runs.len() * RUN_METRICS.len();
+    let refit = Refit { catalog, points, runs, gpu };
+    let start = NUMBERS.map(|n| n.start);
+    let before = refit.residuals(&start);
+    let rows = before.len() - runs.len() * RUN_METRICS.len();
     if rows <= NUMBERS.len() {
         return Err(wrong!("{rows} rows cannot tell {} numbers", NUMBERS.len()).hint("give more"));
     }
-    if now.iter().any(|r| !r.is_finite()) {
+    if before.iter().any(|r| !r.is_finite()) {
         return Err(wrong!("a run beside the rows cannot be predicted on {gpu}").hint("leave it out"));
     }
-    let mut damping = 1e-2;
-    let mut open = Vec::new();
-    for round in 0..ROUNDS {
-        let bumped: Vec<(f64, Vec<f64>)> = (0..NUMBERS.len())
-            .into_par_iter()
-            .map(|i| {
-                let n = &NUMBERS[i];
-                let by = DIFFERENCE * values[i].abs().max(n.scale);
-                let by = if values[i] + by > n.most { -by } else { by };
-                let mut at = values;
-                at[i] += by;
-                (by / n.scale, residuals(catalog, points, runs, gpu, &at))
-            })
-            .collect();
-        let slopes: Vec<Vec<f64>> =
-            bumped.iter().map(|(by, r)| r.iter().zip(&now).map(|(b, a)| (b - a) / by).collect()).collect();
-        if round == 0 {
-            open = (0..NUMBERS.len()).filter(|&i| slopes[i].iter().all(|s| *s == 0.0)).collect();
-        }
-        let Some((next, then)) = step(catalog, (points, runs), gpu, &values, &now, &slopes, &mut damping) else {
-            break;
-        };
-        let gain = (cost(&values, &now) - cost(&next, &then)) / cost(&values, &now);
-        (values, now) = (next, then);
-        if gain < 1e-3 {
-            break;
-        }
-    }
+    let Bottom { x: mut values, open, .. } = descend(&refit, &start, &RULES);
     // FP8 has no rows: products come as near to twice the peak and half the bytes as they do in BF16.
     for (i, n) in NUMBERS.iter().enumerate().filter(|(i, n)| open.contains(i) && n.dtype == "fp8") {
         let bf16 = NUMBERS.iter().position(|b| b.dtype == "bf16" && b.name == n.name);
@@ -303,60 +304,6 @@ fn fit(catalog: &Catalog, points: &[Point], runs: &[RequestRun], gpu: &str) -> R
         values[i] = bf16.map(|b| values[b]).or(of_catalog).unwrap_or(n.start);
     }
     Ok(Fit { values, rows, open })
-}
-
-fn distance(values: &Values, i: usize) -> f64 {
-    PRIOR * (values[i] - NUMBERS[i].start) / NUMBERS[i].scale
-}
-
-fn cost(values: &Values, residuals: &[f64]) -> f64 {
-    let rows: f64 = residuals.iter().map(|r| libm::sqrt(1.0 + r / SOFT * (r / SOFT)) - 1.0).sum();
-    let prior: f64 = (0..NUMBERS.len()).map(|i| distance(values, i)).map(|d| d * d / (2.0 * SOFT * SOFT)).sum();
-    rows + prior
-}
-
-/// A step downhill, with less and less daring; `None` where there is none.
-fn step(
-    catalog: &Catalog,
-    (points, runs): (&[Point], &[RequestRun]),
-    gpu: &str,
-    values: &Values,
-    now: &[f64],
-    slopes: &[Vec<f64>],
-    damping: &mut f64,
-) -> Option<(Values, Vec<f64>)> {
-    const N: usize = NUMBERS.len();
-    let (mut normal, mut gradient) = ([[0.0; N]; N], [0.0; N]);
-    for (row, r) in now.iter().enumerate() {
-        let weight = 1.0 / libm::sqrt(1.0 + r / SOFT * (r / SOFT));
-        for i in 0..N {
-            gradient[i] += weight * slopes[i][row] * r;
-            for j in 0..N {
-                normal[i][j] += weight * slopes[i][row] * slopes[j][row];
-            }
-        }
-    }
-    for i in 0..N {
-        normal[i][i] += PRIOR * PRIOR;
-        gradient[i] += PRIOR * distance(values, i);
-    }
-    while *damping < 1e6 {
-        let mut damped = normal;
-        (0..N).for_each(|i| damped[i][i] *= 1.0 + *damping);
-        // The prior makes the matrix positive definite.
-        let by = solve(&damped, &gradient, f64::MIN_POSITIVE).ok()?;
-        let next: Values = std::array::from_fn(|i| {
-            let n = &NUMBERS[i];
-            (values[i] - by[i].clamp(-2.0, 2.0) * n.scale).clamp(n.least, n.most)
-        });
-        let then = residuals(catalog, points, runs, gpu, &next);
-        if then.len() == now.len() && cost(&next, &then) < cost(values, now) {
-            *damping = (*damping / 5.0).max(1e-6);
-            return Some((next, then));
-        }
-        *damping *= 8.0;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 const HEAD: &str = "concurrency,backend,model_path,system,precision,isl,osl,tp_size,silicon_ttft_ms,silicon_tpot_ms\n";
 
 /// Rows whose TPOT is what engines with `values` would take.
-fn made(values: &Values) -> Vec<Point> {
+fn made(values: &[f64]) -> Vec<Point> {
     let mut shapes = Vec::new();
     for (model, precision) in [("Qwen/Qwen3-32B", ""), ("meta-llama/Llama-3.1-70B", "fp8")] {
         for tp in [2, 4, 8] {
@@ -43,8 +43,8 @@ fn groups_and_models_that_are_out_are_predicted_from_the_rest() {
     assert_eq!(n, points.len() as u64, "each row is scored once");
     assert!(errors["tpot_s"].median_ape < 0.01 && errors["tpot_s"].p90_ape < 0.03, "{errors:?} {:?}", folds.notes);
     assert_eq!(folds.trivial.len(), folds.groups.len());
-    let before: Vec<f64> =
-        residuals(Catalog::embedded(), &points, &[], "h100-sxm", &std::array::from_fn(|i| NUMBERS[i].start));
+    let refit = Refit { catalog: Catalog::embedded(), points: &points, runs: &[], gpu: "h100-sxm" };
+    let before = refit.residuals(&NUMBERS.map(|n| n.start));
     assert!(before.iter().map(|r| r.abs()).fold(0.0, f64::max) > 0.1, "the start is not the truth");
     let out = cross_validate(Catalog::embedded(), &points, &[], &Split::Model("llama-3.1-70b".into())).unwrap();
     assert_eq!(out.groups.len(), 6);

@@ -44,7 +44,7 @@ enum What {
     /// Prices, tiers, prompt caches, latencies, limits, incidents, provisioned units
     #[command(after_help = "Example:\n  baseload catalog apis --format json")]
     Apis,
-    /// Profiles of measured API latency
+    /// API latency: profiles of measured calls, and medians that are published or assumed
     #[command(after_help = "Example:\n  baseload catalog latency")]
     Latency,
     /// Rents of GPUs
@@ -61,7 +61,9 @@ const NAME: usize = 29;
 pub fn run(args: &Args) -> Result<(), Exit> {
     let what = match &args.what {
         Command::Table(what) => *what,
-        Command::Model(model) => return catalog_model::run(model),
+        Command::Model(model) => {
+            return catalog_model::run(model, &CatalogArgs { files: args.catalog.clone() }.read()?.catalog);
+        }
     };
     let c = &CatalogArgs { files: args.catalog.clone() }.read()?.catalog;
     if args.format == Format::Json {
@@ -73,7 +75,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
                 "capabilities": c.api_capabilities, "rate_limits": c.rate_limits,
                 "limit_rules": c.limit_rules, "incidents": c.incidents, "provisioned": c.provisioned,
             }))?,
-            What::Latency => printer::json(&ApiProfile::embedded())?,
+            What::Latency => printer::json(&serde_json::json!({
+                "profiles": ApiProfile::embedded(), "latencies": c.api_latencies,
+            }))?,
             What::Rents => printer::json(&c.rents)?,
             What::People => printer::json(&c.ops_costs)?,
         }
@@ -90,7 +94,7 @@ fn sheets(c: &Catalog, what: What) -> Vec<Sheet> {
         What::Gpus => vec![gpus(c)],
         What::Models => vec![models(c)],
         What::Apis => vec![prices(c), tiers(c), caches(c), latencies(c), limits(c), incidents(c), provisioned(c)],
-        What::Latency => vec![profiles(ApiProfile::embedded())],
+        What::Latency => vec![profiles(ApiProfile::embedded()), latencies(c)],
         What::Rents => vec![rents(c)],
         What::People => vec![people(c)],
     }
@@ -188,7 +192,7 @@ fn latencies(c: &Catalog) -> Sheet {
         cells.extend([l.ttft_p50_s, l.output_tokens_per_s, l.p95_over_p50].map(|f| f.to_string()));
         cells.push(decimals(l.error_rate * 100.0, 2));
         let note = l.note.as_ref().map_or_else(String::new, |n| format!("; {n}"));
-        sheet.fact(cells, &l.date, &format!("{}{note}", l.source));
+        sheet.fact(cells, &l.date, &format!("{}{}{note}", assumed(l.unverified), l.source));
     }
     sheet
 }
@@ -270,9 +274,14 @@ fn people(c: &Catalog) -> Sheet {
         let mut cells = vec![o.key.clone(), o.unit.clone()];
         cells.extend([o.low, o.typical, o.high].map(|f| f.to_string()));
         let note = o.notes.as_ref().map_or_else(String::new, |n| format!("; {n}"));
-        sheet.fact(cells, &o.date, &format!("{}{note}", o.source));
+        sheet.fact(cells, &o.date, &format!("{}{}{note}", assumed(o.unverified), o.source));
     }
     sheet
+}
+
+/// What stands before the source of a row that nobody could check.
+fn assumed(unverified: bool) -> &'static str {
+    if unverified { "assumption: " } else { "" }
 }
 
 fn class_name(class: Capability) -> &'static str {

@@ -2,7 +2,7 @@
 use super::artefacts::Clock;
 use super::{Exit, printer};
 use crate::experiment::{LONGEST_TOML, read_text};
-use baseload_core::catalog::{FromConfig, Model, model_from_config};
+use baseload_core::catalog::{Catalog, FromConfig, Model, model_from_config};
 use baseload_core::types::{Fault, Faults, TraceFault};
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ struct CatalogFile {
     model: [Model; 1],
 }
 
-pub fn run(args: &Args) -> Result<(), Exit> {
+pub fn run(args: &Args, catalog: &Catalog) -> Result<(), Exit> {
     let shown = args.config.display().to_string();
     let text = read_text(&args.config, LONGEST_TOML)
         .map_err(|e| e.hint("give the config.json that lies beside a model's weights"))?;
@@ -38,6 +38,13 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let here = |fault| Fault::from(TraceFault::from(fault).in_file(&shown));
         faults.into_iter().map(here).collect::<Faults>()
     })?;
+    if let Ok(known) = catalog.model(&args.name) {
+        let stands = if known.id == args.name { "this row stands in its place" } else { "give another name" };
+        printer::error(&format!(
+            "warning: `{}` is a name of the catalogue's {} already; {stands}",
+            args.name, known.id
+        ));
+    }
     printer::out(&file(read, &Clock::start().today())?);
     Ok(())
 }

@@ -8,6 +8,7 @@ use baseload_core::types::numbers::{in_gib, thousands};
 const WIDTH: usize = report::WIDTH - 2;
 
 pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
+    exp.probe_trace()?;
     if format == Format::Json {
         let pools: serde_json::Map<String, serde_json::Value> =
             exp.pools.iter().map(|p| (p.name.clone(), serde_json::json!(p.replica.plan))).collect();

@@ -23,6 +23,9 @@ pub fn parse(pairs: &[String]) -> Result<MeasuredEngine, Fault> {
     let engines = Engines::embedded();
     for pair in pairs {
         let (key, value) = split(pair).unwrap_or_else(|| (pair.clone(), String::new()));
+        if pairs.iter().filter(|other| other.split('=').next() == Some(key.as_str())).count() > 1 {
+            return Err(Fault::at(OPTION, format!("{key} is given twice")).hint("give it once"));
+        }
         let count = || match value.parse::<u32>() {
             Ok(n) if n > 0 => Ok(Some(n)),
             _ => Err(Fault::at(OPTION, format!("{key} is `{value}`")).hint("it must be a whole number from 1")),

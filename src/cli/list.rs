@@ -5,6 +5,7 @@ use crate::{experiment, report};
 use baseload_core::gateway::Presets;
 use baseload_core::types::Fault;
 use std::path::{Path, PathBuf};
+use toml::de::DeTable;
 
 pub fn run() -> Result<(), Exit> {
     let mut found: Vec<PathBuf> = [".", "experiments"].iter().flat_map(|folder| tables_of(Path::new(folder))).collect();
@@ -36,5 +37,5 @@ fn tables_of(folder: &Path) -> Vec<PathBuf> {
 /// Whether a file that does not load was meant as an experiment: it has a policy, or it lies in `experiments`.
 fn looks_like_one(path: &Path) -> bool {
     let text = experiment::read_text(path, LONGEST_TOML).unwrap_or_default();
-    path.starts_with("experiments") || text.lines().any(|line| line.trim_start().starts_with("[policy."))
+    path.starts_with("experiments") || DeTable::parse_recoverable(&text).0.get_ref().contains_key("policy")
 }

@@ -9,7 +9,7 @@ use baseload_core::catalog::{Catalog, MeasuredEngine};
 use baseload_core::fleet::{Formats, LongestSequence, MemoryOptions, ReplicaSpec, StepTimeSource};
 use baseload_core::memory::{KvDtype, UTILIZATION, WeightsDtype};
 use baseload_core::types::numbers;
-use baseload_core::types::{Fault, Segment};
+use baseload_core::types::{Fault, Faults, Segment};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
@@ -39,9 +39,9 @@ pub struct Args {
     /// Longest sequence, tokens [default: the model's longest context]
     #[arg(long, value_name = "TOKENS")]
     max_model_len: Option<u32>,
-    /// Share of a GPU's memory that the engine may use
-    #[arg(long, value_name = "SHARE", default_value_t = UTILIZATION)]
-    utilization: f64,
+    /// Share of a GPU's memory that the engine may use [default: 0.92]
+    #[arg(long, value_name = "SHARE")]
+    utilization: Option<f64>,
     #[arg(long, value_name = "KEY=VALUE", help = engine_settings::help("A setting of the engine"))]
     engine: Vec<String>,
     /// Tokens of a KV block; short for --engine block_size=TOKENS [default: the engine's]
@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     concurrency: Option<u64>,
     /// Compare with the KV caches that real engines reported
-    #[arg(long, conflicts_with_all = ["model", "gpu"])]
+    #[arg(long, conflicts_with_all = OF_ONE_REPLICA)]
     check: bool,
     #[command(flatten)]
     catalog: CatalogArgs,
@@ -68,6 +68,23 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
+
+/// Options that say what one replica is; `--check` takes its replicas from the catalogue.
+const OF_ONE_REPLICA: [&str; 13] = [
+    "model",
+    "gpu",
+    "tp",
+    "weights_dtype",
+    "kv_dtype",
+    "max_model_len",
+    "utilization",
+    "engine",
+    "block_size",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "context",
+    "concurrency",
+];
 
 /// Takes the names of `all`, which the help lists.
 fn of_names<T: Copy + Send + Sync + 'static>(
@@ -86,7 +103,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let model =
         catalog.model(args.model.as_deref().unwrap_or_default()).map_err(|e| Fault::from(e).under("--model"))?;
     let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| Fault::from(e).under("--gpu"))?;
-    let replica = spec(catalog, args)?.resolve(catalog).map_err(refusal)?;
+    let said = engine_settings::parse(&args.engine)?;
+    contradictions(args, &said)?;
+    let replica = spec(catalog, args, said).and_then(|spec| spec.resolve(catalog));
+    let replica = replica.map_err(|fault| refusal(fault, args))?;
     let Some(plan) = &replica.plan else {
         return Err(Fault::at("--gpu", "memory is known of GPUs of the catalogue").into());
     };
@@ -109,16 +129,41 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Ok(())
 }
 
-/// The words of the options.
-fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, Fault> {
-    let said = engine_settings::parse(&args.engine)?
+/// Refuses what is said twice, or of what else is said leaves no use for.
+fn contradictions(args: &Args, said: &MeasuredEngine) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    let setting = |key: &str| said.settings.contains_key(key);
+    let twice = [
+        ("--block-size", "block_size", args.block_size.is_some() && setting("block_size")),
+        ("--max-num-seqs", "max_num_seqs", args.max_num_seqs.is_some() && setting("max_num_seqs")),
+        (
+            "--max-num-batched-tokens",
+            "max_num_batched_tokens",
+            args.max_num_batched_tokens.is_some() && setting("max_num_batched_tokens"),
+        ),
+        ("--max-model-len", "max_model_len", args.max_model_len.is_some() && said.max_model_len.is_some()),
+    ];
+    for (option, key, _) in twice.into_iter().filter(|(.., both)| *both) {
+        faults.push(Fault::at(option, format!("--engine {key} says it too")).hint("give one of them"));
+    }
+    if args.utilization.is_some() && said.num_gpu_blocks.is_some() {
+        let fault =
+            Fault::at("--utilization", "--engine num_gpu_blocks says how many blocks there are, whatever the share");
+        faults.push(fault.hint("give one of them"));
+    }
+    faults.finish(())
+}
+
+/// The words of the options; `said` is what `--engine` says.
+fn spec(catalog: &Catalog, args: &Args, said: MeasuredEngine) -> Result<ReplicaSpec, Fault> {
+    let said = said
         .with("block_size", args.block_size)
         .with("max_num_seqs", args.max_num_seqs)
         .with("max_num_batched_tokens", args.max_num_batched_tokens);
     let measured = MeasuredReplica {
         tensor_parallel: args.tp,
         weights: args.weights_dtype,
-        utilization: args.utilization,
+        utilization: args.utilization.unwrap_or(UTILIZATION),
         ..MeasuredReplica::of(args.model.as_deref().unwrap_or_default(), args.gpu.as_deref().unwrap_or_default(), said)
     };
     let spec = measured.spec(catalog, StepTimeSource::Analytic)?;
@@ -131,15 +176,33 @@ fn spec(catalog: &Catalog, args: &Args) -> Result<ReplicaSpec, Fault> {
     })
 }
 
-/// A refusal in the words of this command's options; what would be right is its help.
-fn refusal(fault: Fault) -> Exit {
-    let flag = match fault.key.segments() {
-        [Segment::Name(key)] if key == "tensor_parallel" => "--tp: ".to_owned(),
-        [Segment::Name(key)] => format!("--{}: ", key.replace('_', "-")),
+/// A refusal in the words that the user wrote: the option, or the setting of `--engine`; what would be right is its help.
+fn refusal(fault: Fault, args: &Args) -> Exit {
+    let by_option = |key: &str| match key {
+        "block_size" => args.block_size.is_some(),
+        "max_num_seqs" => args.max_num_seqs.is_some(),
+        "max_num_batched_tokens" => args.max_num_batched_tokens.is_some(),
+        "max_model_len" => args.max_model_len.is_some() || args.engine.is_empty(),
+        key => OF_ONE_REPLICA.contains(&key),
+    };
+    let option = |key: &str| match key {
+        "tensor_parallel" => "--tp".to_owned(),
+        "weights" => "--weights-dtype".to_owned(),
+        "num_blocks" => "--engine num_gpu_blocks".to_owned(),
+        key if by_option(key) => format!("--{}", key.replace('_', "-")),
+        key => format!("--engine {key}"),
+    };
+    let shown = match fault.key.segments() {
         [] => String::new(),
+        [Segment::Name(key)] => format!("{}: ", option(key)),
+        // A setting stands in the section of its engine.
+        [Segment::Name(engine), .., Segment::Name(key)] if engine == "engine" && by_option(key) => {
+            format!("{}: ", option(key))
+        }
+        [Segment::Name(engine), .., Segment::Name(key)] if engine == "engine" => format!("--engine {key}: "),
         _ => format!("{}: ", fault.key),
     };
-    Exit::Mistake(Box::new(Mistake::of(format!("{flag}{}", fault.what), fault.hint)))
+    Exit::Mistake(Box::new(Mistake::of(format!("{shown}{}", fault.what), fault.hint)))
 }
 
 /// Plans against what engines reported.

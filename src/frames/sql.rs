@@ -4,7 +4,8 @@
 use super::guard::guarded;
 use baseload_core::types::{TraceFault, wrong};
 use polars::prelude::{
-    AnyValue, Column, DataFrame, LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, UnionArgs, concat_lf_diagonal, lit,
+    AnyValue, Column, DataFrame, HiveOptions, LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, UnionArgs,
+    concat_lf_diagonal, lit,
 };
 use polars::sql::SQLContext;
 use std::cmp::Ordering;
@@ -114,7 +115,10 @@ fn part(result: &Path, policy: &Path, replicate: &Path) -> Result<LazyFrame, Tra
     let number: u32 = number.parse().map_err(|_| folder_fault(replicate, "a replicate is a number"))?;
     let path = replicate.join("part.parquet");
     let at = PlRefPath::try_from_path(&path).map_err(|e| query_fault(&e))?;
-    let records = LazyFrame::scan_parquet(at, ScanArgsParquet::default()).map_err(|e| query_fault(&e))?;
+    // What the folders say is said below; polars would read it as dates, which this build leaves out.
+    let hive_options = HiveOptions { enabled: Some(false), ..HiveOptions::default() };
+    let args = ScanArgsParquet { hive_options, ..ScanArgsParquet::default() };
+    let records = LazyFrame::scan_parquet(at, args).map_err(|e| query_fault(&e))?;
     let named =
         [lit(result.display().to_string()).alias("result"), lit(name).alias("policy"), lit(number).alias("replicate")];
     let mut first: Vec<_> = named.into();

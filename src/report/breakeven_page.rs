@@ -70,6 +70,17 @@ fn chart(b: &BreakEven) -> String {
         let curve = b.points.iter().map(|p| (p.volume, p.lines[i].usd_per_month)).filter(|(_, usd)| *usd > 0.0);
         draw(Some(line.kind), &format!("{} ({})", line.kind.title(), line.policy), &curve.collect::<Vec<_>>());
     }
+    marks(&mut out, b, &x, &y);
+    out.push_str("</svg>\n");
+    out.push_str(&keys);
+    out.push_str(
+        "</div>\n<p class=\"legend\">Filled dots meet the SLO, hollow ones miss it; rings are crossings.</p>\n",
+    );
+    out
+}
+
+/// A dot for each line at each volume, and a ring at each crossing.
+fn marks(out: &mut String, b: &BreakEven, x: &Axis, y: &Axis) {
     for (i, line) in b.lines.iter().enumerate() {
         for p in b.points.iter().filter(|p| p.lines[i].usd_per_month > 0.0) {
             let l = &p.lines[i];
@@ -101,12 +112,6 @@ fn chart(b: &BreakEven) -> String {
             numbers::volume(c.volume)
         ));
     }
-    out.push_str("</svg>\n");
-    out.push_str(&keys);
-    out.push_str(
-        "</div>\n<p class=\"legend\">Filled dots meet the SLO, hollow ones miss it; rings are crossings.</p>\n",
-    );
-    out
 }
 
 fn lines(b: &BreakEven) -> String {

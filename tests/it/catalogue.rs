@@ -226,3 +226,138 @@ fn a_config_becomes_a_file_that_every_command_takes() {
     );
     refused(&[], &args, &["config.json: ", "give the config.json that lies beside a model's weights"]);
 }
+
+/// Every command that reads the catalogue takes `--catalog FILE`, refuses a wrong one with its place, and goes by a right one.
+#[test]
+fn every_command_that_reads_the_catalogue_goes_by_a_file_of_ones_own() {
+    let text = experiment("", "ours-8b", "mine", "");
+    let model = "[[model]]\nid = \"ours-8b\"\nlayers = 32\nhidden = 4096\nheads = 32\nkv_heads = 8\nffn = 14336\n\
+                 vocab = 128256\nmax_context = 8192\n";
+    let price = "[[api_price]]\nprovider = \"us\"\nmodel = \"ours-api\"\ninput = 1\noutput = 2\n\
+                 max_input_tokens = 9000\nmax_output_tokens = 900\n[[api_latency]]\nprovider = \"us\"\nmodel = \"ours-api\"\nttft_p50_s = 0.5\n\
+                 output_tokens_per_s = 60\np95_over_p50 = 2\nerror_rate = 0\nunverified = true\n";
+    let more = "[[gpu_price]]\ngpu = \"mine\"\nprovider = \"Us\"\nkind = \"owned\"\nusd_per_gpu_hour = 1\n\
+                [[ops_cost]]\nkey = \"ours_cake\"\ntypical = 3\nunit = \"USD/year\"\n";
+    let own = format!("{GPU}{model}{price}{more}");
+    let config = r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+        "max_position_embeddings": 8192}"#;
+    let two = text.replace("[policy.own]", "[endpoint.api]\ncatalog = \"us/ours-api\"\n[policy.own]\npools = { p = 1 }\n[policy.buy]\nendpoints = [\"api\"]\n[policy.buy.api_only]\n[policy.mixed]");
+    let two = two
+        .replace("[policy.own.least", "[policy.mixed.least")
+        .replace("pools = { p = 1 }\n", "pools = { p = 1 }\n[policy.own.least_outstanding]\n");
+    let files = [
+        ("e.toml", text.as_str()),
+        ("two.toml", two.as_str()),
+        ("config.json", config),
+        ("ours.toml", own.as_str()),
+        ("bad.toml", "\n[[gpu]]\nid = \"mine\"\nlike = \"h100-sxm\"\nmemory_total_gib = -1\nmem_bw_gbps = 3900\n"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &files);
+    // The command, and a word of its output that only the file says.
+    let commands: [(&[&str], &str); 11] = [
+        (&["run", "e.toml", "--dry-run"], "ours-8b on 1 x mine"),
+        (&["run", "two.toml", "--no-records", "--out", "r"], "mixed"),
+        (&["catalog", "gpus"], "mine"),
+        (&["catalog", "models"], "ours-8b"),
+        (&["catalog", "apis"], "ours-api"),
+        (&["catalog", "latency"], "us/ours-api"),
+        (&["catalog", "rents"], "mine"),
+        (&["catalog", "people"], "ours_cake"),
+        (&["catalog", "model", "config.json", "--name", "ours-8b"], "ours-8b"),
+        (&["memory", "--model", "ours-8b", "--gpu", "mine"], "ours-8b"),
+        (&["memory", "--check"], "planned"),
+    ];
+    for (command, word) in commands {
+        let with = |file: &str| run_in(dir.path(), &[command, &["--catalog", file]].concat());
+        let good = with("ours.toml");
+        assert!(good.code == 0 && good.stdout.contains(word), "{command:?}: {}{}", good.stdout, good.stderr);
+        let bad = with("bad.toml").message();
+        assert!(bad.contains("bad.toml:5: gpu[0].memory_total_gib: is -1; it must be above 0"), "{command:?}: {bad}");
+    }
+    let said = run_in(dir.path(), &["catalog", "model", "config.json", "--name", "ours-8b", "--catalog", "ours.toml"]);
+    assert!(said.stderr.contains("`ours-8b` is a name of the catalogue's"), "{}", said.stderr);
+    let latency =
+        run_in(dir.path(), &["catalog", "latency", "--format", "json", "--catalog", "ours.toml"]).well().stdout;
+    let latency: serde_json::Value = serde_json::from_str(&latency).unwrap();
+    assert!(latency["profiles"].as_array().is_some_and(|all| !all.is_empty()), "{latency}");
+    assert!(latency["latencies"].as_array().unwrap().iter().any(|l| l["model"] == "ours-api"), "{latency}");
+    // Those that need more than an experiment refuse the file before they look for it.
+    for command in [
+        &["breakeven", "e.toml"][..],
+        &["gate", "e.toml", "--baseline", "none.json"],
+        &["validate", "--kind", "engine-steps", "none.jsonl", "--profile", "none.toml"],
+        &["calibrate", "--kind", "engine-steps", "none.jsonl", "--out", "x.toml"],
+        &["calibrate", "api", "none.csv", "--out", "x.toml"],
+    ] {
+        let ended = run_in(dir.path(), &[command, &["--catalog", "bad.toml"]].concat());
+        assert!(ended.code == 2 && ended.message().contains("bad.toml:5: gpu[0]"), "{command:?}: {}", ended.stderr);
+    }
+}
+
+/// Every kind of row that a run may rest on is among the facts of its manifest.
+#[test]
+fn the_manifest_lists_each_row_that_a_run_rests_on() {
+    let text = "name = \"t\"\n[trace]\npath = \"t.csv\"\n[pool.p]\nmodel = \"llama-3.1-8b\"\ngpu = \"h100-sxm\"\n\
+                weights_dtype = \"fp8\"\nrent = { provider = \"AWS\", kind = \"on-demand\" }\n\
+                [endpoint.a]\ncatalog = \"anthropic/claude-sonnet-4-6\"\ncache = \"auto\"\n\
+                limits = { tier = \"anthropic/T2/Haiku 4.5\" }\n\
+                [endpoint.b]\ncatalog = \"openai/gpt-4o\"\nlimits = { requests_per_minute = 900 }\n\
+                [endpoint.c]\ncatalog = \"anthropic/claude-haiku-4-5\"\nlatency = \"anthropic/claude-sonnet-4\"\n\
+                latency_of_another_model = true\n\
+                [outages.openai]\ndrawn = \"openai-api\"\n[policy.own]\n[policy.own.least_outstanding]\n";
+    let (_, m) = run(&[("e.toml", text)], "e.toml", &[]);
+    let facts = m["facts"].as_array().unwrap();
+    for (kind, name) in [
+        ("gpu", "h100-sxm"),
+        ("model", "llama-3.1-8b"),
+        ("step time", "h100-sxm in bf16"),
+        ("step time", "h100-sxm in fp8"),
+        ("rent", "h100-sxm, AWS, on-demand"),
+        ("api price", "anthropic/claude-sonnet-4-6"),
+        ("api latency", "openai/gpt-4o"),
+        ("api capability", "openai/gpt-4o"),
+        ("latency profile", "anthropic/claude-sonnet-4"),
+        ("prompt cache", "anthropic/claude-sonnet-4-6"),
+        ("rate limits", "anthropic/T2/Haiku 4.5"),
+        ("limit rules", "anthropic"),
+        ("limit rules", "openai"),
+        ("incidents", "openai-api"),
+        ("people", "ml_infra_engineer_loaded_us"),
+        ("people", "on_call_stipend_us"),
+    ] {
+        let found = facts.iter().find(|f| f["kind"] == kind && f["name"] == name);
+        let fact = found.unwrap_or_else(|| panic!("no {kind} {name} in {facts:#?}"));
+        assert!(["date", "source"].iter().all(|key| fact[key].as_str().is_some_and(|s| !s.is_empty())), "{fact}");
+    }
+    // A pool with step times of its own rests on no row of them.
+    let own = text.replace(
+        "gpu = \"h100-sxm\"\nweights_dtype = \"fp8\"\n",
+        "gpu = \"cpu\"\nprofile = \"cpu-vllm-0.32\"\nnum_blocks = 900\nmax_model_len = 4096\n",
+    );
+    let own = own.replace("rent = { provider = \"AWS\", kind = \"on-demand\" }", "rent = { usd_per_gpu_hour = 1 }");
+    let (_, m) = run(&[("e.toml", &own)], "e.toml", &[]);
+    let kinds: Vec<&str> = m["facts"].as_array().unwrap().iter().filter_map(|f| f["kind"].as_str()).collect();
+    assert!(kinds.contains(&"profile") && !kinds.contains(&"step time") && !kinds.contains(&"rent"), "{kinds:?}");
+}
+
+/// An assumption is one by its row's key, whatever the words of its source.
+#[test]
+fn an_assumption_is_said_of_a_row_by_its_key_alone() {
+    let row = "[[ops_cost]]\nkey = \"on_call_stipend_us\"\ntypical = 9000\nunit = \"USD/year\"\n";
+    let text = experiment("", "llama-3.1-8b", "h100-sxm", "");
+    let warnings = |more: &str| {
+        let files = [("e.toml", text.as_str()), ("a.toml", &format!("{row}{more}"))];
+        let (s, _) = run(&files, "e.toml", &["--catalog", "a.toml"]);
+        s["warnings"].to_string()
+    };
+    let words = "on_call_stipend_us: US$ 9,000 a year is an assumption: ";
+    assert!(!warnings("source = \"an assumption, UNVERIFIED\"\n").contains("is an assumption"));
+    assert!(warnings("unverified = true\nsource = \"our guess\"\n").contains(&format!("{words}our guess")));
+    let embedded = run(&[("e.toml", &text)], "e.toml", &[]).0["warnings"].to_string();
+    assert!(
+        embedded.contains("on_call_stipend_us: US$ 12,000 a year is an assumption: nobody measured it"),
+        "{embedded}"
+    );
+}

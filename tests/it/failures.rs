@@ -171,7 +171,11 @@ fn an_impossible_value_says_what_would_be_right() {
     edited("ttft = \"2s\"", "ttft = \"0s\"", &["e.toml:5: slo.ttft: it is 0", "leave the key out"]);
     edited("[policy.buy]", "[policy.buy]\nendpoints = []", &["e.toml:8: policy.buy: ", "may use no backend"]);
     edited("[slo]", "limit = 0\n[slo]", &["e.toml:4: trace.limit: it is 0", "at least 1"]);
-    edited("[slo]", "rate_scale = 0.0\n[slo]", &["e.toml:4: trace.rate_scale: it is 0", "above 0"]);
+    edited(
+        "[slo]",
+        "rate_scale = 0.0\n[slo]",
+        &["e.toml:4: trace.rate_scale: it is 0", "it must be a number from 0.000001"],
+    );
     edited("name = \"t\"", "name = \"a/b\"", &["e.toml:1: name: it is `a/b`", "it names a folder"]);
     set(&["pool.chat.model=llama-3.1-70b"], &["pool.chat: ", "does not fit", "GiB a GPU short", "would fit"]);
     set(&["class.private.share=1.5"], &["class.private.share", "between 0 and 1"]);

@@ -24,6 +24,8 @@ mod manifest;
 mod outages;
 mod perf;
 #[cfg(feature = "frames")]
+mod places;
+#[cfg(feature = "frames")]
 mod policies;
 #[cfg(feature = "frames")]
 mod prefixes;

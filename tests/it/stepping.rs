@@ -1,11 +1,12 @@
 //! The quickstart's world driven by others than `simulate`: by the ticks of a clock, and with a fleet that changes.
+use baseload::economics::{gpu_line, rented_line};
 use baseload::engine::EngineMode;
 use baseload::experiment::Experiment;
 use baseload::sim::{Effects, World, WorldEffect, WorldSpec, simulate};
 use baseload::trace::{GenerateSpec, Generator, SourceOptions};
 use baseload::types::{
     AttemptRecord, GapRun, Outcome, Place, PoolId, RecordSink, ReplicaId, Request, RequestRecord, SeriesRow, SimTime,
-    Source,
+    Source, Usd,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -125,7 +126,7 @@ fn a_clock_from_outside_gives_the_records_of_simulate() {
 fn a_fleet_changes_at_60_s_and_at_120_s_and_nothing_is_lost() {
     let spec = world_of("own-peak-lo");
     let (first, at_60, at_120) = (ReplicaId(0), SimTime::from_secs(60), SimTime::from_secs(120));
-    let (mut added, mut left_at) = (None, None);
+    let (mut added, mut left_at, mut rentals, mut end) = (None, None, Vec::new(), SimTime::ZERO);
     let log = by_ticks(&spec, requests(3_000), |world, now| {
         if now == at_60 {
             added = Some(world.add_replica(PoolId(0), now));
@@ -137,6 +138,7 @@ fn a_fleet_changes_at_60_s_and_at_120_s_and_nothing_is_lost() {
         if left_at.is_none() && !world.is_here(first.into()) {
             left_at = Some(now);
         }
+        (rentals, end) = (world.rentals().to_vec(), now);
     });
     let added = Place::Replica(added.expect("the clock passes 60 s"));
     assert_eq!(added, Place::Replica(ReplicaId(spec.pools[0].replicas)), "the next id");
@@ -148,6 +150,21 @@ fn a_fleet_changes_at_60_s_and_at_120_s_and_nothing_is_lost() {
     assert!(at(drained).all(|a| a.2 <= at_120), "the drained one takes nothing after 120 s");
     let last = at(drained).map(|a| a.3).max().unwrap();
     assert!(last > at_120 && left_at.is_some_and(|left| left >= last && left <= last + TICK), "{last:?} {left_at:?}");
+    // Each is paid for while it is there, and the bill of them all is exact.
+    let paid = |id: ReplicaId| *rentals.iter().find(|r| r.replica == id).unwrap();
+    assert_eq!(rentals.len() as u32, spec.pools[0].replicas + 1, "one rental a replica");
+    let (first, new) = (paid(first), paid(ReplicaId(spec.pools[0].replicas)));
+    assert!(first.from == SimTime::ZERO && first.to.is_some_and(|to| to >= last && Some(to) <= left_at), "{first:?}");
+    assert_eq!((new.from, new.to), (at_60, None));
+    let gpus = u128::from(new.gpus);
+    let others = u128::from(spec.pools[0].replicas - 1) * u128::from(end.0);
+    let gpu_ns: u128 = rentals.iter().map(|r| r.gpu_ns(end)).sum();
+    let left = first.to.map_or(0, |to| to.0);
+    assert_eq!(gpu_ns, gpus * (others + u128::from(left) + u128::from(end.0 - at_60.0)));
+    let line = rented_line("chat", gpu_ns, end, Usd::parse("2").unwrap()).unwrap().usd_per_month;
+    let steady = gpu_line("chat", spec.pools[0].replicas, new.gpus, Usd::parse("2").unwrap()).usd_per_month;
+    let more = i128::from(end.0 - at_60.0) - i128::from(end.0 - left);
+    assert_eq!((line > steady, line < steady), (more > 0, more < 0), "{line:?} {steady:?}");
     // Both answer in full what they were sent: every token of every attempt is in the gaps, or is a first one.
     let tokens: u64 = log.attempts.iter().map(|a| u64::from(a.4)).sum();
     let firsts = log.attempts.iter().filter(|a| a.4 > 0).count() as u64;

@@ -5,6 +5,7 @@
 mod can_fail;
 mod circles;
 mod map;
+mod panics;
 mod source;
 
 use map::Map;
@@ -258,6 +259,30 @@ fn sources_keep_to_the_edge_table_and_the_bans() {
         let text = &files.iter().find(|(path, _)| path == file).expect("a file with an exception is there").1;
         assert!(switched_off(&code(text)).iter().any(|(_, l)| l == lint), "{file} no longer needs `{lint}`");
     }
+}
+
+#[test]
+fn what_may_panic_names_the_invariant_that_would_be_broken() {
+    let files = sources();
+    let alone = panics::tests_alone(&files);
+    assert!(alone.len() > 20, "files of tests alone: {alone:?}");
+    let mut breaches = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| !alone.contains(path)) {
+        let code = code(text);
+        let tests = tests_start(&code);
+        for (at, what) in panics::nameless(&code).into_iter().filter(|(at, _)| line_of(&code, *at) < tests) {
+            breaches.push(format!(
+                "{path}:{}: {what}; write \"short-name: what holds\", and return a fault where a user's input decides it",
+                line_of(&code, at)
+            ));
+        }
+    }
+    assert!(
+        breaches.is_empty(),
+        "{} place(s) that may panic without a reason:\n{}",
+        breaches.len(),
+        breaches.join("\n")
+    );
 }
 
 #[test]

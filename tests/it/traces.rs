@@ -90,10 +90,19 @@ fn arrivals_and_transforms_apply_in_order() {
 #[test]
 fn what_a_trace_cannot_do_is_refused_with_the_key() {
     let cases = [
-        ("path = \"t.csv\"\ntransform = [{ thin = { share = 0 } }]", "transform 1 (thin): share is 0"),
+        (
+            "path = \"t.csv\"\ntransform = [{ thin = { share = 0 } }]",
+            "e.toml:4: trace.transform[0].thin.share: it is 0; it must be above 0 and at most 1",
+        ),
         ("path = \"t.csv\"\ntransform = [{ thinn = { share = 0.5 } }]", "did you mean `thin`?"),
-        ("path = \"t.csv\"\ntransform = [{ class = { to = \"easy\" } }]", "class `easy` is not in the experiment"),
-        ("path = \"t.csv\"\ninput_format = \"azur\"", "e.toml:4: trace.input_format: format `azur` is unknown"),
+        (
+            "path = \"t.csv\"\ntransform = [{ class = { to = \"easy\" } }]",
+            "e.toml:4: trace.transform[0].class.to: class `easy` is not in the experiment",
+        ),
+        (
+            "path = \"t.csv\"\ninput_format = \"azur\"",
+            "e.toml:4: trace.input_format: format `azur` is unknown; known are",
+        ),
         ("path = \"t.csv\"\narrivals_per_s = 0", "e.toml:4: trace.arrivals_per_s: it is 0"),
         ("path = \"t.csv\"\narrivals = \"no.toml\"", "e.toml:4: trace.arrivals: "),
         ("path = \"t.csv\"\n[trace.users]\nconcurrency = 2\nrequests = 3", "trace.users.requests: beside a trace"),

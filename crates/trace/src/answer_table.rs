@@ -1,7 +1,7 @@
 //! Tables of measured answers: a CSV with a header, a row a request, 1 where an answer was above the bar, else 0. Only the
 //! columns that are asked for are looked at.
 use super::read::{Csv, Reader};
-use baseload_core::types::TraceFault;
+use baseload_core::types::{TraceFault, wrong};
 
 /// A table whose header was read.
 pub struct QualityTable {
@@ -16,7 +16,7 @@ impl QualityTable {
     pub fn open(reader: Reader, name: &str) -> Result<QualityTable, TraceFault> {
         let csv = Csv::open(reader, name)?;
         if csv.columns().is_empty() {
-            return Err(csv.fault("the table is empty; it needs a header and a row a request"));
+            return Err(csv.fault(TraceFault::new("the table is empty").hint("it needs a header and a row a request")));
         }
         Ok(QualityTable { csv })
     }
@@ -41,14 +41,14 @@ impl QualityTable {
                     "1" => true,
                     other => {
                         let name = &csv.columns()[*column];
-                        return Err(csv.fault(format!("{name} is `{other}`; it must be 1 (above the bar) or 0")));
+                        return Err(csv.fault(wrong!("{name} is `{other}`").hint("it must be 1 (above the bar) or 0")));
                     }
                 });
             }
             rows += 1;
         }
         if rows == 0 {
-            return Err(csv.fault("the table has no rows; it needs one a request"));
+            return Err(csv.fault(TraceFault::new("the table has no rows").hint("it needs one a request")));
         }
         Ok(out)
     }

@@ -3,10 +3,10 @@
 //! Must hold: turn t of user u looks the same whatever the policy (streams are keyed by user and turn); a user has at
 //! most one request under way; a user's session is its number.
 use super::spec::{duration, some_duration};
-use super::{Length, LengthSpec, SourceOptions};
+use super::{Length, LengthSpec, SourceOptions, Unplayable, no_rate};
 use baseload_core::random::{dist, stream};
-use baseload_core::types::TraceFault;
 use baseload_core::types::{Content, Outcome, Request, SimTime, Source};
+use baseload_core::types::{Fault, TraceFault, key};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::cmp::Reverse;
@@ -89,23 +89,29 @@ impl ClosedLoop {
     ///
     /// # Errors
     /// Says what is wrong with the spec or the options.
-    pub fn new(spec: &ClosedLoopSpec, options: &SourceOptions) -> Result<ClosedLoop, TraceFault> {
+    pub fn new(spec: &ClosedLoopSpec, options: &SourceOptions) -> Result<ClosedLoop, Unplayable> {
         options.check()?;
-        let prompt = spec.prompt.length("prompt").map_err(|(_, what)| what)?;
-        let output = spec.output.length("output").map_err(|(_, what)| what)?;
+        let prompt = spec.prompt.length("prompt").map_err(|(_, what)| Fault::from(what).under("users"))?;
+        let output = spec.output.length("output").map_err(|(_, what)| Fault::from(what).under("users"))?;
         if spec.users == 0 || spec.requests == Some(0) || spec.max_output_tokens == Some(0) {
-            return Err("`users`, `requests` and `max_output_tokens` must be at least 1".into());
+            return Err(Fault::at("users", "`concurrency`, `requests` or `max_output_tokens` is 0")
+                .hint("each must be at least 1")
+                .into());
         }
         if spec.requests.is_none() && spec.duration.is_none() && options.limit.is_none() {
-            return Err("neither `requests` nor `duration` is set; at least one is needed".into());
+            return Err(Fault::at("users", "neither `requests` nor `duration` is set")
+                .hint("at least one is needed")
+                .into());
         }
         if options.rate_scale != 1.0 {
-            return Err("rate_scale does not apply to a closed loop; change `users` or `think`".into());
+            return Err(no_rate().into());
         }
         if let Think::LogNormal { sigma, .. } = spec.think
             && !(sigma.is_finite() && sigma >= 0.0)
         {
-            return Err("`think` has a sigma below 0".into());
+            return Err(Fault::at(key!["users", "think"], "it has a sigma below 0")
+                .hint("a sigma is a number from 0")
+                .into());
         }
         let start = |u: u32| (u128::from(spec.ramp.0) * u128::from(u) / u128::from(spec.users)) as u64;
         let due = (0..spec.users).map(|u| Reverse((SimTime(start(u)), u))).collect();

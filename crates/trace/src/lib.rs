@@ -1,6 +1,6 @@
 //! Where requests come from: published trace files, our own schema, a generator, closed-loop users.
 //!
-//! May import: `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
+//! May import: `numeric`, `random`, `types`, and parsers (serde, toml). Readers take a `BufRead` and a display name, never a path.
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.
@@ -38,7 +38,7 @@ pub use head::Head;
 pub use open::{How, Opened, open, open_in, open_with, open_with_map};
 pub use read::{COLUMNS, GapFamily, OWN_CSV, OWN_JSONL, PARQUET, ServeGenClient, ServeGenLengths, ServeGenWindow};
 pub use registry::{Format, Readers, Tried};
-pub use replay::{NO_ARRIVALS, Replay};
+pub use replay::Replay;
 pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
 pub use shared::{SharedReplay, SharedTrace};
@@ -109,7 +109,8 @@ impl SourceOptions {
     /// # Errors
     /// Names the option.
     pub fn check(&self) -> Result<(), Fault> {
-        check::above_0("rate_scale", self.rate_scale)?;
+        let within = (SLOWEST..=1.0 / SLOWEST).contains(&self.rate_scale);
+        check::in_range("rate_scale", self.rate_scale, within, "it must be a number from 0.000001 to 1000000")?;
         self.limit.map_or(Ok(()), |limit| check::at_least_1("limit", limit).map(drop))
     }
 
@@ -118,6 +119,58 @@ impl SourceOptions {
         if self.rate_scale == 1.0 { ns } else { (ns as f64 / self.rate_scale).round() as u64 }
     }
 }
+
+/// The least `rate_scale`: an hour of the trace then lasts over a century, and the most is its inverse.
+const SLOWEST: f64 = 1e-6;
+
+/// The refusal of a `rate_scale` in a closed loop.
+fn no_rate() -> Fault {
+    let fault = Fault::at("rate_scale", "a closed loop has no rate of its own");
+    fault.hint("leave it out; change the number of users, or how long they think")
+}
+
+/// Why a trace cannot be transformed or played.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unplayable {
+    /// Its text cannot be read, with file and line.
+    Unread(TraceFault),
+    /// It has not what is asked of it. The key is counted from the section that asks, `[trace]` in an experiment; none where
+    /// the trace itself lacks something.
+    Asked(Fault),
+}
+
+impl From<TraceFault> for Unplayable {
+    fn from(fault: TraceFault) -> Unplayable {
+        Unplayable::Unread(fault)
+    }
+}
+
+impl From<Fault> for Unplayable {
+    fn from(fault: Fault) -> Unplayable {
+        Unplayable::Asked(fault)
+    }
+}
+
+impl From<Unplayable> for TraceFault {
+    /// For who plays a trace that no section asks for.
+    fn from(why: Unplayable) -> TraceFault {
+        match why {
+            Unplayable::Unread(fault) => fault,
+            Unplayable::Asked(fault) => fault.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Unplayable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unplayable::Unread(fault) => fault.fmt(f),
+            Unplayable::Asked(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Unplayable {}
 
 /// A trace as the options make it: sorted, spread, transformed; not yet played.
 pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
@@ -135,7 +188,7 @@ pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
 ///
 /// # Errors
 /// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
-pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, TraceFault> {
+pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, Unplayable> {
     Ok(match &options.play {
         Play::Open => Box::new(Replay::new(entries, options)?),
         Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),

@@ -47,7 +47,7 @@ impl Format {
         looks_like: "",
         tried: Tried::Own,
         recognises: |_| false,
-        open: |trace| Err(wrong!("{}:1: no reader is known; give another --input-format", trace.name)),
+        open: |trace| Err(wrong!("{}:1: no reader is known", trace.name).hint("give another --input-format")),
         example: "",
         headed: false,
         drawn: false,
@@ -107,7 +107,7 @@ impl Readers {
     /// Lists the known names.
     pub fn named(&self, name: &str) -> Result<Format, TraceFault> {
         let found = self.0.iter().find(|row| row.name == name).copied();
-        found.ok_or_else(|| wrong!("format `{name}` is unknown; known are {}", self.names()))
+        found.ok_or_else(|| wrong!("format `{name}` is unknown").hint(format!("known are {}", self.names())))
     }
 
     /// The format of a trace that begins so.
@@ -119,7 +119,7 @@ impl Readers {
             return Ok(*row);
         }
         if head.text().is_empty() && !head.is_folder() {
-            return Err(wrong!("{name}:1: the trace is empty; it needs at least one request"));
+            return Err(wrong!("{name}:1: the trace is empty").hint("it needs at least one request"));
         }
         let known: Vec<String> = self.0.iter().map(|row| format!("{} ({})", row.name, row.looks_like)).collect();
         Err(TraceFault::of(name, "this is no trace format that is known")

@@ -1,9 +1,9 @@
 //! Open-loop replay: entries become requests that leave when the trace says, whatever becomes of them.
 //!
 //! Must hold: arrivals never go back; a request's index is its entry's id; nothing is held but the next request.
-use super::SourceOptions;
+use super::{SourceOptions, Unplayable};
 use baseload_core::types::{Clock, Content, Entries, Entry, Outcome, Request, SimTime, Source};
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{Fault, TraceFault, wrong};
 
 /// Entries as a source.
 pub struct Replay {
@@ -24,12 +24,12 @@ impl Replay {
     ///
     /// # Errors
     /// When the options are impossible, or the trace does not say when its requests arrive.
-    pub fn new(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Replay, TraceFault> {
+    pub fn new(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Replay, Unplayable> {
         options.check()?;
         let origin_ns = match entries.clock() {
             Clock::Common => None,
             Clock::Zero => Some(0),
-            Clock::Session | Clock::None => return Err(NO_ARRIVALS.into()),
+            Clock::Session | Clock::None => return Err(no_arrivals().into()),
         };
         Ok(Replay {
             entries,
@@ -53,20 +53,32 @@ impl Replay {
         let since = i128::from(entry.at_ns) - i128::from(origin);
         if since < i128::from(self.last_ns) {
             let back = (i128::from(self.last_ns) - since) as f64 / 1e9;
-            return Err(wrong!(
-                "{}: time goes back by {back} s from the request before; requests must be in order of arrival",
-                self.entries.place()
-            ));
+            return Err(wrong!("{}: time goes back by {back} s from the request before", self.entries.place())
+                .hint("requests must be in order of arrival"));
+        }
+        let arrival = SimTime(self.options.scaled(u64::try_from(since).unwrap_or(u64::MAX)));
+        if arrival > LATEST {
+            let years = arrival.as_secs_f64() / SimTime::from_secs(365 * 24 * 3_600).as_secs_f64();
+            let fault = wrong!("{}: it would arrive {years:.0} years after the first request", self.entries.place());
+            return Err(
+                fault.hint("a trace lasts ten years at most: give a greater rate_scale, or a rate that is not as low")
+            );
         }
         self.last_ns = since as u64;
         self.made += 1;
-        Ok(Some(request(entry, SimTime(self.options.scaled(self.last_ns)), &self.options)))
+        Ok(Some(request(entry, arrival, &self.options)))
     }
 }
 
-/// Why entries without arrivals are refused.
-pub const NO_ARRIVALS: &str =
-    "the trace does not say when its requests arrive; give it arrivals_per_s or arrivals, or users that take turns";
+/// The refusal of entries without arrivals, which is one of the trace itself.
+pub(super) fn no_arrivals() -> Fault {
+    Fault::new("the trace does not say when its requests arrive")
+        .hint("give trace.arrivals_per_s or trace.arrivals, or trace.users that take turns")
+}
+
+/// The latest arrival that is simulated, after the first: ten years, which no trace has. Times far beyond would be cut to the
+/// end of the clock, and requests lost.
+const LATEST: SimTime = SimTime::from_secs(10 * 365 * 24 * 3_600);
 
 /// The request that an entry becomes when it leaves at `arrival`.
 pub(super) fn request(entry: &mut Entry, arrival: SimTime, options: &SourceOptions) -> Request {

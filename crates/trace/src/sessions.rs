@@ -3,11 +3,11 @@
 //!
 //! Must hold: a lane has at most one request under way; a request's index is its entry's id; what a later turn repeats
 //! of the turns before it has their identity, answers included. Holds the whole trace.
-use super::SourceOptions;
-use super::replay::{NO_ARRIVALS, request};
+use super::replay::{no_arrivals, request};
 use super::sort::collect;
-use baseload_core::types::TraceFault;
+use super::{SourceOptions, Unplayable, no_rate};
 use baseload_core::types::{Clock, ContentId, Entries, Entry, NO_SESSION, Outcome, Request, Run, SimTime, Source};
+use baseload_core::types::{Fault, TraceFault, key};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -71,7 +71,7 @@ impl Closed {
         mut entries: Box<dyn Entries>,
         play: &ClosedPlay,
         options: &SourceOptions,
-    ) -> Result<Closed, TraceFault> {
+    ) -> Result<Closed, Unplayable> {
         options.check()?;
         let mut all = collect(&mut *entries)?;
         if let Some(limit) = options.limit {
@@ -99,12 +99,12 @@ impl Closed {
         Ok(this)
     }
 
-    fn users(&mut self, all: Vec<Entry>, users: u32, think: SimTime) -> Result<(), TraceFault> {
+    fn users(&mut self, all: Vec<Entry>, users: u32, think: SimTime) -> Result<(), Unplayable> {
         if users == 0 {
-            return Err("the number of users is 0; it must be at least 1".into());
+            return Err(Fault::at(key!["users", "concurrency"], "it is 0").hint("it must be at least 1").into());
         }
         if self.options.rate_scale != 1.0 {
-            return Err("rate_scale does not apply to a closed loop; change the number of users".into());
+            return Err(no_rate().into());
         }
         self.think = Some(think);
         for user in 0..(users as usize).min(all.len()) {
@@ -117,12 +117,14 @@ impl Closed {
         Ok(())
     }
 
-    fn sessions(&mut self, all: Vec<Entry>, clock: Clock) -> Result<(), TraceFault> {
+    fn sessions(&mut self, all: Vec<Entry>, clock: Clock) -> Result<(), Unplayable> {
         if !matches!(clock, Clock::Common | Clock::Zero) {
-            return Err(NO_ARRIVALS.into());
+            return Err(no_arrivals().into());
         }
         if all.iter().all(|e| e.session == NO_SESSION) {
-            return Err("the trace has no sessions; replay it in an open loop or with users".into());
+            return Err(Fault::at("sessions", "the trace has no sessions")
+                .hint("leave it out for an open loop, or give trace.users")
+                .into());
         }
         let first = all.iter().map(|e| e.at_ns).min().unwrap_or(0);
         let origin = if clock == Clock::Zero { 0 } else { first };
@@ -146,11 +148,12 @@ impl Closed {
         }
         if self.think.is_none() && unknown > 0 {
             if unknown == later {
-                return Err(
-                    "the trace does not say how long its clients thought between an answer and their next request; \
-                     give the think time"
-                        .into(),
-                );
+                return Err(Fault::at(
+                    "sessions",
+                    "the trace does not say how long its clients thought between an answer and their next request",
+                )
+                .hint("give trace.sessions.think")
+                .into());
             }
             self.notes
                 .push(format!("{unknown} of {later} think times are unknown; those requests leave at the answer"));
@@ -286,7 +289,7 @@ mod tests {
         Entry { id, session, at_ns, think_ns, prompt_tokens: prompt, output_tokens: 20, ..Entry::blank() }
     }
 
-    fn closed(all: Vec<Entry>, play: ClosedPlay) -> Result<Closed, TraceFault> {
+    fn closed(all: Vec<Entry>, play: ClosedPlay) -> Result<Closed, Unplayable> {
         Closed::new(Box::new(Held::new(all, Clock::Common, "given", Vec::new())), &play, &SourceOptions::default())
     }
 

@@ -99,6 +99,6 @@ impl Unopened<'_> {
     /// # Errors
     /// A folder.
     pub fn text(&mut self) -> Result<Reader, TraceFault> {
-        self.text.take().ok_or_else(|| wrong!("{}:1: it is a folder; it must be a file", self.name))
+        self.text.take().ok_or_else(|| wrong!("{}:1: it is a folder", self.name).hint("it must be a file"))
     }
 }

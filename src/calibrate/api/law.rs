@@ -8,7 +8,7 @@ use super::super::nnls::Normal;
 use super::read::MeasuredCall;
 use baseload_core::api::ProfileLaw;
 use baseload_core::catalog::{ApiKnot, ApiProfile, ApiProfileData, ApiScores, ApiTime};
-use baseload_core::numeric::quantile;
+use baseload_core::numeric::{counted_quantile, quantile};
 use baseload_core::types::{SimTime, TraceFault, wrong};
 
 /// Fewest answered calls that make a profile: with fewer even the 95th percentile is a guess.
@@ -181,9 +181,7 @@ fn whole(calls: &[&MeasuredCall]) -> (ApiTime, [bool; 4]) {
 }
 
 fn median(of: impl Iterator<Item = u32>) -> u32 {
-    let mut all: Vec<u32> = of.collect();
-    all.sort_unstable();
-    all.get(all.len() / 2).copied().unwrap_or(0)
+    counted_quantile(of.map(|v| (v, 1)), 500_000).unwrap_or(0)
 }
 
 /// How the luck of both times goes together: the correlation of their shares, and the bound of the first by the whole.

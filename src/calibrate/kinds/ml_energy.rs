@@ -16,6 +16,7 @@ use super::rows::{Scored, scores};
 use baseload_core::catalog::{Catalog, MeasuredEngine};
 use baseload_core::fleet::{ReplicaType, StepTimeSource};
 use baseload_core::memory::UTILIZATION_UP_TO_2025;
+use baseload_core::numeric::counted_quantile;
 use baseload_core::random::{self, dist};
 use baseload_core::types::{GapRun, SimTime, TraceFault};
 use std::io::BufRead;
@@ -91,22 +92,9 @@ fn steady(gaps: &[GapRun]) -> &[GapRun] {
 
 /// Median over gaps, each run of gaps taken at its middle.
 fn median_gap(gaps: &[GapRun]) -> f64 {
-    let mut weighted: Vec<(u128, u64)> = gaps
-        .iter()
-        .map(|g| {
-            (g.first_fs + u128::from(g.more_fs) * u128::from(g.steps / 2), u64::from(g.steps) * u64::from(g.tokens))
-        })
-        .collect();
-    weighted.sort_unstable();
-    let half = weighted.iter().map(|w| w.1).sum::<u64>() / 2;
-    let mut seen = 0;
-    for (fs, tokens) in weighted {
-        seen += tokens;
-        if seen > half {
-            return fs as f64 / 1e15;
-        }
-    }
-    f64::NAN
+    let middle = |g: &GapRun| g.first_fs + u128::from(g.more_fs) * u128::from(g.steps / 2);
+    let by_tokens = gaps.iter().map(|g| (middle(g), u64::from(g.steps) * u64::from(g.tokens)));
+    counted_quantile(by_tokens, 500_000).map_or(f64::NAN, |fs| fs as f64 / 1e15)
 }
 
 fn predict(catalog: &Catalog, p: &Point, source: &StepTimeSource) -> Result<(f64, f64, Arc<ReplicaType>), TraceFault> {

@@ -9,7 +9,7 @@ use baseload_core::types::numbers::thousands;
 use baseload_core::types::{Clock, Entries, Entry, Fault, TraceFault, wrong};
 use baseload_trace::{
     Buckets, Classes, Format, OWN_CSV, OWN_JSONL, Opened, PARQUET, Readers, Sorted, SourceOptions, TextWriter,
-    Transform,
+    Transform, Unplayable,
 };
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -55,7 +55,10 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
     let (count, notes) = match done {
         Ok(done) => done,
         Err(Stopped::Asked) => return Err(Exit::Interrupted),
-        Err(Stopped::NotWritten(NotWritten::Fault(fault))) => return Err(fault.into()),
+        Err(Stopped::Unplayable(Unplayable::Asked(fault))) => return Err(fault.under("transform").into()),
+        Err(Stopped::Unplayable(Unplayable::Unread(fault)) | Stopped::NotWritten(NotWritten::Fault(fault))) => {
+            return Err(fault.into());
+        }
         Err(Stopped::NotWritten(NotWritten::TooNarrow)) => unreachable!("wide-is-all: a wide writer has every column"),
     };
     file.finish()?;
@@ -85,6 +88,14 @@ enum Stopped {
     /// Ctrl-C.
     Asked,
     NotWritten(NotWritten),
+    /// The trace has not what its transforms ask for.
+    Unplayable(Unplayable),
+}
+
+impl From<Unplayable> for Stopped {
+    fn from(why: Unplayable) -> Stopped {
+        Stopped::Unplayable(why)
+    }
 }
 
 impl From<NotWritten> for Stopped {

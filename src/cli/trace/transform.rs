@@ -2,8 +2,10 @@
 use super::input::{Input, format_of};
 use super::output::{Job, put};
 use crate::cli::Exit;
-use crate::experiment::{LONGEST_TOML, read_text};
+use crate::experiment::format::Origin;
+use crate::experiment::{LONGEST_TOML, ReadFile, read_text};
 use baseload_core::types::{Fault, TraceFault};
+use baseload_trace::transform::check;
 use baseload_trace::{Format, SourceOptions, Transform};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -57,9 +59,12 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         let name = path.display().to_string();
         let text = read_text(path, LONGEST_TOML)?;
         let list: List = toml::from_str(&text).map_err(|e| TraceFault::toml(&name, &text, &e))?;
+        let origin = Origin { files: vec![ReadFile { path: path.clone(), text: text.into() }], sets: Vec::new() };
+        check(&list.transform).map_err(|faults| origin.located(faults.under("transform")))?;
         transforms.extend(list.transform);
         folder = path.parent().unwrap_or(folder);
     }
+    check(&args.transforms).map_err(|faults| faults.under("--transform"))?;
     transforms.extend(args.transforms.iter().cloned());
     if transforms.is_empty() {
         return Err(Fault::new("no transform is given").hint("give -t 'NAME = { KEYS }' or --from FILE").into());

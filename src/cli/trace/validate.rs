@@ -27,78 +27,113 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let Opened { format, mut entries } = args.how.open(&args.file, &Classes::any(), &SourceOptions::default())?;
-    let progress = bar(entries.total());
-    let mut checks = Checks::new(entries.clock());
-    let mut entry = Entry::blank();
-    let (mut faults, mut count, mut empty, mut failed) = (Vec::<String>::new(), 0u64, 0u64, 0u64);
-    let mut tokens = (0u128, 0u128);
-    let mut whole = true;
-    let mut last_place = String::new();
-    loop {
-        match entries.next(&mut entry) {
-            Ok(false) => break,
-            Ok(true) => {
-                count += 1;
-                empty += u64::from(entry.output_tokens == 0);
-                failed += u64::from(entry.measured.status != Status::Completed);
-                tokens.0 += u128::from(entry.prompt_tokens);
-                tokens.1 += u128::from(entry.output_tokens);
-                checks.of(&entry, &*entries, &mut faults);
-                if count % 65_536 == 0 {
-                    progress.set_position(count);
-                }
-            }
-            Err(fault) => {
-                let place = entries.place();
-                // The same place again is no new fault; nor is the end of a trace of which no request was sound. Behind a
-                // faulty header no row can be understood.
-                let again = place == last_place || !faults.is_empty() && fault.rest == Rest::NoRequests;
-                let stuck = again || fault.rest != Rest::MayRead || format.headed && place.ends_with(":1");
-                if !again {
-                    faults.push(fault.to_string());
-                }
-                last_place = place;
-                if stuck {
-                    whole = again && faults.len() < args.max_faults as usize;
-                    break;
-                }
-            }
-        }
-        if faults.len() >= args.max_faults as usize {
-            whole = false;
-            break;
-        }
-    }
-    progress.finish_and_clear();
-    faults.truncate(args.max_faults as usize);
+    let mut read = Read::new(entries.clock());
+    read.all(&mut *entries, args.max_faults as usize, format.headed);
+    let whole = read.whole;
     printer::out(&format!(
         "{}: {}, {} requests read{}",
         args.file.display(),
         format.name,
-        thousands(count),
+        thousands(read.count),
         if whole { "" } else { ", not to the end" }
     ));
     printer::out(&format!(
         "prompt tokens {}, output tokens {}, sessions {}, answers of 0 tokens {}, not completed {}",
-        tokens.0,
-        tokens.1,
-        thousands(checks.sessions.len() as u64),
-        thousands(empty),
-        thousands(failed)
+        read.prompt_tokens,
+        read.output_tokens,
+        thousands(read.checks.sessions.len() as u64),
+        thousands(read.empty),
+        thousands(read.failed)
     ));
     for note in untried(format).into_iter().chain(entries.notes()) {
         printer::out(&report::wrapped(&format!("note: {note}"), report::WIDTH, 2));
     }
-    for fault in &faults {
+    for fault in &read.faults {
         printer::out(&format!("fault: {fault}"));
     }
-    if faults.is_empty() {
+    if read.faults.is_empty() {
         printer::out("no faults");
         return Ok(());
     }
     let more = if whole { "in all" } else { "and perhaps more behind" };
-    let fault = TraceFault::of(args.file.display(), format!("{} faults {more}", faults.len()));
+    let fault = TraceFault::of(args.file.display(), format!("{} faults {more}", read.faults.len()));
     Err(fault.hint("mend the lines that are named").into())
+}
+
+/// What was read of a trace.
+struct Read {
+    checks: Checks,
+    faults: Vec<String>,
+    count: u64,
+    /// Answers of no tokens, and requests that were not completed.
+    empty: u64,
+    failed: u64,
+    prompt_tokens: u128,
+    output_tokens: u128,
+    /// Whether it was read to its end.
+    whole: bool,
+}
+
+impl Read {
+    fn new(clock: Clock) -> Read {
+        Read {
+            checks: Checks::new(clock),
+            faults: Vec::new(),
+            count: 0,
+            empty: 0,
+            failed: 0,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            whole: true,
+        }
+    }
+
+    /// Reads until the end, until so many faults or until there is no way on; `headed` says that the first line names columns.
+    fn all(&mut self, entries: &mut dyn Entries, most: usize, headed: bool) {
+        let progress = bar(entries.total());
+        let (mut entry, mut last_place) = (Entry::blank(), String::new());
+        loop {
+            match entries.next(&mut entry) {
+                Ok(false) => break,
+                Ok(true) => {
+                    self.take(&entry, entries);
+                    if self.count.is_multiple_of(65_536) {
+                        progress.set_position(self.count);
+                    }
+                }
+                Err(fault) => {
+                    let place = entries.place();
+                    // The same place again is no new fault; nor is the end of a trace of which no request was sound. Behind a
+                    // faulty header no row can be understood.
+                    let again = place == last_place || !self.faults.is_empty() && fault.rest == Rest::NoRequests;
+                    let stuck = again || fault.rest != Rest::MayRead || headed && place.ends_with(":1");
+                    if !again {
+                        self.faults.push(fault.to_string());
+                    }
+                    last_place = place;
+                    if stuck {
+                        self.whole = again && self.faults.len() < most;
+                        break;
+                    }
+                }
+            }
+            if self.faults.len() >= most {
+                self.whole = false;
+                break;
+            }
+        }
+        progress.finish_and_clear();
+        self.faults.truncate(most);
+    }
+
+    fn take(&mut self, entry: &Entry, entries: &dyn Entries) {
+        self.count += 1;
+        self.empty += u64::from(entry.output_tokens == 0);
+        self.failed += u64::from(entry.measured.status != Status::Completed);
+        self.prompt_tokens += u128::from(entry.prompt_tokens);
+        self.output_tokens += u128::from(entry.output_tokens);
+        self.checks.of(entry, entries, &mut self.faults);
+    }
 }
 
 /// What a reader does not check itself.

@@ -32,17 +32,16 @@ impl Search<'_> {
         let pairs = kinds.iter().enumerate().flat_map(|(i, a)| kinds[i + 1..].iter().map(move |b| [*a, *b]));
         let mut changes = Vec::new();
         for pair in pairs {
-            // The last volume at which they differed.
-            let mut before: Option<(f64, Ordering)> = None;
+            let mut last_apart: Option<(f64, Ordering)> = None;
             for volume in options.volumes {
                 let sign = sign(&self.both(pair, *volume, None)?);
                 if sign == Ordering::Equal {
                     continue;
                 }
-                if let Some((low, _)) = before.filter(|(_, was)| *was != sign) {
+                if let Some((low, _)) = last_apart.filter(|(_, was)| *was != sign) {
                     changes.push((pair, low, *volume));
                 }
-                before = Some((*volume, sign));
+                last_apart = Some((*volume, sign));
             }
         }
         let found = changes

@@ -119,7 +119,7 @@ impl<'a> Bench<'a> {
         };
         let options = SourceOptions { limit, ..self.options.clone() };
         let source = self.origin.clone().then(more).open(&self.exp.class_names(), &options);
-        let mut source = source?;
+        let mut source = source.map_err(|why| self.exp.unplayable(why))?;
         let mut sink = Tally::new(Collector::new(policy.endpoints.len()));
         let stats = simulate(&spec, source.as_mut(), &mut sink, self.progress, self.stop);
         let mut stats = stats.map_err(|e| match e {
@@ -153,11 +153,11 @@ impl<'a> Bench<'a> {
             let (limits, step) = (replica.limits, replica.step_time.as_ref());
             rates.usd_per_hour += n * f64::from(replica.gpus) * pool.rent().as_f64();
             let held = (replica.kv.tokens() as f64 / self.at_one.context.max(1.0)) as u32;
-            // The engine's own limit, for on paper memory is none.
+            // Paper's full batch knows no memory, only the engine's own limit of sequences.
             let full = limits.max_rows.max(1);
             rates.full_batch_tokens_per_s += n * self.tokens_per_s(step, full);
             rates.kv_limited_tokens_per_s += n * self.tokens_per_s(step, full.min(held).max(1));
-            // Chunks as large as steps and prompts are.
+            // A prompt comes in chunks no larger than a step.
             let chunk = (limits.most_tokens.min(u64::from(u32::MAX)) as u32).min(self.at_one.prompt as u32).max(1);
             let one = [PrefillChunk { context: 0, tokens: chunk }];
             let fs = step.batch(&BatchShape { prefill: &one, decode_rows: 0, decode_ctx_sum: 0 }).0;
@@ -190,7 +190,7 @@ impl<'a> Bench<'a> {
 /// Reads the trace as it is, whatever becomes of its requests.
 fn read(exp: &Experiment, origin: &TraceOrigin, options: &SourceOptions, stop: &AtomicBool) -> Result<AtOne, RunError> {
     let options = SourceOptions { play: Play::Open, ..options.clone() };
-    let mut source = origin.open(&exp.class_names(), &options)?;
+    let mut source = origin.open(&exp.class_names(), &options).map_err(|why| exp.unplayable(why))?;
     let (mut n, mut first, mut last) = (0u64, None, SimTime::ZERO);
     let [mut prompt, mut output, mut context] = [0.0f64; 3];
     while source.peek()?.is_some() {
@@ -237,7 +237,7 @@ impl Tally {
     fn work(&self, window: SimTime) -> OwnWork {
         let seconds = window.as_secs_f64();
         let per_s = |n: u64| n as f64 / seconds;
-        // Whole stretches only: what is left at the end is none.
+        // The last stretch may be cut short by the end of the window, and would look idle.
         let whole = ((window.0 / STRETCH.0) as usize).min(self.stretches.len());
         let most = self.stretches[..whole].iter().copied().max().unwrap_or(0) as f64 / STRETCH.as_secs_f64();
         let mean = self.stretches.iter().sum::<u64>() as f64 / seconds;

@@ -160,7 +160,7 @@ impl<'a> Search<'a> {
         if let Some(point) = self.known(kind, volume) {
             return Ok(point);
         }
-        let line = self.line(kind).expect("a point is asked of a line that there is");
+        let line = self.line(kind).expect("breakeven: a point is asked of a line that there is");
         let point = Arc::new(match kind {
             Kind::Api => self.measured(line, line.policy, volume)?,
             Kind::Own => self.fewest(line, volume, near)?,
@@ -298,7 +298,7 @@ impl<'a> Search<'a> {
         let naive_own = rates.map(|r| r.naive_usd_per_month(at_one.output * at_one.requests_per_s()));
         let naive_api = list.as_ref().map(|(_, usd)| *usd);
         let point = |volume: &f64| {
-            let known = |l: &Line<'_>| self.known(l.kind, *volume).expect("the grid has been simulated");
+            let known = |l: &Line<'_>| self.known(l.kind, *volume).expect("breakeven: the grid has been simulated");
             let lines: Vec<LinePoint> = self.lines.iter().map(|l| (*known(l)).clone()).collect();
             Point {
                 volume: *volume,

@@ -133,7 +133,7 @@ impl CatalogSection {
 }
 
 /// Exactly one of `source`, `path`, `generate`, or `users` alone.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSection {
     /// A published trace that `baseload trace fetch --list` names: below `$BASELOAD_DATA/traces`, else fetched.
@@ -187,6 +187,29 @@ pub struct TraceSection {
     /// Spread Mooncake's 3-second buckets evenly, by seed.
     #[serde(default = "yes")]
     pub spread_buckets: bool,
+}
+
+impl Default for TraceSection {
+    /// The section with every default of its keys: who forgets it hears that it is missing, and of no key in it.
+    fn default() -> TraceSection {
+        TraceSection {
+            source: None,
+            path: None,
+            generate: None,
+            users: None,
+            input_format: None,
+            columns: None,
+            sessions: None,
+            arrivals_per_s: None,
+            arrivals: None,
+            sort: false,
+            transform: Vec::new(),
+            rate_scale: one_f64(),
+            limit: None,
+            default_max_output_tokens: default_max_output(),
+            spread_buckets: yes(),
+        }
+    }
 }
 
 /// Users who send their next request after the previous one was answered.

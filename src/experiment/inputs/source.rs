@@ -6,7 +6,7 @@ use super::published;
 use baseload_core::types::{Entries, Fault, Faults, Source, TraceFault};
 use baseload_trace::{
     Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ColumnMap, Format, GenerateSpec, Generator, How, Opened, Process,
-    Readers, SourceOptions, Transform, transform,
+    Readers, SourceOptions, Transform, Unplayable, transform,
 };
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct TraceOrigin {
     kind: Kind,
+    /// The key of `[trace]` that names it.
+    named: &'static str,
     readers: Readers,
     /// Arrivals instead of the trace's own, and the file that says them.
     arrivals: Option<(Arrivals, Option<PathBuf>)>,
@@ -55,14 +57,14 @@ pub fn open_trace_with(path: &Path, how: &How, options: &SourceOptions) -> Resul
 /// `entries` as `transforms` make them; their paths start at `folder`, and these readers open them.
 ///
 /// # Errors
-/// The transforms' own; what they open.
+/// The transforms' own, their keys counted from the list; what they read.
 pub fn transformed(
     entries: Box<dyn Entries>,
     classes: &Classes,
     options: &SourceOptions,
     transforms: &[Transform],
     (folder, readers): (&Path, &Readers),
-) -> Result<Box<dyn Entries>, TraceFault> {
+) -> Result<Box<dyn Entries>, Unplayable> {
     let mut open = |path: &str| {
         let how = How { readers: readers.clone(), ..How::by_content(classes.clone()) };
         Ok(baseload_trace::prepare(open_trace_with(&folder.join(path), &how, options)?, options))
@@ -112,7 +114,14 @@ pub fn find(spec: &TraceSpec) -> Result<TraceOrigin, Faults> {
     });
     let arrivals = faults.or_default(arrivals.transpose());
     let Some(kind) = faults.take(kind) else { return Err(faults) };
-    faults.finish(TraceOrigin { kind, readers: spec.readers.clone(), arrivals, transforms: spec.transforms.clone() })
+    let named = spec.kind.key();
+    faults.finish(TraceOrigin {
+        kind,
+        named,
+        readers: spec.readers.clone(),
+        arrivals,
+        transforms: spec.transforms.clone(),
+    })
 }
 
 /// A map of columns and where it lies.
@@ -163,8 +172,15 @@ impl TraceOrigin {
     /// A fresh source.
     ///
     /// # Errors
-    /// The reader's, with file and line; the transforms' own; what a closed loop needs and the trace does not have.
-    pub fn open(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, TraceFault> {
+    /// The reader's, with file and line; of the transforms and of how it is played, with a key counted from `trace`.
+    pub fn open(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, Unplayable> {
+        self.opened(classes, options).map_err(|why| match why {
+            Unplayable::Asked(fault) if fault.key.is_empty() => fault.under(self.named).into(),
+            why => why,
+        })
+    }
+
+    fn opened(&self, classes: &[String], options: &SourceOptions) -> Result<Box<dyn Source>, Unplayable> {
         let entries: Box<dyn Entries> = match &self.kind {
             Kind::File(path, format, columns) => {
                 let name = columns.as_ref().map(|c| c.1.display().to_string());
@@ -181,7 +197,11 @@ impl TraceOrigin {
             None => entries,
         };
         let beside = (Path::new(""), &self.readers);
-        let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, beside)?;
+        let entries = transformed(entries, &Classes::known(classes), options, &self.transforms, beside);
+        let entries = entries.map_err(|why| match why {
+            Unplayable::Asked(fault) => fault.under("transform").into(),
+            unread => unread,
+        })?;
         baseload_trace::play(entries, options)
     }
 }

@@ -36,9 +36,9 @@ impl Resolver<'_> {
     /// A yearly cost: one's own, or the catalogue's with what of it is an assumption.
     fn yearly(&mut self, key: &str, own: Option<f64>, name: &str) -> Result<Usd, Fault> {
         let row = self.catalog.ops(name).map_err(|e| of_catalog(key, e))?;
-        if own.is_none() && row.source.contains("UNVERIFIED") {
+        if own.is_none() && row.unverified {
             let typical = baseload_core::types::numbers::thousands(row.typical as u64);
-            self.warnings.push(format!("{name}: US$ {typical} a year is an assumption: {}", why(&row.source)));
+            self.warnings.push(format!("{name}: US$ {typical} a year is an assumption: {}", row.source));
         }
         Usd::from_number(own.unwrap_or(row.typical)).map_err(|fault| fault.under(key))
     }

@@ -132,11 +132,7 @@ impl Resolver<'_> {
         };
         if let Some(k) = known {
             if k.unverified {
-                self.warnings.push(format!(
-                    "endpoint {name} ({}): latency is an assumption: {}",
-                    e.catalog,
-                    why(&k.source)
-                ));
+                self.warnings.push(format!("endpoint {name} ({}): latency is an assumption: {}", e.catalog, k.source));
             }
             self.dated.push((format!("latency of {}", e.catalog), k.date.clone()));
         }

@@ -56,6 +56,8 @@ pub struct ResolvedPool {
     pub replicas: u32,
     /// How good its answers are, where given.
     pub answers: Option<Arc<Answers>>,
+    /// Whether its steps last as rows of the catalogue say, at least where a file of the user's own does not.
+    by_catalog_steps: bool,
     /// Kernel tables that its step time is interpolated in.
     pub(super) kernel_files: Vec<KernelInput>,
 }
@@ -262,12 +264,6 @@ fn scrape(s: &ScrapeSection) -> Result<(SimTime, SimTime), Faults> {
     faults.finish((interval, delay))
 }
 
-/// What a source says after it has said that it is an assumption.
-fn why(source: &str) -> &str {
-    let rest = source.trim_start_matches("assumption, UNVERIFIED").trim_start_matches(':').trim();
-    if rest.is_empty() { "nobody measured it" } else { rest }
-}
-
 /// What is wrong with an experiment's first lines.
 fn head(f: &ExperimentFile) -> Faults {
     let mut faults = Faults::default();
@@ -356,7 +352,7 @@ impl Resolver<'_> {
             people_per_year: people.per_year,
             on_call_per_year: people.on_call_per_year,
             failures,
-            facts: facts(f, self.catalog, &endpoints),
+            facts: facts(f, self.catalog, &pools, &endpoints),
             warnings: self.warnings,
             dated_facts: self.dated,
             echo: Echo(echoed(f, &pools, date)),

@@ -168,7 +168,7 @@ fn parts(p: &PolicySection, scope: &PolicyScope) -> Result<Parts, Faults> {
     };
     brought.into_iter().filter(|(_, given)| *given).map(refused).collect::<Faults>().finish(())?;
     let mut parts = given.parts.clone();
-    // What a preset says of backends that this policy does not have never holds.
+    // A preset's rules about backends that this policy does not have could never apply.
     let none_kept = scope.replicas.iter().all(|n| *n == 0);
     let none_bought = given.preset.keeps == Keeps::AllThatIsThere && scope.endpoints.is_empty();
     let idle =

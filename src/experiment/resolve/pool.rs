@@ -18,6 +18,7 @@ impl Resolver<'_> {
         Ok(ResolvedPool {
             name: name.into(),
             replicas: p.replicas,
+            by_catalog_steps: !matches!(spec.step_time, StepTimeSource::Profile(_) | StepTimeSource::Coefficients(..)),
             kernel_files,
             replica: Arc::new(replica),
             answers: None,

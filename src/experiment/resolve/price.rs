@@ -20,7 +20,7 @@ impl Resolver<'_> {
         let mut newest: Option<&str> = None;
         let mut faults = Faults::default();
         for (name, e) in &self.file.endpoint {
-            // A name that is unknown is the endpoint's fault.
+            // An unknown name is reported where its endpoint is resolved.
             let Ok(rows) = self.catalog.api_rows(&e.catalog) else { continue };
             if rows.len() > 1 {
                 let what = format!("{} has prices of several days", e.catalog);
@@ -99,7 +99,7 @@ impl Resolver<'_> {
             _ => (rule.ttl_s, CacheWrite::Usual),
         };
         if !rule.assumed.is_empty() {
-            let why = rule.source.trim_start_matches("spec/apis.md 4.2: ");
+            let why = rule.assumed_because.as_ref().unwrap_or(&rule.source);
             let what = rule.assumed.join(" and ");
             self.warnings.push(format!(
                 "endpoint {name} ({}): its prompt cache's {what} are assumptions, on which rests how much input is billed as \

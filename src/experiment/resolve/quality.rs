@@ -128,6 +128,14 @@ impl Resolver<'_> {
         if asked.is_empty() {
             self.warnings.push("quality changes nothing: no pool or endpoint names a column of it".into());
         }
+        let renumbering = self.file.trace.transform.iter().enumerate().find(|(_, t)| t.renumbers());
+        if let Some((i, transform)) = renumbering.filter(|_| !asked.is_empty()) {
+            let what =
+                "it gives requests new numbers, and a row of the table of [quality] is found by a request's number";
+            let hint = "leave it out, write the changed trace with `baseload trace transform` and measure its answers, or give \
+                        shares in place of columns";
+            return Err(Fault::at(key!["trace", "transform", i, transform.name()], what).hint(hint).into());
+        }
         let at = key!["quality", key];
         let name = path.display().to_string();
         let text = open_text(&path).map_err(|e| Fault::from(e).under(at.clone()))?;

@@ -3,7 +3,7 @@ use super::super::format::{TraceSection, UsersSection};
 use super::*;
 use baseload_trace::{
     ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, Readers, SourceOptions, Think, Transform,
-    transform::Superpose,
+    transform::{self, Superpose},
 };
 
 /// A trace as an experiment means it.
@@ -52,6 +52,18 @@ pub enum ArrivalSpec {
     PerSecond(f64),
     /// Arrivals of the generator's specification at this path.
     Of(PathBuf),
+}
+
+impl TraceKind {
+    /// The key of `[trace]` that says it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            TraceKind::Published(_) => "source",
+            TraceKind::File(_) => "path",
+            TraceKind::Generate(_) => "generate",
+            TraceKind::Users(_) => "users",
+        }
+    }
 }
 
 impl TraceSpec {
@@ -104,6 +116,7 @@ impl Resolver<'_> {
             play: faults.or_default(play(t)),
         };
         faults.take(options.check());
+        faults.take(transform::check(&t.transform).map_err(|faults| faults.under("transform")));
         let mut transforms = t.transform.clone();
         for (i, transform) in transforms.iter_mut().enumerate() {
             let at = key!["trace", "transform", i, "superpose", "with"];

@@ -225,7 +225,7 @@ impl Collector {
         for (endpoint, spend) in policy.endpoints.iter().zip(self.spend.values()) {
             if *spend != Usd::ZERO {
                 let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
-                lines.push(economics::api_line(name, *spend, window)?);
+                lines.push(economics::api_line(name, *spend, window).map_err(|_| exp.one_instant())?);
             }
         }
         if policy.pools.iter().any(|(_, replicas)| *replicas > 0) {

@@ -214,6 +214,9 @@ pub struct PromptCacheRow {
     /// Keys of this row whose numbers nobody publishes.
     #[serde(default)]
     pub assumed: Vec<String>,
+    /// What those numbers were taken from; the source unless given.
+    #[serde(default)]
+    pub assumed_because: Option<String>,
     /// When the rule was read.
     #[serde(default)]
     pub date: String,

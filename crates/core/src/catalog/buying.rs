@@ -1,6 +1,7 @@
 //! Rows about how bought capacity behaves: incidents of hosted services, provisioned units.
 //!
-//! Imports nothing. Must keep true: what is derived from a row says how.
+//! Imports only `types`. Must keep true: what is derived from a row says how.
+use crate::types::{Fault, Faults};
 use serde::{Deserialize, Serialize};
 
 /// z of the 90th percentile of the standard normal distribution.
@@ -165,18 +166,22 @@ impl LimitRules {
     }
 
     /// Keys that make no sense, and why.
-    pub(super) fn nonsense(&self) -> Vec<(&'static str, String)> {
-        let mut wrong = Vec::new();
+    pub(super) fn nonsense(&self) -> Faults {
+        let mut wrong = Faults::default();
         if self.burn_down == 0 {
-            wrong.push(("burn_down", "is 0; it must be at least 1".to_owned()));
+            wrong.push(Fault::at("burn_down", "is 0").hint("it must be at least 1"));
         }
         if self.burn_down_of.iter().any(|of| of.times == 0 || of.words.is_empty()) {
-            wrong.push(("burn_down_of", "needs words and times from 1 in each".to_owned()));
+            wrong.push(
+                Fault::at("burn_down_of", "a row has no words, or times of 0")
+                    .hint("give words, and times from 1, in each"),
+            );
         }
         if let Some(a) = &self.acceleration
             && !(a.times > 0.0 && a.times < 1e6 && (1..=1_440).contains(&a.over_minutes))
         {
-            wrong.push(("acceleration", "needs times above 0 and over_minutes from 1 to 1440".to_owned()));
+            let fault = Fault::at("acceleration", "times or over_minutes makes no sense");
+            wrong.push(fault.hint("give times above 0 and over_minutes from 1 to 1440"));
         }
         wrong
     }

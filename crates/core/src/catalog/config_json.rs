@@ -209,7 +209,11 @@ pub fn model_from_config(text: &str, name: &str) -> Result<FromConfig, Faults> {
         (row.params_total, row.params_active) =
             (row.params_total + biases(row.experts), row.params_active + biases(row.experts_per_token));
     }
-    faults.extend(row.nonsense().into_iter().map(|(key, what)| Fault::new(format!("the row's {key} {what}"))));
+    faults.extend(row.nonsense().into_iter().map(|wrong| {
+        let Fault { key, what, hint, .. } = wrong.fault;
+        Fault { hint, ..Fault::new(format!("the row's {key} {what}")) }
+    }));
+    row.unusual_dimensions().into_iter().for_each(|note| config.note(note));
     let unread = config.unread(if inner.is_some() { &[] } else { &["text_config"] });
     if !unread.is_empty() {
         config.note(format!("not read, though it may change the shape: {}", unread.join(", ")));
@@ -267,6 +271,13 @@ fn weights(quantized: Option<&Value>, c: &Config<'_>) -> Option<String> {
         }
         _ => None,
     };
+    let unread = unread_of_quantization(q, method);
+    if !unread.is_empty() {
+        c.note(format!(
+            "quantization_config: not read, though it may change how weights, keys or values are stored: {}",
+            unread.join(", ")
+        ));
+    }
     if format.is_none() {
         let known = WEIGHT_FORMATS.join(", ");
         c.note(format!(
@@ -274,6 +285,61 @@ fn weights(quantized: Option<&Value>, c: &Config<'_>) -> Option<String> {
         ));
     }
     format.map(String::from)
+}
+
+/// Keys of `quantization_config` that are read, whatever the method.
+const READ_OF_QUANTIZATION: [&str; 7] =
+    ["quant_method", "bits", "num_bits", "weight_block_size", "load_in_4bit", "quant_algo", "config_groups"];
+/// Keys of it that say nothing of how weights, keys or values are stored: how they were found, and by what program.
+const HARMLESS_OF_QUANTIZATION: [&str; 21] = [
+    "activation_scheme",
+    "backend",
+    "checkpoint_format",
+    "damp_percent",
+    "desc_act",
+    "do_fuse",
+    "fmt",
+    "format",
+    "fuse_max_seq_len",
+    "global_compression_ratio",
+    "meta",
+    "model_file_base_name",
+    "model_name_or_path",
+    "producer",
+    "quantization_status",
+    "scale_fmt",
+    "static_groups",
+    "sym",
+    "true_sequential",
+    "version",
+    "zero_point",
+];
+
+/// Weights that share a scale where nobody says otherwise.
+const USUAL_GROUP: u64 = 128;
+
+/// What of `quantization_config` was not read and may matter, each by its path.
+fn unread_of_quantization(q: &Value, method: &str) -> Vec<String> {
+    let says_nothing = |key: &str, v: &Value| match v {
+        Value::Null | Value::Bool(false) => true,
+        // The head stays in 16 bits in any case.
+        Value::Array(list) => list.iter().all(|module| module == "lm_head"),
+        Value::Object(table) => table.is_empty(),
+        _ => key == "group_size" && *v == USUAL_GROUP,
+    };
+    let known = |key: &str| {
+        let of_another = key == "config_groups" && method != "compressed-tensors";
+        !of_another && (READ_OF_QUANTIZATION.contains(&key) || HARMLESS_OF_QUANTIZATION.contains(&key))
+    };
+    let top = q.as_object().into_iter().flatten();
+    let mut unread: Vec<String> =
+        top.filter(|(key, v)| !known(key) && !says_nothing(key, v)).map(|(key, _)| key.clone()).collect();
+    if method == "compressed-tensors" {
+        // Only the first group's weights are read.
+        let groups = q["config_groups"].as_object().into_iter().flatten();
+        unread.extend(groups.skip(1).map(|(name, _)| format!("config_groups.{name}")));
+    }
+    unread
 }
 
 #[cfg(test)]

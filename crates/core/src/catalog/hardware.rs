@@ -27,6 +27,9 @@ pub struct Gpu {
     pub mem_gb: f64,
     /// Memory that the runtime reports, GiB: what engines size by.
     pub memory_total_gib: f64,
+    /// Whether `memory_total_gib` is an estimate, which nobody has read from a runtime; no unless given.
+    #[serde(default)]
+    pub memory_total_estimated: bool,
     /// Where `memory_total_gib` is from.
     #[serde(default)]
     pub memory_total_source: String,
@@ -186,6 +189,9 @@ pub struct OpsCost {
     pub high: f64,
     /// Unit of the three, such as `USD/year`.
     pub unit: String,
+    /// Whether the three are an assumption, on whose `source` nobody could check them; no unless given.
+    #[serde(default)]
+    pub unverified: bool,
     /// Remarks.
     pub notes: Option<String>,
     /// When the cost was read.

@@ -11,28 +11,47 @@ use serde_json::{Map, Value};
 /// The keys of a kind of row.
 pub(super) struct Keys(Map<String, Value>);
 
+/// A row as far as it could be read.
+pub(super) struct Partial<T> {
+    /// The row, with stand-ins for what could not be read.
+    pub value: Option<T>,
+    /// What is wrong with it as text.
+    pub faults: Faults,
+    /// Keys that have stand-ins.
+    pub unread: Vec<String>,
+}
+
 impl Keys {
     /// The keys of `T` by its schema.
     pub fn of<T: JsonSchema>() -> Keys {
         Keys(schemars::schema_for!(T).as_object().cloned().unwrap_or_default())
     }
 
-    /// The row of a table.
-    ///
-    /// # Errors
-    /// Keys that it must not have, keys that it lacks, values of another kind than the key's.
-    pub fn read<T: DeserializeOwned>(&self, mut row: toml::Table) -> Result<T, Faults> {
+    /// The row of a table, as far as it can be read, and all that is wrong: keys that it must not have, keys that it lacks,
+    /// values of another kind than the key's.
+    pub fn read<T: DeserializeOwned>(&self, mut row: toml::Table) -> Partial<T> {
         let had = row.clone();
         let missing = self.stand_in(&mut row);
-        let keyed::Read { value, faults, .. } = keyed::read::<T>(toml::Value::Table(row));
+        let mut unread: Vec<String> = row.keys().filter(|key| !had.contains_key(*key)).cloned().collect();
+        let keyed::Read { mut value, faults, left_out } = keyed::read::<T>(toml::Value::Table(row.clone()));
+        unread.extend(left_out.iter().filter_map(|key| match key.segments() {
+            [Segment::Name(key), ..] => Some(key.clone()),
+            _ => None,
+        }));
+        if value.is_none() {
+            // A key that the row must have was left out for its kind: a stand-in lets the rest be read.
+            left_out
+                .iter()
+                .filter_map(|key| key.segments().first())
+                .for_each(|key| row.retain(|name, _| !key.is(name)));
+            self.stand_in(&mut row);
+            value = keyed::read::<T>(toml::Value::Table(row)).value;
+        }
         // What a stand-in is refused for nobody wrote.
         let written = |f: &Fault| !matches!(f.key.segments(), [Segment::Name(key), ..] if !had.contains_key(key));
         let mut faults: Faults = faults.into_iter().filter(written).collect();
         faults.extend(missing);
-        match value {
-            Some(value) => faults.finish(value),
-            None => Err(faults),
-        }
+        Partial { value, faults, unread }
     }
 
     /// Gives each key that the row must have and lacks some value of its kind, so that the rest can be read, and says so. A
@@ -79,9 +98,9 @@ mod tests {
     use super::*;
     use crate::catalog::{ApiCapability, Gpu};
 
-    fn faults<T: JsonSchema + DeserializeOwned + std::fmt::Debug>(row: &str) -> Vec<String> {
+    fn faults<T: JsonSchema + DeserializeOwned>(row: &str) -> Vec<String> {
         let read = Keys::of::<T>().read::<T>(row.parse().unwrap());
-        let mut says: Vec<String> = read.err().unwrap_or_default().iter().map(ToString::to_string).collect();
+        let mut says: Vec<String> = read.faults.iter().map(ToString::to_string).collect();
         says.sort();
         says
     }

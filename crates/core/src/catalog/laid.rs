@@ -3,9 +3,10 @@
 //! Imports only `types`: whoever calls has read the files. Must keep true: all faults of all files come at once, each
 //! with its key; a user's row stands in place of the catalogue's of the same name, and where it says something else that
 //! is noted; two files never decide by their order what a name means.
-use super::keys::Keys;
+use super::keys::{Keys, Partial};
 use super::nearest;
 use super::row::{Row, each_table};
+use super::row_fault::sure;
 use super::{Catalog, Gpu, Model, StepTimeRow};
 use crate::types::{Fault, Faults, check, key};
 use serde::Deserialize;
@@ -42,8 +43,20 @@ pub struct Laid {
 }
 
 /// Keys that say where a row is from and not what it says.
-const ABOUT: [&str; 10] =
-    ["date", "source", "note", "notes", "basis", "fitted", "error", "error_of", "data_sha256", "memory_total_source"];
+const ABOUT: [&str; 12] = [
+    "date",
+    "source",
+    "note",
+    "notes",
+    "basis",
+    "fitted",
+    "error",
+    "error_of",
+    "data_sha256",
+    "memory_total_source",
+    "memory_total_estimated",
+    "unverified",
+];
 /// What a GPU has from the one that it is like, unless it says it itself.
 const LENT: [&str; 12] = [
     "bf16_tflops_dense",
@@ -80,6 +93,7 @@ impl Catalog {
             borrowed: Vec::new(),
             faults: Vec::new(),
             notes: Vec::new(),
+            broken: Vec::new(),
         };
         for (number, file) in files.iter().enumerate() {
             (laying.file, laying.number) = (*file, number);
@@ -101,10 +115,19 @@ struct RowPlace {
     index: usize,
     /// `FILE:LINE`.
     shown: String,
+    /// Keys that could not be read, which have stand-ins.
+    unread: Vec<String>,
+    /// Whether nothing is wrong with it by itself.
+    sound: bool,
 }
 
-/// Tables of a file: each row with its place in the text.
-type Parsed<'a> = BTreeMap<String, Vec<Spanned<DeValue<'a>>>>;
+/// A row with its place in the text.
+type RowText<'a> = Spanned<DeValue<'a>>;
+/// Tables of a file.
+type Parsed<'a> = BTreeMap<String, Vec<RowText<'a>>>;
+/// Keys of which names of rows are made: without one nobody knows which row it is.
+const NAMED_BY: [&str; 12] =
+    ["id", "provider", "model", "models", "gpu", "kind", "key", "service", "dtype", "tier", "model_class", "words"];
 
 struct Laying<'a> {
     /// The catalogue with those that were laid so far.
@@ -116,6 +139,8 @@ struct Laying<'a> {
     borrowed: Vec<Borrowed>,
     faults: Vec<CatalogFault>,
     notes: Vec<String>,
+    /// Lines of the file that are no TOML.
+    broken: Vec<usize>,
 }
 
 /// Step-time numbers of a GPU whose row does not have them.
@@ -140,14 +165,13 @@ impl<'a> Laying<'a> {
     fn file(&mut self) {
         let text = self.file.text;
         let (document, broken) = DeTable::parse_recoverable(text);
-        if !broken.is_empty() {
-            for e in broken {
-                let fault = Fault::new(e.message());
-                self.wrong(e.span().map_or(fault.clone(), |span| fault.within(span)));
-            }
-            return;
-        }
         let before = self.faults.len();
+        self.broken.clear();
+        for e in broken {
+            let fault = Fault::new(e.message());
+            self.broken.extend(e.span().map(|span| line_of(text, &span)));
+            self.wrong(e.span().map_or(fault.clone(), |span| fault.within(span)));
+        }
         let mut parsed = self.tables(document.get_ref());
         if parsed.is_empty() && self.faults.len() == before {
             self.wrong(Fault::new("no rows").hint("write each as one of a table, such as [[model]] or [[api_price]]"));
@@ -195,19 +219,23 @@ impl<'a> Laying<'a> {
         parsed
     }
 
-    fn table<T: Row>(&mut self, rows: &[Spanned<DeValue<'a>>]) {
+    fn table<T: Row>(&mut self, rows: &[RowText<'a>]) {
         let keys = Keys::of::<T>();
         let mut read: Vec<(T, RowPlace)> = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             let shown = format!("{}:{}", self.file.name, line_of(self.file.text, &row.span()));
-            match self.row::<T>(row, &keys, &shown) {
-                Ok(row) => read.push((row, RowPlace { file: self.number, index, shown })),
-                Err(faults) => faults.under(key![T::TABLE, index]).into_iter().for_each(|fault| self.wrong(fault)),
-            }
+            let mut place = RowPlace { file: self.number, index, shown, unread: Vec::new(), sound: true };
+            let (row, faults) = self.row::<T>(row, &keys, &mut place);
+            place.sound = faults.is_empty();
+            faults.under(key![T::TABLE, index]).into_iter().for_each(|fault| self.wrong(fault));
+            let is_named = !NAMED_BY.iter().any(|key| place.unread.iter().any(|lost| lost == key));
+            read.extend(row.filter(|_| is_named).map(|row| (row, place)));
         }
-        let all: Vec<T> = read.iter().map(|(row, _)| row.clone()).collect();
+        let sound = || read.iter().filter(|(_, place)| place.sound);
+        let all: Vec<T> = sound().map(|(row, _)| row.clone()).collect();
         if let Err((at, fault)) = T::faults_together(&all) {
-            self.wrong(fault.under(key![T::TABLE, read[at].1.index]));
+            let index = sound().nth(at).map_or(0, |(_, place)| place.index);
+            self.wrong(fault.under(key![T::TABLE, index]));
             return;
         }
         while !read.is_empty() {
@@ -218,25 +246,51 @@ impl<'a> Laying<'a> {
         }
     }
 
-    /// One row, read and filled in.
-    fn row<T: Row>(&mut self, row: &Spanned<DeValue<'a>>, keys: &Keys, shown: &str) -> Result<T, Faults> {
-        let mut table =
-            toml::Table::deserialize(ValueDeserializer::from(row.clone())).map_err(|e| Fault::new(e.message()))?;
+    /// One row, filled in, as far as it can be read, and what is wrong with it by itself.
+    fn row<T: Row>(&mut self, row: &RowText<'a>, keys: &Keys, place: &mut RowPlace) -> (Option<T>, Faults) {
         let mut faults = Faults::default();
+        let table = toml::Table::deserialize(ValueDeserializer::from(row.clone()));
+        let Some(mut table) = faults.take(table.map_err(|e| Fault::new(e.message()))) else { return (None, faults) };
+        let torn = self.torn(row, &mut table);
         let borrowed = if T::TABLE == Gpu::TABLE { faults.take(self.like(&mut table)).flatten() } else { None };
-        let Some(mut read) = faults.take(keys.read::<T>(table)) else { return Err(faults) };
+        let wrote: Vec<String> = table.keys().cloned().collect();
+        let Partial { value, faults: of_text, unread } = keys.read::<T>(table);
+        // What a line that is no TOML may have said is not missing.
+        let said =
+            |f: &Fault| !torn || f.key.segments().first().is_some_and(|key| wrote.iter().any(|name| key.is(name)));
+        faults.extend(of_text.into_iter().filter(said));
+        place.unread = unread;
+        let Some(mut read) = value else { return (None, faults) };
         read.complete(self.file.name, &self.all);
-        faults.extend(read.faults());
-        let name = read.name();
-        faults.extend(check::id(key![], &name).err().filter(|_| !name.is_empty()));
-        let read = faults.finish(read)?;
-        self.borrowed.extend(borrowed.map(|(from, keys)| Borrowed {
-            shown: shown.into(),
-            gpu: read.name(),
-            from,
-            keys,
-        }));
-        Ok(read)
+        if !torn {
+            faults.extend(sure(read.faults(), &place.unread));
+            let name = read.name();
+            faults.extend(check::id(key![], &name).err().filter(|_| !name.is_empty()));
+        }
+        if faults.is_empty() {
+            let (shown, name) = (&place.shown, read.name());
+            let unusual = read.unusual().into_iter().map(|what| format!("{shown}: {} {name}: {what}", T::TABLE));
+            self.notes.extend(unusual);
+            let shown = shown.clone();
+            self.borrowed.extend(borrowed.map(|(from, keys)| Borrowed { shown, gpu: name, from, keys }));
+        }
+        (Some(read), faults)
+    }
+
+    /// Whether a line of a row is no TOML; what was made of such lines is taken out of `table`.
+    fn torn(&self, row: &RowText<'a>, table: &mut toml::Table) -> bool {
+        let text = self.file.text;
+        let begins = line_of(text, &row.span());
+        // Up to the head of the next table.
+        let next = text.lines().enumerate().skip(begins).find(|(_, line)| line.trim_start().starts_with('['));
+        let ends = next.map_or(usize::MAX, |(at, _)| at + 1);
+        for (key, value) in row.get_ref().as_table().into_iter().flatten() {
+            let lines = line_of(text, &key.span())..=line_of(text, &value.span());
+            if self.broken.iter().any(|line| lines.contains(line)) {
+                table.remove(key.get_ref().as_ref());
+            }
+        }
+        self.broken.iter().any(|line| (begins..ends).contains(line))
     }
 
     /// Fills in what a GPU that is `like` another does not say itself: that GPU and the keys.
@@ -273,7 +327,7 @@ impl<'a> Laying<'a> {
             (None, _) => None,
         };
         if let Some(other) = self.own.get(&(T::TABLE, name.clone())) {
-            if let Some(apart) = apart {
+            if let Some(apart) = apart.filter(|_| place.sound && other.sound) {
                 let shown = listed(&apart, |key, here, there| format!("{key} is {here} here and {there} there"));
                 let what = format!("`{name}` is defined otherwise in {}: {shown}", other.shown);
                 self.wrong(Fault::at(key![T::TABLE, place.index], what).hint("keep one of the two"));
@@ -301,7 +355,12 @@ impl<'a> Laying<'a> {
             ($type:ty) => {
                 for row in <$type>::rows(&self.all) {
                     if let Some(place) = self.own.get(&(<$type>::TABLE, row.name())) {
-                        let unknown = row.unknown_names(&self.all).under(key![<$type>::TABLE, place.index]);
+                        let unread = |f: &Fault| {
+                            place.unread.iter().any(|lost| f.key.segments().first().is_some_and(|key| key.is(lost)))
+                        };
+                        let unknown =
+                            row.unknown_names(&self.all).into_iter().filter(|f| !unread(f)).collect::<Faults>();
+                        let unknown = unknown.under(key![<$type>::TABLE, place.index]);
                         self.faults.extend(unknown.into_iter().map(|fault| CatalogFault { file: place.file, fault }));
                     }
                 }

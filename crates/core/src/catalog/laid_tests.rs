@@ -118,10 +118,10 @@ fn all_faults_of_all_files_come_at_once() {
     let says = refused(&[("m.toml", model)]);
     for words in [
         "model[0].kv_heads: is 3; it must divide the 8 heads",
-        "model[0].ffn: is 0; 2 dense layers have an inner width",
+        "model[0].ffn: is 0; give it: 2 dense layers have an inner width",
         "model[0].moe_layers: is 2; give experts and moe_ffn",
         "model[0].experts_per_token: is 0; it must be from 1 to the 0 experts",
-        "model[0].window_layers: is 2; give window, or linear_state_bytes",
+        "model[0].window_layers: is 2, and nothing says what they see; give window, or linear_state_bytes",
         "model[0].weights: is `int8`, which is not modelled; it may be bf16, fp8",
     ] {
         assert!(says.contains(words), "{words}: {says}");
@@ -156,7 +156,7 @@ fn dimensions_that_no_sum_was_made_for_are_refused_and_so_are_kv_bytes_that_cont
     assert!(huge.contains("model[0].hidden: is 4000000000; it must be at most 131072"), "{huge}");
     assert!(huge.contains("model[0].ffn: is 4000000000; it must be at most 1048576"), "{huge}");
     let kv = refused(&[("a", &format!("{MODEL}kv_bytes_per_token_bf16_all_layers = 65536\n"))]);
-    assert!(kv.contains("is 65536; layers, kv_heads and head_dim make it 131072: leave it out"), "{kv}");
+    assert!(kv.contains("is 65536; layers, kv_heads and head_dim make it 131072; leave it out"), "{kv}");
     assert!(laid(&[("a", &format!("{MODEL}kv_bytes_per_token_bf16_all_layers = 131072\n"))]).is_ok());
 }
 
@@ -177,5 +177,72 @@ fn models_are_far_from_the_bounds_of_dimensions_where_sums_do_not_overflow() {
         let mut largest: Model = serde_json::from_value(table.clone()).unwrap();
         largest.fill();
         assert!(largest.params_total > 1 << 55 && largest.kv_bytes_per_token_bf16_all_layers > 0);
+    }
+}
+
+/// What is no TOML, what is no row, what is out of range and what contradicts itself, in one file: one round.
+#[test]
+fn faults_of_text_and_of_values_come_in_one_round() {
+    let text = format!(
+        "{}unknown_key = 1\n{}[[gpu]]\nid = \"odd\"\nlike = \"h100-sxm\"\nmemory_total_gib = -5\nmem_bw_gbps = \"fast\"\n\
+         [[ops_cost]]\nkey = \"cake\"\ntypical = 1\nlow = 3\nunit = 4\n\
+         [[gpu_price]]\ngpu = \"odd\"\nprovider = \"us\"\nkind = \"owned\"\nusd_per_gpu_hour = -1\n",
+        MODEL.replace("kv_heads = 8", "kv_heads = 7").replace("heads = 32", "heads = 30"),
+        MODEL.replace("my-8b", "my-9b").replace("kv_heads = 8\n", "").replace("vocab = 128256", "vocab = 0"),
+    );
+    let says = refused(&[("a", &text)]);
+    for words in [
+        "a: model[0].unknown_key: unknown key",
+        "a: model[0].kv_heads: is 7; it must divide the 30 heads",
+        "a: model[0].head_dim: is not given, and the 30 heads do not divide hidden, 4096",
+        "a: model[1]: kv_heads is missing",
+        "a: model[1].vocab: is 0; it must be at least 1",
+        "a: gpu[0].memory_total_gib: is -5; it must be above 0",
+        "a: gpu[0].mem_bw_gbps: it is the text \"fast\"; it must be a number",
+        "a: ops_cost[0].unit: it is 4; it must be a text",
+        "a: ops_cost[0].low: is 3; it must be from 0 to 1",
+        "a: gpu_price[0].usd_per_gpu_hour: ",
+    ] {
+        assert!(says.contains(words), "{words}: {says}");
+    }
+    // Nothing that follows from a key that could not be read, and nothing of a row that is there.
+    assert!(!says.contains("model[1].kv_heads") && !says.contains("gpu_price[0].gpu"), "{says}");
+    assert_eq!(says.lines().count(), 10, "{says}");
+    let torn = format!("[[gpu]]\nid = \"mine\"\nmem_bw_gbps = = 3\n{}", MODEL.replace("vocab = 128256", "vocab = 0"));
+    let says = refused(&[("a", &torn)]);
+    assert!(says.contains("a: model[0].vocab: is 0"), "{says}");
+    assert!(!says.contains("mem_bw_gbps is missing"), "the line is there: {says}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_what_hardly_is_said() {
+    let says = |more: &str| refused(&[("a", &format!("{MODEL}{more}\n"))]);
+    for (more, words) in [
+        ("experts = 8", "model[0].experts: is 8, and no layer has experts; give moe_layers"),
+        ("experts_per_token = 2", "model[0].experts_per_token: is 2, and no layer has experts"),
+        ("moe_ffn = 512", "model[0].moe_ffn: is 512, and no layer has experts"),
+        ("shared_experts = 1", "model[0].shared_experts: is 1, and no layer has experts"),
+        ("head_dim = 7", "model[0].head_dim: is 7; positions turn the elements of a head in pairs; give it: an even"),
+        ("window = 4096", "model[0].window: is 4096, and no layer has one; give window_layers"),
+        ("v_head_dim = 128", "model[0].v_head_dim: is 128, and there is no latent; give kv_lora_rank"),
+        (
+            "attention = \"gqa with windows\"",
+            "model[0].attention: is `gqa with windows`; leave it out, or give mha, gqa",
+        ),
+        ("attention = \"mla\"", "model[0].attention: is `mla`; leave it out"),
+    ] {
+        assert!(says(more).contains(words), "{more}: {}", says(more));
+    }
+    let notes = |more: &str| laid(&[("a", &format!("{MODEL}{more}\n"))]).unwrap().notes;
+    assert_eq!(notes("head_dim = 128"), Vec::<String>::new());
+    for width in ["100", "512"] {
+        let notes = notes(&format!("head_dim = {width}"));
+        assert!(
+            notes[0].starts_with(&format!("a:1: model my-8b: head_dim is {width}: attention kernels take")),
+            "{notes:?}"
+        );
+    }
+    for model in &Catalog::embedded().models {
+        assert_eq!((model.nonsense(), model.unusual_dimensions()), (vec![], vec![]), "{}", model.id);
     }
 }

@@ -24,6 +24,7 @@ mod nearest;
 mod prices;
 mod profile;
 mod row;
+mod row_fault;
 mod step_time;
 mod tables;
 

@@ -2,7 +2,8 @@
 //!
 //! Imports only `types`. Must keep true: field names are the keys of `data/models.toml`; sizes are those of the whole
 //! model, before tensor parallelism.
-use crate::types::Capability;
+use super::row_fault::RowFault;
+use crate::types::{Capability, Fault};
 use serde::{Deserialize, Serialize};
 
 /// How weights may be stored, by the names that step times and pools use.
@@ -135,6 +136,37 @@ pub struct Model {
     pub source: String,
 }
 
+/// What `attention` begins with.
+const ATTENTION_KINDS: [&str; 3] = ["mha", "gqa", "mla"];
+/// What `attention` goes on with, each behind a plus sign.
+const ATTENTION_PARTS: [&str; 4] = ["window", "chunked", "linear", "dsa"];
+/// The widest head of FlashAttention's kernels, which vLLM 0.32.0 asks for widths that are multiples of 8
+/// (`v1/attention/backends/flash_attn.py`, `supports_head_size`).
+const WIDEST_HEAD: u32 = 256;
+/// Keys that parameters and KV bytes are counted by.
+const DIMENSIONS: [&str; 20] = [
+    "layers",
+    "moe_layers",
+    "window_layers",
+    "dense_layers",
+    "full_attention_layers",
+    "hidden",
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_rope_head_dim",
+    "qk_nope_head_dim",
+    "v_head_dim",
+    "ffn",
+    "moe_ffn",
+    "shared_ffn",
+    "experts",
+    "experts_per_token",
+    "vocab",
+];
+
 /// Bytes of a cached element that the `kv_*` keys count with.
 const KV_ELEMENT_BYTES: u64 = 2;
 
@@ -142,7 +174,8 @@ impl Model {
     /// Fills in what follows from the rest: layers and widths that are not said, parameters and KV bytes by the dimensions.
     pub(super) fn fill(&mut self) {
         if self.head_dim == 0 && self.kv_lora_rank == 0 {
-            self.head_dim = self.hidden.checked_div(self.heads).unwrap_or(0);
+            let whole = self.heads > 0 && self.hidden.is_multiple_of(self.heads);
+            self.head_dim = if whole { self.hidden / self.heads } else { 0 };
         }
         if self.shared_ffn == 0 {
             self.shared_ffn = self.shared_experts.saturating_mul(self.moe_ffn);
@@ -260,9 +293,7 @@ impl Model {
     }
 
     /// Keys that contradict each other or make no sense, and why.
-    pub(super) fn nonsense(&self) -> Vec<(&'static str, String)> {
-        let mut wrong = Vec::new();
-        let mut refuse = |key: &'static str, what: String| wrong.push((key, what));
+    pub(super) fn nonsense(&self) -> Vec<RowFault> {
         let counts = [
             ("layers", self.layers),
             ("hidden", self.hidden),
@@ -271,59 +302,151 @@ impl Model {
             ("vocab", self.vocab),
             ("max_context", self.max_context),
         ];
-        for (key, _) in counts.into_iter().filter(|(_, n)| *n == 0) {
-            refuse(key, "is 0; it must be at least 1".into());
+        let missing = counts.into_iter().filter(|(_, n)| *n == 0);
+        let mut wrong: Vec<RowFault> =
+            missing.map(|(key, _)| Fault::at(key, "is 0").hint("it must be at least 1").into()).collect();
+        if let Some(format) = self.weights.as_ref().filter(|w| !WEIGHT_FORMATS.contains(&w.as_str())) {
+            let fault = Fault::at("weights", format!("is `{format}`, which is not modelled"));
+            wrong.push(fault.hint(format!("it may be {}", WEIGHT_FORMATS.join(", "))).into());
         }
         let beyond: Vec<_> = self.beyond().collect();
         if !beyond.is_empty() {
-            wrong
-                .extend(beyond.into_iter().map(|(key, is, most)| (key, format!("is {is}; it must be at most {most}"))));
+            let refused =
+                |(key, is, most)| Fault::at(key, format!("is {is}")).hint(format!("it must be at most {most}"));
+            wrong.extend(beyond.into_iter().map(refused).map(RowFault::from));
             return wrong;
         }
+        self.contradictions_of_attention(&mut wrong);
+        self.contradictions_of_layers(&mut wrong);
+        if self.params_active > self.params_total {
+            let fault = Fault::at("params_active", format!("is {}", self.params_active));
+            let fault = fault.hint(format!("it must be at most params_total, {}", self.params_total));
+            wrong.push(RowFault::of(fault, &DIMENSIONS));
+        }
+        wrong
+    }
+
+    /// What contradicts itself of heads, latents and what is cached.
+    fn contradictions_of_attention(&self, wrong: &mut Vec<RowFault>) {
+        let mut refuse = |key: &'static str, what: String, hint: &str, of| {
+            wrong.push(RowFault::of(Fault::at(key, what).hint(hint), of));
+        };
         let by_layers = self.kv_layer_bytes() * u64::from(self.layers);
         let kv_said = self.kv_bytes_per_token_bf16_all_layers;
         // Of linear attention each layer keeps a state, and the row's KV bytes are those of the other layers.
         if kv_said != by_layers && (self.window > 0 || self.window_layers == 0) {
-            let what = format!("is {kv_said}; layers, kv_heads and head_dim make it {by_layers}: leave it out");
-            refuse("kv_bytes_per_token_bf16_all_layers", what);
+            let what = format!("is {kv_said}; layers, kv_heads and head_dim make it {by_layers}");
+            refuse("kv_bytes_per_token_bf16_all_layers", what, "leave it out", &DIMENSIONS);
         }
         if self.kv_heads > 0 && !self.heads.is_multiple_of(self.kv_heads) {
-            refuse("kv_heads", format!("is {}; it must divide the {} heads", self.kv_heads, self.heads));
+            let hint = format!("it must divide the {} heads", self.heads);
+            refuse("kv_heads", format!("is {}", self.kv_heads), &hint, &["heads"]);
         }
-        if self.dense_layers + self.moe_layers != self.layers {
-            let both = format!("{} and {} moe_layers", self.dense_layers, self.moe_layers);
-            refuse("dense_layers", format!("is {both}; together they must be the {} layers", self.layers));
-        }
-        if self.full_attention_layers + self.window_layers != self.layers {
-            let both = format!("{} and {} window_layers", self.full_attention_layers, self.window_layers);
-            refuse("full_attention_layers", format!("is {both}; together they must be the {} layers", self.layers));
-        }
-        if self.dense_layers > 0 && self.ffn == 0 {
-            refuse("ffn", format!("is 0; {} dense layers have an inner width", self.dense_layers));
-        }
-        if self.moe_layers > 0 && (self.experts == 0 || self.moe_ffn == 0) {
-            refuse("moe_layers", format!("is {}; give experts and moe_ffn, their inner width", self.moe_layers));
-        }
-        if self.moe_layers > 0 && !(1..=self.experts).contains(&self.experts_per_token) {
-            let n = self.experts_per_token;
-            refuse("experts_per_token", format!("is {n}; it must be from 1 to the {} experts", self.experts));
-        }
-        if self.window_layers > 0 && self.window == 0 && self.linear_state_bytes == 0 {
-            let what = "give window, or linear_state_bytes where they have linear attention";
-            refuse("window_layers", format!("is {}; {what}", self.window_layers));
+        if self.kv_lora_rank == 0 && self.heads > 0 && self.hidden > 0 {
+            let derived = "give it: an even number";
+            match self.head_dim {
+                0 => {
+                    let what =
+                        format!("is not given, and the {} heads do not divide hidden, {}", self.heads, self.hidden);
+                    refuse("head_dim", what, derived, &["hidden", "heads", "kv_lora_rank"]);
+                }
+                odd if !odd.is_multiple_of(2) => {
+                    let what = format!("is {odd}; positions turn the elements of a head in pairs");
+                    refuse("head_dim", what, derived, &["hidden", "heads", "kv_lora_rank"]);
+                }
+                _ => {}
+            }
+            let latent = [
+                ("q_lora_rank", self.q_lora_rank),
+                ("qk_rope_head_dim", self.qk_rope_head_dim),
+                ("qk_nope_head_dim", self.qk_nope_head_dim),
+                ("v_head_dim", self.v_head_dim),
+            ];
+            for (key, n) in latent.into_iter().filter(|(_, n)| *n > 0) {
+                let what = format!("is {n}, and there is no latent");
+                refuse(key, what, "give kv_lora_rank, or leave it out", &["kv_lora_rank"]);
+            }
         }
         if self.kv_lora_rank > 0 && (self.qk_nope_head_dim == 0 || self.v_head_dim == 0) {
-            refuse("kv_lora_rank", "needs qk_nope_head_dim and v_head_dim beside it".into());
+            let hint = "give qk_nope_head_dim and v_head_dim beside it";
+            let of = &["qk_nope_head_dim", "v_head_dim"];
+            refuse("kv_lora_rank", format!("is {}, and its heads have no width", self.kv_lora_rank), hint, of);
         }
-        if let Some(format) = self.weights.as_ref().filter(|w| !WEIGHT_FORMATS.contains(&w.as_str())) {
-            let known = WEIGHT_FORMATS.join(", ");
-            refuse("weights", format!("is `{format}`, which is not modelled; it may be {known}"));
+        let mut parts = self.attention.split('+');
+        let kind = parts.next().unwrap_or_default();
+        let known = ATTENTION_KINDS.contains(&kind) && parts.all(|part| ATTENTION_PARTS.contains(&part));
+        if !known || (kind == "mla") != (self.kv_lora_rank > 0) {
+            let what = format!("is `{}`", self.attention);
+            let hint = "leave it out, or give mha, gqa, or, with kv_lora_rank, mla; and +window, +chunked, +linear or +dsa \
+                        where layers differ";
+            refuse("attention", what, hint, &["kv_lora_rank", "kv_heads", "heads", "window", "window_layers"]);
         }
-        if self.params_active > self.params_total {
-            let (active, total) = (self.params_active, self.params_total);
-            refuse("params_active", format!("is {active}; it must be at most params_total, {total}"));
+    }
+
+    /// What contradicts itself of layers and what they hold.
+    fn contradictions_of_layers(&self, wrong: &mut Vec<RowFault>) {
+        let mut refuse = |key: &'static str, what: String, hint: &str, of| {
+            wrong.push(RowFault::of(Fault::at(key, what).hint(hint), of));
+        };
+        let all = format!("together they must be the {} layers", self.layers);
+        if self.dense_layers + self.moe_layers != self.layers {
+            let both = format!("is {} beside {} moe_layers", self.dense_layers, self.moe_layers);
+            refuse("dense_layers", both, &all, &["layers", "moe_layers"]);
         }
-        wrong
+        if self.full_attention_layers + self.window_layers != self.layers {
+            let both = format!("is {} beside {} window_layers", self.full_attention_layers, self.window_layers);
+            refuse("full_attention_layers", both, &all, &["layers", "window_layers"]);
+        }
+        if self.dense_layers > 0 && self.ffn == 0 {
+            let hint = format!("give it: {} dense layers have an inner width", self.dense_layers);
+            refuse("ffn", "is 0".into(), &hint, &["layers", "dense_layers", "moe_layers"]);
+        }
+        let experts = [
+            ("experts", self.experts),
+            ("experts_per_token", self.experts_per_token),
+            ("moe_ffn", self.moe_ffn),
+            ("shared_experts", self.shared_experts),
+        ];
+        if self.moe_layers > 0 {
+            if self.experts == 0 || self.moe_ffn == 0 {
+                let hint = "give experts and moe_ffn, their inner width";
+                refuse("moe_layers", format!("is {}", self.moe_layers), hint, &["experts", "moe_ffn"]);
+            }
+            if !(1..=self.experts).contains(&self.experts_per_token) {
+                let hint = format!("it must be from 1 to the {} experts", self.experts);
+                refuse(
+                    "experts_per_token",
+                    format!("is {}", self.experts_per_token),
+                    &hint,
+                    &["experts", "moe_layers"],
+                );
+            }
+        } else if let Some((key, n)) = experts.into_iter().find(|(_, n)| *n > 0) {
+            let hint = "give moe_layers, how many have experts, or leave it out";
+            refuse(key, format!("is {n}, and no layer has experts"), hint, &["moe_layers"]);
+        }
+        if self.window_layers > 0 && self.window == 0 && self.linear_state_bytes == 0 {
+            let hint = "give window, or linear_state_bytes where they have linear attention";
+            let of = &["window", "linear_state_bytes"];
+            refuse("window_layers", format!("is {}, and nothing says what they see", self.window_layers), hint, of);
+        }
+        if self.window_layers == 0 && self.window > 0 {
+            let hint = "give window_layers, how many have it, or leave it out";
+            refuse("window", format!("is {}, and no layer has one", self.window), hint, &["window_layers"]);
+        }
+    }
+
+    /// What can be and hardly is.
+    pub(super) fn unusual_dimensions(&self) -> Vec<String> {
+        let of_heads = self.kv_lora_rank == 0 && (!self.head_dim.is_multiple_of(8) || self.head_dim > WIDEST_HEAD);
+        let note = || {
+            format!(
+                "head_dim is {}: attention kernels take multiples of 8 up to {WIDEST_HEAD}, and step times are those of such \
+                 heads",
+                self.head_dim
+            )
+        };
+        of_heads.then(note).into_iter().collect()
     }
 
     /// How capable it is: as its row says, else by size alone, below 20 billion parameters small, from 300 billion
@@ -340,7 +463,11 @@ impl Model {
     }
     /// Whether keys and values are cached as one latent (multi-head latent attention).
     pub fn is_mla(&self) -> bool {
-        self.attention.starts_with("mla")
+        self.kv_lora_rank > 0
+    }
+    /// Whether the layers that do not see the whole context see the chunk that a token is in, and not a window behind it.
+    pub fn is_chunked(&self) -> bool {
+        self.attention.split('+').any(|part| part == "chunked")
     }
     /// Whether `gpus` can share each layer: they divide the heads, and divide the KV heads or repeat them evenly.
     pub fn divides_into(&self, gpus: u32) -> bool {

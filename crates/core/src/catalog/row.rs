@@ -1,6 +1,7 @@
 //! What the tables of the catalogue have in common: a name, rows, what a row leaves out and what makes no sense in one.
 //!
 //! Imports only `types`. Must keep true: each table is here once; two rows of one name say the same thing.
+use super::row_fault::RowFault;
 use super::{
     ApiCapability, ApiLatency, ApiPrice, Catalog, DataSetRow, FrontendRow, Gpu, IncidentRow, LimitRules, MeasuredPool,
     Model, NameWords, OpsCost, PromptCacheRow, ProvisionedRow, RateLimit, Rent, StepTimeRow,
@@ -32,8 +33,12 @@ pub(super) trait Row: Clone + PartialEq + Serialize + DeserializeOwned + JsonSch
         Ok(())
     }
     /// What makes no sense in it.
-    fn faults(&self) -> Faults {
-        Faults::default()
+    fn faults(&self) -> Vec<RowFault> {
+        Vec::new()
+    }
+    /// What can be and hardly is, in words.
+    fn unusual(&self) -> Vec<String> {
+        Vec::new()
     }
     /// Names in it that no row of the catalogue has.
     fn unknown_names(&self, _catalog: &Catalog) -> Faults {
@@ -52,7 +57,7 @@ fn fill_source(source: &mut String, date: &mut String, file: &str) {
 }
 
 /// Keys whose numbers must lie in a range.
-fn out_of_range<const N: usize>(numbers: [(&str, f64, f64, f64); N]) -> Faults {
+fn out_of_range<const N: usize>(numbers: [(&str, f64, f64, f64); N]) -> Vec<RowFault> {
     let wrong = numbers.into_iter().filter(|(_, value, least, most)| !(*value >= *least && *value <= *most));
     wrong
         .map(|(key, value, least, most)| {
@@ -61,9 +66,14 @@ fn out_of_range<const N: usize>(numbers: [(&str, f64, f64, f64); N]) -> Faults {
                 (l, f64::MAX) => format!("at least {l}"),
                 (l, m) => format!("from {l} to {m}"),
             };
-            Fault::at(key, format!("is {value}")).hint(format!("it must be {range}"))
+            Fault::at(key, format!("is {value}")).hint(format!("it must be {range}")).into()
         })
         .collect()
+}
+
+/// [`out_of_range`] for bounds that are other keys, `of`.
+fn out_of_order<const N: usize>(of: &'static [&'static str], numbers: [(&str, f64, f64, f64); N]) -> Vec<RowFault> {
+    out_of_range(numbers).into_iter().map(|f| RowFault::of(f.fault, of)).collect()
 }
 
 const ABOVE_0: f64 = f64::MIN_POSITIVE;
@@ -97,7 +107,7 @@ row!(Gpu, "gpu", gpus, |r| r.id.clone(), {
         fill_source(&mut self.source, &mut self.date, file);
         self.fill();
     }
-    fn faults(&self) -> Faults {
+    fn faults(&self) -> Vec<RowFault> {
         out_of_range([
             ("memory_total_gib", self.memory_total_gib, ABOVE_0, f64::MAX),
             ("mem_bw_gbps", self.mem_bw_gbps, ABOVE_0, f64::MAX),
@@ -112,8 +122,11 @@ row!(Model, "model", models, |r| r.id.clone(), {
         fill_source(&mut self.source, &mut self.date, file);
         self.fill();
     }
-    fn faults(&self) -> Faults {
-        self.nonsense().into_iter().map(|(key, what)| Fault::at(key, what)).collect()
+    fn faults(&self) -> Vec<RowFault> {
+        self.nonsense()
+    }
+    fn unusual(&self) -> Vec<String> {
+        self.unusual_dimensions()
     }
 });
 row!(ApiPrice, "api_price", api_prices, |r| r.name(), {
@@ -129,7 +142,7 @@ row!(ApiLatency, "api_latency", api_latencies, |r| format!("{}/{}", r.provider, 
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
+    fn faults(&self) -> Vec<RowFault> {
         out_of_range([
             ("ttft_p50_s", self.ttft_p50_s, ABOVE_0, f64::MAX),
             ("output_tokens_per_s", self.output_tokens_per_s, ABOVE_0, f64::MAX),
@@ -159,23 +172,26 @@ row!(
         fn complete(&mut self, file: &str, _under: &Catalog) {
             fill_source(&mut self.source, &mut self.date, file);
         }
-        fn faults(&self) -> Faults {
-            let mut faults = Faults::default();
+        fn faults(&self) -> Vec<RowFault> {
+            let mut faults = Vec::new();
             match (self.breakpoints, self.step_tokens) {
                 (true, Some(_)) => {
-                    faults.push(Fault::at("step_tokens", "a cache with breakpoints has no steps").hint("leave it out"))
+                    let fault = Fault::at("step_tokens", "a cache with breakpoints has no steps").hint("leave it out");
+                    faults.push(RowFault::of(fault, &["breakpoints"]));
                 }
                 (false, None) => {
-                    faults.push(Fault::at("breakpoints", "is false").hint("give step_tokens, the steps of a hit"))
+                    let fault = Fault::at("breakpoints", "is false").hint("give step_tokens, the steps of a hit");
+                    faults.push(RowFault::of(fault, &["step_tokens"]));
                 }
                 (false, Some(step)) if step == 0 || !self.min_tokens.is_multiple_of(step) => {
                     let fault = Fault::at("step_tokens", format!("is {step}"));
-                    faults.push(fault.hint("min_tokens must be a multiple of it"));
+                    let fault = fault.hint("min_tokens must be a multiple of it");
+                    faults.push(RowFault::of(fault, &["min_tokens", "breakpoints"]));
                 }
                 _ => {}
             }
             if self.ttl_s == 0 {
-                faults.push(Fault::at("ttl_s", "is 0").hint("entries must live"));
+                faults.push(Fault::at("ttl_s", "is 0").hint("entries must live").into());
             }
             faults
         }
@@ -189,7 +205,7 @@ row!(Rent, "gpu_price", rents, |r| format!("{}, {}, {}", r.gpu, r.provider, r.ki
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
+    fn faults(&self) -> Vec<RowFault> {
         out_of_range([("usd_per_gpu_hour", self.usd_per_gpu_hour.as_f64(), 0.0, f64::MAX)])
     }
     fn unknown_names(&self, catalog: &Catalog) -> Faults {
@@ -218,12 +234,11 @@ row!(OpsCost, "ops_cost", ops_costs, |r| r.key.clone(), {
             *end = if *end == 0.0 { self.typical } else { *end };
         }
     }
-    fn faults(&self) -> Faults {
-        out_of_range([
-            ("typical", self.typical, 0.0, f64::MAX),
-            ("low", self.low, 0.0, self.typical),
-            ("high", self.high, self.typical, f64::MAX),
-        ])
+    fn faults(&self) -> Vec<RowFault> {
+        let ends = [("low", self.low, 0.0, self.typical), ("high", self.high, self.typical, f64::MAX)];
+        let mut faults = out_of_range([("typical", self.typical, 0.0, f64::MAX)]);
+        faults.extend(out_of_order(&["typical"], ends));
+        faults
     }
 });
 row!(RateLimit, "rate_limit", rate_limits, |r| format!("{}/{}/{}", r.provider, r.tier, r.model_class), {
@@ -235,30 +250,33 @@ row!(LimitRules, "limit_rules", limit_rules, |r| r.provider.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
-        self.nonsense().into_iter().map(|(key, what)| Fault::at(key, what)).collect()
+    fn faults(&self) -> Vec<RowFault> {
+        self.nonsense().into_iter().map(RowFault::from).collect()
     }
 });
 row!(IncidentRow, "incident", incidents, |r| r.service.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
-        out_of_range([
+    fn faults(&self) -> Vec<RowFault> {
+        let mut faults = out_of_range([
             ("availability_any", self.availability_any, 0.0, 100.0),
-            ("availability_weighted", self.availability_weighted, self.availability_any, 100.0),
             ("gap_median_h", self.gap_median_h, ABOVE_0, f64::MAX),
-            ("gap_mean_h", self.gap_mean_h, self.gap_median_h, f64::MAX),
             ("duration_median_min", self.duration_median_min, ABOVE_0, f64::MAX),
-            ("duration_p90_min", self.duration_p90_min, self.duration_median_min, f64::MAX),
-        ])
+        ]);
+        let weighted = ("availability_weighted", self.availability_weighted, self.availability_any, 100.0);
+        faults.extend(out_of_order(&["availability_any"], [weighted]));
+        faults.extend(out_of_order(&["gap_median_h"], [("gap_mean_h", self.gap_mean_h, self.gap_median_h, f64::MAX)]));
+        let longest = ("duration_p90_min", self.duration_p90_min, self.duration_median_min, f64::MAX);
+        faults.extend(out_of_order(&["duration_median_min"], [longest]));
+        faults
     }
 });
 row!(ProvisionedRow, "provisioned", provisioned, |r| r.model.clone(), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
+    fn faults(&self) -> Vec<RowFault> {
         out_of_range([
             ("input_tpm_per_unit", self.input_tpm_per_unit as f64, 1.0, f64::MAX),
             ("output_weight", self.output_weight, 0.001, 1_000.0),
@@ -271,15 +289,16 @@ row!(StepTimeRow, "step_time", step_times, |r| format!("{} in {}", r.gpu, r.dtyp
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
+    fn faults(&self) -> Vec<RowFault> {
         let numbers = super::NUMBERS.iter().zip(self.numbers());
         let wrong =
             numbers.filter_map(|(key, value)| value.filter(|v| !(v.is_finite() && *v >= 0.0)).map(|v| (*key, v)));
-        let mut faults: Faults =
-            wrong.map(|(key, v)| Fault::at(key, format!("is {v}")).hint("it must be a number from 0")).collect();
+        let refused =
+            |(key, v): (&str, f64)| Fault::at(key, format!("is {v}")).hint("it must be a number from 0").into();
+        let mut faults: Vec<RowFault> = wrong.map(refused).collect();
         if self.numbers().iter().all(Option::is_none) {
             let hint = format!("give one of {}", super::NUMBERS.join(", "));
-            faults.push(Fault::new("it has no number").hint(hint));
+            faults.push(RowFault::of(Fault::new("it has no number").hint(hint), &super::NUMBERS));
         }
         faults
     }
@@ -292,7 +311,7 @@ row!(FrontendRow, "frontend", frontends, |r| r.kinds.join(", "), {
     fn complete(&mut self, file: &str, _under: &Catalog) {
         fill_source(&mut self.source, &mut self.date, file);
     }
-    fn faults(&self) -> Faults {
+    fn faults(&self) -> Vec<RowFault> {
         out_of_range([
             ("arrival_s", self.arrival_s, 0.0, 1e3),
             ("arrival_s_per_1000_prompt_tokens", self.arrival_s_per_1000_prompt_tokens, 0.0, 1e3),

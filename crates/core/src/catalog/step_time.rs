@@ -93,7 +93,7 @@ pub struct StepTimeFile {
 impl StepTimeFile {
     /// Whether `text` is such a file, and not a profile of one model.
     pub fn is(text: &str) -> bool {
-        text.lines().any(|l| l.trim_start().starts_with("[[step_time]]"))
+        toml::de::DeTable::parse_recoverable(text).0.get_ref().contains_key("step_time")
     }
 
     /// Reads a file; `name` is for messages.

@@ -70,6 +70,25 @@ pub fn gpu_line(name: impl Into<String>, replicas: u32, gpus_per_replica: u32, r
     BillLine { name: name.into(), kind: LineKind::Gpu, usd_per_month: Usd(rent_per_gpu_hour.0 * gpu_hours) }
 }
 
+/// GPUs that come and go: their time in a window x rent, idle time included, scaled to a month with one rounding, half to
+/// even. GPUs that are held for the whole window cost what [`gpu_line`] says.
+///
+/// # Errors
+/// A window of zero length says nothing about a month.
+pub fn rented_line(
+    name: impl Into<String>,
+    gpu_ns: u128,
+    window: SimTime,
+    rent_per_gpu_hour: Usd,
+) -> Result<BillLine, Fault> {
+    let name = name.into();
+    if window == SimTime::ZERO {
+        return Err(Fault::at(name, "no time goes by, so the rent of GPUs cannot be scaled to a month"));
+    }
+    let usd_per_month = rent_per_gpu_hour.scaled(gpu_ns * u128::from(HOURS_PER_MONTH), window.0.into());
+    Ok(BillLine { name, kind: LineKind::Gpu, usd_per_month })
+}
+
 /// Units bought by the hour at a provider: units x price x 730 h, idle hours included. Exact.
 pub fn provisioned_line(name: impl Into<String>, units: u32, usd_per_unit_hour: Usd) -> BillLine {
     let unit_hours = i128::from(units) * i128::from(HOURS_PER_MONTH);
@@ -130,6 +149,19 @@ mod tests {
         assert_eq!(line.usd_per_month, usd("40179.2"));
         assert_eq!(gpu_line("chat", 0, 8, usd("6.88")).usd_per_month, Usd::ZERO);
         assert_eq!(gpu_line("tiny", 3, 1, Usd(1)).usd_per_month, Usd(2190));
+    }
+
+    #[test]
+    fn gpus_that_come_and_go_are_rented_for_their_time() {
+        let hour = SimTime::from_secs(3_600);
+        let line = |gpu_ns, window| rented_line("chat", gpu_ns, window, usd("2.5")).unwrap().usd_per_month;
+        let of_hour = u128::from(hour.0);
+        assert_eq!(line(8 * of_hour, hour), gpu_line("chat", 2, 4, usd("2.5")).usd_per_month);
+        assert_eq!(line(of_hour / 2, hour), usd("912.5"), "one GPU for half of the window");
+        assert_eq!(line(1, MONTH), Usd(1), "2.5 US$ an hour are 0.69 pico-dollars a nanosecond");
+        let year = SimTime::from_secs(366 * 86_400);
+        assert_eq!(line(4_096 * u128::from(year.0), year), gpu_line("chat", 512, 8, usd("2.5")).usd_per_month);
+        assert!(rented_line("chat", 1, SimTime::ZERO, usd("1")).unwrap_err().what.contains("no time goes by"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod work;
 
 pub use bill::{
     Bill, BillLine, HOURS_PER_MONTH, LineKind, MONTH, api_line, gpu_line, on_call_line, people_line, provisioned_line,
-    usd_per_million,
+    rented_line, usd_per_million,
 };
 pub use breakeven::{ConstantLoad, FleetRates, Gap, OwnBill, OwnWork};
 pub use knapsack::Knapsack;

@@ -305,14 +305,15 @@ fn given(blocks: u32, account: MemoryPlan) -> Result<(MemoryPlan, Option<String>
 /// What the simulated engine does not hold of what it should.
 fn shortfall(model: &Model, plan: &MemoryPlan, longest: u32, held: u32) -> Option<String> {
     let id = &model.id;
-    if plan.groups > 1 && plan.kv_tokens > plan.uniform_tokens() {
-        let (real, here) = (plan.kv_tokens, plan.uniform_tokens());
+    let (real, here) = (plan.tokens_decoding(longest), plan.uniform_tokens());
+    // Whole blocks of a group are lost here and there; that much is not worth a word.
+    if real.saturating_mul(20) > here.saturating_mul(21) {
         let ends =
             if held < longest { format!("sequences end at {held} tokens, not {longest}: ") } else { String::new() };
         let times = decimals(real as f64 / here.max(1) as f64, 1);
         return Some(format!(
             "{ends}the simulated engine keeps all layers of {id} in full, windows too: it holds {here} tokens, where a \
-             real one holds {real} in sequences of {longest}, {times} times as many, and so waits and preempts less where KV \
+             real one holds {real} in sequences of {longest} that decode, {times} times as many, and so waits and preempts less where KV \
              cache is short"
         ));
     }

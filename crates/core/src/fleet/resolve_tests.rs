@@ -69,11 +69,27 @@ fn what_windows_would_save_is_said_with_its_factor() {
     assert!(plan.uniform_blocks < plan.num_blocks, "the engine is not promised what windows save");
     let [warning] = held.warnings.as_slice() else { panic!("{:?}", held.warnings) };
     assert!(warning.contains("windows too") && warning.contains("times as many"), "{warning}");
-    let times = plan.kv_tokens as f64 / held.kv.tokens() as f64;
-    assert!(warning.contains(&format!("{times:.1} times")) && times > 1.5, "{warning}");
+    // Of 32,768 tokens ten layers keep 2,048 blocks; six groups of windows, as wide, keep 65 each.
+    let times = f64::from(7 * 2_048) / f64::from(2_048 + 6 * 65);
+    assert!(warning.contains(&format!("{times:.1} times")), "{warning}");
+    assert_eq!(short(1_024).warnings, Vec::<String>::new(), "no window lets go of a token");
     let ends = short(131_072);
     assert!(ends.warnings[0].starts_with("sequences end at ") && ends.kv.max_model_len < 131_072);
     assert_eq!(spec("llama-3.1-8b", "h100-sxm").resolve(Catalog::embedded()).unwrap().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_model_of_windows_alone_says_what_they_would_save_too() {
+    let mut catalog = Catalog::embedded().clone();
+    let model = catalog.models.iter_mut().find(|m| m.id == "gemma-3-27b").unwrap();
+    (model.full_attention_layers, model.window_layers) = (0, model.layers);
+    let memory =
+        MemoryOptions { max_model_len: LongestSequence::Tokens(32_768), ..spec("gemma-3-27b", "h200-sxm").memory };
+    let held = ReplicaSpec { memory, ..spec("gemma-3-27b", "h200-sxm") }.resolve(&catalog).unwrap();
+    assert_eq!(held.plan.as_ref().unwrap().groups, 1);
+    let [warning] = held.warnings.as_slice() else { panic!("{:?}", held.warnings) };
+    let times = 2_048.0 / 65.0;
+    assert!(warning.contains(&format!("{times:.1} times as many")), "{warning}");
 }
 
 #[test]

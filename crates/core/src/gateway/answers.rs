@@ -147,7 +147,7 @@ impl Pair {
                 let n = weak.len().min(strong.len());
                 weak.iter().zip(strong.iter()).filter(|(weak, strong)| !**weak && **strong).count() as f64 / n as f64
             }
-            // Drawn apart from each other.
+            // One model's draw says nothing of the other's, so their shares multiply.
             _ => (1.0 - self.weak.share()) * self.strong.share(),
         }
     }

@@ -262,8 +262,9 @@ impl Analytic {
         }
         let [hidden, inner, experts] = [self.model.hidden, self.model.moe_ffn, self.model.experts].map(f64::from);
         let router = self.bf16.product_s(n, experts, hidden, ACTIVATION_BYTES, false);
-        let touched = work::touched_experts(&self.model, n);
-        let visits = n * f64::from(self.model.experts_per_token);
+        let visited = f64::from(self.model.experts_per_token);
+        let touched = work::touched_experts(experts, visited, n);
+        let visits = n * visited;
         // Cut in parts, every GPU has a part of all; whole, the busiest has its share and more.
         let (held, visits, inner) = if self.expert_parallel {
             let share = work::busiest(experts, touched, self.tensor_parallel) / self.tensor_parallel;

@@ -1,8 +1,7 @@
 //! The linear floor of every step-time model lies under its steps, whatever the batch.
-use super::kernels::tests::made;
+use super::made_tables::made;
 use super::*;
 use crate::catalog::{Catalog, StepCoefficients};
-use crate::memory::WeightsDtype;
 use crate::types::{BatchShape, PrefillChunk, StepTime};
 use proptest::prelude::*;
 use std::sync::OnceLock;
@@ -31,7 +30,7 @@ fn models() -> &'static [(String, Box<dyn StepTime>)] {
             }
         }
         let (model, gpu) = (c.model("llama-3.1-8b").unwrap(), c.gpu("h100-sxm").unwrap());
-        let table = Table::new(c, model, gpu, 1, &made(WeightsDtype::Bf16), &AnalyticOptions::default()).unwrap();
+        let table = Table::new(c, model, gpu, 1, &made(false), &AnalyticOptions::default()).unwrap();
         all.push(("table".into(), Box::new(table)));
         let fitted = StepCoefficients {
             step_s: 0.012,

@@ -5,13 +5,16 @@
 //! Read first: `analytic.rs`; `curves.rs` has what it is fitted by, `work.rs` what it prices, `memory/graphs.rs` what a step
 //! is padded to, `table.rs` the model that interpolates measured kernels.
 mod analytic;
+mod between;
 mod constant;
 mod curves;
 mod error;
 mod fitted;
 #[cfg(test)]
 mod floor_tests;
-mod kernels;
+#[cfg(test)]
+mod made_tables;
+mod rows;
 mod table;
 mod work;
 
@@ -21,7 +24,6 @@ pub use constant::Constant;
 pub use curves::{Borrowed, Curves, ProductCurve};
 pub use error::LatencyError;
 pub use fitted::{FIRST_ROWS, Features, Fitted};
-pub use kernels::{
-    AllReduceRow, AttentionRow, ExpertRow, KernelFit, KernelTables, PartError, ProductRow, fit_from_kernels,
-};
+pub use rows::{AllReduceRow, AttentionRow, ExpertRow, KernelTables, ProductRow};
 pub use table::Table;
+pub use work::touched_experts;

@@ -63,7 +63,7 @@ impl KvLayout {
     /// The groups that vLLM makes of a model.
     pub fn of(model: &Model, options: &PlanOptions, max_num_batched_tokens: u32) -> KvLayout {
         let per_token = token_layer_bytes(model, options.tensor_parallel, options.kv_dtype.bytes());
-        let other = match (model.window, model.attention.contains("chunked")) {
+        let other = match (model.window, model.is_chunked()) {
             (0, _) => Keeps::State,
             (w, true) => Keeps::Chunk(w),
             (w, false) => Keeps::Window(w),

@@ -87,6 +87,11 @@ impl MemoryPlan {
         let first = self.sequences_of(len) + 1;
         (first <= u64::from(self.max_num_seqs)).then_some(first)
     }
+    /// Tokens of context in sequences of `len` tokens that decode: more than in full layers where windows let go of some.
+    pub fn tokens_decoding(&self, len: u32) -> u64 {
+        let of_one = u128::from(self.layout.blocks_decoding(len.into()).max(1));
+        u64::try_from(u128::from(self.usable_blocks()) * u128::from(len) / of_one).unwrap_or(u64::MAX)
+    }
     /// Tokens that an engine without groups may hold.
     pub fn uniform_tokens(&self) -> u64 {
         self.uniform_blocks.saturating_sub(1) * u64::from(self.block_size)
@@ -277,8 +282,8 @@ pub fn assumptions(model: &Model, gpu: &Gpu, options: &PlanOptions) -> Vec<Strin
             decimals(unused_gib, 2)
         ));
     }
-    if gpu.memory_total_source.starts_with("estimated") {
-        out.push(format!("the memory of {} is {}", gpu.id, gpu.memory_total_source));
+    if gpu.memory_total_estimated {
+        out.push(format!("the memory of {} is estimated: {}", gpu.id, gpu.memory_total_source));
     }
     out
 }

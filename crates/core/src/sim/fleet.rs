@@ -4,7 +4,8 @@ use crate::engine::{Replica, ReplicaCounts};
 use crate::fleet::FailureModel;
 use crate::gateway::ScrapedLoad;
 use crate::types::{
-    AttemptId, Backend, Cancelled, Effect, FailureCause, Job, Load, Outbox, ReplicaId, Roster, Run, SimTime, Stop,
+    AttemptId, Backend, Cancelled, Effect, FailureCause, Job, Load, Outbox, PoolId, ReplicaId, Roster, Run, SimTime,
+    Stop,
 };
 
 /// Where a replica is in its life.
@@ -53,6 +54,30 @@ impl Member {
     }
 }
 
+/// The time that a replica's GPUs are rented for: from when it is added, cold start included, until it has left. Who is
+/// drained is paid until it is empty; who has failed, and comes again, is paid all the while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rental {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Its pool.
+    pub pool: PoolId,
+    /// Its GPUs.
+    pub gpus: u32,
+    /// When it was added.
+    pub from: SimTime,
+    /// When it left, if it has.
+    pub to: Option<SimTime>,
+}
+
+impl Rental {
+    /// GPU time rented before `end`, nanoseconds.
+    pub fn gpu_ns(&self, end: SimTime) -> u128 {
+        let to = self.to.map_or(end, |to| to.min(end));
+        u128::from(self.gpus) * u128::from(to.0.saturating_sub(self.from.0))
+    }
+}
+
 /// See the module head.
 #[derive(Debug)]
 pub struct Fleet {
@@ -68,6 +93,8 @@ pub struct Fleet {
     keep_kv_events: Option<SimTime>,
     /// What replicas that have left counted.
     of_left: ReplicaCounts,
+    /// Of all replicas that have come, by id.
+    rentals: Vec<Rental>,
     fallen: u64,
 }
 
@@ -88,25 +115,34 @@ impl Fleet {
             unseen: ScrapedLoad::new(scrape.0, scrape.1),
             keep_kv_events,
             of_left: ReplicaCounts::default(),
+            rentals: Vec::new(),
             fallen: 0,
         }
     }
 
     /// A new replica of a pool, which is not up yet.
-    pub fn add(&mut self, spec: &PoolSpec) -> ReplicaId {
+    pub fn add(&mut self, pool: PoolId, spec: &PoolSpec, now: SimTime) -> ReplicaId {
         let mut engine = spec.replica.start(spec.mode);
         if let Some(keep) = self.keep_kv_events {
             engine.keep_kv_events(keep);
         }
-        self.members.add(Member {
+        let gpus = spec.replica.gpus;
+        let replica = self.members.add(Member {
             engine,
-            gpus: spec.replica.gpus,
+            gpus,
             phase: Phase::Starting,
             failures: 0,
             scraped: self.unseen.clone(),
             lost: Vec::new(),
             touched: false,
-        })
+        });
+        self.rentals.push(Rental { replica, pool, gpus, from: now, to: None });
+        replica
+    }
+
+    /// What has been rented so far.
+    pub fn rentals(&self) -> &[Rental] {
+        &self.rentals
     }
 
     /// Whether a replica has nothing to do and holds nothing.
@@ -179,6 +215,8 @@ impl Fleet {
         assert!(member.engine.unfinished() == 0 && member.lost.is_empty(), "nothing-lost: {id:?} leaves with jobs");
         let load = member.engine.observe(now);
         assert_eq!(load.kv_used_blocks, 0, "blocks-conserved: {id:?} leaves with blocks held");
+        let rental = self.rentals.iter_mut().find(|r| r.replica == id).expect("place-known: who leaves has come");
+        rental.to = Some(now);
         let counts = member.engine.counts();
         self.of_left.steps += counts.steps;
         self.of_left.strides += counts.strides;

@@ -15,6 +15,7 @@ mod spec;
 mod world;
 
 pub use drive::simulate;
+pub use fleet::Rental;
 pub use spec::{Effects, PoolSpec, SimError, SimStats, WorldEffect, WorldSpec};
 pub use world::World;
 

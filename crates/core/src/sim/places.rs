@@ -12,7 +12,7 @@ use crate::types::{EndpointId, Load, Place, PlaceId, PoolId, ReplicaId, SimTime,
 impl World<'_> {
     /// Adds a replica to a pool; it serves from `ready_at` on, which is not in the past.
     pub fn add_replica(&mut self, pool: PoolId, ready_at: SimTime) -> ReplicaId {
-        let id = self.fleet.add(&self.spec.pools[pool.index()]);
+        let id = self.fleet.add(pool, &self.spec.pools[pool.index()], self.now);
         self.desk.replica_came(id, pool, Standing::Later);
         self.opens_at(id.into(), ready_at);
         id
@@ -102,7 +102,7 @@ impl World<'_> {
         };
         self.agenda.arm(place, next);
         self.perform();
-        // Who waited for it waits for another, or not at all.
+        // Requests that waited for this place alone must be decided anew.
         self.unpark();
     }
 

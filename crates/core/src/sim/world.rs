@@ -4,7 +4,7 @@
 //! come and go.
 use super::agenda::{Agenda, Event, Timer};
 use super::desk::{Action, Desk, Look, Sight, Standing};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Rental};
 use super::market::Market;
 use super::series::Sampler;
 use super::{Effects, SimError, SimStats, WorldSpec};
@@ -170,6 +170,10 @@ impl<'a> World<'a> {
         stats.replica_failures = self.fleet.failures();
         stats
     }
+    /// For how long the GPUs of each replica have been rented, by its id; `economics::rented_line` prices them.
+    pub fn rentals(&self) -> &[Rental] {
+        self.fleet.rentals()
+    }
     /// Events handled so far, arrivals included.
     pub fn events(&self) -> u64 {
         self.stats.events
@@ -222,7 +226,7 @@ impl<'a> World<'a> {
             Event::FailureDetected(r) if self.fleet.has(r) => self.failure_is_detected(r),
             Event::ReplicaBack(r) if self.fleet.has(r) => self.open(r.into()),
             Event::Opens(place) => self.open(place),
-            // It left meanwhile.
+            // The replica has left since that was put on the agenda.
             Event::ReplicaFails(_) | Event::FailureDetected(_) | Event::ReplicaBack(_) => {}
         }
     }
@@ -335,7 +339,7 @@ impl<'a> World<'a> {
                 let next = match to {
                     Place::Replica(r) => self.fleet.submit(r, job, self.now, out),
                     Place::Endpoint(e) => self.market.submit(e, job, self.now, out),
-                    Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
+                    Place::Pool(_) => unreachable!("sent-to: attempts go to replicas and endpoints"),
                 };
                 self.agenda.arm(to, next);
             }
@@ -344,7 +348,7 @@ impl<'a> World<'a> {
                 let (left, next): (Cancelled, SimTime) = match at {
                     Place::Replica(r) => self.fleet.cancel(r, attempt, self.now, out),
                     Place::Endpoint(e) => self.market.cancel(e, attempt, self.now, out),
-                    Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
+                    Place::Pool(_) => unreachable!("sent-to: attempts go to replicas and endpoints"),
                 };
                 self.agenda.arm(at, next);
                 self.desk.cancelled(slot, attempt, why, left, self.now);

@@ -19,6 +19,13 @@ pub enum Segment {
     Index(usize),
 }
 
+impl Segment {
+    /// Whether it is the key `name` of a table.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self, Segment::Name(own) if own == name)
+    }
+}
+
 impl From<&str> for Segment {
     fn from(name: &str) -> Segment {
         Segment::Name(name.into())

@@ -64,10 +64,8 @@ pub fn fit(entries: &mut dyn Entries, options: &SourceOptions) -> Result<Fitted,
     let timed = matches!(clock, Clock::Common | Clock::Zero);
     while options.limit.is_none_or(|most| (seen.len() as u64) < most) && entries.next(&mut entry)? {
         if timed && seen.last().is_some_and(|last| last.at_ns > entry.at_ns) {
-            return Err(wrong!(
-                "{}: time goes back; requests must be in order of arrival (--sort puts them in order)",
-                entries.place()
-            ));
+            return Err(wrong!("{}: time goes back", entries.place())
+                .hint("requests must be in order of arrival (--sort puts them in order)"));
         }
         let hit = gather.add(&entry);
         seen.push(Seen {

@@ -42,7 +42,7 @@ impl Text<'_> {
     }
     fn key(&mut self, key: &str, value: impl Display) {
         let written = writeln!(self.out, "{key} = {value}");
-        written.expect("text in memory takes what is written");
+        written.expect("fit-written: text in memory takes what is written");
     }
     /// A list, some values a line.
     fn list(&mut self, key: &str, items: impl Iterator<Item = String>) {

@@ -95,7 +95,7 @@ impl Generator {
     /// # Errors
     /// As [`Generator::new`].
     pub fn source(spec: &GenerateSpec, options: &SourceOptions) -> Result<Replay, TraceFault> {
-        Replay::new(Box::new(Generator::new(spec, options)?), options)
+        Ok(Replay::new(Box::new(Generator::new(spec, options)?), options)?)
     }
 
     /// A generator that follows a checked spec.
@@ -105,7 +105,7 @@ impl Generator {
     pub fn new(spec: &GenerateSpec, options: &SourceOptions) -> Result<Generator, TraceFault> {
         options.check()?;
         if let Some(pool) = &spec.servegen {
-            return Err(wrong!("{} is a folder of clients; they must be read first", pool.path.display()));
+            return Err(wrong!("{} is a folder of clients", pool.path.display()).hint("they must be read first"));
         }
         let kind = if let Some(sessions) = &spec.sessions {
             Kind::Sessions(Box::new(Talks::new(spec, sessions, options)?))
@@ -142,11 +142,12 @@ impl Generator {
                 };
                 let all: f64 = clients.iter().map(rate).sum();
                 if all <= 0.0 {
-                    return Err("no client of the pool sends anything; some window must have a rate above 0".into());
+                    return Err(TraceFault::new("no client of the pool sends anything")
+                        .hint("some window must have a rate above 0"));
                 }
                 wanted / all
             }
-            Some(wanted) => return Err(wrong!("the total rate is {wanted}; it must be a number above 0")),
+            Some(wanted) => return Err(wrong!("the total rate is {wanted}").hint("it must be a number above 0")),
         };
         let kind = Kind::Clients(Clients::servegen(clients, times, options));
         Ok(Generator { requests: None, end_ns: u64::MAX, max_output_tokens: None, kind, made: 0 })

@@ -1,7 +1,7 @@
 //! What a generator file says of when requests come.
 use super::length::check_quantiles;
 use super::{Fault, duration, fail, some_duration};
-use baseload_core::types::SimTime;
+use baseload_core::types::{SimTime, TraceFault};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -208,7 +208,10 @@ impl Arrivals {
             _ => return fail("arrivals", "`arrivals` needs exactly one of rate, states, windows and bench"),
         }
         if self.process != Process::Poisson {
-            return fail("process", "`process` goes with `rate` alone; states, windows and bench say it themselves");
+            return fail(
+                "process",
+                TraceFault::new("`process` goes with `rate` alone").hint("states, windows and bench say it themselves"),
+            );
         }
         let bad = |s: &State| !within(s.per_s, 0.0, 1e9) || s.stay.0 == 0;
         if !self.states.is_empty() && (self.states.iter().any(bad) || self.states.iter().all(|s| s.per_s == 0.0)) {
@@ -229,7 +232,7 @@ impl Arrivals {
             return fail("rate", "`rate` points must be in order of time, each later than the one before");
         }
         if rate.iter().all(|p| p.per_s == 0.0) {
-            return fail("rate", "`rate` is 0 throughout; some point must be above 0");
+            return fail("rate", TraceFault::new("`rate` is 0 throughout").hint("some point must be above 0"));
         }
         if self.bursts.iter().any(|b| !(b.times.is_finite() && b.times >= 0.0) || b.duration.0 == 0) {
             return fail("bursts", "a burst needs `times` of 0 or more and a `duration` above 0");
@@ -262,7 +265,10 @@ impl Windows {
             return fail("windows", "`windows` needs one of `requests` and `per_s`");
         }
         if self.requests.iter().all(|n| *n == 0) && self.per_s.iter().all(|r| *r == 0.0) {
-            return fail("windows", "`windows` has no requests at all; some window must have one");
+            return fail(
+                "windows",
+                TraceFault::new("`windows` has no requests at all").hint("some window must have one"),
+            );
         }
         if self.requests.iter().any(|n| *n > 100_000_000) || self.per_s.iter().any(|r| !within(*r, 0.0, 1e9)) {
             return fail("windows", "a window takes up to 100,000,000 requests, or a rate from 0 to 1e9 a second");

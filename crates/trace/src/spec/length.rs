@@ -1,6 +1,7 @@
 //! What a generator file says of numbers of tokens (or milliseconds): one number, a law, or what was measured.
 use super::{Fault, fail};
 use baseload_core::random::dist;
+use baseload_core::types::{TraceFault, wrong};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -79,6 +80,11 @@ pub enum Length {
     Table(Arc<[(u32, f64)]>),
 }
 
+/// What is wrong with the lengths of the table `key`.
+fn refuse<T>(key: &'static str, fault: TraceFault) -> Result<T, Fault> {
+    Err((key, TraceFault { what: format!("`{key}` {}", fault.what), ..fault }))
+}
+
 /// Values that a Zipf law may have.
 const ZIPF_MOST: u32 = 4_000_000;
 
@@ -90,17 +96,18 @@ impl LengthSpec {
 
     /// What it says, or what is wrong with it; `key` is its table.
     pub(crate) fn length(&self, key: &'static str) -> Result<Length, Fault> {
-        let fail = |what: &str| Err((key, format!("`{key}` {what}")));
         if self.even == Some(0) {
-            return fail("has `even` of 0; it must be at least 1");
+            return refuse(key, TraceFault::new("has `even` of 0").hint("it must be at least 1"));
         }
         if let Some(tokens) = self.constant {
             let alone = LengthSpec { constant: Some(tokens), ..LengthSpec::default() };
             return match tokens {
-                _ if *self != alone => {
-                    fail("has a constant and more; a constant stands alone, without median and its kin")
-                }
-                0 => fail("has a constant of 0; it must be at least 1"),
+                _ if *self != alone => refuse(
+                    key,
+                    TraceFault::new("has a constant and more")
+                        .hint("a constant stands alone, without median and its kin"),
+                ),
+                0 => refuse(key, TraceFault::new("has a constant of 0").hint("it must be at least 1")),
                 _ => Ok(Length::Constant(tokens)),
             };
         }
@@ -115,14 +122,16 @@ impl LengthSpec {
         match others.iter().filter(|o| **o).count() {
             0 => self.log_normal(key),
             1 if !log_normal => self.other(key),
-            _ => fail(
-                "says two laws; it needs one of constant, median, uniform, zipf_s, pareto_shape, quantiles and table",
+            _ => refuse(
+                key,
+                TraceFault::new("says two laws")
+                    .hint("it needs one of constant, median, uniform, zipf_s, pareto_shape, quantiles and table"),
             ),
         }
     }
 
     fn log_normal(&self, key: &'static str) -> Result<Length, Fault> {
-        let fail = |what: &str| Err((key, format!("`{key}` {what}")));
+        let fail = |what: &str| refuse::<Length>(key, TraceFault::new(what));
         let (Some(median), Some(max)) = (self.median, self.max) else {
             return fail("needs a constant, or median and max with one of p95 and sigma");
         };
@@ -144,7 +153,7 @@ impl LengthSpec {
     }
 
     fn other(&self, key: &'static str) -> Result<Length, Fault> {
-        let fail = |what: &str| Err((key, format!("`{key}` {what}")));
+        let fail = |what: &str| refuse::<Length>(key, TraceFault::new(what));
         let cut = self.min.is_some() || self.max.is_some();
         if let Some([min, max]) = self.uniform {
             return if cut || min > max {
@@ -155,7 +164,7 @@ impl LengthSpec {
         }
         if !self.quantiles.is_empty() {
             return if cut {
-                fail("has quantiles and min or max; quantiles say these themselves")
+                refuse(key, TraceFault::new("has quantiles and min or max").hint("quantiles say these themselves"))
             } else {
                 check_quantiles(key, self.quantiles.iter().map(|q| (q.0, f64::from(q.1))))?;
                 Ok(Length::Quantiles(self.quantiles.as_slice().into()))
@@ -203,7 +212,7 @@ pub(super) fn check_quantiles(
     let ordered = points.clone().zip(points.clone().skip(1)).all(|(a, b)| a.0 <= b.0 && a.1 <= b.1);
     let (first, last) = (points.clone().next(), points.last());
     if !ordered || first.is_none_or(|p| p.0 != 0.0) || last.is_none_or(|p| p.0 != 1.0) {
-        return fail(key, &format!("`{key}` needs quantiles [[0, ...], ..., [1, ...]] of which neither number falls"));
+        return fail(key, wrong!("`{key}` needs quantiles [[0, ...], ..., [1, ...]] of which neither number falls"));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What a generator file says: arrivals, lengths, shared text. Parsing and checking only; no randomness but draws.
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::TraceFault;
 mod arrivals;
 mod length;
 mod sharing;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Deserializer};
 pub use sharing::{Prefixes, Reuse, ReuseBin, Sessions, TurnLength};
 
 /// The key at fault, and what is wrong with it.
-pub(crate) type Fault = (&'static str, String);
+pub(crate) type Fault = (&'static str, TraceFault);
 
-fn fail<T>(key: &'static str, what: &str) -> Result<T, Fault> {
-    Err((key, what.to_string()))
+fn fail<T>(key: &'static str, what: impl Into<TraceFault>) -> Result<T, Fault> {
+    Err((key, what.into()))
 }
 
 /// A generator file.
@@ -107,7 +107,7 @@ impl GenerateSpec {
         if let Some(bench) = &mut spec.arrivals.bench {
             bench.requests = bench.requests.or(spec.requests);
         }
-        spec.check().map_err(|(key, what)| wrong!("{name}:{}: {what}", line_of_key(text, key)))?;
+        spec.check().map_err(|(key, fault)| fault.in_file(name).on_line(line_of_key(text, key) as u64))?;
         Ok(spec)
     }
 
@@ -118,13 +118,19 @@ impl GenerateSpec {
         let clients_end = !self.clients.is_empty() && self.clients.iter().all(|c| ends(&c.arrivals));
         let clients_end = clients_end || self.servegen.is_some();
         if self.requests.is_none() && self.duration.is_none() && !(ends(&self.arrivals) || clients_end || counted) {
-            return fail("", "neither `requests` nor `duration` is set; at least one is needed");
+            return fail(
+                "",
+                TraceFault::new("neither `requests` nor `duration` is set").hint("at least one is needed"),
+            );
         }
         if self.requests == Some(0) {
-            return fail("requests", "`requests` is 0; it must be at least 1");
+            return fail("requests", TraceFault::new("`requests` is 0").hint("it must be at least 1"));
         }
         if self.max_output_tokens == Some(0) {
-            return fail("max_output_tokens", "`max_output_tokens` is 0; it must be at least 1");
+            return fail(
+                "max_output_tokens",
+                TraceFault::new("`max_output_tokens` is 0").hint("it must be at least 1"),
+            );
         }
         if let Some(joint) = self.joint
             && !(-1.0..=1.0).contains(&joint.rank_correlation)
@@ -135,7 +141,8 @@ impl GenerateSpec {
             if !self.clients.is_empty() || !self.says_nothing_else() {
                 return fail(
                     "servegen",
-                    "`servegen` stands instead of arrivals, lengths and what is shared; give it alone",
+                    TraceFault::new("`servegen` stands instead of arrivals, lengths and what is shared")
+                        .hint("give it alone"),
                 );
             }
             if pool.total_per_s.is_some_and(|r| !(r.is_finite() && r > 0.0)) {
@@ -152,7 +159,10 @@ impl GenerateSpec {
         }
         self.output.length("output")?;
         if self.prefixes.is_some() && (self.reuse.is_some() || self.sessions.is_some()) {
-            return fail("prefixes", "`prefixes` does not go with `reuse` or `sessions`; give one of them");
+            return fail(
+                "prefixes",
+                TraceFault::new("`prefixes` does not go with `reuse` or `sessions`").hint("give one of them"),
+            );
         }
         self.prefixes.as_ref().map_or(Ok(()), Prefixes::check)?;
         self.reuse.as_ref().map_or(Ok(()), Reuse::check)?;

@@ -1,6 +1,7 @@
 //! What a generator file says of text that requests share: system prompts, reuse of earlier prompts, sessions.
 use super::length::check_quantiles;
 use super::{Fault, LengthSpec, fail};
+use baseload_core::types::TraceFault;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -208,7 +209,7 @@ impl Sessions {
             return fail("concurrent", "`concurrent` is a number of sessions, 0 or more");
         }
         if self.count == Some(0) {
-            return fail("count", "`count` is 0; it must be at least 1");
+            return fail("count", TraceFault::new("`count` is 0").hint("it must be at least 1"));
         }
         let shares = [self.reset, self.branch, self.redraw, self.extend];
         if !shares.into_iter().all(share) || self.reset + self.branch > 1.0 {

@@ -109,9 +109,8 @@ impl Arrivals {
         let since = i128::from(at_ns) - i128::from(self.first_ns);
         if since < i128::from(self.last_ns) {
             let back = (i128::from(self.last_ns) - since) as f64 / 1e9;
-            return Err(wrong!(
-                "time goes back by {back} s from the request before; requests must be in order of arrival, or give --sort"
-            ));
+            return Err(wrong!("time goes back by {back} s from the request before")
+                .hint("requests must be in order of arrival, or give --sort"));
         }
         let at = since as u64;
         if self.count > 0 {

@@ -172,13 +172,13 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) fn new() -> Times {
-        let histogram = Histogram::new(3).expect("3 digits are between 0 and 5");
+        let histogram = Histogram::new(3).expect("histogram: 3 digits are between 0 and 5");
         Times { histogram, sum_ns: 0, max_ns: 0 }
     }
 
     pub(super) fn add(&mut self, ns: u64) {
         // It grows to what it is given, up to a quarter of 2^63: 73 years.
-        self.histogram.record(ns.min(1 << 61)).expect("the histogram grows by itself to 2^61");
+        self.histogram.record(ns.min(1 << 61)).expect("histogram: it grows by itself to 2^61");
         self.sum_ns += u128::from(ns);
         self.max_ns = self.max_ns.max(ns);
     }

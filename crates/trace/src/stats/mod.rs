@@ -69,7 +69,7 @@ impl TraceStats {
     /// The entries' own; that time goes back; that there are no requests, or that a block has no tokens.
     pub fn of(entries: &mut dyn Entries, block_tokens: u32) -> Result<TraceStats, TraceFault> {
         if block_tokens == 0 {
-            return Err("a block is 0 tokens; it must be at least 1".into());
+            return Err(TraceFault::new("a block is 0 tokens").hint("it must be at least 1"));
         }
         let timed = matches!(entries.clock(), Clock::Common | Clock::Zero);
         let mut all = Pass::new(block_tokens, entries.names_private_text());

@@ -113,7 +113,7 @@ impl Reuse {
         if !self.any_named && entry.content.is_empty() {
             self.nameless.push_back((entry.id, entry.prompt_tokens));
             if self.nameless.len() > NAMELESS {
-                let (_, tokens) = self.nameless.pop_front().expect("one was pushed");
+                let (_, tokens) = self.nameless.pop_front().expect("nameless: it is longer than its bound");
                 self.chill(u64::from(tokens / self.block));
             }
             return;

@@ -1,4 +1,5 @@
 //! Token counts of a trace: exact quantiles from how often each value occurs.
+use baseload_core::numeric::rank;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -62,7 +63,7 @@ impl Counts {
     /// The quantiles; zeros where nothing was added.
     pub fn quantiles(&self) -> Quantiles {
         let sum: u128 = self.iter().map(|(v, n)| u128::from(v) * u128::from(n)).sum();
-        let ranks = [50, 90, 99, 100].map(|percent| (u128::from(self.count) * percent).div_ceil(100).max(1) as u64);
+        let ranks = [500_000, 900_000, 990_000, 1_000_000].map(|ppm| rank(self.count, ppm));
         let (mut found, mut below) = ([0; 4], 0);
         for (value, n) in self.iter() {
             let before = below;

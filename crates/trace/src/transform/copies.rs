@@ -1,10 +1,11 @@
 //! A trace several times: over itself, over another one, or after itself.
 use super::rescale::{copy_of, fresh_session};
 use super::{Repeat, StageKey, Superpose, renumber};
+use crate::Unplayable;
 use crate::sort::collect;
 use baseload_core::random::mix;
-use baseload_core::types::TraceFault;
 use baseload_core::types::{Clock, Entries, Entry};
+use baseload_core::types::{Fault, TraceFault};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -50,7 +51,7 @@ pub(super) fn superposed(
     what: &Superpose,
     other: Option<Box<dyn Entries>>,
     stage_key: StageKey,
-) -> Result<Box<dyn Entries>, TraceFault> {
+) -> Result<Box<dyn Entries>, Unplayable> {
     let shift = |round: u64| match round {
         0 => 0,
         _ => (stage_key.uniform("trace.superpose", round) * what.shift.0 as f64) as i64,
@@ -70,7 +71,8 @@ pub(super) fn superposed(
     };
     let Some(other) = other else { return Ok(copied) };
     if !matches!(other.clock(), Clock::Common | Clock::Zero) {
-        return Err("the trace to lay over this one does not say when its requests arrive".into());
+        let fault = Fault::at("with", "that trace does not say when its requests arrive");
+        return Err(fault.hint("give one that does").into());
     }
     let stage = u64::from(stage_key.stage);
     Ok(Box::new(Merged { sides: [MergedTrace::new(copied), MergedTrace::new(other)], stage, last: 0 }))

@@ -1,7 +1,7 @@
 //! Other lengths, tenants and classes.
 use super::mapped::Change;
 use super::{ClassRule, LengthChange, StageKey, Tokens, cut};
-use baseload_core::types::TraceFault;
+use baseload_core::types::Fault;
 use baseload_core::types::{Classes, NO_SESSION};
 
 impl LengthChange {
@@ -47,8 +47,8 @@ pub(super) fn tenants(shares: &[f64], stage_key: StageKey) -> Change {
 ///
 /// # Errors
 /// A class that the experiment does not have.
-pub(super) fn class(what: ClassRule, classes: &Classes, stage_key: StageKey) -> Result<Change, TraceFault> {
-    let class = classes.number(&what.to)?;
+pub(super) fn class(what: ClassRule, classes: &Classes, stage_key: StageKey) -> Result<Change, Fault> {
+    let class = classes.number(&what.to).map_err(|fault| Fault::from(fault).under("to"))?;
     Ok(Box::new(move |entry| {
         let meets = what.tenants.as_ref().is_none_or(|t| t.contains(&entry.tenant))
             && what.prompt_at_least.is_none_or(|least| entry.prompt_tokens >= least)

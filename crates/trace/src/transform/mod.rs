@@ -4,8 +4,8 @@
 //! the same file gives the same result; an entry's id stays unique, and stays the same where entries are only dropped
 //! or changed.
 //! Read first: `rescale.rs`, which changes the rate and keeps its bursts.
-use baseload_core::types::{TraceFault, wrong};
 mod anonymise;
+mod check;
 mod copies;
 mod label;
 mod mapped;
@@ -15,8 +15,10 @@ mod rescale;
 mod tests;
 mod volume;
 
+use super::Unplayable;
 use super::spec::{duration, some_duration};
 use baseload_core::types::{Classes, Clock, ContentId, Entries, Entry, Run, SimTime, duration_text};
+use baseload_core::types::{Fault, Faults, TraceFault, key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -325,18 +327,29 @@ pub struct Context<'a> {
 /// `entries` as `transforms` make them, in order.
 ///
 /// # Errors
-/// `transform N (name): what is wrong; what would be right`, N from 1.
+/// The first that cannot be done; its key starts at the transform's place in the list, such as `[0].spike.times`.
 pub fn apply(
     mut entries: Box<dyn Entries>,
     transforms: &[Transform],
     context: &mut Context<'_>,
-) -> Result<Box<dyn Entries>, TraceFault> {
+) -> Result<Box<dyn Entries>, Unplayable> {
     for (i, transform) in transforms.iter().enumerate() {
-        let stage = i as u32;
-        let made = step(entries, transform, stage, context);
-        entries = made.map_err(|e| wrong!("transform {} ({}): {e}", i + 1, transform.name()))?;
+        let made = step(entries, transform, i as u32, context);
+        entries = made.map_err(|why| match why {
+            Unplayable::Asked(fault) => fault.under(key![i, transform.name()]).into(),
+            unread => unread,
+        })?;
     }
     Ok(entries)
+}
+
+/// Refuses what cannot be done, whatever the trace.
+///
+/// # Errors
+/// All faults, their keys as those of [`apply`].
+pub fn check(transforms: &[Transform]) -> Result<(), Faults> {
+    let each = transforms.iter().enumerate();
+    each.flat_map(|(i, t)| t.faults().under(key![i, t.name()])).collect::<Faults>().finish(())
 }
 
 fn step(
@@ -344,15 +357,23 @@ fn step(
     transform: &Transform,
     stage: u32,
     context: &mut Context<'_>,
-) -> Result<Box<dyn Entries>, TraceFault> {
-    transform.check(inner.clock())?;
+) -> Result<Box<dyn Entries>, Unplayable> {
+    if let Some(fault) = transform.faults().into_iter().next() {
+        return Err(fault.into());
+    }
+    if transform.needs_times() && !matches!(inner.clock(), Clock::Common | Clock::Zero) {
+        let fault = Fault::new("the trace does not say when its requests arrive, which this needs");
+        let hint = "thin it by session, slice it by count, or change the sessions' starts instead";
+        return Err(fault.hint(hint).into());
+    }
     let stage_key = StageKey { seed: context.seed, replicate: context.replicate, stage };
     Ok(match transform {
         Transform::Slice(t) => Box::new(pick::Sliced::new(inner, t.clone())),
         Transform::Thin(Thin { share, by: ThinBy::Gaps }) => rescale::Rescaled::constant(inner, *share, stage_key),
         Transform::Thin(t) => Box::new(pick::Thinned::new(inner, t, stage_key)),
         Transform::Superpose(t) => {
-            let other = t.with.as_deref().map(|path| (context.open)(path)).transpose()?;
+            let other = t.with.as_deref().map(|path| (context.open)(path)).transpose();
+            let other = other.map_err(|fault| Fault::from(fault).under("with"))?;
             copies::superposed(inner, t, other, stage_key)?
         }
         Transform::ScaleRate(t) => rescale::Rescaled::constant(inner, t.times, stage_key),
@@ -426,98 +447,6 @@ impl Transform {
             Transform::Volume(_) => 12,
         };
         Self::NAMES[at]
-    }
-
-    /// Refuses what cannot be done, whatever the trace.
-    ///
-    /// # Errors
-    /// `key: what is wrong; what would be right`.
-    fn check(&self, clock: Clock) -> Result<(), TraceFault> {
-        let above_zero = |key: &str, x: f64| match x.is_finite() && x > 0.0 {
-            true => Ok(()),
-            false => Err(wrong!("{key} is {x}; it must be a number above 0")),
-        };
-        let share = |key: &str, x: f64| match x > 0.0 && x <= 1.0 {
-            true => Ok(()),
-            false => Err(wrong!("{key} is {x}; it must be above 0 and at most 1")),
-        };
-        let timed = matches!(clock, Clock::Common | Clock::Zero);
-        let by_time = match self {
-            Transform::Slice(t) => t.from.is_some() || t.to.is_some(),
-            Transform::Thin(t) => t.by == ThinBy::Gaps,
-            Transform::Tokens(_) | Transform::Tenants(_) | Transform::Class(_) | Transform::Anonymise(_) => false,
-            _ => true,
-        };
-        if by_time && !timed {
-            return Err(
-                "the trace does not say when its requests arrive, which this needs; thin it by session, slice \
-                        it by count, or change the sessions' starts instead"
-                    .into(),
-            );
-        }
-        match self {
-            Transform::Slice(t) => {
-                if let (Some(from), Some(to)) = (t.from, t.to)
-                    && from >= to
-                {
-                    return Err("to is not after from; the slice would be empty".into());
-                }
-                if t.take == Some(0) {
-                    return Err("take is 0; it must be at least 1 request".into());
-                }
-                Ok(())
-            }
-            Transform::Thin(t) => share("share", t.share),
-            Transform::Superpose(t) => match (t.copies, &t.with) {
-                (0, _) => Err("copies is 0; it must be at least 1".into()),
-                (1, None) => Err("neither copies nor with is given; one is needed".into()),
-                (c, _) if c > 1_000 => Err(wrong!("copies is {c}; it must be at most 1,000")),
-                _ => Ok(()),
-            },
-            Transform::ScaleRate(ScaleRate { times }) | Transform::Volume(Volume { times, .. }) => {
-                above_zero("times", *times)?;
-                if *times > 1_000.0 {
-                    return Err(wrong!("times is {times}; it must be at most 1,000"));
-                }
-                Ok(())
-            }
-            Transform::ScaleTime(t) => above_zero("times", t.times),
-            Transform::Repeat(t) => match (t.requests, t.duration) {
-                (None, None) => Err("neither requests nor duration is given; one is needed".into()),
-                (Some(0), _) => Err("requests is 0; it must be at least 1".into()),
-                _ => Ok(()),
-            },
-            Transform::Tokens(t) => {
-                for (key, c) in [("prompt", &t.prompt), ("output", &t.output)] {
-                    above_zero(&format!("{key}.times"), c.times)?;
-                    if c.min == 0 || c.max.is_some_and(|max| max < c.min) {
-                        return Err(wrong!("{key} needs 1 <= min <= max"));
-                    }
-                }
-                Ok(())
-            }
-            Transform::Tenants(t) => {
-                if t.shares.is_empty() || t.shares.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
-                    return Err("shares needs a number of 0 or more for each tenant".into());
-                }
-                above_zero("the sum of shares", t.shares.iter().sum())
-            }
-            Transform::Class(t) => share("share", t.share),
-            Transform::Spike(t) => match t.times.is_finite() && (0.0..=1_000.0).contains(&t.times) {
-                _ if t.duration == SimTime::ZERO => Err("duration is 0; a spike needs some time".into()),
-                true => Ok(()),
-                false => Err(wrong!("times is {}; it must be from 0 to 1,000", t.times)),
-            },
-            Transform::Diurnal(t) => match (0.0..=1.0).contains(&t.amplitude) {
-                _ if t.period < SimTime::from_secs(60) => Err("period is under a minute; a day needs some time".into()),
-                true => Ok(()),
-                false => Err(wrong!("amplitude is {}; it must be from 0 to 1", t.amplitude)),
-            },
-            Transform::Anonymise(t) => match t.tokens {
-                0 => Err("tokens is 0; it must be at least 1".into()),
-                _ => Ok(()),
-            },
-        }
     }
 }
 

@@ -42,10 +42,8 @@ impl Entries for Sliced {
             return Ok(true);
         }
         if self.taken == 0 {
-            return Err(wrong!(
-                "{}: the slice has no requests; the trace is shorter, or a filter left none",
-                self.inner.place()
-            ));
+            return Err(wrong!("{}: the slice has no requests", self.inner.place())
+                .hint("the trace is shorter, or a filter left none"));
         }
         Ok(false)
     }

@@ -136,10 +136,11 @@ impl Rescaled {
             };
             if entry.at_ns < last {
                 return Err(wrong!(
-                    "{}: time goes back by {} s from the request before; requests must be in order of arrival",
+                    "{}: time goes back by {} s from the request before",
                     self.inner.place(),
                     (last - entry.at_ns) as f64 / 1e9
-                ));
+                )
+                .hint("requests must be in order of arrival"));
             }
             if entry.at_ns >= edge && !self.window.is_empty() {
                 self.ahead = Some(entry);

@@ -1,6 +1,7 @@
 //! Transforms on drawn and on hand-made entries.
 use super::*;
 use crate::{GenerateSpec, Generator, Held, SourceOptions, collect};
+use baseload_core::types::Clock;
 use baseload_core::types::NO_SESSION;
 use baseload_core::types::TraceFault;
 
@@ -8,11 +9,16 @@ fn entry(id: u64, at_ns: i64, prompt: u32, output: u32) -> Entry {
     Entry { id, at_ns, prompt_tokens: prompt, output_tokens: output, ..Entry::blank() }
 }
 
+#[derive(Deserialize)]
+struct File {
+    transform: Vec<Transform>,
+}
+
+fn parsed(toml: &str) -> Vec<Transform> {
+    toml::from_str::<File>(toml).unwrap().transform
+}
+
 fn try_apply(all: Vec<Entry>, clock: Clock, toml: &str) -> Result<Vec<Entry>, TraceFault> {
-    #[derive(Deserialize)]
-    struct File {
-        transform: Vec<Transform>,
-    }
     let file: File = toml::from_str(toml).map_err(|e| e.to_string())?;
     // What is written back says the same.
     for t in &file.transform {
@@ -207,22 +213,28 @@ fn anonymised_entries_keep_what_they_share_and_nothing_else() {
 #[test]
 fn what_cannot_be_done_is_refused_with_its_place() {
     let cases = [
-        ("{ thin = { share = 0 } }", "transform 1 (thin): share is 0"),
+        ("{ thin = { share = 0 } }", "[0].thin.share: it is 0; it must be above 0"),
         ("{ thin = { share = 0.5, by = \"requests\" } }", "unknown variant"),
-        ("{ slice = { take = 1 } }, { scale_rate = { times = -1 } }", "transform 2 (scale_rate): times is -1"),
-        ("{ slice = { from = \"5s\", to = \"5s\" } }", "transform 1 (slice): to is not after from"),
+        (
+            "{ slice = { take = 1 } }, { scale_rate = { times = -1 } }",
+            "[1].scale_rate.times: it is -1; it must be a number above 0",
+        ),
+        ("{ slice = { from = \"5s\", to = \"5s\" } }", "[0].slice.to: it is not after from"),
         ("{ slice = { until = \"5s\" } }", "unknown field"),
-        ("{ superpose = {} }", "transform 1 (superpose): neither copies nor with"),
-        ("{ repeat = {} }", "transform 1 (repeat): neither requests nor duration"),
-        ("{ tokens = { prompt = { times = 0 } } }", "transform 1 (tokens): prompt.times is 0"),
-        ("{ tokens = { output = { min = 9, max = 8 } } }", "transform 1 (tokens): output needs 1 <= min <= max"),
-        ("{ tenants = { shares = [] } }", "transform 1 (tenants): shares needs"),
-        ("{ class = { to = \"nope\" } }", "transform 1 (class): class `nope` is not in the experiment"),
-        ("{ spike = { at = \"1s\", duration = \"0s\", times = 2 } }", "transform 1 (spike): duration is 0"),
-        ("{ diurnal = { amplitude = 1.5 } }", "transform 1 (diurnal): amplitude is 1.5"),
-        ("{ anonymise = { tokens = 0 } }", "transform 1 (anonymise): tokens is 0"),
-        ("{ volume = { times = 0 } }", "transform 1 (volume): times is 0"),
-        ("{ volume = { times = 1001 } }", "transform 1 (volume): times is 1001; it must be at most 1,000"),
+        ("{ superpose = {} }", "[0].superpose: it lays nothing over the trace; give copies"),
+        ("{ repeat = {} }", "[0].repeat: nothing ends it; give requests"),
+        ("{ tokens = { prompt = { times = 0 } } }", "[0].tokens.prompt.times: it is 0"),
+        (
+            "{ tokens = { output = { min = 9, max = 8 } } }",
+            "[0].tokens.output.max: it is 8; it must be at least min, 9",
+        ),
+        ("{ tenants = { shares = [] } }", "[0].tenants.shares: it is []; it must be a number from 0 for each tenant"),
+        ("{ class = { to = \"nope\" } }", "[0].class.to: class `nope` is not in the experiment"),
+        ("{ spike = { at = \"1s\", duration = \"0s\", times = 2 } }", "[0].spike.duration: it is 0; a spike lasts"),
+        ("{ diurnal = { amplitude = 1.5 } }", "[0].diurnal.amplitude: it is 1.5"),
+        ("{ anonymise = { tokens = 0 } }", "[0].anonymise.tokens: it is 0"),
+        ("{ volume = { times = 0 } }", "[0].volume.times: it is 0"),
+        ("{ volume = { times = 1001 } }", "[0].volume.times: it is 1001; it must be a number above 0, at most 1,000"),
     ];
     for (transform, want) in cases {
         let error = try_apply(vec![entry(0, 0, 1, 1)], Clock::Common, &format!("transform = [{transform}]"))
@@ -233,6 +245,49 @@ fn what_cannot_be_done_is_refused_with_its_place() {
     let no_arrivals =
         try_apply(vec![entry(0, 0, 1, 1)], Clock::Session, "transform = [{ scale_rate = { times = 2 } }]");
     assert!(no_arrivals.unwrap_err().to_string().contains("does not say when its requests arrive"));
+}
+
+#[test]
+fn all_faults_of_all_transforms_come_at_once() {
+    let toml = "transform = [{ thin = { share = 0 } }, { tokens = { prompt = { times = -1, min = 0 } } }, \
+                { spike = { at = \"1s\", duration = \"0s\", times = 1e9 } }]";
+    let faults = check(&parsed(toml)).unwrap_err();
+    let keys: Vec<String> = faults.iter().map(|fault| fault.key.to_string()).collect();
+    let want =
+        ["[0].thin.share", "[1].tokens.prompt.times", "[1].tokens.prompt.min", "[2].spike.times", "[2].spike.duration"];
+    assert_eq!(keys, want);
+    assert!(faults.iter().all(|fault| fault.hint.is_some()), "{faults}");
+}
+
+/// A transform of each kind renumbers requests if it says so, and only then: the numbers that come out came in.
+#[test]
+fn who_says_that_numbers_stay_keeps_them() {
+    let all: Vec<Entry> = (0..400).map(|i| entry(i, i as i64 * 1_000_000_000, 10, 10)).collect();
+    let kinds = [
+        "slice = { skip = 7 }",
+        "thin = { share = 0.5 }",
+        "thin = { share = 0.5, by = \"request\" }",
+        "superpose = { copies = 2 }",
+        "scale_rate = { times = 0.5 }",
+        "scale_rate = { times = 2 }",
+        "scale_time = { times = 2 }",
+        "repeat = { requests = 900 }",
+        "tokens = { prompt = { times = 2 } }",
+        "tenants = { shares = [1, 1] }",
+        "class = { to = \"hard\" }",
+        "spike = { at = \"10s\", duration = \"100s\", times = 4 }",
+        "spike = { at = \"10s\", duration = \"100s\", times = 0.5 }",
+        "diurnal = { amplitude = 0.9, period = \"200s\", peak_at = \"50s\" }",
+        "volume = { times = 3 }",
+        "volume = { times = 0.5 }",
+    ];
+    for kind in kinds {
+        let toml = format!("transform = [{{ {kind} }}]");
+        let kept = transformed(all.clone(), &toml).iter().all(|e| e.id < 400);
+        assert_eq!(!kept, parsed(&toml)[0].renumbers(), "{kind}");
+    }
+    let cut = "transform = [{ slice = { skip = 7 } }, { anonymise = {} }]";
+    assert_eq!((transformed(all, cut)[0].id, parsed(cut)[1].renumbers()), (0, true));
 }
 
 /// Share of the requests in each of 72 stretches of 100 s, at most.

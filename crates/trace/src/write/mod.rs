@@ -77,13 +77,13 @@ impl TextWriter {
     pub fn new(format: Format, clock: Clock) -> Result<TextWriter, TraceFault> {
         let Some(writable) = WRITABLE.iter().find(|w| w.name == format.name) else {
             let known = TextWriter::formats().join(", ");
-            return Err(wrong!("{} cannot be written; what can is {known}, baseload-parquet", format.name));
+            return Err(
+                wrong!("{} cannot be written", format.name).hint(format!("what can is {known}, baseload-parquet"))
+            );
         };
         if !writable.own && !matches!(clock, Clock::Common | Clock::Zero) {
-            return Err(wrong!(
-                "{} must say when requests arrive, and this trace does not; write baseload-csv, -jsonl or -parquet",
-                format.name
-            ));
+            return Err(wrong!("{} must say when requests arrive, and this trace does not", format.name)
+                .hint("write baseload-csv, -jsonl or -parquet"));
         }
         let lines = (writable.make)(clock);
         Ok(TextWriter {

@@ -38,11 +38,14 @@ impl Lines for Csv {
         lost.note(!e.content.is_empty(), "content (prompt identity)");
         let class = class(e, classes);
         if class.contains([',', '"', '\n', '\r']) || class.trim() != class {
-            return Err(wrong!("class `{class}` has a comma, quote, space or line end; CSV fields must be plain text"));
+            return Err(
+                wrong!("class `{class}` has a comma, quote, space or line end").hint("CSV fields must be plain text")
+            );
         }
         match self.clock {
             Clock::Common | Clock::Zero | Clock::Session => {
-                let at = u64::try_from(e.at_ns).map_err(|_| "its time is below 0; CSV cannot say it, write Parquet")?;
+                let at = u64::try_from(e.at_ns)
+                    .map_err(|_| TraceFault::new("its time is below 0").hint("CSV cannot say it, write Parquet"))?;
                 _ = write!(out, "{},", seconds(at));
             }
             Clock::None => {}
@@ -84,7 +87,7 @@ impl Lines for Jsonl {
             if ns < EXACT_NS {
                 Ok(seconds(ns))
             } else {
-                Err(wrong!("{key} is over 26 days; JSON must be exact, write Parquet"))
+                Err(wrong!("{key} is over 26 days").hint("JSON must be exact, write Parquet"))
             }
         };
         match self.clock {
@@ -93,7 +96,7 @@ impl Lines for Jsonl {
                 _ => _ = write!(out, "\"arrival_ns\":{},", e.at_ns),
             },
             Clock::Session => {
-                let at = u64::try_from(e.at_ns).map_err(|_| "its time is before its session; it must not be")?;
+                let at = u64::try_from(e.at_ns).map_err(|_| TraceFault::new("its time is before its session"))?;
                 _ = write!(out, "\"session_s\":{},", duration(at, "session_s")?);
             }
             Clock::None => {}

@@ -54,7 +54,7 @@ impl Origin {
     fn since(&mut self, at: i64) -> Result<u64, TraceFault> {
         let origin = *self.0.get_or_insert(at);
         u64::try_from(i128::from(at) - i128::from(origin))
-            .map_err(|_| "it arrives before the first request; sort the trace (--sort)".into())
+            .map_err(|_| TraceFault::new("it arrives before the first request").hint("sort the trace (--sort)"))
     }
 }
 
@@ -68,9 +68,8 @@ impl Lines for BurstGpt {
         let (status, output) = (e.measured.status, e.output_tokens);
         lost.note(status != Status::Completed && !(status == Status::Failed && output == 0), "status");
         if status == Status::Completed && output == 0 {
-            return Err(
-                "it has 0 output tokens, which BurstGPT says of failed requests alone; write another format".into()
-            );
+            return Err(TraceFault::new("it has 0 output tokens, which BurstGPT says of failed requests alone")
+                .hint("write another format"));
         }
         let at = self.origin.since(e.at_ns)?;
         let session = if e.session == NO_SESSION { String::new() } else { e.session.to_string() };
@@ -105,10 +104,8 @@ impl Blocks {
                 && (r.len == size || n + 1 == e.content.len() && r.len < size)
         }) && named == e.prompt_tokens;
         if *self.given.get_or_insert(given) != given {
-            return Err(
-                "some prompts are blocks of the format and some are not; their ids would be mixed, write another format"
-                    .into(),
-            );
+            return Err(TraceFault::new("some prompts are blocks of the format and some are not")
+                .hint("their ids would be mixed, write another format"));
         }
         if given {
             let id = |r: &Run| match r.id {

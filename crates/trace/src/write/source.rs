@@ -17,7 +17,7 @@ pub fn write_csv(source: &mut dyn Source, classes: &[String], out: &mut dyn Writ
         let session = if r.session == NO_SESSION { String::new() } else { r.session.to_string() };
         let class = classes.get(usize::from(r.class)).map_or("", String::as_str);
         if class.contains([',', '"', '\n', '\r']) {
-            return Err(wrong!("class `{class}` has a comma, quote or line end; CSV fields are plain text"));
+            return Err(wrong!("class `{class}` has a comma, quote or line end").hint("CSV fields are plain text"));
         }
         let (s, ns) = (r.arrival.0 / NS_PER_S, r.arrival.0 % NS_PER_S);
         writeln!(

@@ -228,6 +228,32 @@ fn formats_are_read_and_those_that_are_not_are_named() {
 }
 
 #[test]
+fn entries_of_a_quantization_that_are_not_read_are_named() {
+    let note = |q: &str| {
+        let text = config("llama-3.1-8b")
+            .replace("\"hidden_size\"", &format!("\"quantization_config\": {q}, \"hidden_size\""));
+        model_from_config(&text, "m").unwrap().notes.join("; ")
+    };
+    let head = "quantization_config: not read, though it may change how weights, keys or values are stored: ";
+    for (q, named) in [
+        (
+            r#"{"quant_method": "fp8", "activation_scheme": "dynamic", "modules_to_not_convert": ["lm_head", "model.layers.0"]}"#,
+            "modules_to_not_convert",
+        ),
+        (r#"{"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": true}"#, "group_size"),
+        (
+            r#"{"quant_method": "compressed-tensors", "kv_cache_scheme": {"num_bits": 8}, "ignore": ["lm_head"],
+                "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}, "group_1": {}}}"#,
+            "kv_cache_scheme, config_groups.group_1",
+        ),
+        (r#"{"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}"#, "kv_cache_quant_algo"),
+        (r#"{"quant_method": "fp8", "something_new": 3}"#, "something_new"),
+    ] {
+        assert_eq!(note(q), format!("{head}{named}"), "{q}");
+    }
+}
+
+#[test]
 fn what_is_not_read_is_named_and_assumptions_are_said() {
     let text = config("llama-3.1-8b").replace("\"hidden_size\"", "\"num_memory_tokens\": 16, \"hidden_size\"");
     let read = model_from_config(&text, "m").unwrap();

@@ -37,7 +37,7 @@ pub fn compile(text: &str, scope: &Scope<'_>) -> Result<Lowered, Fault> {
         let first = e.errors.first();
         let said = first.map_or("it is no CEL expression", |e| e.msg.lines().next().unwrap_or_default());
         let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
-        // The list of all that might have stood there helps nobody.
+        // The parser lists all that might have stood there, some thirty things.
         let what = said.split(" expecting {").next().unwrap_or(said).replace("input '<EOF>'", "end of the text");
         let at = first.map_or(0, |e| place(text, e.pos));
         Fault::new(format!("no CEL: {what}")).within(at..(at + 1).min(text.len()).max(at))

@@ -73,7 +73,7 @@ impl Fallbacks {
             let mut ways: Vec<Vec<Place>> = vec![vec![start]];
             let mut seen = Vec::new();
             while let Some(way) = ways.pop() {
-                for place in next(*way.last().expect("a way has a start")) {
+                for place in next(*way.last().expect("fallback: a way has a start")) {
                     let longer: Vec<Place> = way.iter().copied().chain([place]).collect();
                     if place == start {
                         return Some(longer);

@@ -1,6 +1,7 @@
 //! Hedging (Dean and Barroso, The Tail at Scale, 2013; spec/routers.md 3.10): a second copy goes to another backend when the
 //! first token is late; the first to answer wins, the other is cancelled. Late is a fixed time, or a quantile of the TTFTs
 //! that this gateway has measured.
+use crate::numeric::rank;
 use crate::types::SimTime;
 use std::collections::VecDeque;
 
@@ -45,8 +46,7 @@ impl LearnedTtft {
             self.sorted.sort_unstable();
             self.stale = false;
         }
-        let rank = (self.sorted.len() as u64 * u64::from(ppm)).div_ceil(1_000_000).max(1) as usize;
-        Some(self.sorted[rank - 1])
+        Some(self.sorted[rank(self.sorted.len() as u64, ppm) as usize - 1])
     }
 }
 

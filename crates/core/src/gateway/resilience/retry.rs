@@ -47,7 +47,7 @@ impl Causes {
             FailureCause::QueueFull => self.queue_full,
             FailureCause::ReplicaLost => self.replica_lost,
             FailureCause::TryTimeout | FailureCause::Expired => self.timeout,
-            // No wait and no second try helps.
+            // The same request would be refused again.
             FailureCause::TooLong | FailureCause::QuotaExhausted => false,
         }
     }

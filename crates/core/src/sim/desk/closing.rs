@@ -119,7 +119,7 @@ impl Desk<'_> {
                 }
             }
             Place::Endpoint(e) => self.places.endpoints[e].ttft.learn(took),
-            Place::Pool(_) => unreachable!("attempts go to replicas and endpoints"),
+            Place::Pool(_) => unreachable!("sent-to: attempts go to replicas and endpoints"),
         }
     }
 
@@ -142,7 +142,7 @@ impl Desk<'_> {
             Hangup::Loser if flight.given_up.is_none() => return self.loser_is_gone(slot),
             Hangup::Loser => {}
             Hangup::TryTimeout => {
-                // A request that was given up was answered from no cache.
+                // Whatever the backend read from its cache, the request got no answer made of it.
                 let ending = Ending { cached_tokens: 0, ..ending };
                 return self.failed(slot, attempt, ending, FailureCause::TryTimeout);
             }

@@ -137,7 +137,7 @@ impl Desk<'_> {
         if self.spec.resilience.fallbacks.is_empty() {
             return false;
         }
-        // Where it failed, or where it could not even be sent.
+        // A fallback chain goes on from where a request was meant to go, even where it could not be sent.
         let flight = self.slots.get(slot);
         let (last, route) = (flight.last_backend, &mut flight.route);
         let Some(from) = route.pinned.map(|(place, _)| place).or(last) else { return false };
@@ -234,7 +234,7 @@ impl Desk<'_> {
         let Some((outcome, cause)) = flight.given_up.filter(|_| flight.current.is_none()) else { return };
         let output_tokens = flight.given_up_tokens;
         let ending = Ending { output_tokens, ..Ending::without_answer(now, outcome, cause) };
-        // What was answered at this very instant was answered.
+        // An answer that came at the instant of giving up counts.
         let ending = flight.answered.unwrap_or(ending);
         self.finish(slot, ending);
     }
