@@ -7,6 +7,7 @@ use super::charts::colour;
 use super::markup::escape;
 use super::page::{Cell, Head, Page, PageTable};
 use super::table::{Policy, Table, tables};
+use super::why::meaning;
 use crate::experiment::summary::Summary;
 use baseload_core::types::numbers;
 
@@ -138,26 +139,6 @@ fn outcomes(summary: &Summary) -> String {
     out.finish()
 }
 
-/// A cause in words; empty for one that this page does not know.
-fn meaning(cause: &str) -> &'static str {
-    match cause {
-        "constraint" => "no backend that the policy keeps may serve it: privacy, capability or context length",
-        "rate_limited" => "the endpoint's limits, to the last try (429)",
-        "server_error" => "the endpoint's errors, to the last try (5xx)",
-        "queue_full" => "the engine's queue was full, to the last try (503)",
-        "replica_lost" => "its replica died, to the last try",
-        "too_long" => "longer than what the backend takes",
-        "timeout" => "the gateway's patience ended",
-        "try_timeout" => "each try ran out of its own time",
-        "shed" => "refused while the fleet was full",
-        "gateway_queue_full" => "the gateway's queue was full",
-        "queue_timeout" => "it waited too long in the gateway's queue",
-        "client_gone" => "its client did not wait any longer",
-        "no_backend" => "breakers, cooldowns or limits kept every backend out",
-        _ => "",
-    }
-}
-
 fn definitions() -> String {
     let terms = [
         (
@@ -166,7 +147,10 @@ fn definitions() -> String {
         ),
         ("TPOT", "(end to end − TTFT) / (output tokens − 1), for two tokens or more."),
         ("Window", "First to last arrival. Work after it is served and counts in latencies, but does not lengthen it."),
-        ("Requests, tokens /s", "Completed requests and their output tokens, per second of the window."),
+        (
+            "Requests, tokens /s",
+            "Completed requests and their output tokens, per second from the first arrival to the last answer.",
+        ),
         ("Goodput", "Requests that met every part of the SLO, as a share of all requests that arrived."),
         (
             "Quality",
@@ -175,11 +159,11 @@ fn definitions() -> String {
         ("Failed", "Includes timed out; rejected and cancelled are apart."),
         (
             "Month",
-            "730 h. GPUs: replicas × GPUs × rent × 730, idle included. API: spend of the window scaled to a month. People: a twelfth of a year, charged only where GPUs are kept.",
+            "730 h. GPUs: replicas × GPUs × rent × 730, idle included. API: spend, scaled to a month from the time between first and last arrival (in a closed loop and of a burst: to the last answer). People: a twelfth of a year, charged only where GPUs are kept.",
         ),
         (
             "$ per million tokens",
-            "The window's part of the whole bill / (prompt + output tokens of completed requests).",
+            "What the time from first arrival to last answer costs / (prompt + output tokens of completed requests).",
         ),
         ("Drain", "Work after the last arrival, until the last request ended."),
         ("Self-hosted", "Share of tokens served on own GPUs."),

@@ -23,6 +23,7 @@ mod terminal;
 mod timeline;
 mod trace_page;
 mod validation;
+mod why;
 
 pub use breakeven::breakeven_terminal;
 pub use breakeven_page::breakeven_page;

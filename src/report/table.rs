@@ -1,6 +1,7 @@
 //! What the two tables show: cells, best marks, daggers and the legend.
 //!
 //! May import: experiment. Must keep true: a best mark only among policies that are eligible for it.
+use super::why::{lopsided, not_completed};
 use crate::experiment::summary::{Better, PolicySummary, Summary, completed_enough, eligible_for_best};
 use baseload_core::types::numbers::{
     column, four, four_count, in_ms, percent_down, percent_four, thousands, three_digits, usd, usd_cents,
@@ -110,7 +111,7 @@ pub fn tables(summary: &Summary) -> Tables {
     }
     if rows.iter().any(|row| row.overloaded) {
         legend.push(
-            "overloaded: its queue still grew at the end, so a longer run would be worse; never marked best".into(),
+            "overloaded: its queue grew through the last half of the arrivals, so a longer run would be worse; never marked best".into(),
         );
     }
     if policies.iter().any(|p| p.tpot_p99_s.is_some_and(|v| v < WHOLE_S)) {
@@ -128,6 +129,8 @@ pub fn tables(summary: &Summary) -> Tables {
          requests and rate limits are left out, so the best may lie above"
             .into(),
     );
+    legend.extend(policies.iter().filter_map(not_completed));
+    legend.extend(policies.iter().filter_map(lopsided));
     legend.extend(policies.iter().filter_map(around));
     Tables { policies: rows, service, money, bounds, legend }
 }
@@ -273,8 +276,9 @@ mod tests {
         assert!(t.policies[4].dagger && t.policies[5].overloaded);
         assert_eq!(best_in(&t.money, "total"), [2]);
         assert!(t.service.rows[4].iter().chain(&t.service.rows[5]).all(|c| !c.best));
-        assert_eq!(t.legend.len(), 4);
-        for (line, start) in t.legend.iter().zip(["* best", "† completed", "overloaded: ", "Bounds: "]) {
+        let starts = ["* best", "† completed", "overloaded: ", "Bounds: ", "spot-only did not complete 860: "];
+        assert_eq!(t.legend.len(), starts.len());
+        for (line, start) in t.legend.iter().zip(starts) {
             assert!(line.starts_with(start));
         }
         let mut one = sample();

@@ -286,7 +286,7 @@ fn every_command_that_reads_the_catalogue_goes_by_a_file_of_ones_own() {
     // Those that need more than an experiment refuse the file before they look for it.
     for command in [
         &["breakeven", "e.toml"][..],
-        &["gate", "e.toml", "--baseline", "none.json"],
+        &["gate", "--experiment", "e.toml", "--baseline", "none.json", "--candidate", "r"],
         &["validate", "--kind", "engine-steps", "none.jsonl", "--profile", "none.toml"],
         &["calibrate", "--kind", "engine-steps", "none.jsonl", "--out", "x.toml"],
         &["calibrate", "api", "none.csv", "--out", "x.toml"],
@@ -331,15 +331,6 @@ fn the_manifest_lists_each_row_that_a_run_rests_on() {
         let fact = found.unwrap_or_else(|| panic!("no {kind} {name} in {facts:#?}"));
         assert!(["date", "source"].iter().all(|key| fact[key].as_str().is_some_and(|s| !s.is_empty())), "{fact}");
     }
-    // A pool with step times of its own rests on no row of them.
-    let own = text.replace(
-        "gpu = \"h100-sxm\"\nweights_dtype = \"fp8\"\n",
-        "gpu = \"cpu\"\nprofile = \"cpu-vllm-0.32\"\nnum_blocks = 900\nmax_model_len = 4096\n",
-    );
-    let own = own.replace("rent = { provider = \"AWS\", kind = \"on-demand\" }", "rent = { usd_per_gpu_hour = 1 }");
-    let (_, m) = run(&[("e.toml", &own)], "e.toml", &[]);
-    let kinds: Vec<&str> = m["facts"].as_array().unwrap().iter().filter_map(|f| f["kind"].as_str()).collect();
-    assert!(kinds.contains(&"profile") && !kinds.contains(&"step time") && !kinds.contains(&"rent"), "{kinds:?}");
 }
 
 /// An assumption is one by its row's key, whatever the words of its source.

@@ -153,7 +153,7 @@ fn many_faults_are_said_in_one_go() {
         "7: pool.chat: `rent` is missing",
         "10: pool.chat.replica: unknown key `replica`; did you mean `replicas`?",
         "12: endpoint.a.catalog: unknown API `openai/gpt-4`; did you mean `openai/gpt-4o`?",
-        "13: endpoint.a.error_rate: it is 2; it must lie between 0 and 1",
+        "13: endpoint.a.error_rate: it is 2; it must be a number from 0 to 1",
         "15: policy.one.pools.chats: unknown pool `chats`; did you mean `chat`?",
         "18: policy.two.rules[0].when: unknown field of request `promt_tokens`; did you mean `prompt_tokens`?",
         "18: policy.two.rules[0].to: unknown place of this policy `b`; did you mean `a`?",
@@ -178,7 +178,7 @@ fn an_impossible_value_says_what_would_be_right() {
     );
     edited("name = \"t\"", "name = \"a/b\"", &["e.toml:1: name: it is `a/b`", "it names a folder"]);
     set(&["pool.chat.model=llama-3.1-70b"], &["pool.chat: ", "does not fit", "GiB a GPU short", "would fit"]);
-    set(&["class.private.share=1.5"], &["class.private.share", "between 0 and 1"]);
+    set(&["class.private.share=1.5"], &["class.private.share: it is 1.5; it must be a number from 0 to 1"]);
     set(&["policy.api-only.round_robin={}"], &["policy.api-only.", "a policy has one preset"]);
     set(&["gateway.timeout=0s"], &["gateway.timeout: it is 0"]);
     set(
@@ -205,10 +205,7 @@ fn memory_refuses_what_cannot_be_and_says_what_would() {
         ),
         ("--model llama-3.1-8b --gpu h100-sxm --utilization 1.2", &["--utilization: it is 1.2", "a share above 0"]),
         ("--model llama-3.1-8b --gpu h100-sxm --utilization NaN", &["--utilization: it is NaN", "a share above 0"]),
-        (
-            "--model llama-3.1-8b --gpu h100-sxm --block-size 0",
-            &["engine.vllm.block_size: it is 0", "it must be at least 1"],
-        ),
+        ("--model llama-3.1-8b --gpu h100-sxm --block-size 0", &["--block-size: it is 0", "it must be at least 1"]),
         (
             "--model llama-3.1-8b --gpu h100-sxm --max-model-len 200000",
             &["--max-model-len: it is 200000", "at most 131072, the context of llama-3.1-8b"],

@@ -1,6 +1,7 @@
 //! The one integration test binary, in reading order.
 #[cfg(feature = "frames")]
 mod api_latency;
+mod bounds;
 mod breakeven;
 mod calibrate;
 #[cfg(feature = "frames")]
@@ -48,3 +49,4 @@ mod touches;
 mod trace_files;
 #[cfg(feature = "frames")]
 mod traces;
+mod windows;

@@ -52,7 +52,8 @@ fn refused(text: &str, more: &[&str], prices: &str, words: &[&str]) {
 
 /// US dollars of the three requests, from the month's bill: the window is 2 s, a month 730 h.
 fn bill(summary: &serde_json::Value) -> f64 {
-    summary["policies"][0]["api_usd_per_month"].as_f64().unwrap() * 2.0 / (730.0 * 3_600.0)
+    summary["policies"][0]["api_usd_per_month"].as_f64().unwrap() * summary["policies"][0]["billed_s"].as_f64().unwrap()
+        / (730.0 * 3_600.0)
 }
 
 #[track_caller]
@@ -156,7 +157,7 @@ fn bad_tiers_and_caches_say_what_there_is() {
     of(
         "openai/gpt-5.5",
         "ttft_p50 = \"1s\"\noutput_tokens_per_s = 9\ntier = \"flex\"\nunavailable_share = 2",
-        &["endpoint.a.unavailable_share: it is 2", "it must lie between 0 and 1"],
+        &["endpoint.a.unavailable_share: it is 2", "it must be a number from 0 to 1"],
     );
     of("openai/gpt-4o", "batch = {}", &["endpoint.a.batch: only an endpoint with tier = \"batch\" has it"]);
     of(

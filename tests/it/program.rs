@@ -10,10 +10,16 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The message on stderr as one line, without its frame: `what; hint`, as a fault is shown everywhere else.
+    /// The message on stderr as one line, without its frame and excerpt: `what; hint`, as a fault is shown everywhere else.
     pub fn message(&self) -> String {
         let words = self.stderr.split_whitespace().filter(|w| !["│", "×"].contains(w));
-        words.collect::<Vec<_>>().join(" ").replace(" help:", ";")
+        let mut message = words.collect::<Vec<_>>().join(" ");
+        while let Some(from) = message.find(" ╭─[")
+            && let Some(length) = message[from..].find(" ╰────")
+        {
+            message.replace_range(from..from + length + " ╰────".len(), "");
+        }
+        message.replace(" help:", ";")
     }
     /// Itself, if the program ended well.
     #[track_caller]

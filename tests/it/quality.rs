@@ -108,11 +108,7 @@ fn wrong_qualities_name_file_line_and_key() {
         "quality = { column = \"wake\" }",
         &["e.toml:10: endpoint.weak.quality.column", "`wake`", "did you mean `weak`?"],
     );
-    edited(
-        line,
-        "quality = { share = 1.5 }",
-        &["e.toml:10: endpoint.weak.quality.share: it is 1.5", "between 0 and 1"],
-    );
+    edited(line, "quality = { share = 1.5 }", &["e.toml:10: endpoint.weak.quality.share: it is 1.5", "from 0 to 1"]);
     edited(line, "quality = {}", &["endpoint.weak.quality: it says nothing", "give share or column"]);
     edited(
         line,

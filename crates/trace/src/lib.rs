@@ -6,6 +6,7 @@
 //! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.
 mod answer_table;
 mod buckets;
+mod capped;
 mod closed_loop;
 mod compare;
 mod embedded;
@@ -30,6 +31,7 @@ mod write;
 pub use answer_table::QualityTable;
 pub use baseload_core::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
+pub use capped::Capped;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
 pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use fit::{Fitted, fit, to_toml};
@@ -86,6 +88,9 @@ pub struct SourceOptions {
     pub sort: bool,
     /// How requests leave.
     pub play: Play,
+    /// Requests under way at most; one whose time has come before an earlier one has ended waits at its client. No limit unless
+    /// given.
+    pub max_concurrency: Option<u32>,
 }
 
 impl Default for SourceOptions {
@@ -99,6 +104,7 @@ impl Default for SourceOptions {
             spread_buckets: true,
             sort: false,
             play: Play::Open,
+            max_concurrency: None,
         }
     }
 }
@@ -111,6 +117,9 @@ impl SourceOptions {
     pub fn check(&self) -> Result<(), Fault> {
         let within = (SLOWEST..=1.0 / SLOWEST).contains(&self.rate_scale);
         check::in_range("rate_scale", self.rate_scale, within, "it must be a number from 0.000001 to 1000000")?;
+        if let Some(most) = self.max_concurrency {
+            check::at_least_1("max_concurrency", most)?;
+        }
         self.limit.map_or(Ok(()), |limit| check::at_least_1("limit", limit).map(drop))
     }
 
@@ -189,8 +198,12 @@ pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
 /// # Errors
 /// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
 pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, Unplayable> {
-    Ok(match &options.play {
+    let source: Box<dyn Source> = match &options.play {
         Play::Open => Box::new(Replay::new(entries, options)?),
         Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),
+    };
+    Ok(match options.max_concurrency {
+        Some(most) => Box::new(Capped::new(source, most)),
+        None => source,
     })
 }

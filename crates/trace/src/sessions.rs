@@ -340,7 +340,7 @@ mod tests {
         let mut unknown = all;
         unknown[2].think_ns = None;
         let error = closed(unknown, sessions.clone()).err().unwrap();
-        assert!(error.to_string().contains("give the think time"), "{error}");
+        assert!(error.to_string().contains("give trace.sessions.think"), "{error}");
         let error = closed(vec![turn(0, NO_SESSION, 0, 5, None)], sessions).err().unwrap();
         assert!(error.to_string().contains("no sessions"), "{error}");
     }

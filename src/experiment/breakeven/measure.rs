@@ -4,7 +4,7 @@
 //! every volume; the same volume, policy and replicas give the same numbers.
 use super::super::inputs::{TraceOrigin, find};
 use super::super::resolve::{Experiment, ResolvedPolicy};
-use super::super::run::{Collector, RunError, nothing_comes};
+use super::super::run::{Collector, Oracle, RunError, nothing_comes};
 use super::super::verdict::summary::PolicySummary;
 use baseload_core::economics::{FleetRates, MONTH, OwnWork};
 use baseload_core::engine::EngineMode;
@@ -86,6 +86,16 @@ impl<'a> Bench<'a> {
             let hint = "there is no volume to change: give arrivals: a trace, generate or arrivals_per_s";
             return Err(exp.located(users.hint(hint)).into());
         }
+        for (key, given) in [
+            ("max_concurrency", exp.trace.options.max_concurrency.is_some()),
+            ("warmup_requests", exp.trace.warmup_requests > 0),
+        ] {
+            if given {
+                let fault =
+                    Fault::at(key!["trace", key], "a volume is of a trace whose arrivals wait for nobody, all of it");
+                return Err(exp.located(fault.hint("leave it out")).into());
+            }
+        }
         if exp.quality.is_some() {
             let what = "a table's rows are those of the trace's requests, so there is none for another volume";
             return Err(fault("quality", what, "leave [quality] and its columns out, or give shares"));
@@ -120,7 +130,7 @@ impl<'a> Bench<'a> {
         let options = SourceOptions { limit, ..self.options.clone() };
         let source = self.origin.clone().then(more).open(&self.exp.class_names(), &options);
         let mut source = source.map_err(|why| self.exp.unplayable(why))?;
-        let mut sink = Tally::new(Collector::new(policy.endpoints.len()));
+        let mut sink = Tally::new(Collector::of(&spec).with_oracle(Oracle::of_latencies(&spec)));
         let stats = simulate(&spec, source.as_mut(), &mut sink, self.progress, self.stop);
         let mut stats = stats.map_err(|e| match e {
             SimError::Interrupted => RunError::Interrupted,

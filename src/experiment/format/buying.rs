@@ -17,23 +17,29 @@ pub struct LimitsSection {
     pub preset: Option<String>,
     /// Requests a minute; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub requests_per_minute: Option<u64>,
     /// Requests a day; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub requests_per_day: Option<u64>,
     /// Input tokens a minute, but for those read from the prompt cache where the rules exempt them; no limit unless
     /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub input_tokens_per_minute: Option<u64>,
     /// Output tokens a minute; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub output_tokens_per_minute: Option<u64>,
     /// Input and output tokens a minute, together; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub tokens_per_minute: Option<u64>,
     /// Input and output tokens a day, together; 1,440 times `tokens_per_minute` by Bedrock's rules, else no limit
     /// unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub tokens_per_day: Option<u64>,
     /// How output tokens are counted; by what was generated unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +57,7 @@ pub struct LimitsSection {
     /// What an output token counts at the end of a call by Bedrock's rules; 5 for models of the Claude 4 class and 1 for
     /// others unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000))]
     pub burn_down: Option<u32>,
     /// What the provider's clock (Pacific time for Gemini, whose days begin at midnight) shows when the simulation starts;
     /// `0s` unless given.
@@ -63,6 +70,7 @@ pub struct LimitsSection {
     /// US dollars after which the account is refused all calls, for the whole simulation; what is under way then is still
     /// answered and billed. No cap unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000_000_000.0))]
     pub spend_cap_usd: Option<f64>,
 }
 
@@ -82,11 +90,13 @@ pub enum OutputCountingName {
 #[serde(deny_unknown_fields, default)]
 pub struct AccelerationSection {
     /// How many times the tokens of the busiest minute a minute may have.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub times: f64,
     /// How far it is looked back for the busiest minute, whole minutes; nothing is refused in the first of these of a
     /// simulation.
     pub over: DurationText,
     /// Input tokens a minute that are always let in.
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub above_tokens_per_minute: u64,
 }
 
@@ -102,8 +112,10 @@ impl Default for AccelerationSection {
 pub struct ErrorsSection {
     /// Share of calls that end in a 5xx, 0 to 1, in place of `error_rate`; that or the catalog's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub server_error: Option<f64>,
     /// Share of calls that end in a 529 or 503 (overload), 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub overloaded: f64,
 }
 
@@ -112,14 +124,18 @@ pub struct ErrorsSection {
 #[serde(deny_unknown_fields)]
 pub struct ProvisionedSection {
     /// Units bought.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub units: u32,
     /// What a unit costs an hour, used or not.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub usd_per_unit_hour: f64,
     /// Input tokens a minute of one unit; the catalog's for the model unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub input_tokens_per_minute: Option<u64>,
     /// What an output token counts, input tokens; the catalog's for the model unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub output_weight: Option<f64>,
 }
 
@@ -151,12 +167,15 @@ pub struct OutageEntry {
     pub duration: DurationText,
     /// Share of calls that fail, 0 to 1: as overload (529, 503), or as 5xx where all do.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub fails: f64,
     /// By how much calls are slower that do not fail, from 1.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub slower: f64,
     /// What is left of the limits of the provider's accounts, such as 0.25; provisioned units keep theirs.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub limits_times: f64,
 }
 
@@ -166,8 +185,10 @@ pub struct OutageEntry {
 pub struct PartialSection {
     /// Share of calls that fail in a partial incident, 0 to 1; 0.3 is the weight that status pages give a partial
     /// outage.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub fails: f64,
     /// By how much calls are slower in a partial incident that do not fail; an assumption.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub slower: f64,
 }
 

@@ -28,10 +28,12 @@ pub struct EndpointSection {
     pub ttft_p50: Option<DurationText>,
     /// Median output speed in tokens a second; the catalog's unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub output_tokens_per_s: Option<f64>,
     /// Share of requests that end in a 5xx, 0 to 1; unless given the latency profile's, where it knows one, else the
     /// catalog's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub error_rate: Option<f64>,
     /// Shares of requests that fail, by what the provider answers; `error_rate` alone unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +53,7 @@ pub struct EndpointSection {
     pub tier: Tier,
     /// Share of calls that the tier `flex` refuses with a 429 for want of room, unbilled, 0 to 1; 0 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub unavailable_share: Option<f64>,
     /// When answers of the tier `batch` come: a median of 1h unless given. Only classes that tolerate a wait may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! `[gateway]`: patience, retries and what else stands around a policy's decision.
 use super::{DurationText, ScrapeSection};
+use baseload_core::catalog::values_between;
 use baseload_core::gateway::ASSUMED_PREFILL_TOKENS_PER_S;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -21,6 +22,7 @@ pub struct GatewaySection {
     pub first_token_timeout: Option<DurationText>,
     /// Tries after the first at one place; those of `retry.preset` (2) unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000))]
     pub retries: Option<u32>,
     /// Which failures are retried, and after how long: the OpenAI SDK's rules unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +45,7 @@ pub struct GatewaySection {
     /// By pool or endpoint: requests that it may have under way. With `admission.queue` others wait, without they go
     /// elsewhere or are refused. No limits unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = values_between(0, 10_000_000))]
     pub concurrency: Option<IndexMap<String, u32>>,
     /// Clients that leave when no token comes. None unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,7 @@ pub struct GatewaySection {
     /// How old engine signals are.
     pub scrape: ScrapeSection,
     /// Prefill rate of a pool assumed before it is measured, tokens a second.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub assumed_prefill_tokens_per_s: u64,
     /// How late KV events of own replicas reach the precise prefix index, which the scorer `cached_prefix` reads; "0s" looks
     /// into the caches at once.
@@ -162,6 +166,7 @@ pub struct BackoffSection {
     pub base: Option<DurationText>,
     /// Factor from one wait to the next, at least 1; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub factor: Option<f64>,
     /// Longest wait; the preset's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,9 +182,11 @@ pub struct BackoffSection {
 pub struct JitterSection {
     /// Waits are shorter by up to this share, 0 to 1; not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub less: Option<f64>,
     /// Waits are shorter or longer by up to this share, 0 to 1; not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub around: Option<f64>,
     /// Waits are longer by up to this, those of a Retry-After too; not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,9 +216,11 @@ pub struct RetryAfterSection {
 #[serde(deny_unknown_fields)]
 pub struct RetryBudgetSection {
     /// Retries a request, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub share: f64,
     /// Retries that the bucket holds, at least 1; it starts full.
     #[serde(default = "ten")]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub burst: u32,
 }
 
@@ -227,6 +236,7 @@ pub struct FallbackSection {
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub context_window: IndexMap<String, Vec<String>>,
     /// Hops of a request at most (LiteLLM's default: 5).
+    #[schemars(range(min = 0, max = 100))]
     pub max_hops: u32,
 }
 
@@ -246,6 +256,7 @@ pub struct HedgeSection {
     pub after: Option<DurationText>,
     /// A copy goes after this quantile (0 to 1) of the last 256 TTFTs that the gateway measured. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub quantile: Option<f64>,
 }
 
@@ -254,18 +265,22 @@ pub struct HedgeSection {
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerSection {
     /// Failures in a row that open the circuit (default: 10).
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub failures: u32,
     /// Time from the first of `failures` failures in a row within which the last must come to open the circuit
     /// (default: `120s`).
     pub window: DurationText,
     /// Share of a window's attempts (0 to 1) whose failure opens the circuit as well. Not unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub failed_share: Option<f64>,
     /// Attempts that a window must have for `failed_share` to count (default: 10).
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub at_least: u32,
     /// How long the circuit stays open (default: `60s`).
     pub open: DurationText,
     /// Successes after that time which close the circuit (default: 3); a failure before opens it again.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub successes: u32,
     /// Refuse requests whose backends are all open (default: false, act as if none were).
     pub refuse_if_all_open: bool,
@@ -293,8 +308,10 @@ pub struct CooldownSection {
     /// How long the replica or endpoint is left alone (default: `5s`).
     pub time: DurationText,
     /// A replica or endpoint cools down when more than this share of a minute's attempts failed, 0 to 1 (default: 0.5).
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub failed_share: f64,
     /// Attempts that a minute must have for its share of failures to count (default: 5).
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub at_least: u32,
 }
 
@@ -313,10 +330,12 @@ pub struct AdmissionSection {
     pub saturation: Option<SaturationSection>,
     /// The fleet is saturated with so many requests under way, in place of `saturation`. Not looked at unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub max_in_flight: Option<u32>,
     /// While the fleet is saturated, what has a higher priority number (is less urgent) is refused: llm-d's sheddable
     /// requests are those above 0. Nobody unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1_000_000_000, max = 1_000_000_000))]
     pub shed_above: Option<i32>,
     /// While the fleet is saturated, others wait at the gateway. They pass unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,8 +348,10 @@ pub struct AdmissionSection {
 #[serde(deny_unknown_fields, default)]
 pub struct SaturationSection {
     /// Waiting requests of a replica that count as 1 (default: 5).
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub waiting: u32,
     /// KV use of a replica that counts as 1, 0 to 1 (default: 0.8).
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub kv_use: f64,
     /// Age of signals from which they count as saturation, too; never unless given. llm-d's is `200ms`, with a scrape
     /// of `50ms`.
@@ -349,6 +370,7 @@ impl Default for SaturationSection {
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSection {
     /// Requests that the queue holds (default: 5000); more are refused.
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub capacity: u32,
     /// How long a request may wait in the queue (default: `60s`); then it is refused.
     pub ttl: DurationText,
@@ -365,11 +387,13 @@ impl Default for QueueSection {
 #[serde(deny_unknown_fields)]
 pub struct ImpatienceSection {
     /// Share of requests whose clients leave so, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
     /// Median of the clients' patience.
     pub patience: DurationText,
     /// Standard deviation of the logarithm of the patience.
     #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 10.0))]
     pub sigma: f64,
 }
 
@@ -382,6 +406,7 @@ pub struct CascadeSection {
     pub stages: Vec<String>,
     /// Share of answers that each stage but the last keeps, 0 to 1: FrugalGPT's tau, where a reliability score is
     /// uniform from 0 to 1 and an answer is kept above 1 - tau.
+    #[schemars(inner(range(min = 0.0, max = 1.0)))]
     pub accept: Vec<f64>,
 }
 

@@ -64,7 +64,9 @@ pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, Fil
     let paths = Paths::of(&mut table, &folder);
     // Before anything is opened: a pipe would wait for somebody, and nothing that comes only once can be read by every policy.
     paths.regular().map_err(|faults| origin.located(faults))?;
-    let policies = read_all(table.get("policy"), presets);
+    // Policies are read by the registry of presets; what is no table of them is left to be refused as such.
+    let policy = if table.get("policy").is_some_and(toml::Value::is_table) { table.remove("policy") } else { None };
+    let policies = read_all(policy.as_ref(), presets);
     let read = keyed::read::<ExperimentFile>(toml::Value::Table(table));
     let (mut faults, mut left_out) = (read.faults, read.left_out);
     faults.extend(policies.faults);

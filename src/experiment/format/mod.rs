@@ -48,6 +48,7 @@ pub type DurationText = String;
 pub struct ExperimentFile {
     /// Version of the file format: 1.
     #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1_000))]
     pub version: u32,
     /// A file, relative to this one, that this one is laid over; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,12 +61,14 @@ pub struct ExperimentFile {
     pub question: String,
     /// Seed of every random stream.
     #[serde(default = "one_u64")]
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))]
     pub seed: u64,
     /// The day whose prices hold, such as `2026-11-25`; the newest day that a price of its endpoints was read on unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     /// Replicates of every policy. Only 1 today; statistics over replicates come later.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1_000))]
     pub replicates: u32,
     /// Where requests come from.
     #[serde(default)]
@@ -164,6 +167,7 @@ pub struct TraceSection {
     /// Sessions (requests, where there are none) arrive as a Poisson process of this rate instead of when the trace says.
     /// As the trace says unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub arrivals_per_s: Option<f64>,
     /// Sessions (requests, where there are none) arrive by the `[arrivals]` of a generator's specification, a path
     /// relative to the experiment file. As the trace says unless given.
@@ -177,12 +181,25 @@ pub struct TraceSection {
     pub transform: Vec<Transform>,
     /// Divides all times: 2 = twice the rate.
     #[serde(default = "one_f64")]
+    #[schemars(range(min = 1e-06, max = 1_000_000.0))]
     pub rate_scale: f64,
     /// Only the first so many requests; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub limit: Option<u64>,
+    /// Requests under way at most, as load generators have it: one whose time has come waits at its client, unmeasured, until an
+    /// earlier one has ended. No limit unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_concurrency: Option<u32>,
+    /// The first so many requests warm the fleet up: they are simulated and in the records, and left out of what is counted,
+    /// paid for calls, and measured (gaps between tokens excepted).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub warmup_requests: u64,
     /// The client's limit of output tokens, where the trace has none.
     #[serde(default = "default_max_output")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub default_max_output_tokens: u32,
     /// Spread Mooncake's 3-second buckets evenly, by seed.
     #[serde(default = "yes")]
@@ -206,6 +223,8 @@ impl Default for TraceSection {
             transform: Vec::new(),
             rate_scale: one_f64(),
             limit: None,
+            max_concurrency: None,
+            warmup_requests: 0,
             default_max_output_tokens: default_max_output(),
             spread_buckets: yes(),
         }
@@ -217,18 +236,25 @@ impl Default for TraceSection {
 #[serde(deny_unknown_fields)]
 pub struct UsersSection {
     /// Users, each with one request in flight.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub concurrency: u32,
     /// Requests in all; beside a trace, all of its own unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub requests: Option<u64>,
+    /// The users' first requests are spread evenly over this time (users without a trace).
+    #[serde(default = "zero_text")]
+    pub ramp: DurationText,
     /// Mean think time between answer and next request (exponential).
     #[serde(default = "zero_text")]
     pub think: DurationText,
     /// Median prompt tokens (log-normal, sigma 0.5); the trace's own beside a trace, needed unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub prompt_tokens: Option<u32>,
     /// Median output tokens (log-normal, sigma 0.5); the trace's own beside a trace, needed unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub output_tokens: Option<u32>,
 }
 
@@ -246,6 +272,7 @@ pub struct SessionsSection {
 #[serde(deny_unknown_fields)]
 pub struct ClassSection {
     /// Share of requests, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
     /// Where requests of the class may be served.
     #[serde(default)]
@@ -256,6 +283,7 @@ pub struct ClassSection {
     /// Added to the priority that the trace gives a request; lower is more urgent. Engines whose `scheduling_policy` is
     /// `priority` go by it.
     #[serde(default)]
+    #[schemars(range(min = -1_000_000_000, max = 1_000_000_000))]
     pub priority: i32,
     /// How long requests of the class may wait for their answer, such as `6h`: their timeout in place of
     /// `gateway.timeout`, and their objectives of TTFT and E2E where those are shorter; for work that may be deferred.
@@ -289,17 +317,21 @@ pub struct PoolSection {
     pub gpu: String,
     /// GPUs of one replica.
     #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1_024))]
     pub tensor_parallel: u32,
     /// Replicas, where a policy does not say.
     #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 10_000))]
     pub replicas: u32,
     /// What a GPU costs.
     pub rent: RentSection,
     /// Share of GPU memory the engine may use (vLLM's default: 0.92).
     #[serde(default = "utilization")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub utilization: f64,
     /// Longest sequence; the model's own limit unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub max_model_len: Option<u32>,
     /// How the layers' weights are stored; as the name or row of the model, else `bf16`, unless given.
     /// Embeddings, output head, norms and routers stay BF16.
@@ -310,6 +342,7 @@ pub struct PoolSection {
     pub kv_dtype: KvDtype,
     /// KV blocks of a replica; what the memory arithmetic finds unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub num_blocks: Option<u32>,
     /// A fitted step-time profile: a file (relative to this one) that `baseload calibrate` wrote, or a name of the
     /// catalog; it must be of this pool's model, GPU and parallelism, or (from kernel tables) of its GPU and type of
@@ -340,6 +373,7 @@ pub struct RentSection {
     pub kind: Option<String>,
     /// Your own rent of a GPU, US dollars an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub usd_per_gpu_hour: Option<f64>,
 }
 
@@ -348,6 +382,7 @@ pub struct RentSection {
 #[serde(deny_unknown_fields, default)]
 pub struct FailuresSection {
     /// Failures per GPU and hour.
+    #[schemars(range(min = 0.0, max = 3600.0))]
     pub per_gpu_hour: f64,
     /// Time from a failure until the gateway notices it.
     pub detection: DurationText,
@@ -366,13 +401,16 @@ impl Default for FailuresSection {
 #[serde(deny_unknown_fields, default)]
 pub struct EconomicsSection {
     /// Full-time equivalents that a self-hosted fleet takes.
+    #[schemars(range(min = 0.0, max = 10_000.0))]
     pub people_fte: f64,
     /// Loaded cost of one full-time equivalent, US dollars a year; the catalog's `ml_infra_engineer_loaded_us` unless
     /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000_000.0))]
     pub people_usd_per_year: Option<f64>,
     /// Cost of on-call, US dollars a year; the catalog's `on_call_stipend_us` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000_000.0))]
     pub on_call_usd_per_year: Option<f64>,
 }
 
@@ -388,6 +426,9 @@ fn input_formats(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "enum": names })
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
 fn one() -> u32 {
     1
 }

@@ -2,6 +2,7 @@
 //! registry of presets.
 use super::{CascadeSection, GatewaySection};
 use baseload_core::catalog::keyed::{self, Read, keys_of};
+use baseload_core::catalog::values_between;
 use baseload_core::gateway::{Given, Parts, Presets};
 use baseload_core::types::key;
 use baseload_core::types::{Fault, Faults};
@@ -30,6 +31,7 @@ pub struct PolicySection {
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyKeys {
     /// Replicas that the policy keeps of each pool; the pool's own number where unnamed, 0 = none and no cost.
+    #[schemars(transform = values_between(0, 10_000))]
     pub pools: IndexMap<String, u32>,
     /// Endpoints that the policy may buy from; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]

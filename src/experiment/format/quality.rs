@@ -24,6 +24,7 @@ pub struct QualitySection {
 pub struct AnswersSection {
     /// Share of answers above the bar, 0 to 1; whose, is drawn by request and model. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub share: Option<f64>,
     /// Column of `[quality]`'s table that has the measured outcomes. Not unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,8 +37,10 @@ pub struct AnswersSection {
 #[serde(deny_unknown_fields, default)]
 pub struct DriftSection {
     /// Changes a year (default: 4, an assumption), above 0, at most 8760.
+    #[schemars(range(min = 0.0, max = 10_000.0))]
     pub changes_per_year: f64,
     /// Standard deviation of a step (default: 0.03, an assumption), 0 to 1; its mean is 0.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub step_sd: f64,
 }
 
@@ -52,8 +55,10 @@ impl Default for DriftSection {
 #[serde(deny_unknown_fields)]
 pub struct OwnPriceSection {
     /// Price of a million prompt tokens.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub input_usd_per_million: f64,
     /// Price of a million output tokens.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub output_usd_per_million: f64,
     /// Where the price is from, and when it was read; kept in the manifest.
     #[serde(default)]

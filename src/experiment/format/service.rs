@@ -23,6 +23,7 @@ pub struct BatchSection {
     /// Median time from sending to the answer.
     pub turnaround_p50: DurationText,
     /// 95th percentile of the turnaround over its median.
+    #[schemars(range(min = 1.0, max = 1000.0))]
     pub p95_over_p50: f64,
 }
 
@@ -38,9 +39,11 @@ impl Default for BatchSection {
 #[serde(deny_unknown_fields)]
 pub struct ReasoningSection {
     /// Median of the hidden tokens of a request.
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub median_tokens: u32,
     /// Standard deviation of the logarithm of the hidden tokens.
     #[serde(default = "reasoning_sigma")]
+    #[schemars(range(min = 0.0, max = 10.0))]
     pub sigma: f64,
 }
 

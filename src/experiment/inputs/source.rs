@@ -67,7 +67,11 @@ pub fn transformed(
 ) -> Result<Box<dyn Entries>, Unplayable> {
     let mut open = |path: &str| {
         let how = How { readers: readers.clone(), ..How::by_content(classes.clone()) };
-        Ok(baseload_trace::prepare(open_trace_with(&folder.join(path), &how, options)?, options))
+        let opened = open_trace_with(&folder.join(path), &how, options).map_err(|fault| match fault.hint {
+            Some(_) => fault,
+            None => fault.hint("a path of a transform is relative to the file that names it"),
+        })?;
+        Ok(baseload_trace::prepare(opened, options))
     };
     let (seed, replicate) = (options.seed, options.replicate);
     let mut context = transform::Context { seed, replicate, classes: classes.clone(), open: &mut open };

@@ -49,13 +49,6 @@ impl Places<'_> {
             Place::Replica(_) => None,
         }
     }
-    fn name(&self, place: Place) -> &str {
-        match place {
-            Place::Pool(p) => self.offers.pools[p.index()].0,
-            Place::Endpoint(e) => self.offers.endpoints[e.index()],
-            Place::Replica(_) => "",
-        }
-    }
 }
 
 fn ppm(key: impl Into<KeyPath>, value: f64) -> Result<u32, Fault> {
@@ -249,7 +242,12 @@ fn fallbacks(f: &FallbackSection, places: &Places<'_>) -> Result<Fallbacks, Faul
             }
             let owner = faults.take(places.anywhere(key.clone(), of));
             let to = to.iter().enumerate();
-            let to = to.filter_map(|(i, name)| faults.take(places.anywhere(key.clone().then(i), name))).collect();
+            let to: Vec<Place> =
+                to.filter_map(|(i, name)| faults.take(places.anywhere(key.clone().then(i), name))).collect();
+            if owner.is_some_and(|owner| to.contains(&owner)) {
+                let fault = Fault::at(key, format!("`{of}` falls back to itself"));
+                faults.push(fault.hint("leave it out; retries try a place again"));
+            }
             out.extend(owner.map(|owner| (owner, to)));
         }
         out
@@ -257,12 +255,6 @@ fn fallbacks(f: &FallbackSection, places: &Places<'_>) -> Result<Fallbacks, Faul
     let (chains, too_long) = (read("chains", &f.chains), read("context_window", &f.context_window));
     let max_hops = faults.or_default(at_least_1("max_hops", f.max_hops));
     let all = Fallbacks { chains, too_long, max_hops };
-    if let Some(way) = all.cycle() {
-        let names: Vec<&str> = way.iter().map(|s| places.name(*s)).collect();
-        let kind = if f.chains.contains_key(names[0]) { "chains" } else { "context_window" };
-        let what = format!("it goes round in a circle: {}", names.join(" -> "));
-        faults.push(Fault::at(key![kind, names[0]], what).hint("a chain must end"));
-    }
     let kept = |chains: Chains| {
         let chain = |(of, to): (Place, Vec<Place>)| {
             let to: Vec<Place> = to.into_iter().filter_map(|s| places.of_policy(s)).collect();

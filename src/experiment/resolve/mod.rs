@@ -264,6 +264,9 @@ fn scrape(s: &ScrapeSection) -> Result<(SimTime, SimTime), Faults> {
     faults.finish((interval, delay))
 }
 
+/// Pools of an experiment at most: what a policy looks at is a set of so many bits.
+const MOST_POOLS: usize = 64;
+
 /// What is wrong with an experiment's first lines.
 fn head(f: &ExperimentFile) -> Faults {
     let mut faults = Faults::default();
@@ -277,6 +280,10 @@ fn head(f: &ExperimentFile) -> Faults {
     }
     if f.replicates != 1 {
         faults.push(Fault::at("replicates", format!("it is {}", f.replicates)).hint("only 1 is supported today"));
+    }
+    if f.pool.len() > MOST_POOLS {
+        let what = format!("it has {} pools", f.pool.len());
+        faults.push(Fault::at("pool", what).hint(format!("an experiment has {MOST_POOLS} at most")));
     }
     faults
 }

@@ -2,6 +2,7 @@
 use super::*;
 use baseload_core::gateway::{Decide, Keeps, Parts, PolicyScope, Routing, RuleSection};
 use baseload_core::types::check;
+use baseload_core::types::numbers::thousands;
 
 impl ResolvedPolicy {
     /// Whether the policy may send to an endpoint what its own replicas may serve too.
@@ -49,6 +50,9 @@ pub(super) struct Kept {
     pub endpoints: Vec<usize>,
 }
 
+/// Replicas of a policy at most: each takes some 2 KB, and policies are simulated side by side.
+const MOST_REPLICAS: u64 = 50_000;
+
 /// The part of the experiment that the section asks for.
 fn kept(p: &PolicySection, offers: &Offers<'_>) -> Result<Kept, Faults> {
     let keeps = p.preset.as_ref().map_or(Keeps::All, |given| given.preset.keeps);
@@ -81,6 +85,11 @@ fn kept(p: &PolicySection, offers: &Offers<'_>) -> Result<Kept, Faults> {
     if faults.is_empty() && endpoints.is_empty() && pools.iter().all(|(_, replicas)| *replicas == 0) {
         let fault = Fault::new("no replicas and no endpoints; it may use no backend");
         faults.push(fault.hint("give it pools or endpoints"));
+    }
+    let all: u64 = pools.iter().map(|(_, replicas)| u64::from(*replicas)).sum();
+    if all > MOST_REPLICAS {
+        let fault = Fault::at("pools", format!("{} replicas in all", thousands(all)));
+        faults.push(fault.hint(format!("a policy keeps {} at most", thousands(MOST_REPLICAS))));
     }
     faults.finish(Kept { pools, endpoints })
 }

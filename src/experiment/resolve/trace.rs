@@ -23,12 +23,16 @@ pub struct TraceSpec {
     pub transforms: Vec<Transform>,
     /// What else every source needs to know.
     pub options: SourceOptions,
+    /// The first so many requests are simulated and counted nowhere.
+    pub warmup_requests: u64,
 }
 
 impl TraceSpec {
     /// Whether requests wait for the answers to earlier ones, so that no more are under way than there are users or sessions.
     pub fn is_closed(&self) -> bool {
-        matches!(self.kind, TraceKind::Users(_)) || self.options.play != Play::Open
+        matches!(self.kind, TraceKind::Users(_))
+            || self.options.play != Play::Open
+            || self.options.max_concurrency.is_some()
     }
 }
 
@@ -114,6 +118,7 @@ impl Resolver<'_> {
             spread_buckets: t.spread_buckets,
             sort: t.sort,
             play: faults.or_default(play(t)),
+            max_concurrency: t.max_concurrency,
         };
         faults.take(options.check());
         faults.take(transform::check(&t.transform).map_err(|faults| faults.under("transform")));
@@ -126,9 +131,14 @@ impl Resolver<'_> {
                 *with = path.display().to_string();
             }
         }
+        if t.max_concurrency.is_some() && t.users.is_some() {
+            let fault = Fault::at("max_concurrency", "users are given too, each with one request under way");
+            faults.push(fault.hint("leave it out, or change users.concurrency"));
+        }
         let Some(kind) = kind else { return Err(faults) };
         let readers = self.readers.clone();
-        faults.finish(TraceSpec { kind, readers, format, columns: path("columns"), arrivals, transforms, options })
+        let (columns, warmup_requests) = (path("columns"), t.warmup_requests);
+        faults.finish(TraceSpec { kind, readers, format, columns, arrivals, transforms, options, warmup_requests })
     }
 }
 
@@ -150,6 +160,7 @@ fn users_alone(section: &TraceSection, u: &UsersSection) -> Result<ClosedLoopSpe
         faults.push(Fault::at("rate_scale", "users have no rate of their own").hint("change trace.users instead"));
     }
     let think = faults.or(SimTime::ZERO, duration(key!["users", "think"], &u.think));
+    let ramp = faults.or(SimTime::ZERO, duration(key!["users", "ramp"], &u.ramp));
     let length = |median: u32| LengthSpec {
         median: Some(f64::from(median)),
         sigma: Some(0.5),
@@ -160,7 +171,7 @@ fn users_alone(section: &TraceSection, u: &UsersSection) -> Result<ClosedLoopSpe
         users: u.concurrency,
         requests: Some(requests),
         duration: None,
-        ramp: SimTime::ZERO,
+        ramp,
         think: if think == SimTime::ZERO { Think::None } else { Think::Exponential { mean: think } },
         prompt: length(prompt),
         output: length(output),
@@ -192,6 +203,11 @@ fn play(section: &TraceSection) -> Result<Play, Faults> {
                     let fault = Fault::at(key!["users", key], "beside a trace users send its requests");
                     faults.push(fault.hint("limit cuts them"));
                 }
+            }
+            if faults.or(SimTime::ZERO, duration(key!["users", "ramp"], &u.ramp)) != SimTime::ZERO {
+                faults.push(
+                    Fault::at(key!["users", "ramp"], "beside a trace all users begin at once").hint("leave it out"),
+                );
             }
             let users = faults.or_default(at_least_1(key!["users", "concurrency"], u.concurrency));
             let think = faults.or(SimTime::ZERO, duration(key!["users", "think"], &u.think));

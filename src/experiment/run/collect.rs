@@ -1,17 +1,22 @@
 //! One simulation's records, turned into a policy's summary as they come.
 use super::super::resolve::{Experiment, Hourly, QualityInput, ResolvedPolicy};
-use super::super::verdict::summary::{BillRow, PolicySummary, PoolUse};
+use super::super::verdict::summary::{BillRow, FallsBehind, PolicySummary, PoolUse};
+use super::backlog::Backlog;
 use super::histogram::{LONGEST_NS, histogram};
 use super::oracle::Oracle;
 use super::timeline::Timeline;
+use super::window::Window;
 use baseload_core::economics::{self, Bill, LineKind};
-use baseload_core::sim::SimStats;
+use baseload_core::sim::{SimStats, WorldSpec};
 use baseload_core::types::{
-    AttemptRecord, EndpointId, Fault, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, RecordSink, RequestRecord,
-    SeriesRow, SimTime, TraceFault, Usd,
+    AttemptRecord, EndpointId, Fault, Femtos, GapRun, IdMap, Outcome, OutcomeCause, Place, PoolId, RecordSink,
+    RequestRecord, SeriesRow, SimTime, TraceFault, Usd,
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
+
+/// Tries of a pool from which the split over its replicas says something.
+const ENOUGH_TRIES: u64 = 100;
 
 /// Counts, histograms and sums of one simulation; forwards records to `writer`, if there is one.
 pub struct Collector {
@@ -33,9 +38,19 @@ pub struct Collector {
     cached_tokens: u64,
     preemptions: u64,
     spend: IdMap<EndpointId, Usd>,
+    /// Pool of each replica, and tries that it took.
+    tries: Vec<(PoolId, u64)>,
     causes: BTreeMap<&'static str, u64>,
     oracle: Option<Oracle>,
     timeline: Timeline,
+    /// Times of requests that may not wait.
+    backlog: Backlog,
+    /// By class: whether its requests may wait.
+    tolerant: Vec<bool>,
+    /// Requests below this index warm the fleet up, and how many of them ended.
+    warmup: (u64, u64),
+    /// The first arrival that counts.
+    first_arrival: Option<SimTime>,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
     /// First fault of the writer; the run ends at it.
@@ -43,8 +58,13 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// An empty collector for a policy with `endpoints` endpoints.
-    pub fn new(endpoints: usize) -> Collector {
+    /// An empty collector for the world of `spec`.
+    pub fn of(spec: &WorldSpec) -> Collector {
+        let tolerant = spec.classes.iter().map(|(class, _)| class.tolerates.is_some()).collect();
+        Collector { tolerant, ..Collector::new(spec.endpoints.len()) }
+    }
+
+    fn new(endpoints: usize) -> Collector {
         Collector {
             ttft: histogram(),
             tpot: histogram(),
@@ -61,9 +81,14 @@ impl Collector {
             cached_tokens: 0,
             preemptions: 0,
             spend: (0..endpoints).map(|_| Usd::ZERO).collect(),
+            tries: Vec::new(),
             causes: BTreeMap::new(),
             oracle: None,
             timeline: Timeline::default(),
+            backlog: Backlog::default(),
+            tolerant: Vec::new(),
+            warmup: (0, 0),
+            first_arrival: None,
             #[cfg(feature = "frames")]
             writer: None,
             fault: None,
@@ -72,6 +97,11 @@ impl Collector {
     /// This collector, which also bounds what any policy could have done.
     pub fn with_oracle(mut self, oracle: Oracle) -> Collector {
         self.oracle = Some(oracle);
+        self
+    }
+    /// This collector, which leaves the first `requests` out of what it counts.
+    pub fn with_warmup(mut self, requests: u64) -> Collector {
+        self.warmup.0 = requests;
         self
     }
     /// This collector, which also refuses requests that a table of answers has no row for.
@@ -105,25 +135,34 @@ impl Collector {
         self.counts[outcome as usize]
     }
 
+    /// First to last arrival of what counts.
+    pub fn arrivals(&self, stats: &SimStats) -> SimTime {
+        self.first_arrival.map_or(SimTime::ZERO, |first| stats.last_arrival.since(first))
+    }
+
     /// The summary of a policy whose simulation ended with `stats`.
     ///
     /// # Errors
-    /// A window of zero length with API spend: a month cannot be told from it.
+    /// API spend in no time at all: a month cannot be told from it.
     pub fn summary(&self, exp: &Experiment, policy: &ResolvedPolicy, stats: &SimStats) -> Result<PolicySummary, Fault> {
-        let window = stats.last_arrival.since(stats.first_arrival);
-        let window_s = window.as_secs_f64();
-        let per_s = |n: u64| if window_s > 0.0 { n as f64 / window_s } else { 0.0 };
+        let least_e2e_s = self.oracle.as_ref().and_then(Oracle::least_e2e_p50_s);
+        let stats = &SimStats { first_arrival: self.first_arrival.unwrap_or(stats.first_arrival), ..stats.clone() };
+        let window = Window::of(stats, exp.trace.is_closed(), least_e2e_s);
+        let served_s = window.served.as_secs_f64();
+        let per_s = |n: u64| if served_s > 0.0 { n as f64 / served_s } else { 0.0 };
         let completed = self.count(Outcome::Completed);
         let timed_out = self.count(Outcome::TimedOut);
         let total: u64 = self.counts.iter().sum();
-        assert_eq!(total, stats.requests, "nothing-lost: outcomes and arrivals differ");
-        let bill = self.bill(exp, policy, window)?;
+        assert_eq!(total + self.warmup.1, stats.requests, "nothing-lost: outcomes and arrivals differ");
+        let bill = self.bill(exp, policy, window.billed())?;
         let all_tokens = self.prompt_tokens + self.output_tokens;
         let quantile = |h: &Histogram<u64>, q: f64| (!h.is_empty()).then(|| h.value_at_quantile(q) as f64 / 1e9);
         let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
         let caused = |causes: &[OutcomeCause]| causes.iter().filter_map(|c| self.causes.get(c.name())).sum();
         let drain = stats.ended.since(stats.last_arrival);
-        let haste = stats.ended_in_haste.max(stats.last_arrival).since(stats.last_arrival);
+        let behind = self.falls_behind(exp, policy, stats, &window);
+        let fixed = bill.total_of(LineKind::Gpu) + bill.total_of(LineKind::People) + hourly(exp, policy);
+        let spend = self.spend.values().copied().sum::<Usd>();
         let kinds = [LineKind::Gpu, LineKind::Api, LineKind::People].map(|k| bill.total_of(k).as_f64());
         let mut summary = PolicySummary {
             name: policy.name.clone(),
@@ -151,7 +190,8 @@ impl Collector {
             api_usd_per_month: kinds[1],
             people_usd_per_month: kinds[2],
             total_usd_per_month: bill.total().as_f64(),
-            usd_per_million_tokens: economics::usd_per_million(bill.total(), all_tokens, window).map(Usd::as_f64),
+            usd_per_million_tokens: economics::usd_per_million(fixed, spend, all_tokens, window.in_haste)
+                .map(Usd::as_f64),
             prompt_tokens: self.prompt_tokens,
             output_tokens: self.output_tokens,
             cached_prompt_share: share(self.cached_tokens, self.prompt_tokens),
@@ -166,18 +206,21 @@ impl Collector {
             queue_timeouts: caused(&[OutcomeCause::QueueTimeout, OutcomeCause::GatewayQueueFull]),
             circuits_opened: stats.circuits_opened,
             drain_s: drain.as_secs_f64(),
-            // Design: waiting over 5 % of requests at the last arrival (of a handful: more than one), or drain over 10 % of the
-            // window; not of work that may wait, nor of closed loops, whose users wait for their answers.
-            overloaded: !exp.trace.is_closed()
-                && (stats.waiting_at_end * 20 > total.max(20)
-                    || u128::from(haste.0) * 10 > u128::from(window.0).max(1)),
+            served_s,
+            billed_s: window.billed().as_secs_f64(),
+            burst: window.burst,
+            overloaded: behind.is_some(),
+            falls_behind: behind,
             pools: policy
                 .pools
                 .iter()
-                .map(|(pool, replicas)| PoolUse {
+                .enumerate()
+                .map(|(at, (pool, replicas))| PoolUse {
                     name: exp.pools[*pool].name.clone(),
                     replicas: *replicas,
                     blocks: exp.pools[*pool].replica.kv.num_blocks.into(),
+                    max_model_len: exp.pools[*pool].replica.facts.max_context_tokens.into(),
+                    busiest_share: self.busiest_share(PoolId(at as u32)),
                 })
                 .collect(),
             bill: bill
@@ -199,10 +242,32 @@ impl Collector {
             ..PolicySummary::default()
         };
         if let Some(oracle) = &self.oracle {
-            let fixed = bill.total_of(LineKind::Gpu) + bill.total_of(LineKind::People) + hourly(exp, policy);
-            (summary.oracle, summary.regret) = oracle.summaries(stats, (bill.total(), fixed), &summary);
+            (summary.oracle, summary.regret) =
+                oracle.summaries(stats, window.billed(), (bill.total(), fixed), &summary);
         }
         Ok(summary)
+    }
+
+    /// Share of a pool's tries that its busiest replica took, where there were enough of them to say.
+    fn busiest_share(&self, pool: PoolId) -> Option<f64> {
+        let tries = || self.tries.iter().filter(|(of, _)| *of == pool).map(|(_, n)| *n);
+        let (replicas, all, most) = (tries().count(), tries().sum::<u64>(), tries().max()?);
+        (replicas > 1 && all >= ENOUGH_TRIES).then(|| most as f64 / all as f64)
+    }
+
+    /// Whether the policy's queue grows for as long as the arrivals go on.
+    fn falls_behind(
+        &self,
+        exp: &Experiment,
+        policy: &ResolvedPolicy,
+        stats: &SimStats,
+        window: &Window,
+    ) -> Option<FallsBehind> {
+        let boundless = policy.pools.iter().all(|(_, replicas)| *replicas == 0)
+            && policy.endpoints.iter().all(|e| exp.endpoints[*e].spec.limits.is_unlimited());
+        (window.shows_overload() && !boundless)
+            .then(|| self.backlog.falls_behind(stats.first_arrival, stats.last_arrival))
+            .flatten()
     }
 
     fn bill(&self, exp: &Experiment, policy: &ResolvedPolicy, window: SimTime) -> Result<Bill, Fault> {
@@ -225,7 +290,7 @@ impl Collector {
         for (endpoint, spend) in policy.endpoints.iter().zip(self.spend.values()) {
             if *spend != Usd::ZERO {
                 let name = format!("endpoint {}", exp.endpoints[*endpoint].name);
-                lines.push(economics::api_line(name, *spend, window).map_err(|_| exp.one_instant())?);
+                lines.push(economics::api_line(name, *spend, window).map_err(|_| exp.no_time())?);
             }
         }
         if policy.pools.iter().any(|(_, replicas)| *replicas > 0) {
@@ -248,20 +313,43 @@ fn hourly(exp: &Experiment, policy: &ResolvedPolicy) -> Usd {
 
 impl RecordSink for Collector {
     fn attempt(&mut self, record: &AttemptRecord) {
-        if let Place::Endpoint(e) = record.backend {
-            self.spend[e] += record.cost;
-            self.timeline.spent(record.ended, record.cost);
-        }
         #[cfg(feature = "frames")]
         if let Some(Err(e)) = self.writer.as_mut().map(|w| w.attempt(record)) {
             self.fault.get_or_insert(e);
         }
+        if record.request < self.warmup.0 {
+            return;
+        }
+        if let Place::Endpoint(e) = record.backend {
+            self.spend[e] += record.cost;
+            self.timeline.spent(record.ended, record.cost);
+        }
+        if let (Place::Pool(pool), Some(replica)) = (record.backend, record.replica) {
+            let at = replica.0 as usize;
+            if self.tries.len() <= at {
+                self.tries.resize(at + 1, (pool, 0));
+            }
+            let tries = &mut self.tries[at];
+            *tries = (pool, tries.1 + 1);
+        }
     }
     fn request(&mut self, record: &RequestRecord) {
+        #[cfg(feature = "frames")]
+        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
+            self.fault.get_or_insert(e);
+        }
+        if record.index < self.warmup.0 {
+            self.warmup.1 += 1;
+            return;
+        }
+        self.first_arrival = Some(self.first_arrival.map_or(record.arrival, |first| first.min(record.arrival)));
         self.counts[record.outcome as usize] += 1;
         self.met_slo += u64::from(record.met_slo);
         self.preemptions += u64::from(record.preemptions);
         self.timeline.request(record);
+        if !self.tolerant[usize::from(record.class)] {
+            self.backlog.request(record.arrival, record.ended);
+        }
         if let Some(good) = record.above_bar {
             self.judged = (self.judged.0 + 1, self.judged.1 + u64::from(good));
         }
@@ -286,10 +374,6 @@ impl RecordSink for Collector {
         } else {
             let cause = if record.cause.name().is_empty() { record.outcome.name() } else { record.cause.name() };
             *self.causes.entry(cause).or_default() += 1;
-        }
-        #[cfg(feature = "frames")]
-        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.request(record)) {
-            self.fault.get_or_insert(e);
         }
     }
     fn gaps(&mut self, run: &GapRun) {

@@ -1,4 +1,5 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
+mod backlog;
 mod beside;
 mod claim;
 mod collect;
@@ -12,6 +13,7 @@ mod result_name;
 mod timeline;
 mod traffic;
 mod whole_file;
+mod window;
 
 pub use beside::Scrap;
 pub use claim::Claim;
@@ -23,10 +25,10 @@ pub use whole_file::{WholeFile, write_whole};
 use super::format::FileFaults;
 use super::resolve::{Experiment, ResolvedPolicy};
 use super::verdict::rank::verdict;
-use super::verdict::summary::{FORMAT, PolicySummary, SloSummary, Summary};
+use super::verdict::summary::{FORMAT, FallsBehind, PolicySummary, SloSummary, Summary};
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
-use baseload_core::types::{Fault, Faults, SimTime, TraceFault};
+use baseload_core::types::{Fault, Faults, SimTime, TraceFault, key, numbers};
 use halting::Halting;
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -115,8 +117,8 @@ pub struct Perf {
     pub events: u64,
 }
 
-/// A policy's results, what was counted, and what its source has to say.
-type Simulated = (PolicySummary, SimStats, Vec<String>);
+/// A policy's results, what was counted, the arrivals' window, and what its source has to say.
+type Simulated = (PolicySummary, SimStats, SimTime, Vec<String>);
 
 /// Replays the trace under every policy. One that fails in its simulation or its figures leaves those of the others as
 /// they are: it stands in [`Summary::failed`] and has no records.
@@ -136,7 +138,7 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     let mut notes = Vec::new();
     let results = exp.policies.iter().zip(results).map(|(policy, result)| (policy.name.as_str(), result));
     for (name, result) in results {
-        let (policy, stats, said) = match result {
+        let (policy, stats, arrivals, said) = match result {
             Ok(simulated) => simulated,
             Err(error) => {
                 lost.push((name, error));
@@ -149,7 +151,7 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
         perf.strides += stats.strides;
         perf.batch_changes += stats.batch_changes;
         perf.events += stats.events;
-        window = window.max(stats.last_arrival.since(stats.first_arrival));
+        window = window.max(arrivals);
         policies.push(policy);
     }
     let failed = failed(lost, policies.is_empty())?;
@@ -159,7 +161,14 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     warnings.extend(notes.into_iter().map(|n| format!("trace: {n}")));
     warnings.extend(failed.iter().map(|(name, why)| format!("{name} failed and has no numbers: {why}")));
     for policy in policies.iter().filter(|p| p.overloaded) {
-        warnings.push(format!("{} is overloaded: its queue still grew when the trace ended", policy.name));
+        let FallsBehind { arrived_per_s, ended_per_s } =
+            policy.falls_behind.expect("falls-behind: an overloaded policy says by how much");
+        let [arrived, ended] = [arrived_per_s, ended_per_s].map(|n| numbers::decimals(n, 2));
+        warnings.push(format!(
+            "{} is overloaded: of {arrived} requests/s in the last half of the arrivals it ended {ended}, so that waits grow for \
+             as long as they go on",
+            policy.name
+        ));
     }
     let summary = Summary {
         format: FORMAT,
@@ -232,8 +241,8 @@ fn simulation(
     let _watched = Watched::new(options.watch);
     let spec = exp.world(policy, 0, options.mode);
     let mut source = traffic.source(exp)?;
-    let mut collector =
-        Collector::new(policy.endpoints.len()).with_oracle(Oracle::new(&spec)).with_quality(exp.quality.as_ref());
+    let mut collector = Collector::of(&spec).with_oracle(Oracle::new(&spec)).with_quality(exp.quality.as_ref());
+    collector = collector.with_warmup(exp.trace.warmup_requests);
     #[cfg(feature = "frames")]
     if let Some(folder) = options.records {
         let names = crate::frames::Names {
@@ -256,12 +265,19 @@ fn simulation(
     if stats.requests == 0 {
         return Err(exp.located(nothing_comes()).into());
     }
+    if stats.requests <= exp.trace.warmup_requests {
+        let what = format!("it is {}, and the trace has {} requests", exp.trace.warmup_requests, stats.requests);
+        return Err(exp
+            .located(Fault::at(key!["trace", "warmup_requests"], what).hint("leave some to be counted"))
+            .into());
+    }
     if let Some(fault) = collector.missing_row() {
         return Err(exp.located(fault).into());
     }
     collector.close()?;
+    let arrivals = collector.arrivals(&stats);
     let summary = collector.summary(exp, policy, &stats).map_err(Faults::from);
-    Ok((summary.map_err(|faults| exp.located(faults))?, stats, source.notes()))
+    Ok((summary.map_err(|faults| exp.located(faults))?, stats, arrivals, source.notes()))
 }
 
 /// The fault of a trace without requests.

@@ -202,7 +202,15 @@ fn rows(r: &RequestRecord) -> u32 {
 impl Oracle {
     /// For a policy that has the world of `spec`.
     pub fn new(spec: &WorldSpec) -> Oracle {
-        let priced = !spec.endpoints.is_empty();
+        Oracle::of(spec, !spec.endpoints.is_empty())
+    }
+
+    /// For a policy that has the world of `spec`: bounds on its latencies alone, which take less time.
+    pub fn of_latencies(spec: &WorldSpec) -> Oracle {
+        Oracle::of(spec, false)
+    }
+
+    fn of(spec: &WorldSpec, priced: bool) -> Oracle {
         let kept = spec.pools.iter().filter(|p| p.replicas > 0);
         let mut own: Vec<OwnPool> = kept.map(|p| OwnPool::new(&p.replica, p.replicas, priced)).collect();
         for split in 0..SPLITS.len() * usize::from(priced) {
@@ -263,7 +271,7 @@ impl Oracle {
         let own: Few = (0..self.own.len()).filter(|p| may(&self.own[*p].facts)).collect();
         let bought: Few = (0..self.bought.len()).filter(|e| may(&self.bought[*e].facts)).collect();
         self.latency(r, &own, &bought);
-        if !self.bought.is_empty() {
+        if !self.sacks.is_empty() {
             self.cost(r, &own, &bought);
         }
     }
@@ -340,18 +348,24 @@ impl Oracle {
         self.sacks.iter().enumerate().map(spend).max().unwrap_or(Usd::ZERO)
     }
 
-    /// The bounds, and what `policy` does beyond them. `total` is its bill, `fixed` the part that no policy saves.
+    /// Median of the requests' least times end to end, seconds; `None` where none completed.
+    pub fn least_e2e_p50_s(&self) -> Option<f64> {
+        self.e2e.quantile_s(0.5)
+    }
+
+    /// The bounds, and what `policy` does beyond them. `billed` is the time that its spend was made in, `total` its bill, `fixed`
+    /// the part that no policy saves.
     pub fn summaries(
         &self,
         stats: &SimStats,
+        billed: SimTime,
         (total, fixed): (Usd, Usd),
         policy: &PolicySummary,
     ) -> (OracleSummary, RegretSummary) {
-        let window = stats.last_arrival.since(stats.first_arrival);
         let spend = self.least_spend(stats);
-        let api = match window {
+        let api = match billed {
             SimTime::ZERO => Usd::ZERO,
-            _ => spend.scaled(u128::from(economics::MONTH.0), u128::from(window.0)),
+            _ => spend.scaled(u128::from(economics::MONTH.0), u128::from(billed.0)),
         };
         // Each line of the bill was rounded by itself, by half a pico-dollar at most: within that the two are equal.
         let (bought, rounding) = (total.0 - fixed.0, 1 + self.bought.len() as i128);

@@ -180,7 +180,7 @@ impl Setup {
             oracle: Oracle::new(&spec),
             spend: Usd::ZERO,
             records: Vec::new(),
-            collector: Collector::new(spec.endpoints.len()),
+            collector: Collector::of(&spec),
         };
         let mut source = Listed(self.requests.clone().into_iter());
         let stats = simulate(&spec, &mut source, &mut sink, &AtomicU64::new(0), &AtomicBool::new(false)).unwrap();

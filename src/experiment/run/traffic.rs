@@ -1,9 +1,8 @@
 //! What a run's simulations replay: one decoded trace that they share, or each its own reading of the files.
 use super::super::inputs::{TraceOrigin, find};
-use super::super::resolve::{Experiment, ResolvedPolicy, TraceKind};
+use super::super::resolve::{Experiment, TraceKind};
 use super::{RunError, nothing_comes};
-use baseload_core::api::Price;
-use baseload_core::types::{Fault, Request, SimTime, Source, TraceFault, key};
+use baseload_core::types::{Fault, Request, SimTime, Source, TraceFault};
 use baseload_trace::{SharedTrace, Unplayable};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,9 +27,6 @@ impl Traffic {
         let mut alone = origin.open(&exp.class_names(), &exp.trace.options).map_err(|why| exp.unplayable(why))?;
         if alone.peek()?.is_none() {
             return Err(exp.located(nothing_comes()).into());
-        }
-        if exp.policies.iter().any(|policy| exp.must_buy(policy)) {
-            probe(exp, &origin)?;
         }
         let is_shared = exp.policies.len() > 1;
         let total = alone.total();
@@ -87,45 +83,20 @@ impl Experiment {
         }
     }
 
-    /// The fault of arrivals at one instant where endpoints are paid by the token: what was spent in no time says nothing of a
-    /// month. The key is that of what left so few, where that is known.
-    pub(super) fn one_instant(&self) -> Fault {
-        let key = match (&self.trace.kind, self.trace.options.limit) {
-            (_, Some(_)) => key!["trace", "limit"],
-            (kind, None) => key!["trace", kind.key()],
-        };
-        let what = "all requests arrive at one instant, so that what endpoints cost cannot be scaled to a month";
-        let hint = match self.trace.is_closed() {
-            true => "give more requests than users, so that some arrive later",
-            false => "give requests that arrive at two instants at least: a greater limit, or another trace",
-        };
-        Fault::at(key, what).hint(hint)
-    }
-
-    /// Whether a policy must buy by the token: it has nothing of its own, and no units by the hour.
-    fn must_buy(&self, policy: &ResolvedPolicy) -> bool {
-        let owns = policy.pools.iter().any(|(_, replicas)| *replicas > 0);
-        let paid = |e: &usize| self.endpoints[*e].spec.price != Price::default();
-        !owns && !policy.endpoints.is_empty() && policy.endpoints.iter().all(paid)
+    /// The fault of calls that cost something and take no time: what was spent in no time says nothing of a month.
+    pub(super) fn no_time(&self) -> Fault {
+        let what = "all requests arrive and are answered at one instant, so that what endpoints cost cannot be scaled to a month";
+        Fault::at("trace", what).hint("give requests that arrive at two instants at least")
     }
 }
 
-/// Reads to the second instant at which requests arrive, and refuses a trace without requests, or without that instant where
-/// some policy needs it.
+/// Refuses a trace that cannot be played, and one without requests.
 fn probe(exp: &Experiment, origin: &TraceOrigin) -> Result<(), RunError> {
     let mut source = origin.open(&exp.class_names(), &exp.trace.options).map_err(|why| exp.unplayable(why))?;
-    let Some(first) = source.peek()? else { return Err(exp.located(nothing_comes()).into()) };
-    if !exp.policies.iter().any(|policy| exp.must_buy(policy)) {
-        return Ok(());
+    match source.peek()? {
+        Some(_) => Ok(()),
+        None => Err(exp.located(nothing_comes()).into()),
     }
-    let mut came = 0;
-    while source.peek()? == Some(first) {
-        source.next();
-        came += 1;
-    }
-    // Later requests of a closed loop wait for answers.
-    let more = source.peek()?.is_some() || source.heeds_outcomes() && source.total().is_none_or(|total| came < total);
-    if more { Ok(()) } else { Err(exp.located(exp.one_instant()).into()) }
 }
 
 /// A source that ends when it is told to.

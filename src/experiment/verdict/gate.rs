@@ -85,7 +85,7 @@ pub struct GateRule {
 #[serde(untagged)]
 pub enum Worse {
     /// In the metric's own unit.
-    Number(f64),
+    Number(#[schemars(range(min = 0.0, max = 1e15))] f64),
     /// A number with `%`, `s` or `ms`.
     Text(String),
 }

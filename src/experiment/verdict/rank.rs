@@ -2,7 +2,7 @@
 //!
 //! May import: the summary. Must keep true: never praises a policy that is not eligible; a share is rounded down.
 use super::summary::{PolicySummary, SloSummary, eligible_for_best};
-use baseload_core::types::numbers::{decimals, percent_down, seconds, usd};
+use baseload_core::types::numbers::{decimals, percent_down, seconds, thousands, usd};
 
 /// Goodput share from which a policy keeps the SLO.
 const KEEPS_SLO: f64 = 0.99;
@@ -51,6 +51,9 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
             None => format!("{lone}."),
         };
     }
+    if let Some(text) = keeps_but(policies, &eligible, keeps_text) {
+        return text;
+    }
     let pool: Vec<&PolicySummary> = if eligible.is_empty() { policies.iter().collect() } else { eligible };
     let closest = pool.into_iter().min_by(|a, b| {
         let by_goodput = b.goodput_share.total_cmp(&a.goodput_share);
@@ -63,10 +66,39 @@ pub fn verdict(policies: &[PolicySummary], slo: &SloSummary) -> String {
             p.name,
             good(p),
             usd(p.total_usd_per_month),
-            if p.overloaded { ", and it is overloaded" } else { "" }
+            if p.overloaded { format!(", and it is overloaded ({})", pace(p)) } else { String::new() }
         )
         .replace("completes 99 % of requests (no SLO is set) for 99 % of requests", "completes 99 % of requests"),
     }
+}
+
+/// The sentence for when only policies that may not be marked best keep the SLO: the cheapest of them, and what is against it.
+fn keeps_but(policies: &[PolicySummary], eligible: &[&PolicySummary], keeps_text: &str) -> Option<String> {
+    let keeps = policies.iter().filter(|p| p.completed > 0 && p.goodput_share >= KEEPS_SLO);
+    let p = keeps.min_by(|a, b| a.total_usd_per_month.total_cmp(&b.total_usd_per_month))?;
+    let against = if p.overloaded {
+        format!("is overloaded ({}), so that it would not for long", pace(p))
+    } else {
+        let most = policies.iter().map(|p| p.completed).max().unwrap_or(0);
+        format!("completes only {} of the {} requests that another does", thousands(p.completed), thousands(most))
+    };
+    let closest = eligible.iter().max_by(|a, b| a.goodput_share.total_cmp(&b.goodput_share));
+    let closest = closest.map(|e| {
+        format!("; of the others `{}` comes closest with {} % goodput", e.name, percent_down(e.goodput_share))
+    });
+    let (name, good, cost) = (&p.name, percent_down(p.goodput_share), usd(p.total_usd_per_month));
+    Some(format!(
+        "`{name}` {keeps_text} ({good} % goodput) at US$ {cost} a month but {against}{}.",
+        closest.unwrap_or_default()
+    ))
+}
+
+/// How far an overloaded policy falls behind.
+fn pace(p: &PolicySummary) -> String {
+    p.falls_behind.map_or_else(
+        || "its queue grows".into(),
+        |b| format!("it ends {} of {} requests/s", decimals(b.ended_per_s, 2), decimals(b.arrived_per_s, 2)),
+    )
 }
 
 fn saving(best: &PolicySummary, next: &PolicySummary) -> String {
@@ -92,6 +124,7 @@ fn tail(best: &PolicySummary, next: &PolicySummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::sample::{policy, slo};
+    use super::super::summary::FallsBehind;
     use super::*;
 
     #[test]
@@ -114,5 +147,24 @@ mod tests {
             verdict(&policies[2..3], &SloSummary::default()).starts_with("No policy completes 99 % of requests: `")
         );
         assert_eq!(verdict(&[], &slo()), "No policy was compared.");
+    }
+
+    #[test]
+    fn a_policy_that_keeps_the_slo_and_may_not_be_best_is_said_to_keep_it() {
+        let mut policies = [policy("own", 1000, 0.995, 12_000.0, 0.8), policy("cheap", 1000, 0.80, 3_000.0, 40.0)];
+        policies[0].overloaded = true;
+        policies[0].falls_behind = Some(FallsBehind { arrived_per_s: 3.2, ended_per_s: 2.9 });
+        assert_eq!(
+            verdict(&policies, &slo()),
+            "`own` keeps the SLO (99.5 % goodput) at US$ 12,000 a month but is overloaded (it ends 2.90 of 3.20 requests/s), so \
+             that it would not for long; of the others `cheap` comes closest with 80.0 % goodput."
+        );
+        assert!(verdict(&policies[..1], &slo()).ends_with("so that it would not for long."));
+        let lossy = [policy("all", 1000, 0.9, 12_000.0, 0.8), policy("lossy", 995, 0.992, 100.0, 0.1)];
+        let said = verdict(&lossy, &slo());
+        assert!(
+            said.contains("`lossy` keeps the SLO (99.2 % goodput) at US$ 100 a month but completes only 995 of"),
+            "{said}"
+        );
     }
 }

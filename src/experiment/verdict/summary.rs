@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of `summary.json`.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What an experiment found; `summary.json` is this.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Summary {
     pub seed: u64,
     /// Requests of the trace.
     pub requests: u64,
-    /// Billing window: first to last arrival, seconds.
+    /// The arrivals' window: first to last arrival, seconds.
     pub window_s: f64,
     /// What a good answer is.
     pub slo: SloSummary,
@@ -55,7 +55,7 @@ impl SloSummary {
 }
 
 /// What one policy kept in one pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolUse {
     /// The pool.
     pub name: String,
@@ -63,6 +63,12 @@ pub struct PoolUse {
     pub replicas: u32,
     /// KV blocks a replica has.
     pub blocks: u64,
+    /// Longest sequence that a replica takes, tokens.
+    #[serde(default)]
+    pub max_model_len: u64,
+    /// Share of the pool's tries that its busiest replica took; `None` of few tries, and of one replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busiest_share: Option<f64>,
 }
 
 /// One line of a policy's bill.
@@ -97,9 +103,9 @@ pub struct PolicySummary {
     pub failed: u64,
     /// Left by their clients.
     pub cancelled: u64,
-    /// Completed requests a second of the window.
+    /// Completed requests a second of `served_s`.
     pub requests_per_s: f64,
-    /// Output tokens of completed requests a second of the window.
+    /// Output tokens of completed requests a second of `served_s`.
     pub output_tokens_per_s: f64,
     /// Time to first token, median.
     pub ttft_p50_s: Option<f64>,
@@ -117,7 +123,7 @@ pub struct PolicySummary {
     pub e2e_p99_s: Option<f64>,
     /// Gap between tokens, 99th percentile.
     pub itl_p99_s: Option<f64>,
-    /// Requests that met every part of the SLO, a second of the window.
+    /// Requests that met every part of the SLO, a second of `served_s`.
     pub goodput_per_s: f64,
     /// Share of all requests that met every part of the SLO, 0 to 1.
     pub goodput_share: f64,
@@ -171,8 +177,21 @@ pub struct PolicySummary {
     pub circuits_opened: u64,
     /// Work after the last arrival, seconds.
     pub drain_s: f64,
-    /// Whether its queue still grew at the end.
+    /// First arrival to last answer, seconds.
+    #[serde(default)]
+    pub served_s: f64,
+    /// What a month's API spend is scaled from, seconds: the arrivals' window; in a closed loop and of a burst, first arrival to
+    /// last answer.
+    #[serde(default)]
+    pub billed_s: f64,
+    /// Whether all requests came at once: the arrivals' window is under ten times the median of the requests' least E2E.
+    #[serde(default)]
+    pub burst: bool,
+    /// Whether its queue grew in the last half of the arrivals' window, so that it would for as long as they went on.
     pub overloaded: bool,
+    /// How fast it falls behind, where it is overloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub falls_behind: Option<FallsBehind>,
     /// Replicas that the policy kept, by pool.
     pub pools: Vec<PoolUse>,
     /// Lines of the policy's bill.
@@ -190,6 +209,15 @@ pub struct PolicySummary {
     /// How far it is from that.
     #[serde(default)]
     pub regret: RegretSummary,
+}
+
+/// How a policy fell behind its arrivals in the last half of their window. Requests that may wait are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FallsBehind {
+    /// Arrivals a second there.
+    pub arrived_per_s: f64,
+    /// Requests that ended a second there.
+    pub ended_per_s: f64,
 }
 
 /// What users saw, row by row from the trace's start.

@@ -1,8 +1,10 @@
 //! Reads tables of TOML into structs, and says of all that is wrong which key it stands at.
 //!
-//! Must keep true: nothing is taken that serde would refuse; what is wrong in one place hides nothing in another.
+//! Must keep true: nothing is taken that serde would refuse, and no number out of its bounds; what is wrong in one place hides nothing in another.
+use super::bounds::Bounds;
 use crate::types::shown::in_quotes;
 use crate::types::{Fault, Faults, KeyPath, Segment, nearest};
+use schemars::JsonSchema;
 use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess,
@@ -39,9 +41,15 @@ impl<T> Read<T> {
     }
 }
 
-/// Reads all of `table` that can be read: a key that is wrong is left out and the rest read again.
-pub fn read<T: DeserializeOwned>(mut table: Value) -> Read<T> {
-    let (mut faults, mut left_out) = (Faults::default(), Vec::new());
+/// Reads all of `table` that can be read: a number out of its bounds counts as the bound, any other key that is wrong is left
+/// out and the rest read again.
+pub fn read<T: DeserializeOwned + JsonSchema>(table: Value) -> Read<T> {
+    read_within(&Bounds::of::<T>(), table)
+}
+
+/// As [`read`], with bounds that were looked up before: those of `T`.
+pub fn read_within<T: DeserializeOwned>(bounds: &Bounds, mut table: Value) -> Read<T> {
+    let (mut faults, mut left_out) = (bounds.hold(&mut table), Vec::new());
     let mut meant: Vec<KeyPath> = Vec::new();
     loop {
         let wrong = match T::deserialize(Reader(&table)) {
@@ -347,7 +355,7 @@ mod tests {
     use serde::Deserialize;
     use std::collections::BTreeMap;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct File {
         name: String,
@@ -359,7 +367,7 @@ mod tests {
         picks: Vec<Pick>,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct Pool {
         gpu: String,
@@ -367,7 +375,7 @@ mod tests {
         share: f64,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
     #[serde(rename_all = "snake_case")]
     enum Pick {
         Max,
@@ -397,6 +405,7 @@ mod tests {
         said.sort();
         let expected = [
             "picks[1]: unknown value `mxa`; did you mean `max`?",
+            "picks[2].least.by: it is 300; it must be a whole number from 0 to 255",
             "pool.a.gup: unknown key `gup`; did you mean `gpu`?",
             "pool.b.gpu: it is 3; it must be a text",
             "pool.c.share: it is the text \"much\"; it must be a number",

@@ -1,6 +1,7 @@
 //! Which keys a row must have, as its own type says it, each with what it is.
 //!
 //! Imports only `types`. Must keep true: what is missing hides nothing else that is wrong with the row.
+use super::bounds::Bounds;
 use super::keyed;
 use super::nearest;
 use crate::types::{Fault, Faults, Segment};
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// The keys of a kind of row.
-pub(super) struct Keys(Map<String, Value>);
+pub(super) struct Keys(Map<String, Value>, Bounds);
 
 /// A row as far as it could be read.
 pub(super) struct Partial<T> {
@@ -24,7 +25,7 @@ pub(super) struct Partial<T> {
 impl Keys {
     /// The keys of `T` by its schema.
     pub fn of<T: JsonSchema>() -> Keys {
-        Keys(schemars::schema_for!(T).as_object().cloned().unwrap_or_default())
+        Keys(schemars::schema_for!(T).as_object().cloned().unwrap_or_default(), Bounds::of::<T>())
     }
 
     /// The row of a table, as far as it can be read, and all that is wrong: keys that it must not have, keys that it lacks,
@@ -33,7 +34,8 @@ impl Keys {
         let had = row.clone();
         let missing = self.stand_in(&mut row);
         let mut unread: Vec<String> = row.keys().filter(|key| !had.contains_key(*key)).cloned().collect();
-        let keyed::Read { mut value, faults, left_out } = keyed::read::<T>(toml::Value::Table(row.clone()));
+        let keyed::Read { mut value, faults, left_out } =
+            keyed::read_within::<T>(&self.1, toml::Value::Table(row.clone()));
         unread.extend(left_out.iter().filter_map(|key| match key.segments() {
             [Segment::Name(key), ..] => Some(key.clone()),
             _ => None,
@@ -45,7 +47,7 @@ impl Keys {
                 .filter_map(|key| key.segments().first())
                 .for_each(|key| row.retain(|name, _| !key.is(name)));
             self.stand_in(&mut row);
-            value = keyed::read::<T>(toml::Value::Table(row)).value;
+            value = keyed::read_within::<T>(&self.1, toml::Value::Table(row)).value;
         }
         // What a stand-in is refused for nobody wrote.
         let written = |f: &Fault| !matches!(f.key.segments(), [Segment::Name(key), ..] if !had.contains_key(key));

@@ -6,6 +6,7 @@
 //! Read first: `tables.rs`, `lookup.rs`, then `row.rs`, `laid.rs`, `names.rs`.
 mod api;
 mod api_profile;
+mod bounds;
 mod buying;
 mod config_json;
 mod data_set;
@@ -32,6 +33,7 @@ pub use api::{ApiCapability, ApiLatency, ApiPrice, Currency, PromptCacheRow, Rat
 pub use api_profile::{
     ApiKnot, ApiOutcomes, ApiProfile, ApiProfileData, ApiScores, ApiTime, AtQuantiles, QuantileScore, undated,
 };
+pub use bounds::{Bounds, value_items_between, values_between};
 pub use buying::{AccelerationRule, BurnDownOf, IncidentRow, LimitRules, OutputRule, ProvisionedRow, SharedRule};
 pub use config_json::{FromConfig, model_from_config};
 pub use data_set::{CalledGpu, DataSetRow};

@@ -66,8 +66,9 @@ impl Bill {
 
 /// GPUs of a pool: replicas x GPUs a replica x rent x 730 h, idle hours included. Exact.
 pub fn gpu_line(name: impl Into<String>, replicas: u32, gpus_per_replica: u32, rent_per_gpu_hour: Usd) -> BillLine {
-    let gpu_hours = i128::from(replicas) * i128::from(gpus_per_replica) * i128::from(HOURS_PER_MONTH);
-    BillLine { name: name.into(), kind: LineKind::Gpu, usd_per_month: Usd(rent_per_gpu_hour.0 * gpu_hours) }
+    let gpus = u64::from(replicas) * u64::from(gpus_per_replica);
+    let usd_per_month = rent_per_gpu_hour.times(gpus).times(HOURS_PER_MONTH);
+    BillLine { name: name.into(), kind: LineKind::Gpu, usd_per_month }
 }
 
 /// GPUs that come and go: their time in a window x rent, idle time included, scaled to a month with one rounding, half to
@@ -91,8 +92,8 @@ pub fn rented_line(
 
 /// Units bought by the hour at a provider: units x price x 730 h, idle hours included. Exact.
 pub fn provisioned_line(name: impl Into<String>, units: u32, usd_per_unit_hour: Usd) -> BillLine {
-    let unit_hours = i128::from(units) * i128::from(HOURS_PER_MONTH);
-    BillLine { name: name.into(), kind: LineKind::Api, usd_per_month: Usd(usd_per_unit_hour.0 * unit_hours) }
+    let usd_per_month = usd_per_unit_hour.times(units.into()).times(HOURS_PER_MONTH);
+    BillLine { name: name.into(), kind: LineKind::Api, usd_per_month }
 }
 
 /// API spend of a window, scaled to a month with one rounding, half to even.
@@ -126,13 +127,15 @@ pub fn on_call_line(yearly: Usd) -> BillLine {
     BillLine { name: "on-call".into(), kind: LineKind::People, usd_per_month: yearly.scaled(1, 12) }
 }
 
-/// US dollars a million completed tokens: the window's part of the monthly bill over the window's tokens, rounded
-/// once. `None` when nothing completed.
-pub fn usd_per_million(total_month: Usd, completed_tokens: u64, window: SimTime) -> Option<Usd> {
-    // total * (window / month) / tokens * 1e6, with the 1e6 cancelled against the month so that i128 cannot overflow.
+/// US dollars a million completed tokens: the `served` time's part of what is paid a month whatever is sent, and what was
+/// spent on calls, over the tokens of that time; each part is rounded once. `None` when nothing completed.
+pub fn usd_per_million(fixed_month: Usd, spend: Usd, completed_tokens: u64, served: SimTime) -> Option<Usd> {
+    // fixed * (served / month) / tokens * 1e6, with the 1e6 cancelled against the month so that i128 cannot overflow.
     const MONTH_NS_OVER_A_MILLION: u128 = HOURS_PER_MONTH as u128 * 3600 * NS_PER_S as u128 / 1_000_000;
-    (completed_tokens > 0 && window > SimTime::ZERO)
-        .then(|| total_month.scaled(u128::from(window.0), MONTH_NS_OVER_A_MILLION * u128::from(completed_tokens)))
+    (completed_tokens > 0 && served > SimTime::ZERO).then(|| {
+        let fixed = fixed_month.scaled(served.0.into(), MONTH_NS_OVER_A_MILLION * u128::from(completed_tokens));
+        fixed + spend.scaled(1_000_000, completed_tokens.into())
+    })
 }
 
 #[cfg(test)]
@@ -211,13 +214,12 @@ mod tests {
     fn dollars_a_million_tokens_take_the_windows_part_of_the_bill() {
         // 730 US$ a month is 1 US$ an hour; 2 M tokens in that hour cost 0.5 US$ a million.
         let hour = SimTime::from_secs(3600);
-        assert_eq!(usd_per_million(usd("730"), 2_000_000, hour), Some(usd("0.5")));
-        assert_eq!(usd_per_million(usd("730"), 0, hour), None);
-        assert_eq!(usd_per_million(usd("730"), 5, SimTime::ZERO), None);
-        assert_eq!(usd_per_million(usd("1000000000"), 1_000_000, MONTH), Some(usd("1000000000")));
+        assert_eq!(usd_per_million(usd("730"), Usd::ZERO, 2_000_000, hour), Some(usd("0.5")));
+        assert_eq!(usd_per_million(usd("730"), usd("3"), 2_000_000, hour), Some(usd("2")));
+        assert_eq!(usd_per_million(usd("730"), Usd::ZERO, 0, hour), None);
+        assert_eq!(usd_per_million(usd("730"), Usd::ZERO, 5, SimTime::ZERO), None);
+        assert_eq!(usd_per_million(usd("1000000000"), Usd::ZERO, 1_000_000, MONTH), Some(usd("1000000000")));
         // Buying tokens only: the scaled spend gives back the price.
-        let spend = usd("3.75");
-        let line = api_line("api", spend, SimTime::from_secs(7200)).unwrap();
-        assert_eq!(usd_per_million(line.usd_per_month, 2_500_000, SimTime::from_secs(7200)), Some(usd("1.5")));
+        assert_eq!(usd_per_million(Usd::ZERO, usd("3.75"), 2_500_000, SimTime::from_secs(7200)), Some(usd("1.5")));
     }
 }

@@ -1,4 +1,5 @@
 //! A policy's parts as text: what people write in `[policy.NAME]`, and what presets expand to.
+use crate::catalog::{value_items_between, values_between};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ pub struct Parts {
     pub rules: Vec<RuleSection>,
     /// Weights of scorers, by the names that `baseload policies fields` lists; a preset's, or `outstanding`, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = values_between(-1e9, 1e9))]
     pub scorers: Option<IndexMap<String, f64>>,
     /// Who is taken of scored candidates; `max`, or a preset's, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,6 +27,7 @@ pub struct Parts {
     pub kv_cost: Option<KvCostSection>,
     /// Weights of pools (of each replica) and endpoints for the scorer `weight`; 1 each unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = values_between(0.0, 1e9))]
     pub weights: Option<IndexMap<String, f64>>,
     /// How old engine signals are for this policy; a preset's, or that of `[gateway]`, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,7 @@ pub struct RuleSection {
     pub imbalance: Option<ImbalanceSection>,
     /// More than this share (0 to 1) of the prompt was sent to a ready replica; not asked unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub prefix_hit: Option<f64>,
     /// A ready replica is predicted to answer within this, `"slo"` being the experiment's TTFT objective; not asked
     /// unless given.
@@ -89,6 +93,8 @@ pub struct RuleSection {
     pub wait: Option<String>,
     /// Scorers of this rule and their weights; the policy's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = values_between(-1e9, 1e9))]
+    #[schemars(transform = values_between(-1e9, 1e9))]
     pub scorers: Option<IndexMap<String, f64>>,
     /// Picker of this rule; the policy's unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,14 +111,17 @@ fn is_false(b: &bool) -> bool {
 pub struct FullSection {
     /// Mean waiting requests a replica; not looked at unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub waiting_per_replica: Option<f64>,
     /// Mean KV use (0 to 1); not looked at unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub kv_use: Option<f64>,
     /// Least predicted TTFT; not looked at unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_ttft: Option<String>,
     /// The overflow ends when all values are below their thresholds times one minus this.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub hysteresis: f64,
 }
 
@@ -127,9 +136,11 @@ impl Default for FullSection {
 #[serde(deny_unknown_fields)]
 pub struct BaseloadSection {
     /// Requests a second.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub requests_per_s: f64,
     /// Requests that the bucket holds; it starts full.
     #[serde(default = "eight")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub burst: u64,
 }
 
@@ -166,6 +177,7 @@ fn zero() -> String {
 #[serde(deny_unknown_fields)]
 pub struct BudgetSection {
     /// Dollars a day.
+    #[schemars(range(min = 0.0, max = 1_000_000_000.0))]
     pub usd_per_day: f64,
     /// Length of a day.
     #[serde(default = "day")]
@@ -179,16 +191,20 @@ pub struct BudgetSection {
 pub struct NeedSection {
     /// The threshold, 0 to 1; calibrated to `strong_share` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: Option<f64>,
     /// Share of requests that shall go to the strong model: the threshold is this quantile from above of `win_rates`, or of
     /// the predictor's scores. Not used unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub strong_share: Option<f64>,
     /// A sample of win rates, 0 to 1, quantiles linear between them. Evenly from 0 to 1 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0.0, max = 1.0)))]
     pub win_rates: Option<Vec<f64>>,
     /// Samples of classes that have their own; none unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(transform = value_items_between(0.0, 1.0))]
     pub classes: IndexMap<String, Vec<f64>>,
     /// Instead of win rates, a score that tells with a stated quality who needs the strong model; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,6 +220,7 @@ pub struct NeedSection {
 #[serde(deny_unknown_fields)]
 pub struct PredictorSection {
     /// Area under its ROC curve: 0.5 is chance, below 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub auc: f64,
     /// The weak model, which answers what does not need the strong one: a pool or an endpoint; the policy's only other
     /// one unless given.
@@ -226,8 +243,10 @@ pub struct OracleSection {
 #[serde(deny_unknown_fields)]
 pub struct ImbalanceSection {
     /// Requests.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub abs: u32,
     /// Factor, at least 1.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub rel: f64,
 }
 
@@ -236,8 +255,10 @@ pub struct ImbalanceSection {
 #[serde(deny_unknown_fields, default)]
 pub struct SaturationSection {
     /// Waiting requests.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub waiting: u32,
     /// KV use, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub kv_use: f64,
     /// Older samples count as saturated.
     pub stale_after: String,
@@ -274,6 +295,7 @@ pub enum PickerSection {
 #[serde(deny_unknown_fields, default)]
 pub struct MinCostSection {
     /// Above 0: by chance, cheaper is likelier; the lowest for sure at 0.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub temperature: f64,
     /// Among equals at temperature 0: `lowest` (the first), `random` or `rotate`.
     pub ties: TiesSection,
@@ -301,10 +323,13 @@ pub struct PrefixSection {
     #[serde(skip_serializing_if = "is_false")]
     pub tree: bool,
     /// Tokens of a block.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub block_tokens: u32,
     /// Blocks remembered for each replica, least recently sent forgotten first.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub blocks: u32,
     /// Tokens of a prompt that are looked at.
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub max_tokens: u32,
 }
 
@@ -321,12 +346,16 @@ impl Default for PrefixSection {
 #[serde(deny_unknown_fields, default)]
 pub struct KvCostSection {
     /// Tokens of a block.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub block_tokens: u32,
     /// Credit for a block that was sent there before.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub overlap_credit: f64,
     /// Weight of prefill against decode.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub prefill_scale: f64,
     /// Blocks that an active request counts.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub active_weight: f64,
 }
 

@@ -58,7 +58,7 @@ pub fn cheapest<'a>(catalog: &'a Catalog, fits: &Fits<'_>) -> Option<Offer<'a>> 
     let offers = catalog.rents.iter().filter(|rent| offered(rent)).filter_map(|rent| {
         let gpu = catalog.gpu(&rent.gpu).ok()?;
         let tensor_parallel = fewest(gpu, fits)?;
-        let usd_per_hour = Usd(rent.usd_per_gpu_hour.0 * i128::from(tensor_parallel));
+        let usd_per_hour = rent.usd_per_gpu_hour.times(tensor_parallel.into());
         Some(Offer { gpu, tensor_parallel, rent, usd_per_hour })
     });
     // The first of equals, in the catalogue's order.

@@ -112,8 +112,6 @@ pub struct SimStats {
     pub last_arrival: SimTime,
     /// When the last request ended.
     pub ended: SimTime,
-    /// Requests not ended at the last arrival.
-    pub waiting_at_end: u64,
     /// When the last request ended that tolerates no wait.
     pub ended_in_haste: SimTime,
     /// Engine steps.

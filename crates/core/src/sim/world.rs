@@ -112,7 +112,6 @@ impl<'a> World<'a> {
         if look {
             self.look_at_queue();
         }
-        self.stats.waiting_at_end = self.desk.in_haste();
     }
 
     /// When something happens next; `NEVER` if nothing will without an arrival. All requests that arrive at this instant are
@@ -163,7 +162,7 @@ impl<'a> World<'a> {
         let of_world = &self.stats;
         stats.requests = of_world.requests;
         (stats.first_arrival, stats.last_arrival) = (of_world.first_arrival, of_world.last_arrival);
-        (stats.waiting_at_end, stats.events) = (of_world.waiting_at_end, of_world.events);
+        stats.events = of_world.events;
         stats.engine_steps = of_engines.steps;
         stats.strides = of_engines.strides;
         stats.batch_changes = of_engines.batch_changes;

@@ -1,7 +1,10 @@
 //! Durations as people write them: a number and a unit.
 use super::{Fault, SimTime};
 
-/// Parses `250ns`, `10us`, `250ms`, `2s`, `1.5s`, `90m`, `2h` or `1d`: a decimal number and a unit, at most 584 years.
+/// The longest duration of a file: ten years. Sums of several stay far below what the clocks hold.
+pub const LONGEST: SimTime = SimTime::from_secs(3_653 * 86_400);
+
+/// Parses `250ns`, `10us`, `250ms`, `2s`, `1.5s`, `90m`, `2h` or `1d`: a decimal number and a unit, at most ten years.
 /// Exact: what is finer than a nanosecond is refused.
 ///
 /// # Errors
@@ -34,7 +37,8 @@ pub fn parse_duration(text: &str) -> Result<SimTime, Fault> {
     if !product.is_multiple_of(scale) {
         return Err(wrong("it is finer than a nanosecond"));
     }
-    u64::try_from(product / scale).map(SimTime).map_err(|_| wrong("it is longer than 584 years"))
+    let ns = u64::try_from(product / scale).ok().filter(|ns| *ns <= LONGEST.0);
+    ns.map(SimTime).ok_or_else(|| wrong("it is longer than ten years"))
 }
 
 /// The shortest text that [`parse_duration`] reads as `t`.
@@ -58,7 +62,8 @@ mod tests {
         assert_eq!(parse_duration("0s").unwrap(), SimTime::ZERO);
         assert_eq!(parse_duration("1.5s").unwrap(), SimTime::from_millis(1500));
         assert_eq!(parse_duration("90m").unwrap(), parse_duration("1.5h").unwrap());
-        for bad in ["", "5", "s", "-1s", "1.2.3s", "5 parsecs", "0.5ns", "99999999999d", ".5s"] {
+        assert_eq!(parse_duration("3653d").unwrap(), LONGEST);
+        for bad in ["3653.1d", "", "5", "s", "-1s", "1.2.3s", "5 parsecs", "0.5ns", "99999999999d", ".5s"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

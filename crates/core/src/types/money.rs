@@ -6,6 +6,11 @@ use std::ops::{Add, AddAssign};
 /// Pico-dollars in a US dollar.
 pub const PICO_PER_USD: i128 = 1_000_000_000_000;
 
+/// What was computed: the bounds of prices, counts and times keep every bill far below what `i128` holds.
+fn held(pico: Option<i128>) -> i128 {
+    pico.expect("bill-exact: a sum of money stays below 10^26 dollars")
+}
+
 /// US dollars in whole pico-dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Usd(pub i128);
@@ -45,10 +50,17 @@ impl Usd {
         assert!(denominator > 0, "bill-exact: a time-based line needs a window longer than zero");
         let (n, d) = (numerator as i128, denominator as i128);
         // Whole parts and rest apart, so that a large sum times a month does not overflow.
-        let rest = self.0.rem_euclid(d) * n;
-        let (q, r) = (self.0.div_euclid(d) * n + rest.div_euclid(d), rest.rem_euclid(d));
-        let up = 2 * r > d || (2 * r == d && q % 2 != 0);
+        let rest = held(self.0.rem_euclid(d).checked_mul(n));
+        let whole = held(self.0.div_euclid(d).checked_mul(n));
+        let (q, r) = (held(whole.checked_add(rest.div_euclid(d))), rest.rem_euclid(d));
+        // `r` is below `d`, so that this is r + r > d without a sum.
+        let up = r > d - r || (r == d - r && q % 2 != 0);
         Usd(q + i128::from(up))
+    }
+
+    /// So many times the amount.
+    pub fn times(self, count: u64) -> Usd {
+        Usd(held(self.0.checked_mul(count.into())))
     }
 
     /// Dollars as a float, for reports only.
@@ -59,12 +71,12 @@ impl Usd {
 impl Add for Usd {
     type Output = Usd;
     fn add(self, other: Usd) -> Usd {
-        Usd(self.0 + other.0)
+        Usd(held(self.0.checked_add(other.0)))
     }
 }
 impl AddAssign for Usd {
     fn add_assign(&mut self, other: Usd) {
-        self.0 += other.0;
+        *self = *self + other;
     }
 }
 impl Sum for Usd {
@@ -95,7 +107,7 @@ impl TokenPrice {
     }
     /// The price of `tokens` tokens.
     pub fn of(self, tokens: u64) -> Usd {
-        Usd(self.0 * i128::from(tokens))
+        Usd(self.0).times(tokens)
     }
 }
 

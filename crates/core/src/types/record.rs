@@ -100,6 +100,55 @@ impl OutcomeCause {
             OutcomeCause::Expired => "expired",
         }
     }
+
+    /// Every cause of a request that did not complete.
+    pub const ALL: [OutcomeCause; 18] = [
+        OutcomeCause::Constraint,
+        OutcomeCause::RateLimited,
+        OutcomeCause::SlowDown,
+        OutcomeCause::QuotaExhausted,
+        OutcomeCause::ServerError,
+        OutcomeCause::Overloaded,
+        OutcomeCause::QueueFull,
+        OutcomeCause::ReplicaLost,
+        OutcomeCause::TooLong,
+        OutcomeCause::Timeout,
+        OutcomeCause::NoBackend,
+        OutcomeCause::TryTimeout,
+        OutcomeCause::Shed,
+        OutcomeCause::GatewayQueueFull,
+        OutcomeCause::QueueTimeout,
+        OutcomeCause::ClientGone,
+        OutcomeCause::Expired,
+        OutcomeCause::Hedged,
+    ];
+
+    /// What the cause says to whoever reads a report.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            OutcomeCause::None | OutcomeCause::NotAccepted => "",
+            OutcomeCause::Constraint => {
+                "no place that the policy keeps may serve it: privacy, capability or context length"
+            }
+            OutcomeCause::RateLimited => "the endpoint's limits, to the last try (429)",
+            OutcomeCause::SlowDown => "the endpoint's traffic grew too fast, to the last try (429)",
+            OutcomeCause::QuotaExhausted => "the account has spent what it may",
+            OutcomeCause::ServerError => "the endpoint's errors, to the last try (5xx)",
+            OutcomeCause::Overloaded => "the provider was overloaded, to the last try (529, 503)",
+            OutcomeCause::QueueFull => "the engine's queue was full, to the last try (503)",
+            OutcomeCause::ReplicaLost => "its replica died, to the last try",
+            OutcomeCause::TooLong => "longer than what the place takes",
+            OutcomeCause::Timeout => "the gateway's patience ended",
+            OutcomeCause::NoBackend => "breakers, cooldowns or limits kept every place out",
+            OutcomeCause::TryTimeout => "each try ran out of its own time",
+            OutcomeCause::Hedged => "the other copy answered first",
+            OutcomeCause::Shed => "refused while the fleet was full",
+            OutcomeCause::GatewayQueueFull => "the gateway's queue was full",
+            OutcomeCause::QueueTimeout => "it waited too long in the gateway's queue",
+            OutcomeCause::ClientGone => "its client did not wait any longer",
+            OutcomeCause::Expired => "its batch was not done within the window",
+        }
+    }
 }
 
 /// One attempt at one backend.

@@ -68,9 +68,11 @@ pub struct Slice {
     pub to: Option<SimTime>,
     /// Requests left out at the start; none unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub skip: Option<u64>,
     /// Most requests that are kept; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub take: Option<u64>,
 }
 
@@ -94,6 +96,7 @@ pub enum ThinBy {
 #[serde(deny_unknown_fields)]
 pub struct Thin {
     /// Share that is kept, above 0 and at most 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
     /// What it is drawn of.
     #[serde(default)]
@@ -106,6 +109,7 @@ pub struct Thin {
 pub struct Superpose {
     /// How many times the trace is there in all; 1 unless given, for a trace laid over it.
     #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1_000))]
     pub copies: u32,
     /// Each copy is late by a time drawn up to this one; bursts longer than it add up. 5 s unless given.
     #[serde(with = "text", default = "five_seconds")]
@@ -125,6 +129,7 @@ pub struct Superpose {
 #[serde(deny_unknown_fields)]
 pub struct ScaleRate {
     /// Times the rate, above 0. Below 1 requests are dropped, above 1 they come again under new numbers.
+    #[schemars(range(min = 1e-06, max = 1_000_000.0))]
     pub times: f64,
 }
 
@@ -134,6 +139,7 @@ pub struct ScaleRate {
 pub struct Volume {
     /// Times the requests, above 0: 2.5 = all of them twice and half of them once more. Copies have sessions and private
     /// content of their own, and share what the trace names.
+    #[schemars(range(min = 1e-06, max = 1000.0))]
     pub times: f64,
     /// Each copy is late by a time drawn up to this one. 5 s unless given.
     #[serde(with = "text", default = "five_seconds")]
@@ -146,6 +152,7 @@ pub struct Volume {
 #[serde(deny_unknown_fields)]
 pub struct ScaleTime {
     /// Times all times, above 0.
+    #[schemars(range(min = 1e-06, max = 1_000_000.0))]
     pub times: f64,
 }
 
@@ -155,6 +162,7 @@ pub struct ScaleTime {
 pub struct Repeat {
     /// Until so many requests; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
     pub requests: Option<u64>,
     /// Until so long after the first; no limit unless given.
     #[serde(with = "optional", skip_serializing_if = "Option::is_none")]
@@ -169,11 +177,14 @@ pub struct Repeat {
 #[serde(deny_unknown_fields, default)]
 pub struct LengthChange {
     /// Times the tokens, above 0; 1 unless given.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub times: f64,
     /// At least so many tokens; 1 unless given.
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub min: u32,
     /// At most so many tokens; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub max: Option<u32>,
 }
 
@@ -198,6 +209,7 @@ pub struct Tokens {
 #[serde(deny_unknown_fields)]
 pub struct Tenants {
     /// Share of each tenant, the first being tenant 1; they are divided by their sum.
+    #[schemars(inner(range(min = 0.0, max = 1_000_000_000.0)))]
     pub shares: Vec<f64>,
 }
 
@@ -209,15 +221,19 @@ pub struct ClassRule {
     pub to: String,
     /// Share of the requests that meet the rest; all unless given.
     #[serde(default = "all")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
     /// Requests of these tenants only; of all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0, max = 4_294_967_295_u64)))]
     pub tenants: Option<Vec<u32>>,
     /// Prompts of at least so many tokens only; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub prompt_at_least: Option<u32>,
     /// Prompts of fewer than so many tokens only; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub prompt_under: Option<u32>,
 }
 
@@ -234,6 +250,7 @@ pub struct Spike {
     #[schemars(with = "String")]
     pub duration: SimTime,
     /// Times the rate, 0 or more.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub times: f64,
 }
 
@@ -242,6 +259,7 @@ pub struct Spike {
 #[serde(deny_unknown_fields)]
 pub struct Diurnal {
     /// Swing to both sides of 1, from 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub amplitude: f64,
     /// Time of the highest rate after the first request; 14 h unless given.
     #[serde(with = "text", default = "afternoon")]
@@ -262,6 +280,7 @@ pub struct Anonymise {
     #[schemars(with = "Option<String>")]
     pub time: Option<SimTime>,
     /// Prompt and output tokens are rounded up to a multiple of this; 1 (exact) unless given.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub tokens: u32,
 }
 

@@ -2,9 +2,10 @@
 use super::Complaints;
 use super::facts::{Facts, Policy};
 use super::money::{scaled, usd};
+use super::pace::spans;
 use super::requests::Life;
 use super::rows::PolicyEvidence;
-use super::summary::{close, window};
+use super::summary::close;
 
 /// 730 hours in ns.
 const MONTH_NS: i128 = 730 * 3_600 * 1_000_000_000;
@@ -12,7 +13,8 @@ const MONTH_NS: i128 = 730 * 3_600 * 1_000_000_000;
 /// Compares every line and every sum of a policy's bill.
 pub fn bill(c: &mut Complaints, policy: &Policy, facts: &Facts, lives: &[Life], seen: &PolicyEvidence) {
     let s = &seen.summary;
-    let window = i128::from(window(lives));
+    let spans = spans(facts, lives, s);
+    let (window, mut spent) = (i128::from(spans.billed), 0i128);
     let mut lines: Vec<(String, &str, i128)> = Vec::new();
     for (pool, replicas) in facts.pools.iter().zip(&policy.replicas).filter(|(_, n)| **n > 0) {
         let gpus = i128::from(*replicas) * i128::from(pool.gpus);
@@ -21,6 +23,7 @@ pub fn bill(c: &mut Complaints, policy: &Policy, facts: &Facts, lives: &[Life], 
     for endpoint in policy.endpoints.iter().map(|e| &facts.endpoints[*e]) {
         let attempts = lives.iter().flat_map(|l| &l.attempts);
         let spend: i128 = attempts.filter(|a| a.backend == endpoint.name).map(|a| a.cost).sum();
+        spent += spend;
         if spend > 0 && window == 0 {
             c.say(format!("endpoint {}: spend in a window of zero cannot be scaled to a month", endpoint.name));
         } else if spend > 0 {
@@ -52,8 +55,12 @@ pub fn bill(c: &mut Complaints, policy: &Policy, facts: &Facts, lives: &[Life], 
     }
     let done = lives.iter().filter(|l| l.request.outcome == "completed").map(|l| l.request);
     let tokens: i128 = done.map(|r| i128::from(r.prompt_tokens) + i128::from(r.output_tokens)).sum();
-    // total x window / month, over tokens, times a million; the million is taken out of the month first.
-    let per_million = (tokens > 0 && window > 0).then(|| usd(scaled(total, window, MONTH_NS / 1_000_000 * tokens)));
+    // What is paid whatever is sent, x time / month, over tokens, times a million (taken out of the month first); and the spend.
+    let served = i128::from(spans.in_haste);
+    let per_million = (tokens > 0 && served > 0).then(|| {
+        let fixed = scaled(total - of("api"), served, MONTH_NS / 1_000_000 * tokens);
+        usd(fixed + scaled(spent, 1_000_000, tokens))
+    });
     let said = s["usd_per_million_tokens"].as_f64();
     if !matches!((said, per_million), (Some(a), Some(b)) if close(a, b)) && said != per_million {
         c.say(format!("usd_per_million_tokens: the result says {said:?}, the audit {per_million:?}"));

@@ -10,6 +10,7 @@ mod forgeries;
 mod free;
 mod money;
 mod oracle;
+mod pace;
 mod replay;
 mod requests;
 mod rows;

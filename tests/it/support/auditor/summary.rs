@@ -5,12 +5,6 @@ use super::requests::Life;
 use super::rows::{Evidence, PolicyEvidence};
 use serde_json::Value;
 
-/// First to last arrival, ns.
-pub fn window(lives: &[Life]) -> u64 {
-    let arrivals = || lives.iter().map(|l| l.request.arrival);
-    arrivals().max().unwrap_or(0) - arrivals().min().unwrap_or(0)
-}
-
 pub fn close(a: f64, b: f64) -> bool {
     a == b || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
 }
@@ -36,8 +30,8 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
     number(c, s, "timed_out", count("timed_out"));
     number(c, s, "failed", count("failed") + count("timed_out"));
     number(c, s, "cancelled", count("cancelled"));
-    let window_s = window(lives) as f64 / 1e9;
-    let per_s = |n: f64| if window_s > 0.0 { n / window_s } else { 0.0 };
+    let served_s = super::pace::spans(facts, lives, s).served as f64 / 1e9;
+    let per_s = |n: f64| if served_s > 0.0 { n / served_s } else { 0.0 };
     let share = |n: f64, of: f64| if of == 0.0 { 0.0 } else { n / of };
     let met = lives.iter().filter(|l| l.request.met_slo).count() as f64;
     let prompt = total(&|l| l.request.prompt_tokens.into(), &done);
@@ -70,17 +64,7 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
     let last = lives.iter().map(|l| l.request.arrival).max().unwrap_or(0);
     let drain = lives.iter().map(|l| l.request.ended).max().unwrap_or(0).saturating_sub(last);
     number(c, s, "drain_s", drain as f64 / 1e9);
-    // Work that may wait makes nobody overloaded, nor do users who wait for their answers.
-    let closed = ["users", "sessions"].iter().any(|key| facts.trace.contains_key(*key));
-    let patient = |name: &str| facts.classes.iter().any(|class| class.name == name && class.tolerates.is_some());
-    let late: Vec<u64> = (lives.iter().filter(|l| l.request.ended > last && !patient(&l.request.class)))
-        .map(|l| l.request.ended - last)
-        .collect();
-    let haste = late.iter().max().copied().unwrap_or(0);
-    let over = !closed
-        && (late.len() as u64 * 20 > (lives.len() as u64).max(20)
-            || u128::from(haste) * 10 > u128::from(window(lives)).max(1));
-    c.same("overloaded", s["overloaded"].as_bool(), Some(over));
+    super::pace::pace(c, facts, policy, lives, s);
     let mut causes = std::collections::BTreeMap::<&str, u64>::new();
     for l in lives.iter().filter(|l| l.request.outcome != "completed") {
         let cause = if l.request.cause.is_empty() { &l.request.outcome } else { &l.request.cause };
@@ -91,9 +75,15 @@ pub fn summary(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life
         .pools
         .iter()
         .zip(&policy.replicas)
-        .map(|(p, n)| serde_json::json!({ "name": p.name, "replicas": n, "blocks": p.num_blocks }))
+        .map(|(p, n)| {
+            serde_json::json!({ "name": p.name, "replicas": n, "blocks": p.num_blocks, "max_model_len": p.context() })
+        })
         .collect();
-    c.same("pools", &s["pools"], &Value::Array(kept));
+    let mut said = s["pools"].clone();
+    said.as_array_mut().into_iter().flatten().for_each(|pool| {
+        pool.as_object_mut().map(|pool| pool.remove("busiest_share"));
+    });
+    c.same("pools", &said, &Value::Array(kept));
     let sorted = |values: Vec<u64>| {
         let mut values = values;
         values.sort_unstable();

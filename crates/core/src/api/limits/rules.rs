@@ -159,6 +159,11 @@ impl Limits {
         utilization: None,
         rules: Rules::PLAIN,
     };
+
+    /// Whether no call is ever refused for them.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Limits { rules: self.rules, ..Limits::NONE }
+    }
 }
 
 impl Default for Limits {

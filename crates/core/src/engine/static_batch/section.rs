@@ -19,10 +19,12 @@ const PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_
 #[serde(deny_unknown_fields, default)]
 pub struct StaticSection {
     /// Rows of a batch.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub max_batch: u32,
     /// A batch closes at its size, or when its oldest request has waited this long.
     pub timeout: String,
     /// Tokens of a KV block (the unit of the memory account).
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub block_size: u32,
     /// `timeout`, resolved.
     #[serde(skip)]

@@ -30,10 +30,12 @@ pub struct VllmSection {
     /// Sequences in the running list. vLLM's default for the GPU unless given: 1024 from 70 GiB of memory (A100 and
     /// GB10 excepted), else 256; at most max_num_batched_tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub max_num_seqs: Option<u32>,
     /// Tokens of one step. vLLM's API-server default for the GPU unless given: 16384 from 160 GiB of memory, 8192 from
     /// 70 GiB (A100 and GB10 excepted), else 2048; at most max_num_seqs times the longest sequence.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub max_num_batched_tokens: Option<u32>,
     /// Schedule a step while the one before runs (default: true): a step then takes the longer of the host's and the
     /// GPU's time, not both, and a finished request is noticed one step late.
@@ -41,6 +43,7 @@ pub struct VllmSection {
     /// Who goes first: `fcfs` (default) or `priority`, by the trace's `priority` plus the class's.
     pub scheduling_policy: QueuePolicy,
     /// Tokens of a KV block (default: 16).
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub block_size: u32,
     /// Reuse KV of equal prefixes (default: true).
     pub enable_prefix_caching: bool,
@@ -48,13 +51,16 @@ pub struct VllmSection {
     /// longest sequence.
     pub enable_chunked_prefill: bool,
     /// Cap of a prefill chunk while others wait or run; 0 = none (default).
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub long_prefill_token_threshold: u32,
     /// Share of blocks kept free when admitting (default: 0).
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub watermark: f64,
     /// Admit only what fits with its whole prompt (default: true).
     pub scheduler_reserve_full_isl: bool,
     /// Queue limit, more are refused with 503; no limit unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub max_num_queued_reqs: Option<u32>,
     /// Launch every kernel by itself, compile nothing and capture no CUDA graphs (default: false).
     pub enforce_eager: bool,

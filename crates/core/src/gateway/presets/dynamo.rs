@@ -9,14 +9,19 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct DynamoKvSection {
     /// Tokens of a block.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub block_tokens: u32,
     /// Credit for a block of overlap.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub overlap_credit: f64,
     /// Weight of prefill against decode.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub prefill_scale: f64,
     /// Blocks that an active request counts.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub active_weight: f64,
     /// Above 0: by chance, cheaper is likelier.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub temperature: f64,
 }
 

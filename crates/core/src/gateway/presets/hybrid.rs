@@ -1,6 +1,7 @@
 //! Policies between own GPUs and bought tokens. What a rule does not buy goes to the own replica with the fewest requests
 //! under way; what no own replica may serve goes to the cheapest endpoint, whatever the rule.
 use super::{Empty, Keeps, Preset, Table, by, rule, weights};
+use crate::catalog::value_items_between;
 use crate::gateway::parts::{
     BaseloadSection, BudgetSection, DailySection, FullSection, NeedSection, OracleSection, Parts, PickerSection,
     PredictorSection, RuleSection,
@@ -21,15 +22,18 @@ pub struct OverflowSection {
     pub to: String,
     /// Mean waiting requests a replica at which it begins.
     #[serde(default = "waiting")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub waiting_per_replica: f64,
     /// Mean KV use (0 to 1) at which it begins.
     #[serde(default = "kv_use")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub kv_use: f64,
     /// Least predicted TTFT of a replica at which it begins; not looked at unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_ttft: Option<String>,
     /// The overflow ends when all values are below their thresholds times one minus this.
     #[serde(default = "hysteresis")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub hysteresis: f64,
 }
 
@@ -61,9 +65,11 @@ impl OverflowSection {
 #[serde(deny_unknown_fields)]
 pub struct BaseloadSplitSection {
     /// Requests a second that own replicas take.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub requests_per_s: f64,
     /// Requests by which a burst may be over that.
     #[serde(default = "burst")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub burst: u64,
     /// Where the rest goes: an endpoint's name, or `cheapest`.
     #[serde(default = "cheapest")]
@@ -122,12 +128,15 @@ impl TimeOfDaySection {
 #[serde(deny_unknown_fields)]
 pub struct BudgetPacedSection {
     /// Dollars a day.
+    #[schemars(range(min = 0.0, max = 1_000_000_000.0))]
     pub usd_per_day: f64,
     /// Mean waiting requests a replica at which buying begins.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub waiting_per_replica: f64,
     /// Buying ends when waiting requests a replica are below `waiting_per_replica` times one minus this.
     #[serde(default = "hysteresis")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub hysteresis: f64,
     /// Who sells: an endpoint's name, or `cheapest`.
     #[serde(default = "cheapest")]
@@ -159,15 +168,19 @@ pub struct RouteLlmThresholdSection {
     pub to: String,
     /// The win rate from which on a request goes there, 0 to 1; calibrated to `strong_share` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: Option<f64>,
     /// Share of requests that shall go there, to which the threshold is calibrated; needed unless given `threshold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub strong_share: Option<f64>,
     /// A sample of win rates, 0 to 1, quantiles linear between them. Evenly from 0 to 1 unless given.
     #[serde(default = "even")]
+    #[schemars(inner(range(min = 0.0, max = 1.0)))]
     pub win_rates: Vec<f64>,
     /// Samples of classes that have their own; none unless given.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(transform = value_items_between(0.0, 1.0))]
     pub classes: IndexMap<String, Vec<f64>>,
     /// Instead of win rates, a score that tells with a stated quality who needs the strong model; none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

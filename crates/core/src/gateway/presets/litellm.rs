@@ -1,5 +1,6 @@
 //! LiteLLM's router over deployments: here each own replica and each endpoint is one.
 use super::{Empty, Keeps, Preset, Table, by, rule, weights};
+use crate::catalog::values_between;
 use crate::gateway::parts::{MinCostSection, Parts, PickerSection, RuleSection, TiesSection};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct LitellmShuffleSection {
     /// Weights of pools (of each replica) and endpoints, 1 where unnamed; all alike unless given.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(transform = values_between(0.0, 1e9))]
     pub weights: IndexMap<String, f64>,
 }
 

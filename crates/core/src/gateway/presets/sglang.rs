@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct CacheAwareSection {
     /// More than this share of the prompt (0 to 1) must have been sent to the replica.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub cache_threshold: f64,
     /// The fleet is out of balance when the most requests under way are over the least by more than this number, and by
     /// more than the factor `balance_rel_threshold`.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub balance_abs_threshold: u32,
     /// The fleet is out of balance when the most requests under way are over the least by more than this factor, and by
     /// more than the number `balance_abs_threshold`.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub balance_rel_threshold: f64,
 }
 

@@ -1,5 +1,6 @@
 //! Fallback chains: where a request goes when its tries at a place are used up (spec/routers.md 3.6: retries within a group,
-//! then fallbacks, at most five hops; what is too long for a place jumps to a list of its own at once).
+//! then fallbacks, at most five hops; what is too long for a place jumps to a list of its own at once). Chains may lead to each
+//! other, as in most LiteLLM configurations: the hops end them.
 use crate::types::Place;
 
 /// How far a request has come along chains.
@@ -61,32 +62,6 @@ impl Fallbacks {
         *hop = Hop { made: hop.made + 1, on: Some((owner, long, at + 1)) };
         Some(to)
     }
-
-    /// A place from which chains lead back to itself, and the way.
-    pub fn cycle(&self) -> Option<Vec<Place>> {
-        let next = |place: Place| {
-            let both = [&self.chains, &self.too_long].into_iter().filter_map(move |c| chain(c, place));
-            both.flatten().copied()
-        };
-        let owners = self.chains.iter().chain(&self.too_long).map(|(owner, _)| *owner);
-        for start in owners {
-            let mut ways: Vec<Vec<Place>> = vec![vec![start]];
-            let mut seen = Vec::new();
-            while let Some(way) = ways.pop() {
-                for place in next(*way.last().expect("fallback: a way has a start")) {
-                    let longer: Vec<Place> = way.iter().copied().chain([place]).collect();
-                    if place == start {
-                        return Some(longer);
-                    }
-                    if !seen.contains(&place) {
-                        seen.push(place);
-                        ways.push(longer);
-                    }
-                }
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]
@@ -127,10 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_found_through_both_kinds_of_chains() {
-        assert_eq!(fallbacks(&[(0, &[1, 2]), (1, &[2])], &[(1, &[3])]).cycle(), None);
-        assert_eq!(fallbacks(&[(0, &[0])], &[]).cycle(), Some(vec![at(0), at(0)]));
-        let round = fallbacks(&[(0, &[1]), (1, &[2])], &[(2, &[0])]);
-        assert_eq!(round.cycle(), Some(vec![at(0), at(1), at(2), at(0)]));
+    fn chains_that_lead_to_each_other_end_with_the_hops() {
+        let f = fallbacks(&[(0, &[1]), (1, &[0])], &[]);
+        assert_eq!(places_tried(&f, 0, false), [1, 0, 1, 0, 1]);
+        let three = Fallbacks { max_hops: 3, ..fallbacks(&[(0, &[1]), (1, &[2])], &[(2, &[0])]) };
+        assert_eq!(places_tried(&three, 0, false), [1, 2]);
+        assert_eq!(places_tried(&three, 2, true), [0], "what is too long follows no other chain");
     }
 }

@@ -226,9 +226,7 @@ impl Desk<'_> {
         let ttft = flight.first_token.filter(|_| completed).map(|t| t.since(request.arrival));
         let e2e = at.since(request.arrival);
         let tolerates = self.spec.classes[flight.class as usize].0.tolerates;
-        if tolerates.is_some() {
-            self.tolerant -= 1;
-        } else {
+        if tolerates.is_none() {
             self.counts.ended_in_haste = self.counts.ended_in_haste.max(at);
         }
         let met_slo = completed && within(self.spec.slo, tolerates, ttft, e2e, output_tokens);

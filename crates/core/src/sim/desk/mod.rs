@@ -87,8 +87,6 @@ pub(super) struct Desk<'a> {
     places: Directory,
     /// Requests that wait until a replica is ready.
     parked: VecDeque<u32>,
-    /// Requests that have not ended whose class tolerates a wait.
-    tolerant: u64,
     health: Health,
     budget: BudgetLevel,
     learned: LearnedTtft,
@@ -126,7 +124,6 @@ impl<'a> Desk<'a> {
             slots: Slots::default(),
             places: Directory::new(rates),
             parked: VecDeque::new(),
-            tolerant: 0,
             health: Health::new(r.breaker, r.cooldown),
             budget: BudgetLevel::new(r.retry.budget),
             learned: LearnedTtft::default(),
@@ -145,10 +142,6 @@ impl<'a> Desk<'a> {
     /// Requests in flight.
     pub fn in_flight(&self) -> u64 {
         self.slots.live()
-    }
-    /// Requests in flight whose class tolerates no wait.
-    pub fn in_haste(&self) -> u64 {
-        self.slots.live() - self.tolerant
     }
     /// What it has counted.
     pub fn counts(&self) -> SimStats {

@@ -16,7 +16,6 @@ impl Desk<'_> {
         let life = self.slots.life(slot);
         let r = &self.spec.resilience;
         if let Some(wait) = self.spec.classes[class as usize].0.tolerates {
-            self.tolerant += 1;
             self.timer(arrival + wait, Timer::Timeout(slot, life));
         } else {
             self.actions.push(Action::Deadline { at: arrival + r.timeout, slot, life });
