@@ -1,8 +1,9 @@
 //! `baseload breakeven`: from which volume on owning pays.
 use super::facts::CatalogArgs;
+use super::stop::Stop;
 use super::{Exit, printer};
 use crate::experiment::breakeven::{self, BreakEven, Kind, Options};
-use crate::experiment::folder::ResultFolder;
+use crate::experiment::folder::{BREAK_EVEN, ResultFolder};
 use crate::experiment::{Experiment, Settings};
 use crate::report;
 use baseload_core::types::{Fault, numbers};
@@ -47,7 +48,8 @@ pub struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Form,
-    /// Folder for breakeven.json and breakeven.html; none is written unless given
+    /// Folder for breakeven.json and breakeven.html; one that holds those of an experiment of this name is replaced, and
+    /// files that are not ours stay in it; none is written unless given
     #[arg(long)]
     out: Option<PathBuf>,
     /// Simulations at a time [default: the machine's cores]
@@ -76,9 +78,6 @@ enum Form {
 const MOST_POINTS: u32 = 200;
 /// Highest volume: that of the transform `volume`.
 const MOST_TIMES: f64 = 1_000.0;
-
-/// The file that marks a folder of this command.
-const MARK: &str = "breakeven.json";
 
 /// A number of an option that cannot be.
 fn is(option: &str, number: impl std::fmt::Display) -> Fault {
@@ -122,14 +121,16 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let exp = Experiment::load_with(&args.experiment, &settings)?;
     let named = [args.api.as_deref(), args.own.as_deref(), args.hybrid.as_deref()];
     let lines = breakeven::choose(&exp, &named)?.iter().flatten().count() as u64;
-    let stop = super::stop::on_ctrl_c()?;
-    let folder = args.out.as_ref().map(|out| ResultFolder::of(MARK, out)).transpose()?;
-    let found = simulate(&exp, args, named, lines, &stop)?;
+    let stop = Stop::on_ctrl_c()?;
+    let folder = args.out.as_ref().map(|out| ResultFolder::create(BREAK_EVEN, &exp.name, out)).transpose()?;
+    folder.iter().for_each(|folder| stop.removes(folder.scrap()));
+    let replaces = folder.as_ref().is_some_and(ResultFolder::replaces);
+    let found = simulate(&exp, args, named, lines, stop.flag())?;
     let json = printer::json_text(&found)? + "\n";
     let written = match folder {
         None => None,
         Some(folder) => {
-            folder.write(MARK, &json)?;
+            folder.write(BREAK_EVEN.known_by, &json)?;
             folder.write("breakeven.html", &report::breakeven_page(&found))?;
             Some(folder.finish()?)
         }
@@ -139,9 +140,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         Form::Table => {
             printer::out(&report::breakeven_terminal(&found));
             if let (Some(out), false) = (written, args.quiet) {
+                let former = if replaces { ", in place of the one that was there" } else { "" };
                 printer::out(&format!(
-                    "\nResult: {}\nReport: {}",
-                    out.join(MARK).display(),
+                    "\nResult: {}{former}\nReport: {}",
+                    out.join(BREAK_EVEN.known_by).display(),
                     out.join("breakeven.html").display()
                 ));
             }

@@ -1,6 +1,7 @@
 //! `baseload catalog model`: the row of a model from its config.json.
 use super::artefacts::Clock;
 use super::{Exit, printer};
+use crate::experiment::{LONGEST_TOML, read_text};
 use baseload_core::catalog::{Catalog, FromConfig, Model, model_from_config};
 use baseload_core::types::{Fault, Faults, TraceFault};
 use std::path::PathBuf;
@@ -31,8 +32,8 @@ struct CatalogFile {
 
 pub fn run(args: &Args, catalog: &Catalog) -> Result<(), Exit> {
     let shown = args.config.display().to_string();
-    let text = std::fs::read_to_string(&args.config)
-        .map_err(|e| TraceFault::of(&shown, e).hint("give the config.json that lies beside a model's weights"))?;
+    let text = read_text(&args.config, LONGEST_TOML)
+        .map_err(|e| e.hint("give the config.json that lies beside a model's weights"))?;
     let read = model_from_config(&text, &args.name).map_err(|faults| {
         let here = |fault| Fault::from(TraceFault::from(fault).in_file(&shown));
         faults.into_iter().map(here).collect::<Faults>()

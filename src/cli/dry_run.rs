@@ -19,7 +19,11 @@ pub fn run(exp: &Experiment, format: Format) -> Result<(), Exit> {
     let warnings = exp.warnings.iter().map(|warning| report::wrapped(&format!("warning: {warning}"), WIDTH, 2));
     let memory: Vec<String> = exp.pools.iter().map(account).chain(warnings).collect();
     if format == Format::Markdown {
-        printer::out(&format!("```toml\n{}\n```\n\n```text\n{}\n```", resolved.trim_end(), memory.join("\n")));
+        let (toml, text) = (resolved.trim_end(), memory.join("\n"));
+        // A fence that no text inside can close.
+        let longest = toml.split(|c| c != '`').chain(text.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(longest.max(2) + 1);
+        printer::out(&format!("{fence}toml\n{toml}\n{fence}\n\n{fence}text\n{text}\n{fence}"));
     } else {
         printer::out(&resolved);
         // Comments, so that the whole of it is an experiment file again.

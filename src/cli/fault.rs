@@ -1,13 +1,19 @@
 //! A user's mistake as it is shown: its words, the lines of its file with the place underlined, and what would help.
 //!
 //! Must keep true: no line of words is wider than [`WIDTH`], and they break at spaces only, so that paths and names can be
-//! copied; lines of a file stand as they are.
+//! copied; of a line of a file at most [`EXCERPT`] columns are shown; nothing in any of them is hidden.
+use baseload_core::types::shown::{CUT, visible};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::ops::Range;
 
 /// Columns of the words.
 const WIDTH: usize = 78;
+
+/// Columns of a file's line.
+const EXCERPT: usize = 120;
+/// Columns before a place that stay where its line is cut.
+const BEFORE: usize = 40;
 
 /// A user's mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +83,7 @@ impl Paint {
 /// `text` broken at spaces, with what stands before its first line and before the others, `indent` columns each.
 fn words(text: &str, first: &str, others: &str, indent: usize) -> String {
     let (mut out, mut before) = (String::new(), first);
-    for paragraph in text.lines() {
+    for paragraph in visible(text).lines() {
         let mut line = String::new();
         for word in paragraph.split(' ') {
             if !line.is_empty() && indent + line.chars().count() + 1 + word.chars().count() > WIDTH {
@@ -106,14 +112,18 @@ impl Excerpt {
         let last = (at + 1).min(lines.len().saturating_sub(1)).max(at);
         let digits = (last + 1).to_string().len();
         let gutter = " ".repeat(digits + 2);
-        let _ = writeln!(out, "{gutter}╭─[{}:{}:{}]", self.name, at + 1, column + 1);
+        let left = shown(&self.text[begin..start]).len();
+        // All three lines are cut at one column, so that they stay below each other.
+        let from = if left + marked.max(1) <= EXCERPT { 0 } else { left.saturating_sub(BEFORE) };
+        let _ = writeln!(out, "{gutter}╭─[{}:{}:{}]", visible(&self.name), at + 1, column + 1);
         for number in at.saturating_sub(1)..=last {
-            let text: String = shown(lines.get(number).copied().unwrap_or("")).into_iter().collect();
+            let text = part(&shown(lines.get(number).copied().unwrap_or("")), from);
             let _ = writeln!(out, " {:>digits$} │ {text}", number + 1);
             if number == at {
-                let before = " ".repeat(shown(&self.text[begin..start]).len());
-                let half = marked.max(1) / 2;
-                let (left, right) = ("─".repeat(half), "─".repeat(marked.max(1) - half - 1));
+                let before = " ".repeat(left - from);
+                let marked = marked.max(1).min(EXCERPT - (left - from));
+                let half = marked / 2;
+                let (left, right) = ("─".repeat(half), "─".repeat(marked - half - 1));
                 let _ = writeln!(out, "{gutter}· {before}{colour}{left}┬{right}{end}");
                 let _ = writeln!(out, "{gutter}· {before}{}{colour}╰── here{end}", " ".repeat(half));
             }
@@ -122,9 +132,22 @@ impl Excerpt {
     }
 }
 
-/// The characters of a line as they are shown: a tab is four spaces.
+/// The characters of a line as they are shown: a tab is four spaces, and what is hidden is written out.
 fn shown(line: &str) -> Vec<char> {
-    line.chars().flat_map(|c| if c == '\t' { vec![' '; 4] } else { vec![c] }).collect()
+    visible(line).chars().flat_map(|c| if c == '\t' { vec![' '; 4] } else { vec![c] }).collect()
+}
+
+/// At most [`EXCERPT`] columns of a line, with a mark in the first and last of them where there is more.
+fn part(line: &[char], from: usize) -> String {
+    let until = line.len().min(from + EXCERPT);
+    let mut part = line.get(from..until).unwrap_or(&[]).to_vec();
+    if let Some(first) = part.first_mut().filter(|_| from > 0) {
+        *first = CUT;
+    }
+    if let Some(last) = part.last_mut().filter(|_| until < line.len()) {
+        *last = CUT;
+    }
+    part.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -159,6 +182,22 @@ mod tests {
         let numbers =
             drawn(&"x = 1\n".repeat(9).replacen("x = 1", "y = 2", 1).repeat(2).replacen("y = 2", "x = 1", 1), "y");
         assert!(numbers.contains("    ╭─[e.toml:10:1]\n  9 │ x = 1\n 10 │ y = 2\n    · ┬\n"), "{numbers}");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_its_place_and_nothing_in_it_is_hidden() {
+        let text = format!("a = 1\nb = \"{}\"\nc = 3\n", "y".repeat(10_000_000));
+        let shown = drawn(&text, &format!("b = \"{}\"", "y".repeat(10_000_000)));
+        let (left, right) = ("─".repeat(EXCERPT / 2), "─".repeat(EXCERPT / 2 - 1));
+        let want = format!("\n 2 │ b = \"{}…\n   · {left}┬{right}\n", "y".repeat(EXCERPT - 6));
+        assert!(shown.contains(&want) && shown.len() < 2_000, "{} bytes: {:.500}", shown.len(), shown);
+        let far = drawn(&format!("{}bad{}", "x".repeat(500), "z".repeat(500)), "bad");
+        let (x, z) = ("x".repeat(BEFORE - 1), "z".repeat(EXCERPT - BEFORE - 4));
+        let want = format!("[e.toml:1:501]\n 1 │ …{x}bad{z}…\n   · {}─┬─\n", " ".repeat(BEFORE));
+        assert!(far.contains(&want), "{far}");
+        let escape = drawn("a = \"\u{1b}[2J\u{9b}1m\" # \u{202e}\n", "\u{9b}");
+        let line = r#" 1 │ a = "\u001b[2J\u009b1m" # \u202e"#;
+        assert!(escape.contains(&format!("{line}\n   · {}───┬──\n", " ".repeat(14))), "{escape}");
     }
 
     #[test]

@@ -3,7 +3,7 @@ use super::facts::CatalogArgs;
 use super::{Exit, printer};
 use crate::experiment::gate::{GateRule, Tolerance, gate};
 use crate::experiment::summary::Summary;
-use crate::experiment::{Experiment, Settings};
+use crate::experiment::{Experiment, LONGEST_JSON, Settings, read_text};
 use crate::report::gate_markdown;
 use baseload_core::types::{Fault, TraceFault};
 use indexmap::IndexMap;
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         }
         None => {
             let path = args.candidate.join("manifest.json");
-            let text = std::fs::read_to_string(&path).map_err(|e| TraceFault::of(path.display(), e))?;
+            let text = read_text(&path, LONGEST_JSON)?;
             let manifest: Manifest =
                 serde_json::from_str(&text).map_err(|e| no_json(&path, &e).hint("give --experiment instead"))?;
             let rules = manifest.experiment.gate.iter().map(|(k, r)| r.tolerance().map(|t| (k.clone(), t)));
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 /// Reads a `summary.json`.
 pub fn read(path: &Path) -> Result<Summary, TraceFault> {
     const HINT: &str = "a baseline is a summary.json";
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(path.display(), e).hint(HINT))?;
+    let text = read_text(path, LONGEST_JSON).map_err(|e| e.hint(HINT))?;
     serde_json::from_str(&text).map_err(|e| no_json(path, &e).hint(HINT))
 }
 

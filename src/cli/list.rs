@@ -1,6 +1,6 @@
 //! `baseload run` without a file: the experiments that are here, with their questions.
 use super::{Exit, printer};
-use crate::experiment::Text;
+use crate::experiment::{LONGEST_TOML, Text};
 use crate::{experiment, report};
 use baseload_core::gateway::Presets;
 use baseload_core::types::Fault;
@@ -30,11 +30,12 @@ pub fn run() -> Result<(), Exit> {
 
 fn tables_of(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect()
+    let is_table = |p: &PathBuf| p.is_file() && p.extension().is_some_and(|e| e == "toml");
+    entries.flatten().map(|e| e.path()).filter(is_table).collect()
 }
 
 /// Whether a file that does not load was meant as an experiment: it has a policy, or it lies in `experiments`.
 fn looks_like_one(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = experiment::read_text(path, LONGEST_TOML).unwrap_or_default();
     path.starts_with("experiments") || DeTable::parse_recoverable(&text).0.get_ref().contains_key("policy")
 }

@@ -1,10 +1,9 @@
 //! Opening files of measurements, for `validate` and `calibrate`.
 use crate::calibrate::{Input, Kind, Setup};
-use crate::experiment::open_text;
+use crate::experiment::{LONGEST_JSON, open_text, whole};
 use baseload_core::types::TraceFault;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 impl ValueEnum for Kind {
@@ -60,9 +59,7 @@ pub fn open_routing(path: &Path, setup: Option<&Path>) -> Result<Input, TraceFau
 }
 
 fn read(path: &Path) -> Result<String, TraceFault> {
-    let mut text = String::new();
-    open_text(path)?.read_to_string(&mut text).map_err(|e| TraceFault::of(path.display(), e))?;
-    Ok(text)
+    whole(open_text(path)?, &path.display().to_string(), LONGEST_JSON)
 }
 
 /// The file's name; its folder's too where the name alone says nothing.

@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let gpu = catalog.gpu(args.gpu.as_deref().unwrap_or_default()).map_err(|e| Fault::from(e).under("--gpu"))?;
     let said = engine_settings::parse(&args.engine)?;
     contradictions(args, &said)?;
-    let replica = spec(catalog, args, said).and_then(|spec| Ok(spec.resolve(catalog)?));
+    let replica = spec(catalog, args, said).and_then(|spec| spec.resolve(catalog));
     let replica = replica.map_err(|fault| refusal(fault, args))?;
     let Some(plan) = &replica.plan else {
         return Err(Fault::at("--gpu", "memory is known of GPUs of the catalogue").into());

@@ -1,6 +1,6 @@
 //! What `baseload memory` shows people: the stack as bars of at most 80 columns, and what follows from it in words.
 use super::memory_account::{Account, parts};
-use crate::report::{Sheet, WIDTH, wrapped};
+use crate::report::{Sheet, WIDTH, markdown_prose, wrapped};
 use baseload_core::memory::assumptions;
 use baseload_core::types::numbers::{self, decimals, in_gib, thousands};
 
@@ -48,7 +48,7 @@ pub(super) fn markdown(a: &Account<'_>) -> String {
         out.push_str(&format!("- {line}\n"));
     }
     for line in a.notes {
-        out.push_str(&format!("- In `baseload run`: {line}.\n"));
+        out.push_str(&format!("- In `baseload run`: {}.\n", markdown_prose(line)));
     }
     for line in assumptions(a.model, a.gpu, a.options) {
         out.push_str(&format!("- Assumed: {line}.\n"));

@@ -37,8 +37,11 @@ mod validate_api;
 
 use crate::experiment::{Excerpt, FileFaults, Located, RunError};
 use crate::frames;
+use baseload_core::types::shown::{ended, visible};
 use baseload_core::types::{Fault, Faults, TraceFault};
 use clap::{Parser, Subcommand, ValueEnum};
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Compare routing policies for hybrid LLM serving: own GPUs, commercial APIs, and the gateway between them.
@@ -98,14 +101,14 @@ impl Exit {
 
 impl From<TraceFault> for Exit {
     fn from(fault: TraceFault) -> Exit {
-        let hint = fault.hint.clone();
+        let hint = fault.hint.as_deref().map(|hint| ended(hint).into_owned());
         Exit::Mistake(Box::new(fault::Mistake::of(TraceFault { hint: None, ..fault }.to_string(), hint)))
     }
 }
 
 impl From<Fault> for Exit {
     fn from(fault: Fault) -> Exit {
-        let hint = fault.hint.clone();
+        let hint = fault.hint.as_deref().map(|hint| ended(hint).into_owned());
         Exit::Mistake(Box::new(fault::Mistake::of(Fault { hint: None, ..fault }.to_string(), hint)))
     }
 }
@@ -128,11 +131,11 @@ impl From<FileFaults> for Exit {
         let shown = Located { fault: Fault { hint: None, ..only.fault.clone() }, ..only.clone() };
         let drawn = |Excerpt { file, at }: Excerpt| fault::Excerpt {
             name: file.path.display().to_string(),
-            text: file.text,
+            text: file.text.to_string(),
             span: at,
         };
         let excerpt = only.excerpt.clone().map(drawn);
-        let help = only.fault.hint.clone();
+        let help = only.fault.hint.as_deref().map(|hint| ended(hint).into_owned());
         Exit::Mistake(Box::new(fault::Mistake { message: shown.to_string(), excerpt, help }))
     }
 }
@@ -154,10 +157,22 @@ fn no_jobs() -> Fault {
     Fault::at("--jobs", "it is 0").hint("at least 1 simulation must run at a time; leave it out for one a core")
 }
 
+/// The arguments. A mistake in them ends the program with 2; one that quotes hidden characters is said without colours.
+fn arguments() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let hides = |arg: OsString| matches!(visible(&arg.to_string_lossy()), Cow::Owned(_));
+        if error.use_stderr() && std::env::args_os().any(hides) {
+            printer::error(&error.render().to_string());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
+}
+
 /// Parses the arguments, runs the command, maps its end to the exit status.
 pub fn main() -> ExitCode {
     frames::quiet_readers();
-    let result = match Cli::parse().command {
+    let result = match arguments().command {
         Command::Run(args) => run::run(&args),
         Command::Breakeven(args) => breakeven::run(&args),
         Command::Gate(args) => gate::run(&args),
@@ -176,11 +191,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Exit::Worse) => ExitCode::from(1),
         Err(Exit::Mistake(mistake)) => {
-            printer::error(&mistake.shown());
+            printer::drawn(&mistake.shown());
             ExitCode::from(2)
         }
         Err(Exit::Interrupted) => {
-            printer::error("interrupted; nothing was written");
+            printer::error(stop::INTERRUPTED);
             ExitCode::from(130)
         }
     }

@@ -61,8 +61,12 @@ fn thread_cpu() -> Duration {
     ThreadTime::try_now().map_or(Duration::ZERO, |t| t.as_duration())
 }
 
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "perf.json measures the wall clock; nothing compared depends on it")]
+/// The wall clock.
+pub fn now() -> Instant {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "perf.json and the bounds of a download measure the wall clock; nothing compared depends on it"
+    )]
     Instant::now()
 }
 

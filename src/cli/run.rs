@@ -2,8 +2,9 @@
 use super::artefacts::Clock;
 use super::facts::CatalogArgs;
 use super::perf::{Meter, PerfFile};
+use super::stop::Stop;
 use super::{Exit, Format, artefacts, dry_run, gate, list, printer};
-use crate::experiment::folder::ResultFolder;
+use crate::experiment::folder::{RUN, ResultFolder};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::summary::Summary;
 use crate::experiment::{self, Experiment, RunOptions, Settings, Traffic};
@@ -29,7 +30,8 @@ pub struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Result folder [default: results/NAME]
+    /// Result folder; one that holds a result of an experiment of this name is replaced, and files that are not ours
+    /// stay in it [default: results/NAME, with what --set, --seed and --catalog change behind the name]
     #[arg(long)]
     out: Option<PathBuf>,
     /// Seed, instead of the experiment's
@@ -102,17 +104,21 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         return dry_run::run(&exp, args.format);
     }
     let baseline = args.baseline.as_ref().map(|p| gate::read(p)).transpose()?;
-    let stop = super::stop::on_ctrl_c()?;
+    let stop = Stop::on_ctrl_c()?;
     let clock = Clock::start();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let traffic = Traffic::of(&exp, &stop)?;
+    let traffic = Traffic::of(&exp, stop.flag())?;
+    let manifest = Manifest::of(&exp)?;
+    let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(exp.result_name(&own)));
+    let folder = ResultFolder::create(RUN, &exp.name, &target)?;
+    stop.removes(folder.scrap());
     if !args.quiet && args.format == Format::Table {
         printer::out(&what_will_happen(&exp, traffic.total(), jobs));
+        if folder.replaces() {
+            printer::out(&format!("{}: replaces the result of `{}` that is there", target.display(), exp.name));
+        }
     }
-    let manifest = Manifest::of(&exp)?;
-    let target = args.out.clone().unwrap_or_else(|| Path::new("results").join(&exp.name));
-    let folder = ResultFolder::create(&target)?;
-    let (summary, perf) = simulate(&exp, &traffic, args, jobs, folder.path(), &stop)?;
+    let (summary, perf) = simulate(&exp, &traffic, args, jobs, folder.path(), stop.flag())?;
     artefacts::write(&folder, &manifest, &summary, &perf, &clock)?;
     let target = folder.finish()?;
     match args.format {
@@ -129,10 +135,20 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             }
         }
     }
+    if !summary.failed.is_empty() {
+        return Err(some_failed(&summary, &target).into());
+    }
     match baseline {
         Some(baseline) => gate::compare(&baseline, &summary, &exp.gate),
         None => Ok(()),
     }
+}
+
+/// Some policies failed; the others have their result.
+fn some_failed(summary: &Summary, target: &Path) -> Fault {
+    let said: Vec<String> = summary.failed.iter().map(|(name, why)| format!("policy {name}: {why}")).collect();
+    let whole = if summary.policies.len() == 1 { "the other policy is whole" } else { "the other policies are whole" };
+    Fault::new(said.join("\n")).hint(format!("{whole} in {}", target.display()))
 }
 
 fn what_will_happen(exp: &Experiment, per_policy: Option<u64>, jobs: usize) -> String {

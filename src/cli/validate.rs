@@ -4,7 +4,7 @@ use super::{Exit, Format, engine_settings, figures, measured, printer, validate_
 use crate::calibrate::kinds::requests::RequestRun;
 use crate::calibrate::kinds::vllm_requests;
 use crate::calibrate::{self, Errors, Kernels, Kind, Metrics, Options, Scores, Split, Targets};
-use crate::experiment::write_whole;
+use crate::experiment::{LONGEST_TOML, read_text, write_whole};
 use crate::report::Sheet;
 use crate::{frames, report};
 use baseload_core::catalog::{Catalog, Profile, StepTimeFile};
@@ -186,7 +186,7 @@ fn profile(name: &str) -> Result<(Option<Profile>, StepTimeSource), TraceFault> 
     if !path.is_file() && !name.ends_with(".toml") {
         return Ok((Some(Profile::named(name)?.clone()), StepTimeSource::Analytic));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(name, e))?;
+    let text = read_text(path, LONGEST_TOML)?;
     if StepTimeFile::is(&text) {
         let rows = StepTimeFile::parse(&text, name)?;
         return Ok((None, StepTimeSource::Rows(Arc::new((name.to_owned(), rows)))));
@@ -195,7 +195,7 @@ fn profile(name: &str) -> Result<(Option<Profile>, StepTimeSource), TraceFault> 
 }
 
 fn targets(path: &Path) -> Result<Targets, TraceFault> {
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(path.display(), e))?;
+    let text = read_text(path, LONGEST_TOML)?;
     Targets::parse(&text, &path.display().to_string())
 }
 

@@ -1,6 +1,7 @@
 //! `baseload validate --kind api`: quantiles of measured API calls, on folds that the law has not seen.
 use super::{Exit, Format, measured, printer};
 use crate::calibrate::{ApiCalls, ApiReport, FOLDS, JUDGED_GROUPS, ModelScore, api_scores, read_api_calls};
+use crate::experiment::{LONGEST_TOML, read_text};
 use crate::report::{Sheet, WIDTH, wrapped};
 use baseload_core::catalog::{ApiProfile, AtQuantiles, Catalog, undated};
 use baseload_core::types::numbers::{decimals, percent};
@@ -49,7 +50,7 @@ pub fn profile(name: &str) -> Result<ApiProfile, TraceFault> {
     if !path.is_file() && !name.ends_with(".toml") {
         return Ok(ApiProfile::named(name).cloned().map_err(|e| Fault::from(e).under("--profile"))?);
     }
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(name, e))?;
+    let text = read_text(path, LONGEST_TOML)?;
     ApiProfile::parse(&text, name)
 }
 

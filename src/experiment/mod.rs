@@ -11,6 +11,7 @@ mod inputs;
 mod resolve;
 mod run;
 mod verdict;
+mod whole_text;
 
 pub use format::{Excerpt, FileFaults, Located, ReadFile, Text, load};
 pub use inputs::published::DATA_VARIABLE;
@@ -21,8 +22,11 @@ pub use inputs::{
 pub use resolve::{
     Experiment, Hourly, QualityInput, ResolvedEndpoint, ResolvedPolicy, ResolvedPool, Settings, TraceSpec, resolve,
 };
-pub use run::{Oracle, Perf, RunError, RunOptions, Traffic, Watch, WholeFile, folder, manifest, run, write_whole};
+pub use run::{
+    Claim, Oracle, Perf, RunError, RunOptions, Scrap, Traffic, Watch, WholeFile, folder, manifest, run, write_whole,
+};
 pub use verdict::{gate, rank, summary};
+pub use whole_text::{LONGEST_JSON, LONGEST_TOML, read_text, whole};
 
 /// The catalogue's row for the loaded cost of a full-time equivalent, unless the experiment gives its own.
 const PEOPLE_KEY: &str = "ml_infra_engineer_loaded_us";

@@ -126,6 +126,12 @@ impl RecordWriter {
             names,
         })
     }
+    /// Removes what [`RecordWriter::create`] has made for a policy under `folder`.
+    pub fn forget(folder: &Path, policy: &str) {
+        for kind in ["requests", "attempts", "series"] {
+            let _ = std::fs::remove_dir_all(folder.join(kind).join(format!("policy={policy}")));
+        }
+    }
     /// Takes a request record.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the gate found as Markdown, for a CI summary or a comment.
 //!
 //! May import: experiment. Must keep true: it says in its first line whether the gate passed.
+use super::markup::markdown_prose;
 use super::sheet::Sheet;
 use crate::experiment::gate::{GateReport, GateVerdict};
 use baseload_core::types::numbers;
@@ -26,7 +27,7 @@ pub fn gate_markdown(found: &GateReport) -> String {
         ]);
     }
     out.push_str(&sheet.markdown());
-    found.notes.iter().for_each(|note| out.push_str(&format!("\nNote: {note}\n")));
+    found.notes.iter().for_each(|note| out.push_str(&format!("\nNote: {}\n", markdown_prose(note))));
     out
 }
 

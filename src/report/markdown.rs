@@ -1,6 +1,7 @@
 //! The summary as Markdown, for notes and pull requests.
 //!
 //! May import: experiment, tables. Must keep true: text from the experiment file cannot break the page.
+use super::markup::{markdown as escape, markdown_prose};
 use super::sheet::Sheet;
 use super::table::{Policy, Table, tables};
 use crate::experiment::summary::Summary;
@@ -9,9 +10,9 @@ use crate::experiment::summary::Summary;
 pub fn markdown(summary: &Summary) -> String {
     let t = tables(summary);
     let mut out = format!("# {}\n\n", escape(&summary.name));
-    for text in [&summary.question, &summary.verdict] {
+    for text in [escape(&summary.question), markdown_prose(&summary.verdict)] {
         if !text.is_empty() {
-            out.push_str(&format!("{}\n\n", one_line(text)));
+            out.push_str(&format!("{text}\n\n"));
         }
     }
     for table in [&t.service, &t.money, &t.bounds] {
@@ -19,12 +20,12 @@ pub fn markdown(summary: &Summary) -> String {
         out.push('\n');
     }
     for line in &t.legend {
-        out.push_str(&format!("- {}\n", line.replace('*', "\\*")));
+        out.push_str(&format!("- {}\n", escape(line)));
     }
     if !summary.warnings.is_empty() {
         out.push_str("\n**Warnings**\n\n");
         for warning in &summary.warnings {
-            out.push_str(&format!("- {}\n", one_line(warning)));
+            out.push_str(&format!("- {}\n", markdown_prose(warning)));
         }
     }
     out
@@ -40,26 +41,10 @@ fn sheet(table: &Table, policies: &[Policy]) -> Sheet {
     for (policy, row) in policies.iter().zip(&table.rows) {
         let dagger = if policy.dagger { " †" } else { "" };
         let over = if policy.overloaded { " (overloaded)" } else { "" };
-        let cells = row.iter().map(|cell| format!("{}{}", cell.full, if cell.best { " \\*" } else { "" }));
-        sheet.row(std::iter::once(format!("{}{dagger}{over}", escape(&policy.name))).chain(cells).collect());
+        let cells = row.iter().map(|cell| format!("{}{}", cell.full, if cell.best { " *" } else { "" }));
+        sheet.row(std::iter::once(format!("{}{dagger}{over}", policy.name)).chain(cells).collect());
     }
     sheet
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Text as itself where Markdown would see a mark; pipes are the table's.
-fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for c in one_line(text).chars() {
-        if matches!(c, '*' | '_' | '`' | '<' | '[' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -71,8 +56,12 @@ mod tests {
     fn tables_have_as_many_cells_as_columns_whatever_the_names() {
         let mut s = sample();
         s.policies[0].name = "a|b\nc".into();
+        s.question = "# own <img src=x> \u{1b}[2J?".into();
+        s.warnings = vec!["`a|b` has *some* [x](y)".into()];
         let text = markdown(&s);
         assert!(text.contains("| a\\|b c "));
+        assert!(text.contains("\n\\# own \\<img src=x> \\\\u001b\\[2J?\n"), "{text}");
+        assert!(text.contains("\n- `a|b` has \\*some\\* \\[x](y)\n"), "{text}");
         for line in text.lines().filter(|l| l.starts_with('|')) {
             let pipes = line.replace("\\|", "").matches('|').count();
             assert!([13, 8, 9].contains(&pipes), "{pipes}: {line}");

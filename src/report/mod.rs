@@ -30,6 +30,7 @@ pub use breakeven_page::breakeven_page;
 pub use gate::gate_markdown;
 pub use html::html;
 pub use markdown::markdown;
+pub use markup::markdown_prose;
 pub use prose::{WIDTH, wrapped};
 pub use sheet::{Sheet, WIDE};
 pub use spark::sparkline;

@@ -67,6 +67,7 @@ pub fn sample() -> Summary {
         verdict: verdict(&policies, &slo),
         slo,
         policies,
+        failed: Default::default(),
         warnings: vec![
             "The window is one hour: the monthly bill repeats it 730 times, nights & weekends included.".into(),
         ],

@@ -1,8 +1,10 @@
 //! The one table of text: aligned for a terminal, with sources as numbered notes, or Markdown in full.
 //!
-//! May import: nothing but how words are wrapped. Must keep true: a line ends where its last character stands; columns are two
+//! May import: nothing but how words are wrapped and escaped. Must keep true: a line ends where its last character stands; columns are two
 //! spaces apart, one where two would be wider than the terminal; Markdown has real pipes, and no cell can break it.
+use super::markup::{markdown, markdown_cell};
 use super::prose::{WIDTH, broken, cut, width, wrapped};
+use baseload_core::types::shown::visible;
 
 /// Columns of a table that says nothing of its width.
 pub const WIDE: usize = 100;
@@ -71,11 +73,11 @@ impl Sheet {
     }
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(Row { cells, origin: None });
+        self.rows.push(Row { cells: shown(cells), origin: None });
     }
     /// Adds a fact: a row with its date and source.
     pub fn fact(&mut self, cells: Vec<String>, date: &str, source: &str) {
-        self.rows.push(Row { cells, origin: Some((date.into(), source.into())) });
+        self.rows.push(Row { cells: shown(cells), origin: Some((date.into(), source.into())) });
     }
 
     /// The sheet as aligned text; sources stand below, numbered.
@@ -164,7 +166,6 @@ impl Sheet {
 
     /// The sheet as Markdown, sources in full.
     pub fn markdown(&self) -> String {
-        let one_line = |text: &str| text.lines().collect::<Vec<_>>().join(" ").replace('|', "\\|");
         let (mut head, mut left) = (self.head.clone(), self.left.clone());
         if self.has_origins() {
             head.extend(["date".to_owned(), "source".to_owned()]);
@@ -172,12 +173,12 @@ impl Sheet {
         }
         let rows = self.rows.iter().map(|row| {
             let cells = row.cells.iter().chain(row.origin.iter().flat_map(|(date, source)| [date, source]));
-            cells.map(|cell| one_line(cell)).collect::<Vec<String>>()
+            cells.map(|cell| markdown_cell(cell)).collect::<Vec<String>>()
         });
-        let head: Vec<String> = head.iter().map(|name| one_line(name)).collect();
+        let head: Vec<String> = head.iter().map(|name| markdown_cell(name)).collect();
         let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
         let widths: Vec<usize> = widths(&rows).into_iter().map(|w| w.max(1)).collect();
-        let mut out = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", one_line(&self.title)) };
+        let mut out = if self.title.is_empty() { String::new() } else { format!("## {}\n\n", markdown(&self.title)) };
         for (i, row) in rows.iter().enumerate() {
             let cells = row.iter().enumerate().map(|(column, cell)| padded(cell, widths[column], left[column]));
             out.push_str(&format!("| {} |\n", cells.collect::<Vec<_>>().join(" | ")));
@@ -191,6 +192,11 @@ impl Sheet {
         }
         out
     }
+}
+
+/// Cells with nothing hidden in them, so that their widths are those that are seen.
+fn shown(cells: Vec<String>) -> Vec<String> {
+    cells.into_iter().map(|cell| visible(&cell).into_owned()).collect()
 }
 
 fn padded(cell: &str, width: usize, left: bool) -> String {

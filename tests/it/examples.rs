@@ -74,7 +74,7 @@ fn execute(line: &str, at: &Path) {
     program.current_dir(at).args(&args);
     let plain = args.contains(&"experiments/quickstart.toml") && !args.contains(&"--set");
     if args[0] == "run" && args.len() > 1 && !plain {
-        program.args(["--set", "trace.limit=300", "--out", "results/other"]);
+        program.args(["--set", "trace.limit=300"]);
     }
     let ended = end_of(&mut program);
     assert_eq!(ended.code, 0, "`{line}` fails:\n{}{}", ended.stdout, ended.stderr);

@@ -197,13 +197,18 @@ fn another_file_is_refused_and_not_kept() {
 fn a_file_that_nobody_hashed_needs_trust_once() {
     let server = Server::start(Manners { body: body(), ranges: true, tag: Some("\"v1\""), ..Manners::default() });
     let user = User::new("fetch-trust", &server.url, None);
-    user.refused(&[], &[&sha256(&body()), "--trust"]);
+    let manifest = user.0.join("manifest.toml").display().to_string();
+    let again = format!("if you trust it: baseload trace fetch mine --manifest {manifest} --trust");
+    user.refused(&[], &[&sha256(&body()), &again]);
+    let folder = user.0.join("my cache").display().to_string();
+    let again = format!("baseload trace fetch mine --manifest {manifest} --cache '{folder}' --trust");
+    user.refused(&["--cache", &folder], &[&again]);
     assert_eq!(user.cached(), ["mine.csv"], "fetched, and not on record");
     assert!(user.fetch(&["--trust"]).well().stdout.contains("is trusted from now on"));
     let record = std::fs::read_to_string(user.0.join("cache/mine.csv.toml")).unwrap();
     assert!(record.contains(&sha256(&body())), "{record}");
     user.fetch(&[]).well();
-    assert_eq!(server.ranges(), [""], "trust needs no second download");
+    assert_eq!(server.ranges(), ["", ""], "trust needs no second download");
     // Fetched again, another file is refused by what was trusted.
     std::fs::remove_file(user.0.join("cache/mine.csv")).unwrap();
     let record = record.replace(&sha256(&body()), &sha256(b"older"));
@@ -217,8 +222,8 @@ fn a_file_that_nobody_hashed_needs_trust_once() {
     std::fs::write(user.0.join("cache/mine.csv.part"), &body()[..50]).unwrap();
     std::fs::write(user.0.join("cache/mine.csv.part.etag"), "\"v1\"").unwrap();
     user.fetch(&[]).well();
-    assert_eq!(server.ranges()[2..], ["", "bytes=50-"], "a tag lets a part go on");
-    assert!(server.heads.lock().unwrap()[3].contains("if-range: \"v1\""));
+    assert_eq!(server.ranges()[3..], ["", "bytes=50-"], "a tag lets a part go on");
+    assert!(server.heads.lock().unwrap()[4].contains("if-range: \"v1\""));
     assert_eq!((user.file(), user.cached()), (body(), vec!["mine.csv".into(), "mine.csv.toml".into()]));
 }
 
@@ -263,4 +268,37 @@ fn an_experiment_finds_what_was_fetched() {
     fetch.env_remove("BASELOAD_DATA").args(["trace", "fetch", "azure-2023-code", "--trust", "--cache"]);
     end_of(fetch.arg(folder.join("cache"))).well();
     run().well();
+}
+
+/// Both would add to one part.
+#[test]
+fn of_two_fetches_of_one_file_the_second_is_refused() {
+    let server = Server::start(Manners { body: body(), ..Manners::default() });
+    let user = User::new("fetch-two", &server.url, Some(&body()));
+    std::fs::create_dir_all(user.0.join("cache")).unwrap();
+    let lock = std::fs::File::create(user.0.join("cache/.mine.csv.lock")).unwrap();
+    lock.lock().unwrap();
+    user.refused(&[], &["mine.csv: another fetch is getting it", "wait until it has ended"]);
+    drop(lock);
+    user.fetch(&[]).well();
+    assert_eq!((user.file(), user.cached()), (body(), vec!["mine.csv".into(), "mine.csv.toml".into()]));
+}
+
+#[test]
+fn a_download_has_bounds_that_can_be_set() {
+    let server = Server::start(Manners { body: body(), ..Manners::default() });
+    let user = User::new("fetch-bounds", &server.url, None);
+    user.fetch(&["--max-gib", "1", "--max-time", "1h", "--trust"]).well();
+    for (option, value, says) in [
+        ("--max-gib", "0", "invalid value '0'"),
+        ("--max-time", "0s", "it must be longer than 0"),
+        ("--max-time", "soon", "`soon` is not a duration"),
+    ] {
+        user.refused(&[option, value], &[option, says]);
+    }
+    let mut other = command();
+    other.args(["trace", "fetch", "mien", "--manifest"]).arg(user.0.join("manifest.toml"));
+    let says = end_of(&mut other).message();
+    let all = format!("baseload trace fetch --list --manifest {}", user.0.join("manifest.toml").display());
+    assert!(says.contains("did you mean `mine`?") && says.contains(&all), "{says}");
 }

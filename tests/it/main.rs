@@ -13,6 +13,8 @@ mod examples;
 mod failures;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod folders;
+mod hostile;
 mod instructions;
 mod interrupt;
 #[cfg(feature = "frames")]

@@ -1,11 +1,16 @@
 //! `baseload trace fetch`: gets published traces and checks that they are what they should be.
 use super::download;
+use super::download::Bounds;
 use crate::cli::{Exit, printer};
-use crate::experiment::published::{Checked, Published, PublishedTrace, Record, cache_folder, record, write_record};
+use crate::experiment::published::{
+    Checked, LISTING, Published, PublishedTrace, Record, cache_folder, record, write_record,
+};
+use crate::experiment::{Claim, LONGEST_TOML, read_text};
 use crate::report::{self, Sheet};
 use baseload_core::types::numbers::thousands;
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{Fault, SimTime, TraceFault, parse_duration, wrong};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Get a published trace, and check that it is the file it should be
 ///
@@ -37,13 +42,49 @@ pub struct Args {
     /// Another list of traces, such as your company's, in the form of traces/manifest.toml
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// Largest file to take, where the manifest does not say its size
+    #[arg(long, value_name = "GIB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    max_gib: u64,
+    /// Longest time of a download, such as `90m`; what came until then is kept, and the same command goes on from there
+    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = longest)]
+    max_time: SimTime,
+}
+
+/// A time that is not nothing.
+fn longest(text: &str) -> Result<SimTime, String> {
+    match parse_duration(text) {
+        Ok(SimTime::ZERO) => Err("it must be longer than 0".into()),
+        Ok(time) => Ok(time),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+impl Args {
+    /// This command for a trace, with what says where its files are and are known from.
+    fn again(&self, more: &str) -> String {
+        let quoted = |path: &Path| {
+            let text = path.display().to_string();
+            let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+            if !text.is_empty() && text.chars().all(is_plain) {
+                text
+            } else {
+                format!("'{}'", text.replace('\'', "'\\''"))
+            }
+        };
+        let mut words = format!("baseload trace fetch {more}");
+        let given = [("--manifest", &self.manifest), ("--cache", &self.cache)];
+        for (option, path) in given.iter().filter_map(|(option, path)| Some((option, path.as_deref()?))) {
+            words.push_str(&format!(" {option} {}", quoted(path)));
+        }
+        words
+    }
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
     let manifest = match &args.manifest {
         None => Published::shipped(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(path.display(), e))?;
+            let text = read_text(path, LONGEST_TOML)?;
             Published::parse(&text, &path.display().to_string())?
         }
     };
@@ -55,7 +96,10 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         printer::out(&list(&manifest, &cache));
         return Ok(());
     };
-    let trace = manifest.get(name)?;
+    let trace = manifest.get(name).map_err(|fault| {
+        let hint = fault.hint.as_ref().map(|hint| hint.replace(LISTING, &args.again("--list")));
+        Fault { hint, ..fault }
+    })?;
     if args.list {
         printer::out(&details(trace, &cache));
         return Ok(());
@@ -86,7 +130,7 @@ fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, Tr
         };
     }
     if path.is_file() {
-        return settle(trace, &path, args.trust);
+        return settle(trace, &path, args);
     }
     if args.offline {
         let (name, at) = (&trace.name, path.display());
@@ -98,8 +142,11 @@ fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, Tr
     }
     let folder = path.parent().unwrap_or(cache);
     std::fs::create_dir_all(folder).map_err(|e| TraceFault::of(folder.display(), e))?;
+    // Two that add to one part would make neither file.
+    let _one = Claim::on(&path, &path, ["fetch is getting", "give another --cache", "give another --cache"])?;
     let part = with_ending(&path, ".part");
-    download::to(&trace.url, &part, trace.bytes, trace.known_sha256().is_some()).map_err(|fault| {
+    let bounds = Bounds { bytes: args.max_gib << 30, time: Duration::from_nanos(args.max_time.0), ..Bounds::default() };
+    download::to(&trace.url, &part, (trace.bytes, trace.known_sha256().is_some()), &bounds).map_err(|fault| {
         let hint = fault.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; or "));
         fault.of_part(format!("`{}`", trace.name)).hint(hint + &trace.by_hand(&path))
     })?;
@@ -111,11 +158,11 @@ fn fetch(trace: &PublishedTrace, cache: &Path, args: &Args) -> Result<String, Tr
     }
     std::fs::rename(&part, &path).map_err(|e| TraceFault::of(path.display(), e))?;
     download::forget(&part);
-    settle(trace, &path, args.trust)
+    settle(trace, &path, args)
 }
 
 /// Checks a file in the cache and records that it is right.
-fn settle(trace: &PublishedTrace, path: &Path, trust: bool) -> Result<String, TraceFault> {
+fn settle(trace: &PublishedTrace, path: &Path, args: &Args) -> Result<String, TraceFault> {
     let keep = |bytes, sha256: String, how: &str| {
         write_record(path, &Record { name: trace.name.clone(), bytes, sha256: sha256.clone() })?;
         Ok(said(path, &sha256, how))
@@ -126,12 +173,12 @@ fn settle(trace: &PublishedTrace, path: &Path, trust: bool) -> Result<String, Tr
     };
     match trace.check(path, path).map_err(again)? {
         Checked::Right { bytes, sha256 } => keep(bytes, sha256, "is the one meant"),
-        Checked::Unknown { bytes, sha256 } if trust => keep(bytes, sha256, "is trusted from now on"),
+        Checked::Unknown { bytes, sha256 } if args.trust => keep(bytes, sha256, "is trusted from now on"),
         Checked::Unknown { bytes, sha256 } => {
             let (at, bytes) = (path.display(), thousands(bytes));
             let known = "but nobody has said what its hash should be";
             let fault = wrong!("{at} is here ({bytes} bytes), {known}. It is sha256 {sha256}");
-            Err(fault.hint(format!("if you trust it: baseload trace fetch {} --trust", trace.name)))
+            Err(fault.hint(format!("if you trust it: {} --trust", args.again(&trace.name))))
         }
     }
 }

@@ -51,14 +51,15 @@ pub fn table(kind: &str, s: &TraceStats) -> String {
 /// For pull requests.
 pub fn markdown(kind: &str, s: &TraceStats) -> String {
     let part = |x: Section| {
-        let words = if x.words.is_empty() { String::new() } else { format!("{}\n\n", x.words) };
+        let words =
+            if x.words.is_empty() { String::new() } else { format!("{}\n\n", report::markdown_prose(&x.words)) };
         let drawing = if x.drawing.is_empty() { String::new() } else { format!("`{}`\n\n", x.drawing) };
         format!("{words}{drawing}{}", x.sheet.map_or_else(String::new, |s| s.markdown()))
     };
     let parts: Vec<String> = sections(kind, s).into_iter().map(part).collect();
     let mut out = parts.iter().map(|p| p.trim_end()).collect::<Vec<_>>().join("\n\n");
     out.push('\n');
-    s.notes.iter().for_each(|n| out.push_str(&format!("\n- {n}")));
+    s.notes.iter().for_each(|n| out.push_str(&format!("\n- {}", report::markdown_prose(n))));
     out
 }
 

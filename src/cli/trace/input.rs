@@ -1,5 +1,5 @@
 //! The arguments of every command that reads a trace, and the reading.
-use crate::experiment::open_trace_with;
+use crate::experiment::{LONGEST_TOML, open_trace_with, read_text};
 use baseload_core::types::TraceFault;
 use baseload_trace::{Classes, ColumnMap, Format, How, Opened, Readers, SourceOptions, TextWriter, Tried};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -59,7 +59,7 @@ impl Input {
             None => None,
             Some(path) => {
                 let name = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
+                let text = read_text(path, LONGEST_TOML)?;
                 Some((ColumnMap::parse(&text, &name)?, name))
             }
         };

@@ -1,6 +1,6 @@
 //! Writes a trace: read, transformed, written beside its place and then put there.
 use super::input::{Input, bar, untried};
-use crate::cli::stop::on_ctrl_c;
+use crate::cli::stop::Stop;
 use crate::cli::{Exit, printer};
 use crate::experiment::{WholeFile, transformed};
 use crate::frames::{NotWritten, TraceWriter, Width};
@@ -11,12 +11,9 @@ use baseload_trace::{
     Buckets, Classes, Format, OWN_CSV, OWN_JSONL, Opened, PARQUET, Readers, Sorted, SourceOptions, TextWriter,
     Transform, Unplayable,
 };
-use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A trace to write.
 pub struct Job<'a> {
@@ -45,13 +42,14 @@ pub fn put(job: &Job<'_>) -> Result<(), Exit> {
         Some(format) => format,
         None => by_ending(job.output)?,
     };
+    let stop = Stop::on_ctrl_c()?;
     let file = WholeFile::new(job.output)?;
-    let stop = OnceCell::new();
+    stop.removes(file.scrap());
     let mut done = job.pass(format, file.path(), Width::Narrow, &stop);
     if matches!(done, Err(Stopped::NotWritten(NotWritten::TooNarrow))) {
         done = job.pass(format, file.path(), Width::Wide, &stop);
     }
-    if asked(&stop) {
+    if stop.is_set() {
         return Err(Exit::Interrupted);
     }
     let (count, notes) = match done {
@@ -113,13 +111,7 @@ impl From<TraceFault> for Stopped {
 }
 
 impl Job<'_> {
-    fn pass(
-        &self,
-        format: Format,
-        beside: &Path,
-        width: Width,
-        stop: &OnceCell<Arc<AtomicBool>>,
-    ) -> Result<(u64, Vec<String>), Stopped> {
+    fn pass(&self, format: Format, beside: &Path, width: Width, stop: &Stop) -> Result<(u64, Vec<String>), Stopped> {
         let classes = Classes::any();
         let Opened { format: read_as, mut entries } = self.how.open(self.input, &classes, &self.options)?;
         let progress = bar(entries.total());
@@ -136,11 +128,7 @@ impl Job<'_> {
         }
         let clock = entries.clock();
         let mut entry = Entry::blank();
-        // What holds a whole trace reads it now; Ctrl-C ends that at once, since nothing has been written yet.
         let mut more = entries.next(&mut entry)?;
-        if stop.get().is_none() {
-            let _ = stop.set(on_ctrl_c().map_err(TraceFault::from)?);
-        }
         let mut out = Out::create(format, self.output, beside, clock, width)?;
         let mut order = InOrder(i64::MIN, clock);
         let mut count = 0;
@@ -150,7 +138,7 @@ impl Job<'_> {
             count += 1;
             if count % 65_536 == 0 {
                 progress.set_position(count);
-                if asked(stop) {
+                if stop.is_set() {
                     return Err(Stopped::Asked);
                 }
             }
@@ -179,11 +167,6 @@ impl Job<'_> {
         progress.finish_and_clear();
         Ok((count, notes))
     }
-}
-
-/// Whether Ctrl-C was heard.
-fn asked(stop: &OnceCell<Arc<AtomicBool>>) -> bool {
-    stop.get().is_some_and(|s| s.load(Ordering::Relaxed))
 }
 
 /// A fault with the place of the request that was not written.

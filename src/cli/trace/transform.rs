@@ -2,8 +2,8 @@
 use super::input::{Input, format_of};
 use super::output::{Job, put};
 use crate::cli::Exit;
-use crate::experiment::ReadFile;
 use crate::experiment::format::Origin;
+use crate::experiment::{LONGEST_TOML, ReadFile, read_text};
 use baseload_core::types::{Fault, TraceFault};
 use baseload_trace::transform::check;
 use baseload_trace::{Format, SourceOptions, Transform};
@@ -57,9 +57,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let mut folder = Path::new("");
     if let Some(path) = &args.from {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e))?;
+        let text = read_text(path, LONGEST_TOML)?;
         let list: List = toml::from_str(&text).map_err(|e| TraceFault::toml(&name, &text, &e))?;
-        let origin = Origin { files: vec![ReadFile { path: path.clone(), text }], sets: Vec::new() };
+        let origin = Origin { files: vec![ReadFile { path: path.clone(), text: text.into() }], sets: Vec::new() };
         check(&list.transform).map_err(|faults| origin.located(faults.under("transform")))?;
         transforms.extend(list.transform);
         folder = path.parent().unwrap_or(folder);

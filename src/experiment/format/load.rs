@@ -1,16 +1,17 @@
 //! From text to an `ExperimentFile`: `extends`, `--set`, and all that is wrong with the text.
+use super::super::whole_text::{LONGEST_TOML, irregular, read_text};
 use super::ExperimentFile;
 use super::origin::{FileFaults, Origin, ReadFile};
 use super::paths::{Paths, each_path};
 use super::policy::read_all;
 use baseload_core::catalog::keyed;
 use baseload_core::gateway::Presets;
-use baseload_core::types::{Fault, Faults, KeyPath, Segment, TraceFault};
-use std::io::ErrorKind;
+use baseload_core::types::shown::quotation;
+use baseload_core::types::{Fault, Faults, KeyPath, Segment, TraceFault, check, key};
 use std::path::{Path, PathBuf};
 
-/// How deep `extends` may go.
-const MAX_EXTENDS: usize = 8;
+/// Files that an experiment may be laid over, one over the other.
+const MAX_EXTENDS: usize = 16;
 
 /// An experiment as it is written: the struct as far as the text makes one, and what is wrong with the rest.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, Fil
     policy_gateways(&mut table);
     let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let paths = Paths::of(&mut table, &folder);
+    // Before anything is opened: a pipe would wait for somebody, and nothing that comes only once can be read by every policy.
+    paths.regular().map_err(|faults| origin.located(faults))?;
     // Policies are read by the registry of presets; what is no table of them is left to be refused as such.
     let policy = if table.get("policy").is_some_and(toml::Value::is_table) { table.remove("policy") } else { None };
     let policies = read_all(policy.as_ref(), presets);
@@ -71,6 +74,7 @@ pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, Fil
     match read.value {
         Some(file) => {
             let file = ExperimentFile { policy: policies.value.unwrap_or_default(), ..file };
+            faults.extend(names(&file));
             Ok(Text { file, faults, origin, paths, folder, left_out })
         }
         None => Err(origin.located(faults)),
@@ -79,24 +83,30 @@ pub fn load(path: &Path, sets: &[String], presets: &Presets) -> Result<Text, Fil
 
 /// The file's table laid over that of the file that it extends. `from` is the key that asked for it.
 fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::Table, FileFaults> {
-    if origin.files.len() > MAX_EXTENDS || origin.files.iter().any(|f| f.path == path) {
+    let same = |f: &ReadFile| {
+        f.path == path || f.path.canonicalize().ok().is_some_and(|a| path.canonicalize().is_ok_and(|b| a == b))
+    };
+    if origin.files.iter().any(same) {
         let fault = TraceFault::of(path.display(), "`extends` goes round in a circle");
         return Err(FileFaults::plain(fault.hint("leave one of them out")));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        let fault = TraceFault::of(path.display(), &e);
-        match from {
-            Some(extends) => {
-                let fault = Fault::from(fault.hint(format!("`{extends}` is relative to this file")));
-                origin.located(fault.under("extends").into())
-            }
-            None if e.kind() == ErrorKind::NotFound => {
-                FileFaults::plain(fault.hint("`baseload run` without a file lists experiments"))
-            }
-            None => FileFaults::plain(fault.hint("an experiment is a TOML file")),
+    if origin.files.len() > MAX_EXTENDS {
+        let fault = TraceFault::of(path.display(), format!("`extends` is more than {MAX_EXTENDS} files deep"));
+        return Err(FileFaults::plain(fault.hint("lay fewer files over each other")));
+    }
+    let found = match (from, irregular(path)) {
+        (Some(_), Some(kind)) => Err(TraceFault::of(path.display(), format!("it is {kind}"))),
+        _ => read_text(path, LONGEST_TOML),
+    };
+    let text = found.map_err(|fault| match from {
+        Some(extends) => {
+            let fault = Fault::from(fault.hint(format!("`{extends}` is relative to this file")));
+            origin.located(fault.under("extends").into())
         }
+        None if !path.exists() => FileFaults::plain(fault.hint("`baseload run` without a file lists experiments")),
+        None => FileFaults::plain(fault.hint("an experiment is a TOML file")),
     })?;
-    let read = ReadFile { path: path.to_path_buf(), text };
+    let read = ReadFile { path: path.to_path_buf(), text: text.into() };
     let mut own: toml::Table = toml::from_str(&read.text)
         .map_err(|e: toml::de::Error| read.fault(e.span().unwrap_or(0..0), Fault::new(e.message())))?;
     origin.files.push(read);
@@ -114,6 +124,17 @@ fn merged(path: &Path, from: Option<&str>, origin: &mut Origin) -> Result<toml::
     each_path(&mut table, |_, _, path| *path = folder.join(&*path).display().to_string());
     overlay(&mut table, own);
     Ok(table)
+}
+
+/// What is wrong with the names that a file gives.
+fn names(file: &ExperimentFile) -> Faults {
+    let name = |table: &'static str| move |name: &String| check::name(key![table, name], name).err();
+    let mut faults = Faults::default();
+    faults.extend(file.class.keys().filter_map(name("class")));
+    faults.extend(file.pool.keys().filter_map(name("pool")));
+    faults.extend(file.endpoint.keys().filter_map(name("endpoint")));
+    faults.extend(file.policy.keys().filter_map(name("policy")));
+    faults
 }
 
 fn overlay(base: &mut toml::Table, over: toml::Table) {
@@ -144,8 +165,8 @@ fn policy_gateways(table: &mut toml::Table) {
 /// Applies one `path.to.key=value`, typed like TOML; a value that is no TOML is a string. Returns the path.
 fn apply_set(table: &mut toml::Table, set: &str) -> Result<KeyPath, Fault> {
     const FORM: &str = "write path.to.key=value";
-    let wrong = |what: &str, hint: &str| Fault::new(format!("--set {set}: {what}")).hint(hint);
-    let (path, value) = set.split_once('=').ok_or_else(|| wrong("it has no value", FORM))?;
+    let wrong = |what: &str, hint: &str| Fault::new(format!("--set {}: {what}", quotation(set))).hint(hint);
+    let (path, value) = at_equals(set).ok_or_else(|| wrong("it has no value", FORM))?;
     let keys = keys_of(path).ok_or_else(|| {
         let how = "write it like TOML: path.to.key, quotes around a name with dots";
         wrong(&format!("`{}` is no path of keys", path.trim()), how)
@@ -160,6 +181,22 @@ fn apply_set(table: &mut toml::Table, set: &str) -> Result<KeyPath, Fault> {
     }
     here.insert(last.clone(), value);
     Ok(keys.into_iter().map(Segment::from).collect::<Vec<_>>().into())
+}
+
+/// The path and the value of `path=value`: a name in quotes may have a `=` of its own.
+fn at_equals(set: &str) -> Option<(&str, &str)> {
+    let (mut open, mut escaped) = (None, false);
+    for (at, c) in set.char_indices() {
+        match open {
+            None if c == '=' => return Some((&set[..at], &set[at + 1..])),
+            None if matches!(c, '"' | '\'') => open = Some(c),
+            Some(_) if escaped => escaped = false,
+            Some('"') if c == '\\' => escaped = true,
+            Some(quote) if c == quote => open = None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The keys of a dotted path, which may be quoted as in TOML.
@@ -195,6 +232,7 @@ mod tests {
         set("pool.chat.replicas=4").unwrap();
         set("slo.ttft=2s").unwrap();
         assert_eq!(set("gate.\"a.ttft_p99_s\".worse=5%"), Ok(key!["gate", "a.ttft_p99_s", "worse"]));
+        assert_eq!(set("policy.\"a=b\".'c=\".d'.e = 1"), Ok(key!["policy", "a=b", "c=\".d", "e"]));
         assert!(set("seed").unwrap_err().to_string().contains("path.to.key=value"));
         assert!(set("pool.chat.replicas.x=1").unwrap_err().what.contains("not a table"));
         assert!(set("pool..x=1").unwrap_err().what.contains("no path of keys"));
@@ -222,6 +260,45 @@ mod tests {
         assert!(says.contains("over.toml:1: extends: ") && says.contains("none.toml"), "{says}");
         write(&over, "extends = \"over.toml\"\n");
         assert!(load_plain(&over).unwrap_err().to_string().contains("circle"));
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        write(&over, "extends = \"sub/../over.toml\"\n");
+        assert!(load_plain(&over).unwrap_err().to_string().contains("circle"), "however it is written");
+    }
+
+    #[test]
+    fn a_long_chain_is_no_circle() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |i: usize| dir.path().join(format!("{i}.toml"));
+        std::fs::write(link(0), "name = \"base\"\n").unwrap();
+        for i in 1..=MAX_EXTENDS + 1 {
+            std::fs::write(link(i), format!("extends = \"{}.toml\"\nseed = {i}\n", i - 1)).unwrap();
+        }
+        let text = load_plain(&link(9)).unwrap();
+        assert_eq!((text.file.name.as_str(), text.file.seed), ("base", 9));
+        load_plain(&link(MAX_EXTENDS)).unwrap();
+        let says = load_plain(&link(MAX_EXTENDS + 1)).unwrap_err().to_string();
+        assert!(
+            says.ends_with("0.toml: `extends` is more than 16 files deep; lay fewer files over each other"),
+            "{says}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_said_at_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("e.toml");
+        let text =
+            "name = \"n\"\n[policy.\"/../../../escaped\"]\napi_only = {}\n[class.\"a\\u001b[31m\"]\nshare = 0.5\n";
+        std::fs::write(&path, text).unwrap();
+        let says = load_plain(&path).unwrap_err().to_string();
+        let lines: Vec<&str> = says.lines().map(|line| line.rsplit_once("e.toml:").unwrap().1).collect();
+        assert_eq!(
+            lines,
+            [
+                "2: policy.\"/../../../escaped\": the name has a `/` or `\\`; a name is no path: write `-` or `.` for it",
+                "4: class.\"a\\u001b[31m\": the name has a character that cannot be seen, U+001B; leave it out",
+            ]
+        );
     }
 
     /// A base with every path that there can be, and an overlay in another folder: each path leads to the same file.

@@ -2,10 +2,12 @@
 //! names the file, the line and the whole key.
 //!
 //! Must keep true: a fault's place is found by the segments of its key; no message is read.
+use baseload_core::types::shown::quotation;
 use baseload_core::types::{FAULTS_SHOWN, Fault, Faults, KeyPath, Segment};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -15,7 +17,7 @@ pub struct ReadFile {
     /// Path of the file.
     pub path: PathBuf,
     /// Text of the file.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl ReadFile {
@@ -107,13 +109,15 @@ pub struct Origin {
 impl Origin {
     /// Faults at their places, in the order of the files.
     pub fn located(&self, faults: Faults) -> FileFaults {
-        let mut all: Vec<((usize, usize), Located)> = faults.into_iter().map(|fault| self.place(fault)).collect();
+        let documents: Vec<_> = self.files.iter().map(|file| DeTable::parse(&file.text).ok()).collect();
+        let place = |fault| self.place(fault, &documents);
+        let mut all: Vec<((usize, usize), Located)> = faults.into_iter().map(place).collect();
         all.sort_by_key(|(rank, _)| *rank);
         FileFaults(all.into_iter().map(|(_, located)| located).collect())
     }
 
     /// A fault at its place, with that place's rank: file and byte.
-    fn place(&self, fault: Fault) -> ((usize, usize), Located) {
+    fn place(&self, fault: Fault, documents: &[Option<Document<'_>>]) -> ((usize, usize), Located) {
         let Some(top) = self.files.first() else {
             return ((0, 0), Located { place: String::new(), fault, excerpt: None });
         };
@@ -121,10 +125,13 @@ impl Origin {
         let segments = fault.key.segments();
         let of_set = |(_, key): &&(String, KeyPath)| !key.is_empty() && segments.starts_with(key.segments());
         if let Some((set, _)) = self.sets.iter().rev().find(of_set) {
+            let set = quotation(set);
             return ((usize::MAX, 0), Located { place: format!("{top}: --set {set}"), fault, excerpt: None });
         }
-        let found = self.files.iter().enumerate();
-        let found = found.filter_map(|(i, f)| find(&f.text, segments).map(|(depth, span)| (depth, span, i, f)));
+        let found = self.files.iter().zip(documents).enumerate();
+        let found = found.filter_map(|(i, (file, document))| {
+            find(document.as_ref()?, segments).map(|(depth, span)| (depth, span, i, file))
+        });
         // The deepest, and among equals the file that is laid over the others.
         let Some((_, span, i, file)) = found.reduce(|a, b| if b.0 > a.0 { b } else { a }) else {
             return ((0, 0), Located { place: top.to_string(), fault, excerpt: None });
@@ -153,9 +160,11 @@ fn narrowed(file: &str, span: &Range<usize>, within: Range<usize>) -> Option<Ran
     (plain && !long && to <= span.end && file.is_char_boundary(from) && file.is_char_boundary(to)).then_some(from..to)
 }
 
+/// A file's tables with their places.
+type Document<'a> = Spanned<DeTable<'a>>;
+
 /// Depth and place of the longest part of the path `key` that the text has; none of the text as a whole.
-fn find(text: &str, key: &[Segment]) -> Option<(usize, Range<usize>)> {
-    let document = DeTable::parse(text).ok()?;
+fn find(document: &Document<'_>, key: &[Segment]) -> Option<(usize, Range<usize>)> {
     let (first, rest) = key.split_first()?;
     let Segment::Name(name) = first else { return None };
     let (key, mut value) = document.get_ref().get_key_value(name.as_str())?;
@@ -194,7 +203,9 @@ mod tests {
 
     #[test]
     fn a_key_is_found_as_far_as_it_is_there() {
-        let at = |key: KeyPath| find(TEXT, key.segments()).map(|(_, span)| (line_of(TEXT, span.start), &TEXT[span]));
+        let found =
+            |text: &str, key: KeyPath| find(&DeTable::parse(text).unwrap(), key.segments()).map(|(_, span)| span);
+        let at = |key: KeyPath| found(TEXT, key).map(|span| (line_of(TEXT, span.start), &TEXT[span]));
         assert_eq!(at(key!["pool", "chat", "gpu"]), Some((3, "gpu = \"l4\"")));
         assert_eq!(at(key!["pool", "chat", "rent", "kind"]), Some((4, "kind = \"spot\"")));
         assert_eq!(at(key!["pool", "chat", "rent", "provider"]), Some((4, "rent = { kind = \"spot\" }")));
@@ -202,7 +213,7 @@ mod tests {
         assert_eq!(at(key!["endpoint", "gpt-4.1", "catalog"]), Some((6, "catalog = \"a\"")));
         assert_eq!((at(key!["the"]), at(key![])), (None, None));
         let text = "[policy.a]\nrules = [{ to = \"x\" }, { when = \"a > b\", to = \"y\" }]\n";
-        let at = |key: KeyPath| find(text, key.segments()).map(|(_, span)| &text[span]);
+        let at = |key: KeyPath| found(text, key).map(|span| &text[span]);
         assert_eq!(at(key!["policy", "a", "rules", 1, "when"]), Some("when = \"a > b\""));
         assert_eq!(at(key!["policy", "a", "rules", 0, "when"]), Some("{ to = \"x\" }"));
         let origin = Origin { files: vec![file("f.toml", text)], sets: vec![] };

@@ -1,7 +1,8 @@
 //! The keys of an experiment whose values are paths: one list for whoever lays a file over another, opens files or hashes them.
 //!
 //! Must keep true: every key that the schema says to be relative to the file is in [`PATHS`] (a test walks the schema).
-use baseload_core::types::{KeyPath, Segment};
+use super::super::whole_text::irregular;
+use baseload_core::types::{Fault, Faults, KeyPath, Segment};
 use std::path::{Path, PathBuf};
 
 /// A key whose value is a path.
@@ -94,6 +95,19 @@ impl Paths {
             all.push(NamedPath { role: path_key.role, key, path: folder.join(&*path) });
         });
         Paths(all)
+    }
+
+    /// Nothing, where each is a file or a folder, or is not there, of which others say more.
+    ///
+    /// # Errors
+    /// At their keys: pipes and devices.
+    pub fn regular(&self) -> Result<(), Faults> {
+        let wrong = |named: &NamedPath| {
+            let fault =
+                Fault::at(named.key.clone(), format!("{} is {}", named.path.display(), irregular(&named.path)?));
+            Some(fault.hint("a run opens it more than once: write it to a file, and give that"))
+        };
+        self.0.iter().filter_map(wrong).collect::<Faults>().finish(())
     }
 
     /// Path of the file that `key` names; none where its value is a name of the catalogue.

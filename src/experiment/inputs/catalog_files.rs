@@ -3,9 +3,10 @@
 //! May import: the catalogue. Must keep true: every fault names the file, the line and the key, and all of them are said at
 //! once; the files are hashed as they were read.
 use super::super::format::{FileFaults, Origin, ReadFile};
+use super::super::whole_text::{LONGEST_TOML, read_text};
 use super::hash::{KernelInput, hex};
 use baseload_core::catalog::{Catalog, CatalogFault, CatalogText};
-use baseload_core::types::{Fault, TraceFault};
+use baseload_core::types::Fault;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -27,11 +28,11 @@ pub struct OwnFacts {
 pub fn read_catalog<P: AsRef<Path>>(paths: &[P]) -> Result<OwnFacts, FileFaults> {
     let (mut read, mut missing) = (Vec::new(), Vec::new());
     for path in paths.iter().map(AsRef::as_ref) {
-        match std::fs::read_to_string(path) {
-            Ok(text) => read.push(ReadFile { path: path.to_path_buf(), text }),
+        match read_text(path, LONGEST_TOML) {
+            Ok(text) => read.push(ReadFile { path: path.to_path_buf(), text: text.into() }),
             Err(e) => {
                 let hint = "a catalog file is TOML with rows such as [[model]], [[gpu]] or [[api_price]]";
-                missing.push(FileFaults::plain(TraceFault::of(path.display(), e).hint(hint)));
+                missing.push(FileFaults::plain(e.hint(hint)));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! has none, with the one that the user trusted; a record beside the file says so.
 use super::super::run::write_whole;
 use super::hash;
-use baseload_core::types::{Fault, TraceFault, nearest};
+use baseload_core::types::{Fault, TraceFault, check, nearest};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub const CACHE_VARIABLE: &str = "BASELOAD_CACHE";
 /// What stands for a hash that nobody here has computed.
 const UNVERIFIED: &str = "unverified";
 /// The command that lists them.
-const LISTING: &str = "baseload trace fetch --list";
+pub const LISTING: &str = "baseload trace fetch --list";
 
 /// A manifest of traces.
 #[derive(Debug, Clone, Deserialize)]
@@ -88,6 +88,9 @@ impl Published {
         for (i, t) in all.traces.iter().enumerate() {
             let fault =
                 |what: String, hint: &str| Err(TraceFault::of(name, format!("trace `{}`: {what}", t.name)).hint(hint));
+            if let Err(wrong) = check::name("name", &t.name) {
+                return Err(TraceFault::from(wrong).in_file(name));
+            }
             if all.traces[..i].iter().any(|other| other.name == t.name) {
                 return fault("its name stands twice".into(), "it may stand once");
             }

@@ -1,5 +1,6 @@
 //! Opens what `[trace]` names. The only place of the library that turns a trace's name into a file.
 use super::super::resolve::{ArrivalSpec, TraceKind, TraceSpec};
+use super::super::whole_text::{LONGEST_TOML, read_text};
 use super::on_disk::OnDisk;
 use super::published;
 use baseload_core::types::{Entries, Fault, Faults, Source, TraceFault};
@@ -80,7 +81,7 @@ pub fn transformed(
 /// A generator's specification.
 fn specification(path: &Path) -> Result<GenerateSpec, TraceFault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
+    let text = read_text(path, LONGEST_TOML)?;
     GenerateSpec::parse(&text, &name)
 }
 
@@ -132,7 +133,7 @@ type Columns = Box<(ColumnMap, PathBuf)>;
 
 fn columns(path: &Path) -> Result<Columns, TraceFault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&name, e.to_string()))?;
+    let text = read_text(path, LONGEST_TOML)?;
     Ok(Box::new((ColumnMap::parse(&text, &name)?, path.to_path_buf())))
 }
 

@@ -149,9 +149,9 @@ impl Resolver<'_> {
     ) -> Result<Law, Fault> {
         let profile = match self.paths.at(&key!["endpoint", name, "latency"]) {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| {
+                let text = read_text(path, LONGEST_TOML).map_err(|e| {
                     let hint = "`baseload calibrate api` writes one, `baseload catalog latency` names those here";
-                    Fault::at("latency", format!("{}: {e}", path.display())).hint(hint)
+                    Fault::from(e).under("latency").hint(hint)
                 })?;
                 ApiProfile::parse(&text, &path.display().to_string()).map_err(|e| Fault::from(e).under("latency"))?
             }

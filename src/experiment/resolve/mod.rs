@@ -5,6 +5,7 @@ use super::format::{
 };
 use super::inputs::{KernelInput, OwnFacts, find, read_catalog};
 use super::verdict::gate::Tolerance;
+use super::whole_text::{LONGEST_TOML, read_text};
 use baseload_core::api::{
     CacheKind, CacheRule, CacheWrite, EndpointSpec, Latency, Limits, LogNormal, Price, Priced, ProfileLaw, Reasoning,
     Rules, Service, Turnaround,
@@ -14,7 +15,7 @@ use baseload_core::engine::{EngineMode, Engines};
 use baseload_core::fleet::{FailureModel, ReplicaType};
 use baseload_core::gateway::{Answers, Presets, Resilience, Routing, ScrapeSection};
 use baseload_core::sim::{PoolSpec, WorldSpec};
-use baseload_core::types::check::{above_0, at_least_1, duration, from_0, in_range, longer_than_0, share};
+use baseload_core::types::check::{self, above_0, at_least_1, duration, from_0, in_range, longer_than_0, share};
 use baseload_core::types::{
     Capability, ClassSpec, Fault, Faults, KeyPath, PlaceMap, Privacy, Segment, SimTime, TraceFault, Usd, key,
 };
@@ -272,6 +273,7 @@ fn head(f: &ExperimentFile) -> Faults {
     if f.version != 1 {
         faults.push(Fault::at("version", format!("it is {}", f.version)).hint("this program reads version 1"));
     }
+    faults.extend(check::name("name", &f.name).err().filter(|_| f.name.len() > check::LONGEST_NAME));
     if f.name.is_empty() || !f.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         let hint = "it names a folder: letters, digits, `-`, `_`, `.`";
         faults.push(Fault::at("name", format!("it is `{}`", f.name)).hint(hint));

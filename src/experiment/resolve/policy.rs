@@ -1,6 +1,7 @@
 //! A policy, resolved: the fleet that it keeps, what it may buy, how it routes. Keys of faults are counted from its table.
 use super::*;
 use baseload_core::gateway::{Decide, Keeps, Parts, PolicyScope, Routing, RuleSection};
+use baseload_core::types::check;
 use baseload_core::types::numbers::thousands;
 
 impl ResolvedPolicy {
@@ -19,11 +20,12 @@ impl Experiment {
     /// endpoints, behind the experiment's gateway. Each simulation has a clone of `policy`.
     ///
     /// # Errors
-    /// A name that there is already.
+    /// A name that there is already, or that is none.
     pub fn with_policy<P>(mut self, name: &str, policy: P) -> Result<Experiment, FileFaults>
     where
         P: Decide + Clone + Send + Sync + 'static,
     {
+        check::name(key!["policy", name], name).map_err(|fault| self.located(fault))?;
         if self.policies.iter().any(|p| p.name == name) {
             let fault = Fault::at(key!["policy", name], "a policy has this name").hint("give another name");
             return Err(self.located(fault));

@@ -91,7 +91,7 @@ fn rent_of(rent: &RentSection) -> Result<RentSpec, Fault> {
 /// The step time of the profile or of the rows in a file.
 fn profile_in(named: &str, path: &Path) -> Result<StepTimeSource, TraceFault> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| TraceFault::of(&file, e))?;
+    let text = read_text(path, LONGEST_TOML)?;
     if StepTimeFile::is(&text) {
         return Ok(StepTimeSource::Rows(Arc::new((named.to_owned(), StepTimeFile::parse(&text, &file)?))));
     }

@@ -53,7 +53,7 @@ pub struct Collector {
     first_arrival: Option<SimTime>,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
-    /// First fault of the writer; the run stops at it.
+    /// First fault of the writer; the run ends at it.
     pub fault: Option<TraceFault>,
 }
 

@@ -1,15 +1,22 @@
 //! Runs every policy of an experiment in parallel, one simulation a task, and gathers the summary.
 mod backlog;
+mod beside;
+mod claim;
 mod collect;
 pub mod folder;
+mod halting;
 mod histogram;
 pub mod manifest;
 mod oracle;
+mod own_files;
+mod result_name;
 mod timeline;
 mod traffic;
 mod whole_file;
 mod window;
 
+pub use beside::Scrap;
+pub use claim::Claim;
 pub use collect::Collector;
 pub use oracle::Oracle;
 pub use traffic::Traffic;
@@ -22,6 +29,8 @@ use super::verdict::summary::{FORMAT, FallsBehind, PolicySummary, SloSummary, Su
 use baseload_core::engine::EngineMode;
 use baseload_core::sim::{SimError, SimStats, simulate};
 use baseload_core::types::{Fault, Faults, SimTime, TraceFault, key, numbers};
+use halting::Halting;
+use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -111,10 +120,11 @@ pub struct Perf {
 /// A policy's results, what was counted, the arrivals' window, and what its source has to say.
 type Simulated = (PolicySummary, SimStats, SimTime, Vec<String>);
 
-/// Replays the trace under every policy.
+/// Replays the trace under every policy. One that fails in its simulation or its figures leaves those of the others as
+/// they are: it stands in [`Summary::failed`] and has no records.
 ///
 /// # Errors
-/// A fault of the trace, of writing records, or an interruption.
+/// A fault of the trace, of writing records, an interruption; the first policy's where all fail.
 pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Result<(Summary, Perf), RunError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
     let pool = pool.map_err(|e| Fault::at("--jobs", format!("{}: {e}", options.jobs)))?;
@@ -123,11 +133,18 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
         each.map(|policy| simulated(exp, policy, traffic, options)).collect()
     });
     let mut perf = Perf::default();
-    let mut policies = Vec::new();
+    let (mut policies, mut lost) = (Vec::new(), Vec::new());
     let mut window = SimTime::ZERO;
     let mut notes = Vec::new();
-    for result in results {
-        let (policy, stats, arrivals, said) = result?;
+    let results = exp.policies.iter().zip(results).map(|(policy, result)| (policy.name.as_str(), result));
+    for (name, result) in results {
+        let (policy, stats, arrivals, said) = match result {
+            Ok(simulated) => simulated,
+            Err(error) => {
+                lost.push((name, error));
+                continue;
+            }
+        };
         notes = said;
         perf.requests += stats.requests;
         perf.engine_steps += stats.engine_steps;
@@ -137,10 +154,12 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
         window = window.max(arrivals);
         policies.push(policy);
     }
+    let failed = failed(lost, policies.is_empty())?;
     let seconds = |t: Option<SimTime>| t.map(SimTime::as_secs_f64);
     let slo = SloSummary { ttft_s: seconds(exp.slo[0]), tpot_s: seconds(exp.slo[1]), e2e_s: seconds(exp.slo[2]) };
     let mut warnings = exp.warnings.clone();
     warnings.extend(notes.into_iter().map(|n| format!("trace: {n}")));
+    warnings.extend(failed.iter().map(|(name, why)| format!("{name} failed and has no numbers: {why}")));
     for policy in policies.iter().filter(|p| p.overloaded) {
         let FallsBehind { arrived_per_s, ended_per_s } =
             policy.falls_behind.expect("falls-behind: an overloaded policy says by how much");
@@ -161,13 +180,59 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
         verdict: verdict(&policies, &slo),
         slo,
         policies,
+        failed,
         warnings,
     };
     Ok((summary, perf))
 }
 
-/// Simulates one policy, and says what came of it.
+/// Why each of the `lost` policies failed.
+///
+/// # Errors
+/// What fails a whole run: what cannot be written before an interruption, which it may have caused; the first one where
+/// `all` policies are lost.
+fn failed(lost: Vec<(&str, RunError)>, all: bool) -> Result<IndexMap<String, String>, RunError> {
+    let mut failed = IndexMap::new();
+    let mut whole = None;
+    for (name, error) in lost {
+        let said = match &error {
+            RunError::Experiment(faults) => {
+                // Without their places: a summary does not depend on where its experiment lies.
+                faults.all().iter().map(|located| located.fault.to_string()).collect::<Vec<_>>().join("\n")
+            }
+            RunError::Simulation { error, .. } => error.to_string(),
+            RunError::Asked(fault) => fault.to_string(),
+            RunError::File(_) => {
+                whole = Some(error);
+                break;
+            }
+            RunError::Interrupted => {
+                whole = whole.or(Some(error));
+                continue;
+            }
+        };
+        failed.insert(name.to_string(), said);
+        whole = whole.or(all.then_some(error));
+    }
+    whole.map_or(Ok(failed), Err)
+}
+
+/// Simulates one policy, and says what came of it. A policy that fails leaves no records.
 fn simulated(
+    exp: &Experiment,
+    policy: &ResolvedPolicy,
+    traffic: &Traffic,
+    options: &RunOptions<'_>,
+) -> Result<Simulated, RunError> {
+    let simulated = simulation(exp, policy, traffic, options);
+    #[cfg(feature = "frames")]
+    if let (Err(_), Some(folder)) = (&simulated, options.records) {
+        crate::frames::RecordWriter::forget(folder, &policy.name);
+    }
+    simulated
+}
+
+fn simulation(
     exp: &Experiment,
     policy: &ResolvedPolicy,
     traffic: &Traffic,
@@ -188,7 +253,11 @@ fn simulated(
         let writer = crate::frames::RecordWriter::create(folder, &policy.name, 0, names);
         collector = collector.with_writer(writer?);
     }
-    let stats = simulate(&spec, source.as_mut(), &mut collector, options.progress, options.stop);
+    let mut sink = Halting { collector: &mut collector, stop: options.stop };
+    let stats = simulate(&spec, source.as_mut(), &mut sink, options.progress, options.stop);
+    if let Some(fault) = collector.fault.take() {
+        return Err(fault.into());
+    }
     let stats = stats.map_err(|error| match error {
         SimError::Interrupted => RunError::Interrupted,
         error => RunError::Simulation { policy: policy.name.clone(), error },
@@ -233,5 +302,31 @@ impl Experiment {
         };
         let traffic = Traffic::of(self, &stop)?;
         run(self, &traffic, &options).map(|(summary, _)| summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn simulation(policy: &str) -> RunError {
+        let error = SimError::Livelock { at_s: "1".into(), event: "e".into() };
+        RunError::Simulation { policy: policy.into(), error }
+    }
+
+    #[test]
+    fn a_policy_fails_alone_and_what_cannot_be_written_fails_the_run() {
+        let lost = vec![("b", simulation("b")), ("a", RunError::Asked(Fault::at("k", "no")))];
+        let told = failed(lost, false).unwrap();
+        assert_eq!(told.keys().collect::<Vec<_>>(), ["b", "a"], "in the order of the file");
+        assert!(told["b"].starts_with("more than 1,000 events at 1 s"), "{}", told["b"]);
+        assert_eq!(told["a"], "k: no");
+        let first = failed(vec![("b", simulation("b")), ("a", simulation("a"))], true).unwrap_err();
+        assert!(first.to_string().starts_with("policy b: "), "{first}");
+        let full = || RunError::File(TraceFault::of("x", "No space left"));
+        let disk = failed(vec![("b", RunError::Interrupted), ("a", full())], true).unwrap_err();
+        assert!(matches!(disk, RunError::File(_)), "what stopped the others is said: {disk}");
+        let stopped = failed(vec![("b", RunError::Interrupted), ("a", simulation("a"))], false).unwrap_err();
+        assert!(matches!(stopped, RunError::Interrupted));
     }
 }

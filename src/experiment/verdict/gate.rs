@@ -266,6 +266,7 @@ mod tests {
             window_s: 1.0,
             slo: Default::default(),
             policies: vec![p],
+            failed: Default::default(),
             verdict: String::new(),
             warnings: vec![],
         }

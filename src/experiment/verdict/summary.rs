@@ -1,7 +1,8 @@
 //! The summary of an experiment (`summary.json`): what every report and the gate read, and the verdict.
 //!
-//! May import: serde only. Must keep true: byte-for-byte deterministic; field names are the format that baselines on
+//! May import: serde and ordered maps only. Must keep true: byte-for-byte deterministic; field names are the format that baselines on
 //! disk have (`FORMAT` counts up when one changes its meaning); every metric of [`METRICS`] is a field name.
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of `summary.json`.
@@ -24,8 +25,11 @@ pub struct Summary {
     pub window_s: f64,
     /// What a good answer is.
     pub slo: SloSummary,
-    /// One entry a policy, in file order.
+    /// One entry a policy that did not fail, in file order.
     pub policies: Vec<PolicySummary>,
+    /// Policies that were simulated and failed, and why: they have no entry in `policies`, for they have no numbers.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub failed: IndexMap<String, String>,
     /// One sentence: which policy and why.
     pub verdict: String,
     /// What a reader should know before trusting it.
@@ -402,6 +406,7 @@ mod tests {
             window_s: 0.1,
             slo: slo(),
             policies: vec![p],
+            failed: IndexMap::new(),
             verdict: "v".into(),
             warnings: vec![],
         };

@@ -2,6 +2,7 @@
 //!
 //! Must keep true: nothing is taken that serde would refuse, and no number out of its bounds; what is wrong in one place hides nothing in another.
 use super::bounds::Bounds;
+use crate::types::shown::in_quotes;
 use crate::types::{Fault, Faults, KeyPath, Segment, nearest};
 use schemars::JsonSchema;
 use serde::de::value::StrDeserializer;
@@ -12,6 +13,9 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use std::fmt;
 use toml::Value;
+
+/// Faults that are looked for: each reads what is left once more, and nobody mends more at a time.
+const MOST_FAULTS: usize = 100;
 
 /// What was read of a table.
 #[derive(Debug)]
@@ -61,8 +65,8 @@ pub fn read_within<T: DeserializeOwned>(bounds: &Bounds, mut table: Value) -> Re
         let beside = key.segments().split_last().map_or(&[][..], |(_, outer)| outer).to_vec();
         meant.extend(wrong.meant.map(|name| KeyPath::from(beside).then(name)));
         match cut(&mut table, key) {
-            Some(key) => left_out.push(key),
-            None => return Read { value: None, faults, left_out },
+            Some(key) if faults.len() < MOST_FAULTS => left_out.push(key),
+            _ => return Read { value: None, faults, left_out },
         }
     }
 }
@@ -163,7 +167,7 @@ fn in_words(is: Unexpected<'_>) -> String {
         Unexpected::Unsigned(n) => n.to_string(),
         Unexpected::Signed(n) => n.to_string(),
         Unexpected::Float(x) => format!("{x:?}"),
-        Unexpected::Str(text) => format!("the text {text:?}"),
+        Unexpected::Str(text) => format!("the text {}", in_quotes(text)),
         Unexpected::Seq => "a list".into(),
         Unexpected::Map => "a table".into(),
         other => other.to_string(),
@@ -412,6 +416,13 @@ mod tests {
         let file = read.value.expect("the rest is a file");
         assert_eq!(file.pool.keys().collect::<Vec<_>>(), ["c", "d"], "what is left can be checked further");
         assert!(read.left_out.contains(&KeyPath::from("pool").then("b")));
+    }
+
+    #[test]
+    fn a_table_with_nothing_right_is_given_up_in_time() {
+        let text: String = (0..20_000).map(|i| format!("k{i} = {i}\n")).collect();
+        let read = read_text(&text);
+        assert_eq!((read.value, read.faults.len()), (None, MOST_FAULTS));
     }
 
     #[test]

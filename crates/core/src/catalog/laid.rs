@@ -8,7 +8,7 @@ use super::nearest;
 use super::row::{Row, each_table};
 use super::row_fault::sure;
 use super::{Catalog, Gpu, Model, StepTimeRow};
-use crate::types::{Fault, Faults, key};
+use crate::types::{Fault, Faults, check, key};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -264,6 +264,8 @@ impl<'a> Laying<'a> {
         read.complete(self.file.name, &self.all);
         if !torn {
             faults.extend(sure(read.faults(), &place.unread));
+            let name = read.name();
+            faults.extend(check::id(key![], &name).err().filter(|_| !name.is_empty()));
         }
         if faults.is_empty() {
             let (shown, name) = (&place.shown, read.name());

@@ -1,5 +1,48 @@
 //! What people write, checked: durations, shares and counts in their ranges, each with one wording of what is wrong.
+use super::shown::is_hidden;
 use super::{Fault, KeyPath, SimTime, parse_duration};
+
+/// Bytes of a name at most: with what stands before it a name of a folder on every file system.
+pub const LONGEST_NAME: usize = 120;
+
+/// A name that people give to a part of their file, at `key`. It may become a folder's, and stands in every table.
+///
+/// # Errors
+/// At `key`: no name, a long one, a path, or one with characters that cannot be seen.
+pub fn name(key: impl Into<KeyPath>, name: &str) -> Result<(), Fault> {
+    let key = key.into();
+    id(key.clone(), name)?;
+    let (what, hint) = match name {
+        "." | ".." => (format!("the name is `{name}`"), "that is a folder's; give another"),
+        _ if name.contains(['/', '\\']) => {
+            ("the name has a `/` or `\\`".into(), "a name is no path: write `-` or `.` for it")
+        }
+        _ if name.trim() != name => ("the name begins or ends with a space".into(), "leave it out"),
+        _ => return Ok(()),
+    };
+    Err(Fault::at(key, what).hint(hint))
+}
+
+/// The name of a thing of the world, such as a model or an API, at `key`: it may have a `/`.
+///
+/// # Errors
+/// At `key`: no name, a long one, or one with characters that cannot be seen.
+pub fn id(key: impl Into<KeyPath>, name: &str) -> Result<(), Fault> {
+    let fault = |what: String, hint: &str| Err(Fault::at(key, what).hint(hint));
+    if name.is_empty() {
+        return fault("the name is empty".into(), "give it one");
+    }
+    if name.len() > LONGEST_NAME {
+        return fault(format!("the name has {} bytes", name.len()), &format!("it may have {LONGEST_NAME}"));
+    }
+    match name.chars().find(|c| is_hidden(*c)) {
+        None => Ok(()),
+        Some(c) => {
+            let code = format!("U+{:04X}", u32::from(c));
+            fault(format!("the name has a character that cannot be seen, {code}"), "leave it out")
+        }
+    }
+}
 
 /// The duration that `text` says at `key`.
 ///
@@ -68,6 +111,28 @@ pub fn in_range<N: std::fmt::Display>(key: impl Into<KeyPath>, x: N, holds: bool
 mod tests {
     use super::*;
     use crate::types::key;
+
+    #[test]
+    fn a_name_is_short_visible_and_no_path() {
+        for right in ["hybrid", "gpt-4.1", "a b", "größer", "数据", "a=b", "...", "x`y"] {
+            assert_eq!(name("policy", right), Ok(()), "{right}");
+        }
+        let says = |wrong: &str| name("policy", wrong).unwrap_err().to_string();
+        assert_eq!(
+            says("/../../../escaped"),
+            "policy: the name has a `/` or `\\`; a name is no path: write `-` or `.` for it"
+        );
+        assert_eq!(says("a\\b"), says("a/b"));
+        assert_eq!(says(".."), "policy: the name is `..`; that is a folder's; give another");
+        assert_eq!(says(&"x".repeat(249)), "policy: the name has 249 bytes; it may have 120");
+        for (wrong, code) in
+            [("a\0b", "U+0000"), ("\u{1b}[31mred", "U+001B"), ("a\u{9b}", "U+009B"), ("a\u{202e}b", "U+202E")]
+        {
+            assert!(says(wrong).contains(&format!("cannot be seen, {code}")), "{}", says(wrong));
+        }
+        assert_eq!(id("model", "Qwen/Qwen3-8B"), Ok(()));
+        assert!(says("").contains("is empty") && says("a ").contains("ends with a space"));
+    }
 
     #[test]
     fn what_is_out_of_range_says_what_it_is_and_must_be() {

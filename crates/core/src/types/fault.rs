@@ -1,8 +1,9 @@
 //! What is wrong with what people gave: a fault of a text with keys ([`Fault`], [`Faults`]) and one of a trace ([`TraceFault`]).
 //!
 //! Must keep true: a key is a list of segments from the place where it is known to the place where it is shown; it is
-//! made to a text only by `Display`, and nobody cuts a text into keys.
+//! made to a text only by `Display`, and nobody cuts a text into keys. A message ends, however long what it quotes is.
 use super::nearest;
+use super::shown::{bounded, ended, in_quotes, quotation};
 use std::fmt;
 use std::ops::Range;
 
@@ -94,7 +95,8 @@ impl From<Vec<Segment>> for KeyPath {
 }
 
 impl fmt::Display for KeyPath {
-    /// Writes the path as TOML has it: names with other characters than letters, digits, `_` and `-` in quotes.
+    /// Writes the path as TOML has it: names with other characters than letters, digits, `_` and `-` in quotes, long ones
+    /// cut.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_bare =
             |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -103,7 +105,7 @@ impl fmt::Display for KeyPath {
                 Segment::Index(at) => write!(f, "[{at}]")?,
                 Segment::Name(name) => {
                     f.write_str(if i == 0 { "" } else { "." })?;
-                    if is_bare(name) { f.write_str(name)? } else { write!(f, "{name:?}")? }
+                    if is_bare(name) { f.write_str(&quotation(name))? } else { f.write_str(&in_quotes(name))? }
                 }
             }
         }
@@ -151,10 +153,12 @@ impl Fault {
         known: impl IntoIterator<Item = &'a str>,
     ) -> Fault {
         let known: Vec<&str> = known.into_iter().collect();
-        let hint = match nearest(name, &known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if known.is_empty() => "there is none".into(),
-            None => format!("there are {}", known.join(", ")),
+        let hint = match (nearest(name, &known), known.len().saturating_sub(FAULTS_SHOWN)) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            _ if known.is_empty() => "there is none".into(),
+            // One more than what fits is no reason to leave it out.
+            (None, 0 | 1) => format!("there are {}", known.join(", ")),
+            (None, more) => format!("there are {} and {more} more", known[..FAULTS_SHOWN].join(", ")),
         };
         Fault::at(key, format!("unknown {kind} `{name}`")).hint(hint)
     }
@@ -183,8 +187,8 @@ impl fmt::Display for Fault {
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
-        f.write_str(&self.what)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+        f.write_str(&bounded(&self.what))?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {}", ended(hint)))
     }
 }
 
@@ -385,8 +389,8 @@ impl fmt::Display for TraceFault {
             (file, None) => write!(f, "{file}: ")?,
             (file, Some(line)) => write!(f, "{file}:{line}: ")?,
         }
-        f.write_str(&self.what)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+        f.write_str(&bounded(&self.what))?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {}", ended(hint)))
     }
 }
 

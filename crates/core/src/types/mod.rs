@@ -21,6 +21,7 @@ mod place;
 mod record;
 mod request;
 mod seams;
+pub mod shown;
 mod time;
 pub mod timestamp;
 

@@ -2,9 +2,15 @@
 //!
 //! Must keep true: ties go to the first name, so messages never vary.
 
+/// Characters of a name beyond which nothing is near: what is longer than all names is no slip.
+const LONGEST: usize = 200;
+
 /// The name closest to `name`, if it is close enough to be a likely slip: at most a third of the longer one differs.
 /// A name that contains what was asked for comes before any that does not. Case is ignored.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    if name.chars().nth(LONGEST).is_some() {
+        return None;
+    }
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
     let mut best: Option<((bool, usize), &'a str)> = None;
     for candidate in known {
@@ -56,5 +62,6 @@ mod tests {
         assert_eq!(nearest("h100", &["a10g", "h100-sxm"]), Some("h100-sxm"), "a part of a name is no misspelling");
         assert_eq!(nearest("potato", &known), None);
         assert_eq!(nearest("x", &[]), None);
+        assert_eq!(nearest(&"h100-sxm".repeat(100_000), &known), None, "and at once");
     }
 }

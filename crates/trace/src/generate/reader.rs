@@ -7,6 +7,9 @@ use crate::{GenerateSpec, SourceOptions};
 use baseload_core::types::TraceFault;
 use std::io::Read;
 
+/// Bytes of a specification at most.
+const LONGEST: u64 = 4 << 20;
+
 /// A generator's specification. TOML has no sure sign, so the ending of its name is one.
 pub const GENERATOR: Format = Format {
     name: "generator",
@@ -14,8 +17,11 @@ pub const GENERATOR: Format = Format {
     recognises: |head| head.is_named(".toml"),
     open: |mut trace| {
         let mut text = String::new();
-        let read = trace.text()?.read_to_string(&mut text);
+        let read = trace.text()?.take(LONGEST + 1).read_to_string(&mut text);
         read.map_err(|e| TraceFault::of(trace.name, e.to_string()))?;
+        if text.len() as u64 > LONGEST {
+            return Err(TraceFault::of(trace.name, format!("it has more than {} MiB", LONGEST >> 20)));
+        }
         let spec = GenerateSpec::parse(&text, trace.name)?;
         Ok(Box::new(Generator::of(&spec, trace.files, trace.options)?))
     },

@@ -1,9 +1,10 @@
 //! Lines of a text, with the faults that all text formats share: bytes that are not text, torn compression, BOM, CRLF.
 use super::Reader;
-use baseload_core::types::TraceFault;
-use std::io::BufRead;
+use baseload_core::types::{Rest, TraceFault, wrong};
+use std::io::{BufRead, Read};
 
-/// Bytes of one record beyond which a quote must be wrong.
+/// Bytes of one record at most. Batches of thousands of spans with their prompts, the longest lines that programs write, have
+/// some 50 MB; what is longer is no text of lines, and would be held whole.
 const LONGEST_RECORD: usize = 1 << 26;
 
 /// Reads a text line by line; holds one line.
@@ -46,13 +47,18 @@ impl<R: BufRead> Lines<R> {
     /// Reads one more line behind `bytes`, without its end; `false` at the end.
     fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool, TraceFault> {
         let before = bytes.len();
-        let read = self.reader.read_until(b'\n', bytes);
+        let read = self.reader.by_ref().take(LONGEST_RECORD as u64 + 1).read_until(b'\n', bytes);
         self.lines_read += 1;
         if before == 0 {
             self.line = self.lines_read;
         }
         if read.map_err(|e| self.fault(TraceFault::unreadable(e)))? == 0 {
             return Ok(false);
+        }
+        if bytes.len() - before > LONGEST_RECORD {
+            let fault = wrong!("the line has more than {} MiB", LONGEST_RECORD >> 20);
+            let fault = TraceFault { rest: Rest::Lost, ..fault.hint("a text format has a record a line") };
+            return Err(self.fault(fault));
         }
         if self.lines_read == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
@@ -105,5 +111,21 @@ impl<R: BufRead> Lines<R> {
     /// The line last read, without its end.
     pub fn text(&self) -> &str {
         &self.buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    #[test]
+    fn a_line_without_end_is_given_up() {
+        let endless = BufReader::new((&b"a\n1,"[..]).chain(std::io::repeat(b'1')));
+        let mut lines = Lines::new(endless, "bomb");
+        assert!(lines.advance().unwrap() && lines.text() == "a");
+        let fault = lines.advance().unwrap_err();
+        assert_eq!(fault.to_string(), "bomb:2: the line has more than 64 MiB; a text format has a record a line");
+        assert_eq!(fault.rest, Rest::Lost);
     }
 }
