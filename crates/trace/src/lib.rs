@@ -4,7 +4,9 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.
+mod aggregates;
 mod answer_table;
+mod answered;
 mod buckets;
 mod closed_loop;
 mod compare;
@@ -12,6 +14,7 @@ mod embedded;
 mod fit;
 mod generate;
 mod head;
+mod keys;
 mod open;
 pub mod read;
 mod registry;
@@ -19,6 +22,7 @@ mod replay;
 mod retime;
 mod sessions;
 mod shared;
+mod shown;
 mod sort;
 mod spec;
 mod stats;
@@ -28,6 +32,7 @@ mod unopened;
 mod write;
 
 pub use answer_table::QualityTable;
+pub use answered::Answered;
 pub use baseload_core::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
 pub use closed_loop::{ClosedLoop, ClosedLoopSpec, Think};
@@ -35,9 +40,9 @@ pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use fit::{Fitted, fit, to_toml};
 pub use generate::{ArrivalTimes, GENERATOR, Generator, SERVEGEN};
 pub use head::Head;
-pub use open::{How, Opened, open, open_in, open_with, open_with_map};
+pub use open::{How, Opened, open, open_in, open_with, open_with_map, open_with_options};
 pub use read::{COLUMNS, GapFamily, OWN_CSV, OWN_JSONL, PARQUET, ServeGenClient, ServeGenLengths, ServeGenWindow};
-pub use registry::{Format, Readers, Tried};
+pub use registry::{Carries, Format, Readers, Tried};
 pub use replay::{NO_ARRIVALS, Replay};
 pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
@@ -52,7 +57,7 @@ pub use stats::{
     SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats,
 };
 pub use transform::Transform;
-pub use unopened::{Columns, Files, Reader, Unopened};
+pub use unopened::{Columns, Files, Reader, Strictness, Unopened};
 pub use write::{TextWriter, write_csv};
 
 use baseload_core::types::{Entries, Fault, Source, TraceFault, check};
@@ -84,6 +89,12 @@ pub struct SourceOptions {
     pub spread_buckets: bool,
     /// Put entries in order of arrival first, instead of refusing those that are not. Holds the whole trace.
     pub sort: bool,
+    /// Tokens that a hash id stands for, where its file cannot tell (Mooncake's and its descendants').
+    pub hash_block: Option<u32>,
+    /// Whether each answer of a chat file's conversation is a request; else the first one is.
+    pub every_turn: bool,
+    /// Whether requests that failed in the source are replayed, too.
+    pub replay_failed: bool,
     /// How requests leave.
     pub play: Play,
 }
@@ -98,6 +109,9 @@ impl Default for SourceOptions {
             default_max_output_tokens: 1024,
             spread_buckets: true,
             sort: false,
+            hash_block: None,
+            every_turn: false,
+            replay_failed: false,
             play: Play::Open,
         }
     }
@@ -136,6 +150,7 @@ pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
 /// # Errors
 /// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
 pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, TraceFault> {
+    let entries = if options.replay_failed { entries } else { Box::new(Answered::new(entries)) };
     Ok(match &options.play {
         Play::Open => Box::new(Replay::new(entries, options)?),
         Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),

@@ -2,7 +2,7 @@
 use super::super::format::{TraceSection, UsersSection};
 use super::*;
 use baseload_trace::{
-    ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, Readers, SourceOptions, Think, Transform,
+    ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, Readers, SourceOptions, Strictness, Think, Transform,
     transform::Superpose,
 };
 
@@ -15,6 +15,8 @@ pub struct TraceSpec {
     pub readers: Readers,
     /// What a file is said to be; its content says it unless given.
     pub format: Option<Format>,
+    /// What becomes of a file's rows that are no requests.
+    pub strictness: Strictness,
     /// A file that says what a file's columns are.
     pub columns: Option<PathBuf>,
     /// Arrivals in place of the trace's own.
@@ -101,9 +103,17 @@ impl Resolver<'_> {
             default_max_output_tokens: t.default_max_output_tokens,
             spread_buckets: t.spread_buckets,
             sort: t.sort,
+            hash_block: t.hash_block,
+            every_turn: t.every_turn,
+            replay_failed: t.replay_failed,
             play: faults.or_default(play(t)),
         };
         faults.take(options.check());
+        if t.hash_block.is_some_and(|block| !(1..=1 << 20).contains(&block)) {
+            faults
+                .push(Fault::at("hash_block", "it is out of range").hint("a hash id stands for 1 to 1,048,576 tokens"));
+        }
+        let strictness = if t.strict { Strictness::Refuse } else { Strictness::LeaveOut };
         let mut transforms = t.transform.clone();
         for (i, transform) in transforms.iter_mut().enumerate() {
             let at = key!["trace", "transform", i, "superpose", "with"];
@@ -115,7 +125,8 @@ impl Resolver<'_> {
         }
         let Some(kind) = kind else { return Err(faults) };
         let readers = self.readers.clone();
-        faults.finish(TraceSpec { kind, readers, format, columns: path("columns"), arrivals, transforms, options })
+        let columns = path("columns");
+        faults.finish(TraceSpec { kind, readers, format, strictness, columns, arrivals, transforms, options })
     }
 }
 
