@@ -134,7 +134,11 @@ proptest! {
 }
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
-    let folder = root().join("tests/corpus/trace");
+    files_of("tests/corpus/trace")
+}
+
+fn files_of(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = root().join(folder);
     let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|f| f.unwrap().path())
@@ -215,7 +219,7 @@ proptest! {
         edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0..5u8, any::<u8>(), 1..40usize), 1..4),
         format in proptest::option::of(any::<proptest::sample::Index>()),
     ) {
-        let files = corpus();
+        let files = [corpus(), files_of("tests/data/interchange")].concat();
         let mut bytes = file.get(&files).1.clone();
         for (at, what, byte, len) in edits {
             if bytes.is_empty() {

@@ -2,7 +2,8 @@
 //! documentation, not tried on an answer. Logpush events name no tokens and are not read.
 //!
 //! `cached` is the gateway's own answer; `step` above 0 says that a fallback answered.
-use super::calls::{Calls, Log, Of, log, no_generation};
+use super::calls::{Calls, Log, Of, log};
+use super::paths::no_generation;
 use super::record::Record;
 use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{Entry, Measured, Status, TraceFault};

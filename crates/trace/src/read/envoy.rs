@@ -2,7 +2,8 @@
 //! documented example, and the names of OpenTelemetry, are known. Written to the documentation, not tried on a log.
 //!
 //! `-` and null are absent. Rows of MCP are no calls. Tokens are there only where llmRequestCosts is set.
-use super::calls::{Calls, Log, Of, log, no_generation};
+use super::calls::{Calls, Log, Of, log};
+use super::paths::no_generation;
 use super::record::Record;
 use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{Entry, Measured, Status, TraceFault};

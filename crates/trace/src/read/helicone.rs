@@ -4,7 +4,8 @@
 //! `prompt_tokens` has no cached tokens, `completion_tokens` no reasoning tokens, whatever the provider: both are added, and
 //! for Anthropic the tokens written to its cache too. Rows from before that usage code may have them already, which no row
 //! says. The CSV has fewer columns, and no cached tokens.
-use super::calls::{Calls, Log, Of, log, no_generation};
+use super::calls::{Calls, Log, Of, log};
+use super::paths::no_generation;
 use super::record::Record;
 use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{Entry, Measured, Status, TraceFault};

@@ -35,6 +35,7 @@ pub(super) mod own_csv;
 pub(super) mod own_jsonl;
 pub(super) mod parquet;
 mod parse;
+mod paths;
 pub(super) mod portkey;
 mod record;
 mod runs;

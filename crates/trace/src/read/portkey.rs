@@ -2,7 +2,8 @@
 //!
 //! Costs are US cents. There are neither cached tokens nor times to the first token; `trace_id` links the tries of one call,
 //! which are no conversation. Tenant = metadata._user.
-use super::calls::{Calls, Log, Of, log, no_generation};
+use super::calls::{Calls, Log, Of, log};
+use super::paths::no_generation;
 use super::record::Record;
 use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{Entry, Measured, Status, TraceFault};

@@ -2,7 +2,6 @@
 use super::Rows;
 use crate::unopened::Unopened;
 use baseload_core::types::{Account, Clock, Entries, Entry, TraceFault};
-use std::collections::VecDeque;
 
 /// Entries that are held.
 const HELD: usize = 1_024;
@@ -16,44 +15,61 @@ pub(super) fn windowed(trace: Unopened<'_>, rows: impl Rows + 'static) -> Result
 }
 
 /// Entries of `inner` in order of time, as far as those that are held reach; one that is later goes out as it is, for the replay
-/// to refuse.
+/// to refuse. The reader fills the places of a ring, so that an entry in order is moved once.
 struct Window {
     inner: Box<dyn Entries>,
-    held: VecDeque<Entry>,
-    most: usize,
-    /// Emptied entries, whose buffers are used again.
-    spare: Vec<Entry>,
+    ring: Vec<Entry>,
+    /// Where the next entry to go out stands, and how many stand from there on.
+    first: usize,
+    held: usize,
     ended: bool,
     late: u64,
 }
 
 impl Window {
     fn new(inner: Box<dyn Entries>, most: usize) -> Window {
-        Window { inner, held: VecDeque::with_capacity(most), most, spare: Vec::new(), ended: false, late: 0 }
+        Window { inner, ring: vec![Entry::blank(); most], first: 0, held: 0, ended: false, late: 0 }
+    }
+
+    /// Where the `n`th of those that are held stands.
+    fn at(&self, n: usize) -> usize {
+        let at = self.first + n;
+        if at < self.ring.len() { at } else { at - self.ring.len() }
+    }
+
+    /// Moves the last one that came before those that start later.
+    fn settle(&mut self) {
+        let mut n = self.held - 1;
+        let mut late = false;
+        while n > 0 {
+            let (before, here) = (self.at(n - 1), self.at(n));
+            if self.ring[before].at_ns <= self.ring[here].at_ns {
+                break;
+            }
+            self.ring.swap(before, here);
+            late = true;
+            n -= 1;
+        }
+        self.late += u64::from(late);
     }
 }
 
 impl Entries for Window {
     fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
-        while !self.ended && self.held.len() < self.most {
-            let mut next = self.spare.pop().unwrap_or_else(Entry::blank);
-            if !self.inner.next(&mut next)? {
+        while !self.ended && self.held < self.ring.len() {
+            let place = self.at(self.held);
+            if !self.inner.next(&mut self.ring[place])? {
                 self.ended = true;
                 break;
             }
-            if self.held.back().is_none_or(|last| last.at_ns <= next.at_ns) {
-                self.held.push_back(next);
-            } else {
-                self.late += 1;
-                let place = self.held.partition_point(|e| e.at_ns <= next.at_ns);
-                self.held.insert(place, next);
-            }
+            self.held += 1;
+            self.settle();
         }
-        let Some(mut first) = self.held.pop_front() else { return Ok(false) };
-        std::mem::swap(entry, &mut first);
-        if !self.ended {
-            self.spare.push(first);
+        if self.held == 0 {
+            return Ok(false);
         }
+        std::mem::swap(entry, &mut self.ring[self.first]);
+        (self.first, self.held) = (self.at(1), self.held - 1);
         Ok(true)
     }
     fn clock(&self) -> Clock {
