@@ -255,7 +255,7 @@ fn messages_show_the_place_and_the_remedy() {
         "run place.toml",
         "run weights.toml",
         "policies show llmd",
-        "trace info torn.csv",
+        "trace info torn.csv --strict",
         "catalog gpu",
     ] {
         let ended = end_of(command().current_dir(&folder).args(line.split(' ')));

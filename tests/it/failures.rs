@@ -255,7 +255,7 @@ fn a_bad_set_says_how_to_write_one() {
 fn a_bad_trace_names_its_line_and_leaves_no_folder() {
     const HEAD: &str = "arrival_s,prompt_tokens,output_tokens\n";
     let cases = [
-        (format!("{HEAD}0,1,1\n1,2"), "t.csv:3: the line is torn"),
+        (format!("{HEAD}1,2"), "t.csv:2: the line is torn"),
         (format!("{HEAD}0,-5,1\n"), "t.csv:2: prompt_tokens is -5, a negative number; it must be at least 1"),
         (format!("{HEAD}5,1,1\n1,1,1\n"), "t.csv:3: time goes back by 4 s"),
         (format!("{HEAD}0,1,1,1\n"), "t.csv:2: the line is torn: 4 fields"),

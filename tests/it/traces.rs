@@ -1,5 +1,5 @@
 //! Traces through the whole program: how they are played, what transforms make of them, and that both repeat.
-use crate::program::{Ended, command, end_of};
+use crate::program::{Ended, command, end_of, root};
 use std::path::Path;
 
 const EXPERIMENT: &str = "name = \"t\"\n[trace]\nTRACE\n[slo]\nttft = \"2s\"\n[endpoint.a]\ncatalog = \"openai/gpt-4o\"\n\
@@ -118,4 +118,116 @@ fn what_a_trace_cannot_do_is_refused_with_the_key() {
         assert!(message.contains(words), "{trace}: `{words}` is not in {message}");
         assert!(!dir.path().join("out").exists(), "{trace} left a folder");
     }
+}
+
+/// A file of `tests/data`, as `name` in `dir`.
+fn copied(dir: &Path, file: &str, name: &str) {
+    std::fs::copy(root().join("tests/data").join(file), dir.join(name)).unwrap();
+}
+
+/// Words of a text that was wrapped.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// "Nothing lost": a row that is no request is counted by its reason in info, in validate and in the run's warnings, and what
+/// failed in the source is replayed only where that is asked for.
+#[test]
+fn what_a_trace_leaves_out_is_said_wherever_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    copied(dir.path(), "interchange/litellm_dump.jsonl", "spend.jsonl");
+    let trace = |args: &[&str]| end_of(command().current_dir(dir.path()).arg("trace").args(args).arg("spend.jsonl"));
+    let said = "left out 8 of 17: 1 not a generation: aembedding (first on line 6), 1 not a generation: call_mcp_tool";
+    let info: serde_json::Value = serde_json::from_str(&trace(&["info", "--format", "json"]).well().stdout).unwrap();
+    let account = &info["stats"]["account"];
+    assert_eq!((info["stats"]["count"].as_u64(), info["stats"]["failed"].as_u64()), (Some(9), Some(1)));
+    assert_eq!(account["left_out"].as_array().unwrap().len(), 8, "{account}");
+    assert_eq!(account["unknown_fields"][0]["name"], "quota_zone");
+    assert_eq!(account["models"][0]["model"], "openai/m-large");
+    let billed: f64 = account["models"].as_array().unwrap().iter().filter_map(|m| m["cost_usd"].as_f64()).sum();
+    // The spend of the nine requests, added up by hand.
+    assert!((billed - 0.009_906).abs() < 1e-12, "{billed}");
+    for words in [&["info"][..], &["validate"]] {
+        let out = unwrapped(&trace(words).well().stdout);
+        assert!(out.contains(said), "trace {words:?} says: {out}");
+        let strict = trace(&[words, &["--strict"]].concat());
+        assert_eq!(strict.code, 2, "{}{}", strict.stdout, strict.stderr);
+        let message = strict.message();
+        assert!(message.contains("spend.jsonl:6: it would be left out: not a generation: aembedding"), "{message}");
+    }
+    for (key, requests) in [("", 8), ("\nreplay_failed = true", 9)] {
+        let out = format!("out{requests}");
+        run(dir.path(), &format!("path = \"spend.jsonl\"{key}"), &out).well();
+        let summary = std::fs::read_to_string(dir.path().join(out).join("summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+        assert_eq!(summary["policies"][0]["requests"].as_u64(), Some(requests));
+        let warned =
+            |words: &str| summary["warnings"].as_array().unwrap().iter().any(|w| w.as_str().unwrap().contains(words));
+        assert!(warned(said), "{}", summary["warnings"]);
+        let failed = "1 requests failed in the source and are not replayed; trace.replay_failed = true replays them";
+        assert_eq!(warned(failed), requests == 8, "{}", summary["warnings"]);
+    }
+    let strict = run(dir.path(), "path = \"spend.jsonl\"\nstrict = true", "strict");
+    assert_eq!((strict.code, dir.path().join("strict").exists()), (2, false), "{}", strict.stderr);
+}
+
+/// What `trace validate` calls faultless is replayed whole.
+#[test]
+fn sessions_whose_clocks_do_not_begin_at_0_lose_no_request() {
+    let dir = tempfile::tempdir().unwrap();
+    copied(dir.path(), "traces/sessions_not_at_0.csv", "sessions.csv");
+    let valid = end_of(command().current_dir(dir.path()).args(["trace", "validate", "sessions.csv"])).well().stdout;
+    assert!(valid.contains("30 requests read") && valid.contains("no faults"), "{valid}");
+    run(dir.path(), "path = \"sessions.csv\"\narrivals_per_s = 2.0", "out").well();
+    let summary = std::fs::read_to_string(dir.path().join("out/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["policies"][0]["requests"].as_u64(), Some(30));
+}
+
+#[test]
+fn formats_are_listed_with_what_they_carry() {
+    let rows = end_of(command().args(["trace", "formats", "--format", "json"])).well().stdout;
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&rows).unwrap();
+    let readers = baseload::trace::Readers::embedded();
+    let listed: Vec<&str> = rows.iter().filter_map(|row| row["format"].as_str()).collect();
+    assert_eq!(listed, readers.rows().iter().map(|row| row.name).collect::<Vec<_>>());
+    let carries = |name: &str| rows.iter().find(|row| row["format"] == name).unwrap()["carries"].clone();
+    let (litellm, vllm) = (carries("litellm"), carries("vllm-bench-serve"));
+    assert!(["arrivals", "tokens", "sessions", "tenants", "cached", "ttft", "cost"].iter().all(|k| litellm[k] == true));
+    assert_eq!((vllm["ttft"].as_bool(), vllm["cost"].as_bool()), (Some(true), Some(false)));
+    let table = end_of(command().args(["trace", "formats"])).well().stdout;
+    assert!(listed.iter().all(|name| table.matches(name).count() >= 2), "{table}");
+}
+
+/// An option that only some formats heed says what it is for where it does not help.
+#[test]
+fn options_of_readers_reach_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = |args: &[&str]| end_of(command().current_dir(dir.path()).arg("trace").args(args));
+    std::fs::write(
+        dir.path().join("blocks.jsonl"),
+        "{\"timestamp\":0,\"input_length\":700,\"output_length\":9,\"hash_ids\":[1]}\n",
+    )
+    .unwrap();
+    let told = trace(&["info", "blocks.jsonl"]);
+    assert_eq!(told.code, 2);
+    let message = told.message();
+    assert!(
+        message.contains("blocks.jsonl:1: 1 hash_ids for 700 tokens") && message.contains("--hash-block"),
+        "{message}"
+    );
+    trace(&["info", "blocks.jsonl", "--hash-block", "1024"]).well();
+    copied(dir.path(), "interchange/sharegpt_lines.jsonl", "chat.jsonl");
+    for (args, requests) in [
+        (&["info", "chat.jsonl", "--format", "json"][..], 2),
+        (&["info", "chat.jsonl", "--every-turn", "--format", "json"], 3),
+    ] {
+        let info: serde_json::Value = serde_json::from_str(&trace(args).well().stdout).unwrap();
+        assert_eq!(info["stats"]["count"], requests, "{args:?}");
+    }
+    for word in ["--strict", "--hash-block", "--every-turn"] {
+        assert!(trace(&["info", "--help"]).well().stdout.contains(word));
+    }
+    let wrong = trace(&["info", "chat.jsonl", "--hash-block", "0"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
 }

@@ -4,7 +4,7 @@
 use super::SourceOptions;
 use baseload_core::random::{StreamFamily, StreamKey, dist::uniform01};
 use baseload_core::types::TraceFault;
-use baseload_core::types::{Clock, Entries, Entry};
+use baseload_core::types::{Account, Clock, Entries, Entry};
 use std::collections::VecDeque;
 
 /// Entries of one instant, spread over [it, the earlier of a bucket's width later and the next entry's instant).
@@ -75,6 +75,9 @@ impl Entries for Buckets {
     }
     fn place(&self) -> String {
         if self.place.is_empty() { self.inner.place() } else { self.place.clone() }
+    }
+    fn account(&self) -> Account {
+        self.inner.account()
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = self.inner.notes();

@@ -4,7 +4,9 @@
 //! Must hold: every source is streaming and yields requests in time order; nothing is guessed, a fault is an error
 //! `NAME:LINE: what is wrong; what would be right`; the same input, seed and replicate give the same requests.
 //! Read first: `registry.rs`, `read/mod.rs`, then `generate/mod.rs`.
+mod aggregates;
 mod answer_table;
+mod answered;
 mod buckets;
 mod capped;
 mod closed_loop;
@@ -13,6 +15,7 @@ mod embedded;
 mod fit;
 mod generate;
 mod head;
+mod keys;
 mod open;
 pub mod read;
 mod registry;
@@ -20,6 +23,7 @@ mod replay;
 mod retime;
 mod sessions;
 mod shared;
+mod shown;
 mod sort;
 mod spec;
 mod stats;
@@ -29,6 +33,7 @@ mod unopened;
 mod write;
 
 pub use answer_table::QualityTable;
+pub use answered::Answered;
 pub use baseload_core::types::{Classes, ColumnMap};
 pub use buckets::Buckets;
 pub use capped::Capped;
@@ -37,9 +42,9 @@ pub use compare::{Figures, Limits, Row, SessionFigures, Unit, rows};
 pub use fit::{Fitted, fit, to_toml};
 pub use generate::{ArrivalTimes, GENERATOR, Generator, SERVEGEN};
 pub use head::Head;
-pub use open::{How, Opened, open, open_in, open_with, open_with_map};
+pub use open::{How, Opened, open, open_in, open_with, open_with_map, open_with_options};
 pub use read::{COLUMNS, GapFamily, OWN_CSV, OWN_JSONL, PARQUET, ServeGenClient, ServeGenLengths, ServeGenWindow};
-pub use registry::{Format, Readers, Tried};
+pub use registry::{Carries, Format, Readers, Tried};
 pub use replay::Replay;
 pub use retime::retimed;
 pub use sessions::{Closed, ClosedPlay};
@@ -54,7 +59,7 @@ pub use stats::{
     SessionStats, TenantShare, TenantStats, TimeQuantiles, TraceStats,
 };
 pub use transform::Transform;
-pub use unopened::{Columns, Files, Reader, Unopened};
+pub use unopened::{Columns, Files, Reader, Strictness, Unopened};
 pub use write::{TextWriter, write_csv};
 
 use baseload_core::types::{Entries, Fault, Source, TraceFault, check};
@@ -86,6 +91,12 @@ pub struct SourceOptions {
     pub spread_buckets: bool,
     /// Put entries in order of arrival first, instead of refusing those that are not. Holds the whole trace.
     pub sort: bool,
+    /// Tokens that a hash id stands for, where its file cannot tell (Mooncake's and its descendants').
+    pub hash_block: Option<u32>,
+    /// Whether each answer of a chat file's conversation is a request; else the first one is.
+    pub every_turn: bool,
+    /// Whether requests that failed in the source are replayed, too.
+    pub replay_failed: bool,
     /// How requests leave.
     pub play: Play,
     /// Requests under way at most; one whose time has come before an earlier one has ended waits at its client. No limit unless
@@ -103,6 +114,9 @@ impl Default for SourceOptions {
             default_max_output_tokens: 1024,
             spread_buckets: true,
             sort: false,
+            hash_block: None,
+            every_turn: false,
+            replay_failed: false,
             play: Play::Open,
             max_concurrency: None,
         }
@@ -198,6 +212,7 @@ pub fn prepare(opened: Opened, options: &SourceOptions) -> Box<dyn Entries> {
 /// # Errors
 /// What the options ask for and the trace does not have; the reader's, where the whole trace is read first.
 pub fn play(entries: Box<dyn Entries>, options: &SourceOptions) -> Result<Box<dyn Source>, Unplayable> {
+    let entries = if options.replay_failed { entries } else { Box::new(Answered::new(entries)) };
     let source: Box<dyn Source> = match &options.play {
         Play::Open => Box::new(Replay::new(entries, options)?),
         Play::Closed(how) => Box::new(Closed::new(entries, how, options)?),

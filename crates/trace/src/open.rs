@@ -3,7 +3,7 @@ use super::SourceOptions;
 use super::head::Head;
 use super::read::COLUMNS;
 use super::registry::{Format, Readers};
-use super::unopened::{Alone, Columns, Files, Reader, Unopened};
+use super::unopened::{Alone, Columns, Files, Reader, Strictness, Unopened};
 use baseload_core::types::{Classes, ColumnMap, Entries, TraceFault};
 use std::io::{Cursor, Read};
 
@@ -29,12 +29,14 @@ pub struct How<'a> {
     pub columns: Option<Columns<'a>>,
     /// What class names are accepted.
     pub classes: Classes,
+    /// What becomes of rows that are no requests.
+    pub strictness: Strictness,
 }
 
 impl How<'_> {
     /// A trace is known by its content alone, with the embedded readers.
     pub fn by_content(classes: Classes) -> How<'static> {
-        How { readers: Readers::embedded(), format: None, columns: None, classes }
+        How { readers: Readers::embedded(), format: None, columns: None, classes, strictness: Strictness::default() }
     }
 }
 
@@ -66,7 +68,20 @@ pub fn open_with_map(
 /// # Errors
 /// `NAME:LINE: what is wrong; what would be right`.
 pub fn open_with(reader: Reader, name: &str, how: &How<'_>) -> Result<Opened, TraceFault> {
-    opened(Some(reader), &Alone(name), how, &SourceOptions::default())
+    open_with_options(reader, name, how, &SourceOptions::default())
+}
+
+/// Opens a trace that is one text, with what readers ask of the options.
+///
+/// # Errors
+/// `NAME:LINE: what is wrong; what would be right`.
+pub fn open_with_options(
+    reader: Reader,
+    name: &str,
+    how: &How<'_>,
+    options: &SourceOptions,
+) -> Result<Opened, TraceFault> {
+    opened(Some(reader), &Alone(name), how, options)
 }
 
 /// Opens a trace of any form that lies in files; one that is drawn is drawn by the options.
@@ -103,8 +118,10 @@ fn opened(
         };
         Box::new(Cursor::new(bytes.clone()).chain(rest))
     });
-    let (classes, columns) = (&how.classes, how.columns);
-    let entries = (format.open)(Unopened { name, head: &head, classes, columns, options, files, text })?;
+    let (classes, columns, strictness) = (&how.classes, how.columns, how.strictness);
+    let headed = format.headed;
+    let trace = Unopened { name, head: &head, classes, columns, options, files, strictness, headed, text };
+    let entries = (format.open)(trace)?;
     Ok(Opened { format, entries })
 }
 

@@ -1,6 +1,7 @@
 //! The registry of trace readers: a row each, from which recognition, `--input-format`, help, schema and messages are made.
 //!
 //! A reader is a file of `read/` (or `generate/`, where it draws) that has a row, and a line of [`Readers::embedded`].
+use super::aggregates;
 use super::head::Head;
 use super::unopened::Unopened;
 use baseload_core::types::{Entries, TraceFault, wrong};
@@ -15,6 +16,8 @@ pub struct Format {
     pub looks_like: &'static str,
     /// What its reader was tried on.
     pub tried: Tried,
+    /// What its traces say of their requests.
+    pub carries: Carries,
     /// Whether a trace that begins so is of this format. No two of the embedded ones say so of one trace.
     pub recognises: fn(&Head<'_>) -> bool,
     /// Opens one.
@@ -27,6 +30,56 @@ pub struct Format {
     pub drawn: bool,
     /// Width of the buckets that its published times stand in, ns; 0 where they are exact.
     pub bucket_ns: u64,
+}
+
+/// What the traces of a format say of their requests, where their source knew it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carries {
+    /// When they arrived.
+    pub arrivals: bool,
+    /// How many tokens they had; else these are estimated from text.
+    pub tokens: bool,
+    /// Which session they belong to.
+    pub sessions: bool,
+    /// Whose they are.
+    pub tenants: bool,
+    /// Prompt tokens that a cache had.
+    pub cached: bool,
+    /// When their first token came.
+    pub ttft: bool,
+    /// What they cost.
+    pub cost: bool,
+}
+
+impl Carries {
+    /// Tokens alone.
+    pub const NONE: Carries = Carries {
+        arrivals: false,
+        tokens: true,
+        sessions: false,
+        tenants: false,
+        cached: false,
+        ttft: false,
+        cost: false,
+    };
+    /// Tokens and arrivals.
+    pub const ARRIVALS: Carries = Carries { arrivals: true, ..Carries::NONE };
+    /// All but the cost.
+    pub const ALL_BUT_COST: Carries =
+        Carries { sessions: true, tenants: true, cached: true, ttft: true, ..Carries::ARRIVALS };
+
+    /// What each is, with its name.
+    pub fn named(self) -> [(&'static str, bool); 7] {
+        [
+            ("arrivals", self.arrivals),
+            ("tokens", self.tokens),
+            ("sessions", self.sessions),
+            ("tenants", self.tenants),
+            ("cached", self.cached),
+            ("TTFT", self.ttft),
+            ("cost", self.cost),
+        ]
+    }
 }
 
 /// What a reader was tried on.
@@ -46,6 +99,7 @@ impl Format {
         name: "",
         looks_like: "",
         tried: Tried::Own,
+        carries: Carries::NONE,
         recognises: |_| false,
         open: |trace| Err(wrong!("{}:1: no reader is known", trace.name).hint("give another --input-format")),
         example: "",
@@ -121,10 +175,17 @@ impl Readers {
         if head.text().is_empty() && !head.is_folder() {
             return Err(wrong!("{name}:1: the trace is empty").hint("it needs at least one request"));
         }
+        if let Some((what, instead)) = aggregates::named(head) {
+            let what = format!("this is {what}, an aggregate and no trace");
+            return Err(TraceFault::of(name, what).on_line(1).hint(instead));
+        }
         let known: Vec<String> = self.0.iter().map(|row| format!("{} ({})", row.name, row.looks_like)).collect();
-        Err(TraceFault::of(name, "this is no trace format that is known")
+        let there = head.fields();
+        let there = if there.is_empty() { String::new() } else { format!(": its rows have {}", there.join(", ")) };
+        let map = "a column map reads any table or JSON rows (--columns, dotted names within objects)";
+        Err(TraceFault::of(name, format!("this is no trace format that is known{there}"))
             .on_line(1)
-            .hint(format!("known are {}", known.join(", "))))
+            .hint(format!("{map}; known are {}", known.join(", "))))
     }
 }
 

@@ -94,3 +94,23 @@ fn a_row_of_ones_own_is_asked_first_and_replaces_one_of_its_name() {
     assert_eq!(readers.recognise(&head, "t").unwrap().name, "mine");
     assert_eq!(readers.with(mine).rows().len(), Readers::embedded().rows().len() + 1);
 }
+
+/// A log that tears off or holds what nobody expects is some message or some requests, for every reader.
+#[test]
+fn no_reader_panics_at_a_cut_or_changed_example() {
+    let odd = [b'"', b'{', b'[', b'}', b'-', b'9', b'e', b'\n', b',', 0xff];
+    for row in Readers::embedded().rows().iter().filter(|row| !row.example.is_empty() && !row.drawn) {
+        let tried = |bytes: &[u8]| {
+            let how = How { format: Some(*row), ..How::by_content(Classes::any()) };
+            let opened = open_with(Box::new(Cursor::new(bytes.to_vec())), "t", &how);
+            _ = opened.and_then(|mut opened| collect(&mut *opened.entries)).map_err(|fault| fault.to_string());
+        };
+        let bytes = row.example.as_bytes();
+        for at in 0..bytes.len() {
+            tried(&bytes[..at]);
+            for byte in odd {
+                tried(&[&bytes[..at], &[byte], &bytes[at + 1..]].concat());
+            }
+        }
+    }
+}

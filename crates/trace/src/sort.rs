@@ -1,6 +1,6 @@
 //! Entries put in order of arrival. Holds the whole trace.
 use baseload_core::types::TraceFault;
-use baseload_core::types::{Clock, Entries, Entry};
+use baseload_core::types::{Account, Clock, Entries, Entry};
 
 /// Entries of `inner` in order of time; those of one instant keep the file's order.
 pub struct Sorted {
@@ -78,6 +78,9 @@ impl Entries for Sorted {
     }
     fn notes(&self) -> Vec<String> {
         self.inner.notes()
+    }
+    fn account(&self) -> Account {
+        self.inner.account()
     }
     fn total(&self) -> Option<u64> {
         self.inner.total()

@@ -76,6 +76,19 @@ impl Files for Alone<'_> {
     }
 }
 
+/// What becomes of a trace's rows that are no requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strictness {
+    /// They are left out and counted, whatever the reason; the reader goes on.
+    #[default]
+    LeaveOut,
+    /// Those that are no calls of a model are left out and counted; one that cannot be read is a fault, behind which
+    /// reading goes on.
+    Faults,
+    /// The first that is left out is a fault.
+    Refuse,
+}
+
 /// A trace that a reader is to open.
 pub struct Unopened<'a> {
     /// Name of the trace, for messages.
@@ -90,6 +103,10 @@ pub struct Unopened<'a> {
     pub options: &'a SourceOptions,
     /// Files that the trace lies among.
     pub files: &'a dyn Files,
+    /// What becomes of rows that are no requests.
+    pub strictness: Strictness,
+    /// Whether its first line may be a header.
+    pub headed: bool,
     pub(super) text: Option<Reader>,
 }
 

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  baseload trace info my-trace.csv --html my-trace.html")]
 pub struct Args {
-    /// The file: a trace in any known format (traces/README.md), plain or gzipped, or a generator's spec (.toml), drawn
-    /// with seed 1
+    /// The file: a trace in any known format (baseload trace formats), plain, gzip or zstd, or a generator's spec (.toml),
+    /// drawn with seed 1
     file: PathBuf,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]

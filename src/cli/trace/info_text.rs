@@ -1,5 +1,6 @@
 //! `trace info` as text of at most 80 columns, and as Markdown.
 use crate::report::{self, Sheet, sparkline};
+use baseload_core::types::ModelUse;
 use baseload_core::types::numbers::{column, decimals, mean_count, percent, span, thousands, three_digits};
 use baseload_trace::{ArrivalStats, PrefixCurve, Quantiles, TenantShare, TimeQuantiles, TraceStats};
 
@@ -29,6 +30,7 @@ fn sections(kind: &str, s: &TraceStats) -> Vec<Section> {
     all.push(counts(s).into());
     all.extend(times(s).map(Section::from));
     all.extend(tenants(s).map(Section::from));
+    all.extend(models(s).map(Section::from));
     all.extend(s.prefix.as_ref().map(prefix));
     all
 }
@@ -99,6 +101,7 @@ fn facts(kind: &str, s: &TraceStats) -> Sheet {
         ),
     );
     for (name, n) in [
+        ("rows left out", s.account.rows_left_out()),
         ("outputs of 0 tokens", s.zero_outputs),
         ("failed", s.failed),
         ("cancelled", s.cancelled),
@@ -171,11 +174,57 @@ fn tenants(s: &TraceStats) -> Option<Sheet> {
     let mut row = |name: String, t: &TenantShare| {
         sheet.row(vec![name, thousands(t.requests), percent(t.share), percent(t.token_share)]);
     };
-    stats.top.iter().for_each(|t| row(t.tenant.to_string(), t));
+    // The source's own names, where it has any.
+    let named = |tenant: u32| match (tenant as usize).checked_sub(1).and_then(|i| s.account.tenants.get(i)) {
+        Some(name) => format!("{tenant} {}", cut(name)),
+        None => tenant.to_string(),
+    };
+    stats.top.iter().for_each(|t| row(named(t.tenant), t));
     if stats.rest.requests > 0 {
         row("all others".into(), &stats.rest);
     }
     Some(sheet)
+}
+
+/// Characters of a name from a source.
+const NAME: usize = 32;
+/// Rows of the table of models at most.
+const MODELS: usize = 10;
+
+/// A name from a source, at most as long as a column is wide; control characters are written out.
+fn cut(name: &str) -> String {
+    let shown: String = name
+        .chars()
+        .take(NAME)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    if name.chars().nth(NAME).is_some() { format!("{shown}…") } else { shown }
+}
+
+/// What the source used each model for, and what it says that this cost.
+fn models(s: &TraceStats) -> Option<Sheet> {
+    let models = &s.account.models;
+    let billed = s.account.cost_usd().is_some();
+    let mut columns = vec!["model in the source", "requests", "prompt tokens", "output tokens"];
+    columns.extend(billed.then_some("US$"));
+    let mut sheet = Sheet::new("", &columns, 1);
+    let mut row = |name: String, of: &[&ModelUse]| {
+        let sum = |field: fn(&ModelUse) -> u64| thousands(of.iter().map(|m| field(m)).sum());
+        let mut cells = vec![name, sum(|m| m.requests), sum(|m| m.prompt_tokens), sum(|m| m.output_tokens)];
+        if billed {
+            let cost = of.iter().filter_map(|m| m.cost_usd).reduce(|a, b| a + b);
+            cells.push(cost.map_or_else(|| "not said".into(), |usd| decimals(usd, 4)));
+        }
+        sheet.row(cells);
+    };
+    models.iter().take(MODELS).for_each(|m| row(cut(&m.model), &[m]));
+    if models.len() > MODELS {
+        row("all others".into(), &models[MODELS..].iter().collect::<Vec<_>>());
+    }
+    if models.len() > 1 {
+        row("all".into(), &models.iter().collect::<Vec<_>>());
+    }
+    (!models.is_empty()).then_some(sheet)
 }
 
 /// Prefix hits by cache size: drawn at every size, and in numbers at some.

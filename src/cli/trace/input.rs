@@ -1,7 +1,7 @@
 //! The arguments of every command that reads a trace, and the reading.
 use crate::experiment::{LONGEST_TOML, open_trace_with, read_text};
 use baseload_core::types::TraceFault;
-use baseload_trace::{Classes, ColumnMap, Format, How, Opened, Readers, SourceOptions, TextWriter, Tried};
+use baseload_trace::{Classes, ColumnMap, Format, How, Opened, Readers, SourceOptions, Strictness, TextWriter, Tried};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,15 @@ pub struct Input {
     /// A column map (TOML) that says what the file's columns are
     #[arg(long, value_name = "MAP", conflicts_with = "input_format")]
     pub columns: Option<PathBuf>,
+    /// Refuse a trace of which a row is left out, instead of counting it and going on
+    #[arg(long)]
+    pub strict: bool,
+    /// Tokens of a hash id, where a Mooncake file's rows do not tell
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub hash_block: Option<u32>,
+    /// Make a request of each answer of a chat file's conversations, not of the first alone
+    #[arg(long)]
+    pub every_turn: bool,
 }
 
 /// The format of a name.
@@ -55,6 +64,20 @@ impl Input {
     /// # Errors
     /// The reader's.
     pub fn open(&self, file: &Path, classes: &Classes, options: &SourceOptions) -> Result<Opened, TraceFault> {
+        self.open_as(Strictness::LeaveOut, file, classes, options)
+    }
+
+    /// Opens `file` as [`Input::open`] does; what becomes of rows that are no requests is `strictness`, unless none may be.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn open_as(
+        &self,
+        strictness: Strictness,
+        file: &Path,
+        classes: &Classes,
+        options: &SourceOptions,
+    ) -> Result<Opened, TraceFault> {
         let map = match &self.columns {
             None => None,
             Some(path) => {
@@ -64,8 +87,10 @@ impl Input {
             }
         };
         let columns = map.as_ref().map(|(map, name)| (map, name.as_str()));
-        let how = How { format: self.input_format, columns, ..How::by_content(classes.clone()) };
-        open_trace_with(file, &how, options)
+        let strictness = if self.strict { Strictness::Refuse } else { strictness };
+        let how = How { format: self.input_format, columns, strictness, ..How::by_content(classes.clone()) };
+        let (hash_block, every_turn) = (self.hash_block, self.every_turn);
+        open_trace_with(file, &how, &SourceOptions { hash_block, every_turn, ..options.clone() })
     }
 }
 

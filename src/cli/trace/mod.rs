@@ -4,6 +4,7 @@ mod convert;
 mod download;
 mod fetch;
 mod fit;
+mod formats;
 mod info;
 mod info_text;
 mod input;
@@ -24,6 +25,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Info(info::Args),
+    Formats(formats::Args),
     Fetch(fetch::Args),
     Fit(fit::Args),
     Compare(compare::Args),
@@ -35,6 +37,7 @@ enum Command {
 pub fn run(args: &Args) -> Result<(), Exit> {
     match &args.command {
         Command::Info(args) => info::run(args),
+        Command::Formats(args) => formats::run(args),
         Command::Fetch(args) => fetch::run(args),
         Command::Fit(args) => fit::run(args),
         Command::Compare(args) => compare::run(args),

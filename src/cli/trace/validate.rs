@@ -4,13 +4,14 @@ use crate::cli::{Exit, printer};
 use crate::report;
 use baseload_core::types::numbers::thousands;
 use baseload_core::types::{Clock, Entries, Entry, IdSet, NO_SESSION, Rest, Status, TraceFault};
-use baseload_trace::{Classes, Opened, SourceOptions};
+use baseload_trace::{Classes, Opened, SourceOptions, Strictness};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
 
 const CHECKS: &str = "Example:\n  baseload trace validate my-trace.csv --max-faults 3\n\n\
 Checks torn lines, order of time, duplicate ids, content against prompt length,\nthat content names earlier requests, \
-and the order inside sessions; counts\nanswers of 0 tokens. Goes on behind a faulty line. Exits with 2 on a fault.";
+and the order inside sessions; counts\nanswers of 0 tokens. Rows that are no calls of a model are left out and counted; one that\n\
+cannot be read is a fault here and left out by other commands. Goes on behind a faulty\nline. Exits with 2 on a fault.";
 
 /// List the first faults of a trace by line, and count what is in it
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let Opened { format, mut entries } = args.how.open(&args.file, &Classes::any(), &SourceOptions::default())?;
+    let (classes, options) = (Classes::any(), SourceOptions::default());
+    let Opened { format, mut entries } = args.how.open_as(Strictness::Faults, &args.file, &classes, &options)?;
     let mut read = Read::new(entries.clock());
     read.all(&mut *entries, args.max_faults as usize, format.headed);
     let whole = read.whole;

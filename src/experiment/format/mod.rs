@@ -176,6 +176,20 @@ pub struct TraceSection {
     /// Puts requests in order of arrival first; a trace out of order is refused unless given. Holds the whole trace.
     #[serde(default)]
     pub sort: bool,
+    /// Replays requests that failed in the source, too; they are left out unless given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replay_failed: bool,
+    /// Refuses a trace of which a row is left out, such as one that is torn or no call of a model; such rows are counted in a
+    /// warning unless given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    /// Tokens of a hash id, where the rows of a Mooncake file do not tell; told by them unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub hash_block: Option<u32>,
+    /// Makes a request of each answer of a chat file's conversations; of the first alone unless given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub every_turn: bool,
     /// Transforms, applied in the order written, before `rate_scale` and `limit`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transform: Vec<Transform>,
@@ -220,6 +234,10 @@ impl Default for TraceSection {
             arrivals_per_s: None,
             arrivals: None,
             sort: false,
+            replay_failed: false,
+            strict: false,
+            hash_block: None,
+            every_turn: false,
             transform: Vec::new(),
             rate_scale: one_f64(),
             limit: None,

@@ -6,7 +6,7 @@ use super::published;
 use baseload_core::types::{Entries, Fault, Faults, Source, TraceFault};
 use baseload_trace::{
     Arrivals, Classes, ClosedLoop, ClosedLoopSpec, ColumnMap, Format, GenerateSpec, Generator, How, Opened, Process,
-    Readers, SourceOptions, Transform, Unplayable, transform,
+    Readers, SourceOptions, Strictness, Transform, Unplayable, transform,
 };
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,8 @@ pub struct TraceOrigin {
     /// The key of `[trace]` that names it.
     named: &'static str,
     readers: Readers,
+    /// What becomes of a file's rows that are no requests.
+    strictness: Strictness,
     /// Arrivals instead of the trace's own, and the file that says them.
     arrivals: Option<(Arrivals, Option<PathBuf>)>,
     transforms: Vec<Transform>,
@@ -118,14 +120,8 @@ pub fn find(spec: &TraceSpec) -> Result<TraceOrigin, Faults> {
     });
     let arrivals = faults.or_default(arrivals.transpose());
     let Some(kind) = faults.take(kind) else { return Err(faults) };
-    let named = spec.kind.key();
-    faults.finish(TraceOrigin {
-        kind,
-        named,
-        readers: spec.readers.clone(),
-        arrivals,
-        transforms: spec.transforms.clone(),
-    })
+    let (readers, transforms, named) = (spec.readers.clone(), spec.transforms.clone(), spec.kind.key());
+    faults.finish(TraceOrigin { kind, named, readers, strictness: spec.strictness, arrivals, transforms })
 }
 
 /// A map of columns and where it lies.
@@ -190,7 +186,8 @@ impl TraceOrigin {
                 let name = columns.as_ref().map(|c| c.1.display().to_string());
                 let columns = columns.as_ref().zip(name.as_deref()).map(|(c, name)| (&c.0, name));
                 let (readers, classes) = (self.readers.clone(), Classes::known(classes));
-                let how = How { readers, format: *format, columns, classes };
+                let strictness = self.strictness;
+                let how = How { readers, format: *format, columns, classes, strictness };
                 baseload_trace::prepare(open_trace_with(path, &how, options)?, options)
             }
             Kind::Generate(spec, path) => Box::new(Generator::of(spec, &OnDisk(path), options)?),

@@ -2,7 +2,7 @@
 use super::super::format::{TraceSection, UsersSection};
 use super::*;
 use baseload_trace::{
-    ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, Readers, SourceOptions, Think, Transform,
+    ClosedLoopSpec, ClosedPlay, Format, LengthSpec, Play, Readers, SourceOptions, Strictness, Think, Transform,
     transform::{self, Superpose},
 };
 
@@ -15,6 +15,8 @@ pub struct TraceSpec {
     pub readers: Readers,
     /// What a file is said to be; its content says it unless given.
     pub format: Option<Format>,
+    /// What becomes of a file's rows that are no requests.
+    pub strictness: Strictness,
     /// A file that says what a file's columns are.
     pub columns: Option<PathBuf>,
     /// Arrivals in place of the trace's own.
@@ -117,11 +119,15 @@ impl Resolver<'_> {
             default_max_output_tokens: t.default_max_output_tokens,
             spread_buckets: t.spread_buckets,
             sort: t.sort,
+            hash_block: t.hash_block,
+            every_turn: t.every_turn,
+            replay_failed: t.replay_failed,
             play: faults.or_default(play(t)),
             max_concurrency: t.max_concurrency,
         };
         faults.take(options.check());
         faults.take(transform::check(&t.transform).map_err(|faults| faults.under("transform")));
+        let strictness = if t.strict { Strictness::Refuse } else { Strictness::LeaveOut };
         let mut transforms = t.transform.clone();
         for (i, transform) in transforms.iter_mut().enumerate() {
             let at = key!["trace", "transform", i, "superpose", "with"];
@@ -138,7 +144,17 @@ impl Resolver<'_> {
         let Some(kind) = kind else { return Err(faults) };
         let readers = self.readers.clone();
         let (columns, warmup_requests) = (path("columns"), t.warmup_requests);
-        faults.finish(TraceSpec { kind, readers, format, columns, arrivals, transforms, options, warmup_requests })
+        faults.finish(TraceSpec {
+            kind,
+            readers,
+            format,
+            strictness,
+            columns,
+            arrivals,
+            transforms,
+            options,
+            warmup_requests,
+        })
     }
 }
 

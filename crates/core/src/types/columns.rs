@@ -1,5 +1,5 @@
 //! How the columns of a file that has no known format are to be read, and what class names a reader accepts.
-use super::TraceFault;
+use super::{Rest, TraceFault};
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};
 
@@ -202,8 +202,9 @@ impl Classes {
         match self {
             Classes::Known(names) => position(names).ok_or_else(|| {
                 let known = if names.is_empty() { "the experiment has none".into() } else { names.join(", ") };
-                TraceFault::new(format!("class `{name}` is not in the experiment"))
-                    .hint(format!("known classes: {known}"))
+                // It is no fault of the row: to leave the class out would be another experiment.
+                let fault = TraceFault::new(format!("class `{name}` is not in the experiment"));
+                TraceFault { rest: Rest::Lost, ..fault.hint(format!("known classes: {known}")) }
             }),
             Classes::Any(names) => {
                 let failed = |_| TraceFault::new("a reader of class names has failed").hint("start again");

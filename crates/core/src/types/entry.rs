@@ -1,5 +1,5 @@
 //! A request as a trace or generator has it, before replay decides when it leaves, and the seam that yields them.
-use super::{ContentId, NO_SESSION, Run, TraceFault};
+use super::{Account, ContentId, NO_SESSION, Run, TraceFault};
 
 /// How a measured request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -157,6 +157,10 @@ pub trait Entries: Send {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
+    /// What was left out of the trace so far, and whose names stand behind its numbers. [`Entries::notes`] says it too.
+    fn account(&self) -> Account {
+        Account::default()
+    }
     /// Entries in all, where known (progress bars only).
     fn total(&self) -> Option<u64> {
         None
@@ -179,6 +183,9 @@ impl<E: Entries + ?Sized> Entries for Box<E> {
     }
     fn notes(&self) -> Vec<String> {
         (**self).notes()
+    }
+    fn account(&self) -> Account {
+        (**self).account()
     }
     fn total(&self) -> Option<u64> {
         (**self).total()

@@ -4,6 +4,7 @@
 //! Imports nothing of the crate; knows no file, thread, clock or library type on its surface.
 //! Must keep true: units are in the type or the name; a `RequestView` has no output length.
 //! Read first: `request.rs`, then `effect.rs`.
+mod account;
 mod backend;
 pub mod check;
 mod columns;
@@ -27,6 +28,7 @@ pub mod timestamp;
 
 pub use crate::key;
 pub use crate::wrong;
+pub use account::{Account, LeftOut, ModelUse, UnknownField, source_cost};
 pub use backend::{Backend, Cancelled, Outbox, Stop};
 pub use columns::{Classes, ColumnMap, TimeColumn, TimeUnit};
 pub use content::{Content, ContentId, Run, joined, served_prefix};

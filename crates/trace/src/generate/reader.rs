@@ -1,7 +1,7 @@
 //! What is drawn, as rows of the registry: a generator's specification, and a folder of ServeGen's client profiles.
 use super::Generator;
 use crate::read::ServeGenClient;
-use crate::registry::{Format, Tried};
+use crate::registry::{Carries, Format, Tried};
 use crate::unopened::Files;
 use crate::{GenerateSpec, SourceOptions};
 use baseload_core::types::TraceFault;
@@ -14,6 +14,7 @@ const LONGEST: u64 = 4 << 20;
 pub const GENERATOR: Format = Format {
     name: "generator",
     looks_like: "a .toml file with arrivals, prompt, output",
+    carries: Carries { sessions: true, tenants: true, ..Carries::ARRIVALS },
     recognises: |head| head.is_named(".toml"),
     open: |mut trace| {
         let mut text = String::new();
@@ -35,6 +36,7 @@ pub const SERVEGEN: Format = Format {
     name: "servegen",
     looks_like: "a folder with chunk-0-trace.csv",
     tried: Tried::On("deepseek-r1"),
+    carries: Carries { tenants: true, ..Carries::ARRIVALS },
     recognises: |head| head.is_folder(),
     open: |trace| {
         let clients = ServeGenClient::all(trace.files, "")?;

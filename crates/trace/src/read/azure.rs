@@ -3,11 +3,11 @@
 //!
 //! Rows are parsed as bytes and nothing is allocated for one; the minute is computed once for all rows that have it.
 use super::Rows;
-use super::parse::tokens;
-use crate::registry::{Format, Tried};
-use baseload_core::types::Entry;
+use super::parse::{Unknown, tokens};
+use super::window::windowed;
+use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::timestamp as time;
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{Entry, TraceFault, UnknownField, wrong};
 
 /// Requests of 2023 and 2024.
 pub const AZURE: Format = Format {
@@ -15,7 +15,8 @@ pub const AZURE: Format = Format {
     looks_like: "header TIMESTAMP,ContextTokens,GeneratedTokens",
     tried: Tried::On("2023 conversation"),
     recognises: |head| head.has_columns(&COLUMNS) && !head.has_columns(&["NumImages"]),
-    open: |trace| super::rows(trace, Azure::new(false)),
+    carries: Carries::ARRIVALS,
+    open: |trace| windowed(trace, Azure::new()),
     example: "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n",
     headed: true,
     ..Format::PLAIN
@@ -27,7 +28,8 @@ pub const MULTIMODAL: Format = Format {
     looks_like: "the same header with NumImages",
     tried: Tried::Nothing,
     recognises: |head| head.has_columns(&COLUMNS) && head.has_columns(&["NumImages"]),
-    open: |trace| super::rows(trace, Azure::new(true)),
+    carries: Carries::ARRIVALS,
+    open: |trace| windowed(trace, Azure::new()),
     example: "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens\n2024-10-01 00:00:00.5,2,100,5\n",
     headed: true,
     ..Format::PLAIN
@@ -36,22 +38,41 @@ pub const MULTIMODAL: Format = Format {
 /// Columns of both.
 const COLUMNS: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
 
-const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
-const IMAGES: &str = "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens";
+/// What is read of a row, in this order.
+const READ: [&str; 4] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens", "NumImages"];
 
-/// Reads `TIMESTAMP,ContextTokens,GeneratedTokens`, with `NumImages` second in multimodal traces.
+/// Reads rows by the names in the header.
 pub(super) struct Azure {
-    images: bool,
-    header_seen: bool,
+    /// For each column of the file, which of `READ` it is; empty before the header.
+    columns: Vec<Option<usize>>,
     /// Text of the minute last met, and the seconds since 1970 of its start.
     minute: ([u8; 16], i64),
     unzoned: bool,
     pictured: u64,
+    unknown: Unknown,
 }
 
 impl Azure {
-    pub(super) fn new(images: bool) -> Azure {
-        Azure { images, header_seen: false, minute: ([0; 16], 0), unzoned: false, pictured: 0 }
+    pub(super) fn new() -> Azure {
+        let unknown = Unknown::default();
+        Azure { columns: Vec::new(), minute: ([0; 16], 0), unzoned: false, pictured: 0, unknown }
+    }
+
+    fn header(&mut self, line: &str) -> Result<(), TraceFault> {
+        for name in super::csv::plain(line) {
+            let column = READ.iter().position(|known| *known == name.trim_matches('"'));
+            if column.is_none() {
+                self.unknown.count(name);
+            }
+            self.columns.push(column);
+        }
+        let missing = COLUMNS.iter().enumerate().find(|(i, _)| !self.columns.contains(&Some(*i)));
+        match missing {
+            Some((_, name)) => {
+                Err(wrong!("the header is wrong: `{name}` is not there; it must have {}", COLUMNS.join(", ")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn at_ns(&mut self, text: &[u8]) -> Option<i64> {
@@ -79,27 +100,21 @@ fn whole(text: &[u8]) -> Option<u32> {
 
 impl Rows for Azure {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
-        if !self.header_seen {
-            self.header_seen = true;
-            let header = if self.images { IMAGES } else { HEADER };
-            if line.trim() != header {
-                return Err(wrong!("the header is wrong; it must be {header}"));
+        if self.columns.is_empty() {
+            return self.header(line).map(|()| false);
+        }
+        let mut read: [&[u8]; READ.len()] = [b"", b"", b"", b"0"];
+        let mut fields = 0;
+        for field in line.as_bytes().split(|&b| b == b',') {
+            if let Some(Some(column)) = self.columns.get(fields) {
+                read[*column] = field;
             }
-            return Ok(false);
+            fields += 1;
         }
-        let mut fields = line.as_bytes().split(|&b| b == b',');
-        let mut field = || fields.next().unwrap_or_default();
-        let at = field();
-        let images = if self.images { field() } else { b"0" };
-        let (prompt, output) = (field(), field());
-        let (more, needed) = (fields.next().is_some(), 2 + usize::from(self.images));
-        if more || output.is_empty() && line.matches(',').count() != needed {
-            return Err(wrong!(
-                "the line is torn: {} fields; a row has {}",
-                super::csv::plain(line).count(),
-                needed + 1
-            ));
+        if fields != self.columns.len() {
+            return Err(wrong!("the line is torn: {fields} fields; a row has {}", self.columns.len()));
         }
+        let [at, prompt, output, images] = read;
         let at_ns = self.at_ns(at.trim_ascii());
         entry.at_ns = at_ns.ok_or_else(|| {
             wrong!(
@@ -114,6 +129,10 @@ impl Rows for Azure {
         entry.measured.images = number(images, "NumImages")?;
         self.pictured += u64::from(entry.measured.images > 0);
         Ok(true)
+    }
+
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        self.unknown.list()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -4,10 +4,10 @@
 //! Hashes are of each block alone, so equal ids make a shared prefix exactly as far as two lists agree from the start,
 //! which is how content runs compare. A session is the root reached through `parent_chat_id` and carries its number.
 use super::Rows;
-use super::parse::{count, json, seconds_ns};
-use crate::registry::{Format, Tried};
+use super::parse::{Unknown, count, json_counting, seconds_ns};
+use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{ContentId, Entry, NO_SESSION, Run};
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{TraceFault, UnknownField, wrong};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,6 +17,7 @@ pub const FORMAT: Format = Format {
     name: "bailian",
     looks_like: "JSON with chat_id, parent_chat_id",
     tried: Tried::Nothing,
+    carries: Carries { sessions: true, ..Carries::ARRIVALS },
     recognises: |head| head.has_keys(&["chat_id", "parent_chat_id"]),
     open: |trace| super::rows(trace, Bailian::default()),
     example: r#"{"chat_id":9,"parent_chat_id":-1,"timestamp":0.412,"input_length":40,"output_length":210,"type":"text","turn":1,"hash_ids":[3,4,5]}"#,
@@ -25,6 +26,9 @@ pub const FORMAT: Format = Format {
 
 /// Tokens a hash id stands for.
 pub(crate) const BLOCK: u32 = 16;
+
+const KEYS: [&str; 8] =
+    ["chat_id", "parent_chat_id", "timestamp", "input_length", "output_length", "type", "turn", "hash_ids"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,14 +50,13 @@ pub(super) struct Bailian {
     /// Root of every chat so far.
     roots: FxHashMap<u64, u64>,
     orphans: u64,
+    unknown: Unknown,
 }
 
 impl Rows for Bailian {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
-        let line: Line = json(
-            line,
-            "chat_id, parent_chat_id, timestamp, input_length, output_length, type, turn, hash_ids and nothing else",
-        )?;
+        let right = KEYS.join(", ");
+        let line: Line = json_counting(line, &KEYS, &right, &mut self.unknown)?;
         let prompt = count(line.input_length, "input_length")?;
         let ids = line.hash_ids.len() as u64;
         if ids != u64::from(prompt.div_ceil(BLOCK)) && ids != u64::from(prompt / BLOCK) {
@@ -89,6 +92,10 @@ impl Rows for Bailian {
         };
         entry.content.extend(line.hash_ids.iter().enumerate().map(run));
         Ok(true)
+    }
+
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        self.unknown.list()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -1,13 +1,13 @@
 //! BurstGPT (HPMLL/BurstGPT): `Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type`, newer releases with
 //! `Session ID` and `Elapsed time`; names match whatever their case. Written to the README's description, not tried.
 //!
-//! Times are seconds from 0:00 of the first day. A response of 0 tokens is a failed request. `Elapsed time` is not
-//! taken: its unit is not documented.
-use super::parse::{Names, decimal_ns, tokens};
+//! Times are seconds from 0:00 of the first day. A response of 0 tokens is a failed request, one of 0 and 0 tokens none.
+//! `Elapsed time` (v2.0) is the end-to-end time in seconds, of answered requests. Rows of API logs have no session.
+use super::parse::{Names, Unknown, decimal_ns, tokens};
+use super::window::windowed;
 use super::{Rows, csv};
-use crate::registry::{Format, Tried};
-use baseload_core::types::{Entry, Status};
-use baseload_core::types::{TraceFault, wrong};
+use crate::registry::{Carries, Format, Tried};
+use baseload_core::types::{Entry, Status, TraceFault, UnknownField, wrong};
 
 /// Row of BurstGPT's format in the registry of readers.
 pub const FORMAT: Format = Format {
@@ -15,7 +15,8 @@ pub const FORMAT: Format = Format {
     looks_like: "header Timestamp,Model,Request tokens,...",
     tried: Tried::Nothing,
     recognises: |head| head.has_columns_in_any_case(&["Timestamp", "Model", "Request tokens"]),
-    open: |trace| super::rows(trace, BurstGpt::default()),
+    carries: Carries { sessions: true, ..Carries::ARRIVALS },
+    open: |trace| windowed(trace, BurstGpt::default()),
     example: "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n45,ChatGPT,472,18,490,Conversation log\n",
     headed: true,
     ..Format::PLAIN
@@ -40,24 +41,20 @@ pub(super) struct BurstGpt {
     fields: csv::Fields,
     sessions: Names,
     failed: u64,
-    elapsed: bool,
+    unknown: Unknown,
 }
 
 impl Rows for BurstGpt {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
         self.splitter.split(line, &mut self.fields)?;
         if !self.header.is_read() {
-            self.header.read(self.fields.iter(), &COLUMNS, 6, str::eq_ignore_ascii_case)?;
+            self.header.read(self.fields.iter(), &COLUMNS, 5, str::eq_ignore_ascii_case, Some(&mut self.unknown))?;
             return Ok(false);
         }
         self.header.fits(self.fields.count())?;
         let field = |k: usize| self.header.of(&self.fields, k);
         entry.at_ns = decimal_ns(field(0))
             .ok_or_else(|| wrong!("Timestamp is `{}`; it must be seconds from 0, such as 45 or 45.5", field(0)))?;
-        let model = field(1);
-        if !matches!(model, "ChatGPT" | "GPT-4") {
-            return Err(wrong!("Model is `{model}`; only ChatGPT and GPT-4 are known"));
-        }
         entry.prompt_tokens = tokens(field(2), COLUMNS[2])?;
         entry.output_tokens = tokens(field(3), COLUMNS[3])?;
         let total = tokens(field(4), COLUMNS[4])?;
@@ -65,11 +62,15 @@ impl Rows for BurstGpt {
         if u64::from(total) != sum {
             return Err(wrong!("Total tokens is {total} but request and response add up to {sum}; they must agree"));
         }
-        let kind = field(5);
-        if !matches!(kind, "Conversation log" | "API log") {
-            return Err(wrong!("Log Type is `{kind}`; only `Conversation log` and `API log` are known"));
+        if entry.prompt_tokens == 0 {
+            return Ok(true);
         }
-        self.elapsed |= !field(7).is_empty();
+        let elapsed = field(7);
+        if !elapsed.is_empty() && entry.output_tokens > 0 {
+            let ns =
+                decimal_ns(elapsed).ok_or_else(|| wrong!("Elapsed time is `{elapsed}`; it must be seconds from 0"))?;
+            entry.measured.e2e_ns = Some(ns as u64);
+        }
         if !field(6).is_empty() {
             entry.session = self.sessions.number(self.header.of(&self.fields, 6));
         }
@@ -83,7 +84,14 @@ impl Rows for BurstGpt {
     fn notes(&self) -> Vec<String> {
         let failed = (self.failed > 0)
             .then(|| format!("{} responses of 0 tokens are failed requests; they are kept, as failed", self.failed));
-        let elapsed = self.elapsed.then(|| "Elapsed time is not read: its unit is not documented".to_string());
-        failed.into_iter().chain(elapsed).collect()
+        failed.into_iter().collect()
+    }
+
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        self.unknown.list()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.sessions.list()
     }
 }

@@ -1,14 +1,16 @@
 //! Claude Code sessions (callanjfox/kv-cache-tester, derived; Apache-2.0): a line a session.
 //!
+//! As kv-cache-tester itself has them: one JSON object a file, with plain `hash_ids` ("Weka" in AIPerf).
+//!
 //! `hash_ids_rle` are runs `[first id, count]` of full blocks that mean nothing outside their line; a run becomes tokens
 //! `first * block_size ..` of one content named after the session. A subagent's ids share its parent's numbering (they
 //! continue it), its times start at its own `t`; it is a session of its own. Sessions have no absolute start.
 //! Read from claude_code_sessions.jsonl.gz (559 sessions), 2026-11.
-use super::parse::{count, json, seconds_ns};
-use super::sessions::{Order, Sessions, session_lines};
-use crate::registry::{Format, Tried};
+use super::parse::{Others, Unknown, count, json, seconds_ns};
+use super::sessions::{Order, Sessions, session_items};
+use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{Clock, ContentId, Entry, Measured, Run};
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{TraceFault, UnknownField, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -17,14 +19,14 @@ pub const FORMAT: Format = Format {
     name: "claude-sessions",
     looks_like: "JSON with id, block_size, requests",
     tried: Tried::On("yes"),
+    carries: Carries { sessions: true, ttft: true, ..Carries::NONE },
     recognises: |head| head.has_keys(&["id", "block_size", "requests"]),
-    open: |trace| session_lines(trace, Claude::default()),
+    open: |trace| session_items(trace, Claude::default()),
     example: r#"{"id":"a","block_size":64,"hash_id_scope":"local","requests":[{"t":0.0,"type":"n","in":200,"out":5,"hash_ids_rle":[[1,3]]}]}"#,
     ..Format::PLAIN
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Session {
     id: String,
     block_size: u32,
@@ -40,6 +42,8 @@ struct Session {
     _totals: Option<IgnoredAny>,
     #[serde(rename = "dup_group")]
     _dup_group: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Deserialize)]
@@ -54,13 +58,13 @@ enum Item {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Call {
     t: f64,
     #[serde(rename = "in")]
     input: i64,
     out: i64,
-    hash_ids_rle: Vec<(u64, u64)>,
+    hash_ids_rle: Option<Vec<(u64, u64)>>,
+    hash_ids: Option<Vec<u64>>,
     api_time: Option<f64>,
     think_time: Option<f64>,
     ttft: Option<f64>,
@@ -72,15 +76,15 @@ struct Call {
     _output_types: Option<IgnoredAny>,
     #[serde(rename = "stop")]
     _stop: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Subagent {
     t: f64,
     requests: Vec<Item>,
-    #[serde(rename = "agent_id")]
-    _agent_id: Option<IgnoredAny>,
+    agent_id: Option<String>,
     #[serde(rename = "subagent_type")]
     _subagent_type: Option<IgnoredAny>,
     #[serde(rename = "status")]
@@ -97,6 +101,8 @@ struct Subagent {
     _total_tokens: Option<IgnoredAny>,
     #[serde(rename = "tool_use_count")]
     _tool_use_count: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 /// Reads one session a line.
@@ -104,6 +110,8 @@ struct Subagent {
 pub(super) struct Claude {
     sessions: u64,
     subagents: u64,
+    names: Vec<String>,
+    unknown: Unknown,
 }
 
 /// Nested subagents that are followed.
@@ -115,7 +123,7 @@ impl Claude {
         &mut self,
         items: &[Item],
         (start_s, depth): (f64, u32),
-        (content, block): (u64, u32),
+        (name, content, block): (&str, u64, u32),
         out: &mut Vec<Entry>,
     ) -> Result<(), TraceFault> {
         if depth > DEEPEST {
@@ -123,6 +131,7 @@ impl Claude {
         }
         let session = self.sessions;
         self.sessions += 1;
+        self.names.push(name.to_owned());
         let mut last = 0.0;
         let mut first = true;
         for (n, item) in items.iter().enumerate() {
@@ -137,6 +146,7 @@ impl Claude {
             last = t;
             match item {
                 Item::Plain(call) | Item::Streamed(call) => {
+                    self.unknown.others(&call.others);
                     let mut entry = call.entry(start_s, content, block).map_err(at)?;
                     entry.session = session;
                     entry.think_ns = entry.think_ns.filter(|_| !first);
@@ -145,7 +155,9 @@ impl Claude {
                 }
                 Item::Subagent(agent) => {
                     self.subagents += 1;
-                    self.walk(&agent.requests, (start_s + agent.t, depth + 1), (content, block), out)?;
+                    self.unknown.others(&agent.others);
+                    let name = format!("{name}/{}", agent.agent_id.as_deref().unwrap_or("subagent"));
+                    self.walk(&agent.requests, (start_s + agent.t, depth + 1), (&name, content, block), out)?;
                 }
             }
         }
@@ -154,6 +166,21 @@ impl Claude {
 }
 
 impl Call {
+    /// Its ids as runs of first id and count, however they are written.
+    fn runs(&self) -> Vec<(u64, u64)> {
+        if let Some(runs) = &self.hash_ids_rle {
+            return runs.clone();
+        }
+        let mut runs = Vec::<(u64, u64)>::new();
+        for &id in self.hash_ids.iter().flatten() {
+            match runs.last_mut() {
+                Some((first, count)) if *first + *count == id => *count += 1,
+                _ => runs.push((id, 1)),
+            }
+        }
+        runs
+    }
+
     fn entry(&self, start_s: f64, content: u64, block: u32) -> Result<Entry, TraceFault> {
         let mut entry = Entry::blank();
         entry.at_ns = seconds_ns(start_s + self.t, "t")?;
@@ -165,7 +192,8 @@ impl Call {
             e2e_ns: self.api_time.map(|t| seconds_ns(t, "api_time")).transpose()?.map(|t| t as u64),
             ..Measured::default()
         };
-        let blocks: u64 = self.hash_ids_rle.iter().fold(0, |n, r| n.saturating_add(r.1));
+        let runs = self.runs();
+        let blocks: u64 = runs.iter().fold(0, |n, r| n.saturating_add(r.1));
         let right = u64::from(entry.prompt_tokens / block);
         if blocks != right {
             return Err(wrong!(
@@ -173,7 +201,7 @@ impl Call {
                 entry.prompt_tokens
             ));
         }
-        for &(first, blocks) in &self.hash_ids_rle {
+        for &(first, blocks) in &runs {
             let end = first.checked_add(blocks).and_then(|e| e.checked_mul(u64::from(block)));
             if blocks == 0 || end.is_none_or(|e| e > u64::from(u32::MAX)) {
                 return Err(wrong!("the run [{first}, {blocks}] is empty or past 2^32 tokens; it must be neither"));
@@ -198,7 +226,15 @@ impl Sessions for Claude {
         if !(1..=1 << 20).contains(&line.block_size) {
             return Err(wrong!("block_size is {}; it must be tokens, at least 1", line.block_size));
         }
-        self.walk(&line.requests, (0.0, 0), (hash(&line.id), line.block_size), out)?;
+        self.unknown.others(&line.others);
+        let (sessions, names) = (self.sessions, self.names.len());
+        let walked = self.walk(&line.requests, (0.0, 0), (&line.id, hash(&line.id), line.block_size), out);
+        if walked.is_err() {
+            // A session is left out whole, its number too.
+            self.sessions = sessions;
+            self.names.truncate(names);
+        }
+        walked?;
         out.sort_by_key(|e| e.at_ns);
         Ok(())
     }
@@ -207,6 +243,12 @@ impl Sessions for Claude {
     }
     fn order(&self) -> Order {
         Order::File
+    }
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        self.unknown.list()
+    }
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = vec!["sessions have no absolute start: the experiment says how they arrive".to_string()];

@@ -4,12 +4,12 @@
 //! There are no hashes: a call is taken to share its first `cached` tokens with the call before it in its session, with
 //! that call's prompt first and its answer behind. Think time = start less the end of what the call waited for: the
 //! call before, or the tools that ran on that call's behalf. `duration_ms` is a measured end-to-end time.
-use super::parse::{Names, count, json};
-use super::sessions::{Order, Sessions, session_lines};
-use crate::registry::{Format, Tried};
+use super::parse::{Names, Others, Unknown, count, json};
+use super::sessions::{Order, Sessions, session_items};
+use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::timestamp::timestamp;
 use baseload_core::types::{Clock, ContentId, Entry, Measured, Run, Status};
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{TraceFault, UnknownField, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -18,32 +18,34 @@ pub const FORMAT: Format = Format {
     name: "copilot",
     looks_like: "JSON with session_id, turns",
     tried: Tried::Nothing,
-    recognises: |head| head.has_keys(&["session_id", "turns"]),
-    open: |trace| session_lines(trace, Copilot::default()),
+    carries: Carries { sessions: true, cached: true, ..Carries::ARRIVALS },
+    recognises: |head| head.has_keys(&["session_id", "turns"]) && !head.names("messages"),
+    open: |trace| session_items(trace, Copilot::default()),
     example: r#"{"session_id":"s1","date":"2026-06-01","turns":[{"turn_id":"t1","llm_calls":[{"message_id":"m1","timestamp":"2026-06-01T08:00:00.120Z","duration_ms":4210.5,"tokens":{"total":18240,"prompt":18000,"completion":240,"cached":15872}}]}]}"#,
     ..Format::PLAIN
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Session {
     session_id: Option<String>,
     #[serde(rename = "date")]
     _date: Option<IgnoredAny>,
     turns: Option<Vec<Turn>>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Turn {
     #[serde(rename = "turn_id")]
     _turn_id: Option<IgnoredAny>,
     llm_calls: Option<Vec<Call>>,
     tool_batches: Option<Vec<Batch>>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Call {
     message_id: Option<String>,
     timestamp: Option<String>,
@@ -58,10 +60,11 @@ struct Call {
     _status_code: Option<IgnoredAny>,
     #[serde(rename = "message_metadata")]
     _message_metadata: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Tokens {
     total: Option<i64>,
     prompt: Option<i64>,
@@ -69,10 +72,11 @@ struct Tokens {
     cached: Option<i64>,
     #[serde(rename = "cached_pct")]
     _cached_pct: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Batch {
     timestamp: Option<String>,
     duration_ms: Option<f64>,
@@ -83,6 +87,8 @@ struct Batch {
     _result: Option<IgnoredAny>,
     #[serde(rename = "function_calls")]
     _function_calls: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
 /// Reads one session a line.
@@ -98,6 +104,7 @@ pub(super) struct Copilot {
     unzoned: bool,
     /// Time that tools ran between calls, ns.
     tools_ns: u128,
+    unknown: Unknown,
 }
 
 /// A call that can be replayed.
@@ -153,7 +160,14 @@ fn millis(ms: Option<f64>) -> Result<Option<i64>, TraceFault> {
 
 impl Sessions for Copilot {
     fn item(&mut self, line: &str, first_id: u64, out: &mut Vec<Entry>) -> Result<(), TraceFault> {
-        let line: Session = json(line, "a session: session_id, date, turns as documented and nothing else")?;
+        let line: Session = json(line, "a session: session_id, date, turns as documented")?;
+        self.unknown.others(&line.others);
+        for turn in line.turns.iter().flatten() {
+            let calls = turn.llm_calls.iter().flatten();
+            let parts = calls.flat_map(|c| std::iter::once(&c.others).chain(c.tokens.as_ref().map(|t| &t.others)));
+            let batches = turn.tool_batches.iter().flatten().map(|b| &b.others);
+            std::iter::once(&turn.others).chain(parts).chain(batches).for_each(|others| self.unknown.others(others));
+        }
         let session = line.session_id.as_deref().ok_or("session_id is null; a session must have one")?;
         let session = self.sessions.number(session);
         let turns = line.turns.unwrap_or_default();
@@ -224,6 +238,12 @@ impl Sessions for Copilot {
     }
     fn order(&self) -> Order {
         Order::Starts
+    }
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        self.unknown.list()
+    }
+    fn names(&self) -> Vec<String> {
+        self.sessions.list()
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = vec![

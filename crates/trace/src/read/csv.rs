@@ -4,6 +4,7 @@
 //! The parser is the crate `csv`'s own, `csv-core`. Its `csv::Reader` is not used: it gives a parse whatever comes, so an
 //! open quote takes the rest of a file into memory and is no error, `"a"b` is read as `ab`, and a fault of the reader has
 //! no line. [`Lines`] frames the records instead, and what the parser forgives is refused here.
+use super::parse::Unknown;
 use super::{Lines, Reader};
 use baseload_core::types::{TraceFault, wrong};
 use std::io::BufRead;
@@ -121,7 +122,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads a header. The first `needed` of `known` must be there; `alike` says what is a known name.
+    /// Reads a header. The first `needed` of `known` must be there; `alike` says what is a known name. Unknown names are counted
+    /// in `strange`, or refused where there is no such.
     ///
     /// # Errors
     /// The column that is unknown, missing or twice there.
@@ -131,10 +133,16 @@ impl Header {
         known: &[&str],
         needed: usize,
         alike: impl Fn(&str, &str) -> bool,
+        mut strange: Option<&mut Unknown>,
     ) -> Result<(), TraceFault> {
         self.places = vec![None; known.len()];
         for (place, name) in fields.enumerate() {
             let found = known.iter().position(|k| alike(k, name));
+            if let (None, Some(strange)) = (found, strange.as_deref_mut()) {
+                strange.count(name);
+                self.columns.push(usize::MAX);
+                continue;
+            }
             let found = found.ok_or_else(|| {
                 wrong!(
                     "column `{name}` is unknown; known are {}; a file with others is read by a column map (--columns)",

@@ -1,28 +1,25 @@
-//! LiteLLM spend logs (BerriAI/litellm, schema.prisma, model LiteLLM_SpendLogs), exported as JSON lines or CSV: a row a
-//! call. Written to the schema, not tried on an export.
+//! LiteLLM spend logs (BerriAI/litellm 1.110.2, schema.prisma, model LiteLLM_SpendLogs; spend_tracking_utils.py): a row a call,
+//! as JSON lines, CSV, the list of `/spend/logs` or the pages of `/spend/logs/v2`. Written to the schema, not tried on an
+//! export.
 //!
-//! Tenant = team_id, else end_user, else user, numbered from 1 in order of first appearance. Times are UTC where no zone
-//! is written. What a response cache answered (`cache_hit` True) never reached a model and is left out, counted.
+//! Rows of other calls than generations are left out by their `call_type` (`litellm_call_types.txt`). Tenant = team_id, else
+//! end_user, else user. Every call has a session id unless the client sent one, so that a session is one with two calls.
+//! `completionStartTime` is the first token only where it is before the end: answers that are not streamed have both alike.
 //! `messages`, `response` and `proxy_server_request` are never looked at.
-use super::parse::{Names, count, json, scaled};
-use super::{Rows, csv};
-use crate::registry::{Format, Tried};
-use baseload_core::types::timestamp::timestamp;
-use baseload_core::types::{Entry, Measured, Status};
-use baseload_core::types::{TraceFault, wrong};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use super::calls::{Calls, Log, Of, log, since};
+use super::record::Record;
+use crate::registry::{Carries, Format, Tried};
+use crate::shown::shown;
+use baseload_core::types::{Entry, Measured, Status, TraceFault};
 
 /// Row of LiteLLM's format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "litellm",
     looks_like: "request_id, startTime, prompt_tokens",
     tried: Tried::Nothing,
-    recognises: |head| head.has_keys(&NEEDED) || head.has_columns(&NEEDED),
-    open: |trace| {
-        let csv = !trace.head.is_object();
-        super::rows(trace, LiteLlm::new(csv))
-    },
+    carries: Carries { sessions: true, tenants: true, cached: true, ttft: true, cost: true, ..Carries::ARRIVALS },
+    recognises: |head| head.has_rows(&NEEDED) || head.has_columns(&NEEDED),
+    open: |trace| log(trace, LiteLlm::default()),
     example: "request_id,startTime,prompt_tokens,completion_tokens,team_id\na,2026-06-01 08:00:00.5,10,3,red\n",
     headed: true,
     ..Format::PLAIN
@@ -31,228 +28,241 @@ pub const FORMAT: Format = Format {
 /// What tells it from other logs.
 const NEEDED: [&str; 3] = ["request_id", "startTime", "prompt_tokens"];
 
-/// Columns that are read.
-const READ: [&str; 16] = [
+/// Columns of 1.110.2.
+const COLUMNS: [&str; 36] = [
     "request_id",
-    "startTime",
-    "prompt_tokens",
-    "completion_tokens",
-    "endTime",
-    "completionStartTime",
-    "request_duration_ms",
-    "total_tokens",
-    "team_id",
-    "end_user",
-    "user",
-    "session_id",
-    "cache_hit",
-    "status",
-    "model",
-    "custom_llm_provider",
-];
-/// Columns that may be there.
-const SKIPPED: [&str; 14] = [
     "call_type",
     "api_key",
     "spend",
+    "total_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "startTime",
+    "endTime",
+    "request_duration_ms",
+    "completionStartTime",
+    "model",
     "model_id",
     "model_group",
+    "custom_llm_provider",
     "api_base",
+    "user",
     "metadata",
+    "cache_hit",
     "cache_key",
     "request_tags",
+    "team_id",
     "organization_id",
+    "end_user",
     "requester_ip_address",
     "messages",
     "response",
+    "session_id",
+    "status",
+    "mcp_namespaced_tool_name",
+    "billing_agent_id",
+    "agent_id",
     "proxy_server_request",
+    "litellm_call_id",
+    "created_at",
+    "updated_at",
 ];
 
-/// A field as JSON has it; CSV gives text alone.
-#[derive(Deserialize, Default)]
-#[serde(untagged)]
-enum Field {
-    #[default]
+/// How rows of each call type are read.
+const CALL_TYPES: &str = include_str!("litellm_call_types.txt");
+
+/// How rows of a call type are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Generation,
+    ByTokens,
     None,
-    Whole(i64),
-    Float(f64),
-    Text(String),
-    Flag(bool),
+    Unknown,
 }
 
-impl Field {
-    fn text(&self) -> String {
-        match self {
-            Field::None => String::new(),
-            Field::Whole(n) => n.to_string(),
-            Field::Float(n) => n.to_string(),
-            Field::Text(t) => t.trim().to_string(),
-            Field::Flag(b) => b.to_string(),
-        }
+fn reading(call_type: &str) -> Reading {
+    let types = CALL_TYPES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
+    match types.into_iter().find(|(name, _)| *name == call_type).map(|t| t.1) {
+        Some("generation") => Reading::Generation,
+        Some("by tokens") => Reading::ByTokens,
+        Some(_) => Reading::None,
+        None => Reading::Unknown,
     }
 }
 
-/// A JSON line: the fields of `READ`. Others' values are passed over without being kept.
-struct Line([Field; READ.len()]);
-
-impl<'de> Deserialize<'de> for Line {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Line, D::Error> {
-        struct Keys;
-        impl<'de> serde::de::Visitor<'de> for Keys {
-            type Value = Line;
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Line, M::Error> {
-                let mut fields: [Field; READ.len()] = Default::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match READ.iter().position(|k| *k == key) {
-                        Some(k) => fields[k] = map.next_value()?,
-                        None if SKIPPED.contains(&key.as_str()) => _ = map.next_value::<IgnoredAny>()?,
-                        None => {
-                            return Err(serde::de::Error::custom(format!(
-                                "key `{key}` is unknown; a log with others is read by a column map, --columns"
-                            )));
-                        }
-                    }
-                }
-                Ok(Line(fields))
-            }
-        }
-        deserializer.deserialize_map(Keys)
-    }
+/// Reads one call a row.
+#[derive(Default)]
+struct LiteLlm {
+    /// Calls of types that nobody knows, taken by their tokens.
+    strange: Vec<(String, u64)>,
+    retried: u64,
+    fallen_back: u64,
+    /// Rows whose total is not the sum of prompt and completion.
+    unequal: u64,
+    kept: u64,
+    first_tokens: u64,
+    pages: Option<String>,
 }
 
-/// Reads one call a line.
-pub(super) struct LiteLlm {
-    csv: bool,
-    header: csv::Header,
-    splitter: csv::Splitter,
-    fields: csv::Fields,
-    tenants: Names,
-    sessions: Names,
-    cached: u64,
-    tokenless: u64,
-    unzoned: bool,
+/// Cached and written tokens, wherever this version put them.
+fn cached(meta: &Record) -> Result<(Option<u32>, Option<u32>), TraceFault> {
+    const READ: [&str; 7] = [
+        "additional_usage_values.cache_read_input_tokens",
+        "additional_usage_values.prompt_tokens_details.cached_tokens",
+        "additional_usage_values.prompt_cache_hit_tokens",
+        "usage_object.cache_read_input_tokens",
+        "usage_object.prompt_tokens_details.cached_tokens",
+        "usage_object.prompt_cache_hit_tokens",
+        "prompt_cache_hit_tokens",
+    ];
+    const WRITTEN: [&str; 6] = [
+        "additional_usage_values.cache_creation_input_tokens",
+        "additional_usage_values.prompt_tokens_details.cache_write_tokens",
+        "additional_usage_values.prompt_tokens_details.cache_creation_tokens",
+        "usage_object.cache_creation_input_tokens",
+        "usage_object.prompt_tokens_details.cache_write_tokens",
+        "usage_object.prompt_tokens_details.cache_creation_tokens",
+    ];
+    let of = |names: &[&'static str]| meta.first(names).map_or(Ok(None), |name| meta.tokens(name));
+    Ok((of(&READ)?, of(&WRITTEN)?))
 }
 
 impl LiteLlm {
-    pub(super) fn new(csv: bool) -> LiteLlm {
-        LiteLlm {
-            csv,
-            header: csv::Header::default(),
-            splitter: csv::Splitter::default(),
-            fields: csv::Fields::default(),
-            tenants: Names::default(),
-            sessions: Names::default(),
-            cached: 0,
-            tokenless: 0,
-            unzoned: false,
+    /// Why a row is no call that reached a model, where it is none.
+    fn no_call(&mut self, row: &Record, meta: &Record, has_output: bool) -> Result<Option<String>, TraceFault> {
+        if meta.is("billed_retry_attempt", "true") {
+            return Ok(Some("billed retry attempt".into()));
         }
-    }
-
-    fn at(&mut self, text: &str, key: &str) -> Result<i64, TraceFault> {
-        let (ns, zoned) = timestamp(text.as_bytes(), true)
-            .ok_or_else(|| wrong!("{key} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z"))?;
-        self.unzoned |= !zoned;
-        Ok(ns)
-    }
-
-    /// `of(k)` is the text of `READ[k]`, empty where it is null or absent.
-    fn call(&mut self, of: impl Fn(usize) -> String, entry: &mut Entry) -> Result<bool, TraceFault> {
-        let whole = |k: usize| {
-            let text = of(k);
-            if text.is_empty() {
-                return Ok(None);
+        let id = row.text("request_id").unwrap_or_default();
+        if row.is("cache_hit", "true") || id.contains("_cache_hit") {
+            return Ok(Some("answered by gateway cache".into()));
+        }
+        // Old exports have no such column: their rows are taken by their tokens.
+        let call_type = row.text("call_type").unwrap_or_default();
+        let any = has_output || row.tokens("prompt_tokens")?.is_some_and(|n| n > 0);
+        let reading = if call_type.is_empty() { Reading::ByTokens } else { reading(&call_type) };
+        match reading {
+            Reading::Generation => Ok(None),
+            Reading::ByTokens if any || call_type.is_empty() => Ok(None),
+            Reading::ByTokens => Ok(Some(format!("no tokens: {call_type}"))),
+            Reading::Unknown if has_output => {
+                match self.strange.iter_mut().find(|s| s.0 == call_type) {
+                    Some(known) => known.1 += 1,
+                    None => self.strange.push((call_type, 1)),
+                }
+                Ok(None)
             }
-            let n: i64 =
-                text.parse().map_err(|_| wrong!("{} is `{text}`; it must be a whole number of tokens", READ[k]))?;
-            count(n, READ[k]).map(Some)
-        };
-        if of(0).is_empty() {
-            return Err("request_id is empty; a call must have one".into());
+            Reading::None | Reading::Unknown => Ok(Some(format!("not a generation: {call_type}"))),
         }
-        let status = match of(13).as_str() {
-            "" | "success" => Status::Completed,
-            "failure" => Status::Failed,
-            other => return Err(wrong!("status is `{other}`; only success and failure are known")),
-        };
-        match of(12).to_ascii_lowercase().as_str() {
-            "true" => {
-                self.cached += 1;
-                return Ok(false);
-            }
-            "" | "false" | "none" | "null" | "cache off" => {}
-            other => return Err(wrong!("cache_hit is `{other}`; only True and False are known")),
-        }
-        let (prompt, output, total) = (whole(2)?.unwrap_or(0), whole(3)?.unwrap_or(0), whole(7)?);
-        let sum = u64::from(prompt) + u64::from(output);
-        if total.is_some_and(|t| u64::from(t) != sum) {
-            return Err(wrong!("total_tokens is {} but prompt and completion add up to {sum}; they must agree", of(7)));
-        }
-        if prompt == 0 {
-            self.tokenless += 1;
-            return Ok(false);
-        }
-        (entry.prompt_tokens, entry.output_tokens) = (prompt, output);
-        entry.at_ns = self.at(&of(1), READ[1])?;
-        if let Some(name) = [8, 9, 10].map(&of).into_iter().find(|n| !n.is_empty()) {
-            entry.tenant =
-                u32::try_from(self.tenants.number(&name) + 1).map_err(|_| "over 2^32 tenants; no more fit")?;
-        }
-        if !of(11).is_empty() {
-            entry.session = self.sessions.number(&of(11));
-        }
-        let after = |at: i64, key: &str| {
-            u64::try_from(at - entry.at_ns).map_err(|_| wrong!("{key} is before startTime; it must not be"))
-        };
-        let (end, first, took) = (of(4), of(5), of(6));
-        let e2e_ns = if !took.is_empty() {
-            let ns =
-                scaled(&took, 6).ok_or_else(|| wrong!("request_duration_ms is `{took}`; it must be at least 0"))?;
-            Some(ns as u64)
-        } else if !end.is_empty() {
-            Some(after(self.at(&end, READ[4])?, READ[4])?)
-        } else {
-            None
-        };
-        let ttft_ns = if first.is_empty() { None } else { Some(after(self.at(&first, READ[5])?, READ[5])?) };
-        entry.measured = Measured { ttft_ns, e2e_ns, status, ..Measured::default() };
-        Ok(true)
     }
 }
 
-impl Rows for LiteLlm {
-    fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
-        if !self.csv {
-            let Line(values) = json(line, "the columns of LiteLLM_SpendLogs")?;
-            return self.call(|k| values[k].text(), entry);
+impl Log for LiteLlm {
+    fn row(&mut self, row: &Record, calls: &mut Calls) -> Result<(), TraceFault> {
+        let id = row.text("request_id").ok_or("request_id is empty; a call must have one")?;
+        if calls.again(&id, "request_id") {
+            return Ok(());
         }
-        let mut fields = std::mem::take(&mut self.fields);
-        self.splitter.split(line, &mut fields)?;
-        if !self.header.is_read() {
-            let known: Vec<&str> = READ.iter().chain(&SKIPPED).copied().collect();
-            self.header.read(fields.iter(), &known, 4, str::eq_ignore_ascii_case)?;
-            return Ok(false);
+        let meta = row.object("metadata").unwrap_or_default();
+        let output = row.tokens("completion_tokens")?.unwrap_or(0);
+        if let Some(reason) = self.no_call(row, &meta, output > 0)? {
+            calls.leave_out(&reason);
+            return Ok(());
         }
-        self.header.fits(fields.count())?;
-        let header = std::mem::take(&mut self.header);
-        let made = self.call(|k| header.of(&fields, k).to_string(), entry);
-        (self.header, self.fields) = (header, fields);
-        made
+        let status = row.text("status").or_else(|| meta.text("status")).unwrap_or_default();
+        let failed = match status.as_str() {
+            "" | "success" => false,
+            "failure" => true,
+            other => return Err(format!("status is `{other}`; only success and failure are known").into()),
+        };
+        let prompt = row.tokens("prompt_tokens")?;
+        if !calls.has_tokens(prompt, failed) {
+            return Ok(());
+        }
+        let prompt = prompt.unwrap_or(0);
+        let total = row.tokens("total_tokens")?;
+        self.unequal += u64::from(total.is_some_and(|t| u64::from(t) != u64::from(prompt) + u64::from(output)));
+        let (read, written) = cached(&meta)?;
+        let mut entry = Entry { at_ns: calls.needed_instant(row, "startTime")?, ..Entry::blank() };
+        entry.prompt_tokens = calls.whole_prompt(prompt, read, written)?;
+        entry.output_tokens = output;
+        let (first, end) = (calls.instant(row, "completionStartTime")?, calls.instant(row, "endTime")?);
+        let since = |at: i64| since(entry.at_ns, at);
+        let ttft = first.filter(|first| end.is_none_or(|end| *first < end)).and_then(since);
+        let e2e_ns = match row.span("request_duration_ms", 6)? {
+            Some(took) => Some(took),
+            None => end.and_then(since),
+        };
+        let status = if failed { Status::Failed } else { Status::Completed };
+        entry.measured = Measured { ttft_ns: ttft, e2e_ns, cached_tokens: read, status, images: 0 };
+        self.kept += 1;
+        self.first_tokens += u64::from(ttft.is_some());
+        self.retried += u64::from(meta.tokens("attempted_retries").ok().flatten().is_some_and(|n| n > 0));
+        self.fallen_back += u64::from(meta.tokens("attempted_fallbacks").ok().flatten().is_some_and(|n| n > 0));
+        let of = Of {
+            tenant: ["team_id", "end_user", "user"].into_iter().find_map(|name| row.text(name)),
+            session: row.text("session_id"),
+            model: row.text("model"),
+            cost_usd: row.number("spend")?,
+        };
+        calls.push(entry, &of)
     }
 
-    fn quoted(&self) -> bool {
-        self.csv
+    fn knows(&self, field: &str) -> bool {
+        COLUMNS.contains(&field)
+    }
+
+    fn skipped(&self) -> &'static [&'static str] {
+        &["messages", "response", "proxy_server_request"]
+    }
+
+    fn lone_sessions(&self) -> bool {
+        false
+    }
+
+    fn end(&mut self, beside: &[(String, String)], _: &mut Calls) -> Result<(), TraceFault> {
+        let number = |name: &str| beside.iter().rev().find(|b| b.0 == name).and_then(|b| b.1.parse::<u64>().ok());
+        let pages = beside.iter().filter(|b| b.0 == "page").count() as u64;
+        if let (Some(page), Some(total)) = (number("page"), number("total_pages")) {
+            self.pages = Some(if pages >= total {
+                format!("{pages} of {total} pages")
+            } else {
+                format!(
+                    "page {page} of {total} alone: {} pages are missing, and with them their requests",
+                    total - pages
+                )
+            });
+        }
+        Ok(())
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.pages.iter().cloned().collect();
+        for (name, n) in self.strange.iter().take(8) {
+            notes.push(format!("call_type {} is unknown: taken by its tokens ({n} rows)", shown(name)));
+        }
         let mut say = |count: u64, what: &str| notes.extend((count > 0).then(|| format!("{count} {what}")));
-        say(self.cached, "calls were answered from a response cache, reached no model and are left out");
-        say(self.tokenless, "calls record no prompt tokens and are left out: rate and tokens are too low by theirs");
-        say(self.tenants.len(), "tenants are numbered from 1 in order of first appearance");
-        notes.extend(self.unzoned.then(|| "times without a zone are taken as UTC".to_string()));
+        say(self.retried, "requests had retries: their durations and TTFTs include them");
+        say(self.fallen_back, "requests fell back to another model: their durations and TTFTs include the first one's");
+        say(self.unequal, "requests have a total_tokens that is not prompt + completion; it is not used");
+        if self.first_tokens < self.kept && self.first_tokens > 0 {
+            notes
+                .push(format!("TTFT is known of {} of {}: the others were not streamed", self.first_tokens, self.kept));
+        }
         notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_types_are_read_as_the_table_says() {
+        let rows = CALL_TYPES.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let of = |kind: &str| rows.clone().filter(|line| line.ends_with(&format!(" = {kind}"))).count();
+        assert_eq!((of("generation"), of("by tokens"), of("no generation")), (15, 9, 144));
+        assert_eq!((reading("acompletion"), reading("run_thread")), (Reading::Generation, Reading::ByTokens));
+        assert_eq!((reading("aembedding"), reading("holo_chat")), (Reading::None, Reading::Unknown));
     }
 }

@@ -3,10 +3,10 @@
 //! Tokens = ceil(characters / 4), an estimate; a block is 512 of them. Calls of a session may overlap and their ends are
 //! not known, so think times are unknown. Read from lmcache_agent_{magagent,miniswe,taubench}, 2026-11.
 use super::Rows;
-use super::parse::{Names, count, json};
-use crate::registry::{Format, Tried};
+use super::parse::{Names, Unknown, count, json_counting};
+use crate::registry::{Carries, Format, Tried};
 use baseload_core::types::{ContentId, Entry, Run};
-use baseload_core::types::{TraceFault, wrong};
+use baseload_core::types::{TraceFault, UnknownField, wrong};
 use serde::Deserialize;
 
 /// Row of LMCache's format in the registry of readers.
@@ -14,6 +14,7 @@ pub const FORMAT: Format = Format {
     name: "lmcache-agents",
     looks_like: "JSON with timestamp_us, input_chars",
     tried: Tried::On("all three"),
+    carries: Carries { sessions: true, tokens: false, ..Carries::ARRIVALS },
     recognises: |head| head.has_keys(&["timestamp_us", "input_chars"]),
     open: |trace| super::rows(trace, LmCache::default()),
     example: r#"{"timestamp_us":7,"session":"b","step":0,"input_chars":4097,"output_chars":9,"hash_ids":[3,9]}"#,
@@ -24,6 +25,8 @@ pub const FORMAT: Format = Format {
 const BLOCK_CHARS: u32 = 2_048;
 /// Characters that are taken for a token.
 pub(super) const CHARS_PER_TOKEN: u32 = 4;
+
+const KEYS: [&str; 6] = ["timestamp_us", "session", "step", "input_chars", "output_chars", "hash_ids"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,12 +46,13 @@ pub(super) struct LmCache {
     sessions: Names,
     /// Calls that record no prompt.
     promptless: u64,
+    unknown: Unknown,
 }
 
 impl Rows for LmCache {
     fn row(&mut self, line: &str, entry: &mut Entry) -> Result<bool, TraceFault> {
-        let line: Line =
-            json(line, "timestamp_us, session, step, input_chars, output_chars, hash_ids and nothing else")?;
+        let right = KEYS.join(", ");
+        let line: Line = json_counting(line, &KEYS, &right, &mut self.unknown)?;
         let prompt = count(line.input_chars, "input_chars")?;
         let output = count(line.output_chars, "output_chars")?;
         let blocks = (prompt / BLOCK_CHARS) as usize;
@@ -68,6 +72,14 @@ impl Rows for LmCache {
         let len = BLOCK_CHARS / CHARS_PER_TOKEN;
         entry.content.extend(line.hash_ids.iter().map(|&id| Run { id: ContentId::Named(id), start: 0, len }));
         Ok(true)
+    }
+
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        self.unknown.list()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.sessions.list()
     }
 
     fn notes(&self) -> Vec<String> {

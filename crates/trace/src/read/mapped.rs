@@ -1,10 +1,11 @@
-//! Any CSV or JSON lines through a column map (`types::ColumnMap`): columns that it does not name are passed over.
+//! Any CSV or JSON rows through a column map (`types::ColumnMap`): columns that it does not name are passed over. A dotted name
+//! is a field of an object within a JSON row, unless the row has a field of that whole name.
 use super::own_csv::status;
 use super::parquet::is_parquet;
 use super::parse::{Names, scaled, tokens};
+use super::record::{dotted, instant};
 use super::{Rows, csv};
-use crate::registry::Format;
-use baseload_core::types::timestamp::timestamp;
+use crate::registry::{Carries, Format};
 use baseload_core::types::{Classes, Clock, ColumnMap, Entry, TimeColumn, TimeUnit};
 use baseload_core::types::{TraceFault, wrong};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 pub const FORMAT: Format = Format {
     name: "columns",
     looks_like: "any table, by a column map",
+    carries: Carries::ALL_BUT_COST,
     open: |trace| {
         let (map, map_name) = trace
             .columns
@@ -20,7 +22,7 @@ pub const FORMAT: Format = Format {
         if is_parquet(trace.head) {
             return trace.files.table(trace.columns, trace.classes);
         }
-        let rows = Mapped::new(map, map_name, trace.classes, trace.head.is_object());
+        let rows = Mapped::new(map, map_name, trace.classes, trace.head.is_json());
         super::rows(trace, rows)
     },
     headed: true,
@@ -49,6 +51,11 @@ struct Row<'a> {
     json: Option<serde_json::Map<String, Value>>,
 }
 
+/// A JSON row's field by its name, which may be dotted.
+fn field<'a>(object: &'a serde_json::Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| dotted(object, name))
+}
+
 impl Row<'_> {
     fn of(&self, column: &str) -> Result<String, TraceFault> {
         match &self.json {
@@ -56,7 +63,7 @@ impl Row<'_> {
                 let place = self.header.iter().position(|h| h == column);
                 Ok(place.map_or("", |p| self.fields.of(p)).to_owned())
             }
-            Some(object) => match object.get(column) {
+            Some(object) => match field(object, column) {
                 None | Some(Value::Null) => Ok(String::new()),
                 Some(Value::String(text)) => Ok(text.trim().to_string()),
                 Some(Value::Number(n)) => Ok(n.to_string()),
@@ -104,6 +111,11 @@ impl Mapped {
             Some(column) => tokens(&row.of(column)?, column).map(Some),
             None => Ok(None),
         };
+        // A call that was refused has no prompt; that is no fault of its row.
+        let prompt = |column: &Option<String>| match column {
+            Some(name) if row.of(name)?.is_empty() => Ok(Some(0)),
+            _ => number(column),
+        };
         let optional = |column: &Option<String>| {
             let text = row.optional(column.as_ref())?;
             text.map(|t| tokens(&t, column.as_deref().unwrap_or(""))).transpose()
@@ -120,7 +132,7 @@ impl Mapped {
         if let Some(time) = &map.arrival {
             let text = row.of(&time.column)?;
             entry.at_ns = if time.unit == TimeUnit::Iso8601 {
-                let (at, zoned) = timestamp(text.as_bytes(), true).ok_or_else(|| {
+                let (at, zoned) = instant(&text).ok_or_else(|| {
                     wrong!("{} is `{text}`; it must be ISO 8601, such as 2026-06-01T08:00:00.120Z", time.column)
                 })?;
                 self.unzoned |= !zoned;
@@ -129,8 +141,11 @@ impl Mapped {
                 ns(&text, time)?
             };
         }
-        let prompt = number(&map.prompt_tokens)?;
-        entry.prompt_tokens = prompt.or(number(&map.prompt_chars)?.map(|chars| map.tokens_of(chars))).unwrap_or(0);
+        let counted = prompt(&map.prompt_tokens)?;
+        if counted == Some(0) {
+            return Ok(());
+        }
+        entry.prompt_tokens = counted.or(number(&map.prompt_chars)?.map(|chars| map.tokens_of(chars))).unwrap_or(0);
         entry.output_tokens = number(&map.output_tokens)?.or(map.answer_tokens).unwrap_or(0);
         if let Some(name) = row.optional(map.tenant.as_ref())? {
             entry.tenant =
@@ -183,8 +198,8 @@ impl Rows for Mapped {
             let m = &self.map;
             let needed = [m.prompt_tokens.as_ref(), m.prompt_chars.as_ref(), m.output_tokens.as_ref()];
             let arrival = self.map.arrival.as_ref().map(|t| &t.column);
-            if needed.into_iter().flatten().chain(arrival).any(|c| !object.contains_key(c.as_str())) {
-                self.missing(|c| object.contains_key(c), &there.join(", "))?;
+            if needed.into_iter().flatten().chain(arrival).any(|c| field(&object, c).is_none()) {
+                self.missing(|c| field(&object, c).is_some(), &there.join(", "))?;
             }
             let row = Row { header: &[], fields: &csv::Fields::default(), json: Some(object) };
             return self.fill(&row, entry).map(|()| true);
@@ -210,6 +225,14 @@ impl Rows for Mapped {
 
     fn clock(&self) -> Clock {
         if self.map.arrival.is_some() { Clock::Common } else { Clock::None }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.sessions.list()
+    }
+
+    fn tenants(&self) -> Vec<String> {
+        self.tenants.list()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Our own schema as CSV: see `traces/README.md`. Fields are plain: no quotes, no commas inside.
 use super::parse::{decimal_ns, tokens};
 use super::{Rows, csv};
-use crate::registry::Format;
+use crate::registry::{Carries, Format};
 use baseload_core::types::{Classes, Clock, Entry, Status};
 use baseload_core::types::{TraceFault, wrong};
 
@@ -9,6 +9,7 @@ use baseload_core::types::{TraceFault, wrong};
 pub const FORMAT: Format = Format {
     name: "baseload-csv",
     looks_like: "header with prompt_tokens, output_tokens",
+    carries: Carries::ALL_BUT_COST,
     recognises: |head| {
         let timed = ["arrival_s", "arrival_ns", "session_s"].into_iter().any(|column| head.has_columns(&[column]));
         timed || head.has_columns(&["prompt_tokens", "output_tokens"])
@@ -66,7 +67,7 @@ impl OwnCsv {
     }
 
     fn header(&mut self, line: &str) -> Result<(), TraceFault> {
-        self.header.read(csv::plain(line), &COLUMNS, 0, |known, name| known == name)?;
+        self.header.read(csv::plain(line), &COLUMNS, 0, |known, name| known == name, None)?;
         if [0, 1, 16].into_iter().filter(|c| self.header.has(*c)).count() > 1 {
             return Err("arrival_s, arrival_ns and session_s stand together; a trace has one of them".into());
         }

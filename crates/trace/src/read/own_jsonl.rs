@@ -2,7 +2,7 @@
 use super::Rows;
 use super::own_csv::status;
 use super::parse::{count, json, seconds_ns};
-use crate::registry::Format;
+use crate::registry::{Carries, Format};
 use baseload_core::types::{Classes, Clock, ContentId, Entry, Measured, NO_SESSION, Run};
 use baseload_core::types::{TraceFault, wrong};
 use serde::Deserialize;
@@ -12,9 +12,11 @@ use std::borrow::Cow;
 pub const FORMAT: Format = Format {
     name: "baseload-jsonl",
     looks_like: "JSON with prompt_tokens, output_tokens",
+    carries: Carries::ALL_BUT_COST,
     recognises: |head| {
         let timed = ["arrival_s", "arrival_ns", "session_s"].into_iter().any(|key| head.has_keys(&[key]));
-        timed || head.has_keys(&["prompt_tokens", "output_tokens"])
+        let chat = ["conversations", "conversation", "messages"].into_iter().any(|key| head.has_keys(&[key]));
+        timed || head.has_keys(&["prompt_tokens", "output_tokens"]) && !chat
     },
     open: |trace| {
         let rows = OwnJsonl::new(trace.classes, trace.head.line());

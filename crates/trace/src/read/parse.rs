@@ -1,5 +1,6 @@
 //! What readers share: numbers, names and JSON, with messages that say what would be right.
-use baseload_core::types::Entry;
+use crate::shown::shown;
+use baseload_core::types::{Entry, UnknownField};
 use baseload_core::types::{TraceFault, wrong};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
@@ -60,6 +61,56 @@ pub(super) fn json<'a, T: Deserialize<'a>>(line: &'a str, right: &str) -> Result
     })
 }
 
+/// Fields that a reader does not know, by name.
+#[derive(Default)]
+pub(super) struct Unknown(Vec<UnknownField>);
+
+impl Unknown {
+    /// Counts one.
+    pub(super) fn count(&mut self, name: &str) {
+        let full = self.0.len() >= 256;
+        match self.0.iter_mut().find(|f| f.name == name) {
+            Some(known) => known.count += 1,
+            None if !full => self.0.push(UnknownField { name: name.into(), count: 1 }),
+            None => {}
+        }
+    }
+    /// Counts those of an object, as a struct's `#[serde(flatten)]` gathers them.
+    pub(super) fn others(&mut self, others: &Others) {
+        others.keys().for_each(|name| self.count(name));
+    }
+    /// All so far.
+    pub(super) fn list(&self) -> Vec<UnknownField> {
+        self.0.iter().map(|f| UnknownField { name: shown(&f.name), count: f.count }).collect()
+    }
+}
+
+/// Fields of an object that its struct does not name.
+pub(super) type Others = std::collections::BTreeMap<String, serde::de::IgnoredAny>;
+
+/// A line as JSON whose struct refuses unknown keys: those that are not among `known` are counted and passed over.
+pub(super) fn json_counting<T: serde::de::DeserializeOwned>(
+    line: &str,
+    known: &[&str],
+    right: &str,
+    unknown: &mut Unknown,
+) -> Result<T, TraceFault> {
+    if let Ok(read) = serde_json::from_str(line) {
+        return Ok(read);
+    }
+    let Ok(mut object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line) else {
+        return json(line, right);
+    };
+    let strange: Vec<String> = object.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect();
+    for key in &strange {
+        object.remove(key);
+    }
+    let read = T::deserialize(serde_json::Value::Object(object))
+        .map_err(|e| wrong!("the line is torn or wrong ({e}); it must be JSON with {right}"))?;
+    strange.iter().for_each(|key| unknown.count(key));
+    Ok(read)
+}
+
 /// Says how many answers were empty, where any were.
 pub(super) fn zero_outputs(count: u64) -> Option<String> {
     (count > 0).then(|| format!("{count} requests have 0 output tokens; they are kept and replayed with 1"))
@@ -84,6 +135,16 @@ impl Names {
     /// Names so far.
     pub(super) fn len(&self) -> u64 {
         self.known.len() as u64
+    }
+    /// Whether it is known.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+    /// All names, in order of their numbers.
+    pub(super) fn list(&self) -> Vec<String> {
+        let mut all: Vec<(u64, &str)> = self.known.iter().map(|(name, &number)| (number, &**name)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, name)| name.to_owned()).collect()
     }
 }
 

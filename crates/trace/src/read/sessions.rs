@@ -1,11 +1,10 @@
 //! Reads formats of which a line, or an element of a JSON file, holds several requests, and puts those of different ones
 //! in order of time while only what can still be overtaken is held.
-use super::Lines;
-use super::elements::Elements;
+use super::items::{Items, without_bare_words};
 use super::parse::{checked, zero_outputs};
+use super::tally::{NO_PROMPT, Tally};
 use crate::unopened::Unopened;
-use baseload_core::types::TraceFault;
-use baseload_core::types::{Clock, Entries, Entry};
+use baseload_core::types::{Account, Clock, Entries, Entry, Rest, TraceFault, UnknownField};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -16,8 +15,6 @@ pub enum Order {
     File,
     /// By their first entry. One that breaks this goes out as it is, for the replay to refuse or a sort to mend.
     Starts,
-    /// Entries are late by at most so many ns.
-    Window(i64),
 }
 
 /// Understands the items (lines or elements) of one format. Errors are `what is wrong; what would be right`.
@@ -33,69 +30,37 @@ pub trait Sessions: Send {
     fn order(&self) -> Order;
     /// What people should know.
     fn notes(&self) -> Vec<String>;
+    /// Fields of the items so far that it does not know.
+    fn unknown_fields(&self) -> Vec<UnknownField> {
+        Vec::new()
+    }
+    /// Names of its sessions, that of number 0 first; none where they have none.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Items, or parts of them, that are no requests, by reason, since it was last asked.
+    fn left_out(&mut self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
-/// Opens a text of which each line is an item.
+/// Opens a text of which each line, or each JSON object, is an item.
 ///
 /// # Errors
 /// What is no text.
-pub fn session_lines(
+pub fn session_items(
     mut trace: Unopened<'_>,
     sessions: impl Sessions + 'static,
 ) -> Result<Box<dyn Entries>, TraceFault> {
-    let items = Items::Lines(Lines::new(trace.text()?, trace.name));
-    Ok(Box::new(SessionReader::new(items, Box::new(sessions))))
-}
-
-/// Opens a text of JSON objects, in an array or one behind the other, of which each is an item.
-///
-/// # Errors
-/// What is no text.
-pub fn session_elements(
-    mut trace: Unopened<'_>,
-    sessions: impl Sessions + 'static,
-) -> Result<Box<dyn Entries>, TraceFault> {
-    let items = Items::Elements(Elements::new(trace.text()?, trace.name));
-    Ok(Box::new(SessionReader::new(items, Box::new(sessions))))
-}
-
-/// Where items come from.
-enum Items {
-    Lines(Lines),
-    Elements(Elements),
-}
-
-impl Items {
-    fn advance(&mut self) -> Result<bool, TraceFault> {
-        match self {
-            Items::Lines(lines) => lines.advance(),
-            Items::Elements(elements) => elements.advance(),
-        }
-    }
-    fn text(&self) -> &str {
-        match self {
-            Items::Lines(lines) => lines.text(),
-            Items::Elements(elements) => elements.text(),
-        }
-    }
-    fn place(&self) -> String {
-        match self {
-            Items::Lines(lines) => lines.place(),
-            Items::Elements(elements) => elements.place(),
-        }
-    }
-    fn fault(&self, what: impl Into<TraceFault>) -> TraceFault {
-        match self {
-            Items::Lines(lines) => lines.fault(what),
-            Items::Elements(elements) => elements.fault(what),
-        }
-    }
+    let items = Items::open(&mut trace)?;
+    Ok(Box::new(SessionReader::new(items, Box::new(sessions), Tally::new(trace.strictness))))
 }
 
 /// Entries of items that hold several, numbered in the file's order.
 struct SessionReader {
     items: Items,
     sessions: Box<dyn Sessions>,
+    tally: Tally,
     /// Time (0 where the file's order holds), id, and place in `slots`.
     waiting: BinaryHeap<Reverse<(i64, u64, usize)>>,
     slots: Vec<Entry>,
@@ -103,24 +68,22 @@ struct SessionReader {
     batch: Vec<Entry>,
     /// What is earlier than this can have no other before it.
     settled_ns: i64,
-    /// Time of the entry last yielded.
-    yielded_ns: i64,
     made: u64,
     empty: u64,
     ended: bool,
 }
 
 impl SessionReader {
-    fn new(items: Items, sessions: Box<dyn Sessions>) -> SessionReader {
+    fn new(items: Items, sessions: Box<dyn Sessions>, tally: Tally) -> SessionReader {
         SessionReader {
             items,
             sessions,
+            tally,
             waiting: BinaryHeap::new(),
             slots: Vec::new(),
             free: Vec::new(),
             batch: Vec::new(),
             settled_ns: i64::MIN,
-            yielded_ns: i64::MIN,
             made: 0,
             empty: 0,
             ended: false,
@@ -129,34 +92,40 @@ impl SessionReader {
 
     /// Reads an item.
     fn read(&mut self) -> Result<(), TraceFault> {
-        if !self.items.advance()? {
+        let more = match self.items.advance(false) {
+            Ok(more) => more,
+            Err(fault) if fault.rest == Rest::MayRead => {
+                self.tally.row(true);
+                return self.tally.faulty(fault, self.items.line());
+            }
+            // How much is lost behind it nobody knows.
+            Err(fault) => return Err(fault),
+        };
+        if !more {
             if self.made == 0 {
-                return Err(self.items.fault(TraceFault::no_requests()));
+                return Err(self.items.fault(self.tally.nothing()));
             }
             self.ended = true;
             return Ok(());
         }
+        self.tally.row(true);
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
-        self.sessions.item(self.items.text(), self.made, &mut batch).map_err(|e| self.items.fault(e))?;
+        let understood = self.understand(&mut batch);
+        for (reason, count) in self.sessions.left_out() {
+            (0..count).for_each(|_| self.tally.leave_out(reason, self.items.line()));
+        }
+        if let Err(fault) = understood {
+            batch.clear();
+            self.batch = batch;
+            return self.tally.faulty(self.items.fault(fault), self.items.line());
+        }
+        self.tally.refusal().map_err(|fault| self.items.fault(fault))?;
         let order = self.sessions.order();
-        match (order, batch.first(), batch.last()) {
-            (Order::Starts, Some(first), _) => self.settled_ns = first.at_ns,
-            (Order::Window(width), _, Some(last)) => {
-                self.settled_ns = self.settled_ns.max(last.at_ns.saturating_sub(width));
-            }
-            _ => {}
+        if let (Order::Starts, Some(first)) = (order, batch.first()) {
+            self.settled_ns = first.at_ns;
         }
         for mut entry in batch.drain(..) {
-            checked(&entry).map_err(|e| self.items.fault(e))?;
-            if let Order::Window(width) = order
-                && entry.at_ns < self.yielded_ns
-            {
-                return Err(self.items.fault(format!(
-                    "it starts more than {} minutes before one further up; put the file in order of start",
-                    width / 60_000_000_000
-                )));
-            }
             entry.id = self.made;
             self.made += 1;
             self.empty += u64::from(entry.output_tokens == 0);
@@ -174,6 +143,26 @@ impl SessionReader {
     }
 }
 
+impl SessionReader {
+    /// Understands the item last read.
+    fn understand(&mut self, batch: &mut Vec<Entry>) -> Result<(), TraceFault> {
+        let mut made = self.sessions.item(self.items.text(), self.made, batch);
+        if made.is_err()
+            && let Some(text) = without_bare_words(self.items.text())
+        {
+            batch.clear();
+            made = self.sessions.item(&text, self.made, batch);
+        }
+        made?;
+        if self.tally.leaves_out() {
+            let before = batch.len();
+            batch.retain(|entry| entry.prompt_tokens > 0);
+            (batch.len()..before).for_each(|_| self.tally.leave_out(NO_PROMPT, self.items.line()));
+        }
+        batch.iter().try_for_each(checked)
+    }
+}
+
 impl Entries for SessionReader {
     fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
         loop {
@@ -185,7 +174,6 @@ impl Entries for SessionReader {
             if ready && let Some(Reverse((_, _, slot))) = self.waiting.pop() {
                 self.free.push(slot);
                 std::mem::swap(entry, &mut self.slots[slot]);
-                self.yielded_ns = entry.at_ns;
                 return Ok(true);
             }
             if self.ended {
@@ -200,8 +188,15 @@ impl Entries for SessionReader {
     fn place(&self) -> String {
         self.items.place()
     }
+    fn account(&self) -> Account {
+        let mut account = self.tally.account();
+        account.unknown_fields.extend(self.sessions.unknown_fields());
+        account.sessions = self.sessions.names();
+        account
+    }
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.sessions.notes();
+        let mut notes = self.account().notes();
+        notes.extend(self.sessions.notes());
         notes.extend(zero_outputs(self.empty));
         notes
     }

@@ -1,154 +1,163 @@
-//! `vllm bench serve --save-result --save-detailed` (vLLM 0.32): one JSON object with arrays in request order.
+//! `vllm bench serve --save-result --save-detailed`: a JSON object a run, with arrays in the order of its requests;
+//! `--append-result` puts several behind each other. Read from vllm032_cpu_serve (vLLM 0.32), 2026-11; older results to
+//! benchmarks/serve.py.
 //!
-//! Arrivals are `start_times`, a monotonic clock in seconds, less the earliest; entries go out in order of start. What was
-//! measured is kept. `itls` and `generated_texts` are passed over. Read from vllm032_cpu_serve, 2026-11.
-use super::Reader;
-use super::parse::{checked, count, seconds_ns, zero_outputs};
-use crate::registry::{Format, Tried};
-use baseload_core::types::TraceFault;
-use baseload_core::types::{Entries, Entry, Measured, Status};
+//! Arrivals are `start_times`, a monotonic clock in seconds, less the earliest. They came in January 2026 (vLLM PR 32667),
+//! latencies later: before, a request took its TTFT and the sum of its gaps, and nobody says when it started. Without
+//! `--save-detailed` the arrays are dropped, all but the latencies: no trace. `generated_texts` are passed over.
+use super::calls::{Calls, Log, log};
+use super::parse::Others;
+use super::record::Record;
+use super::runs::{Run, Runs};
+use crate::registry::{Carries, Format, Tried};
+use crate::shown::shown;
+use baseload_core::types::{Clock, TraceFault, wrong};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Row of `vllm bench`'s format in the registry of readers.
 pub const FORMAT: Format = Format {
     name: "vllm-bench-serve",
     looks_like: "JSON object with ttfts, itls",
     tried: Tried::On("vLLM 0.32"),
+    carries: Carries { ttft: true, ..Carries::ARRIVALS },
     recognises: |head| {
-        head.has_keys(&["ttfts", "itls"]) || head.has_keys(&["num_prompts", "request_rate", "burstiness"])
+        let detailed =
+            head.has_keys(&["ttfts", "itls"]) || head.has_keys(&["num_prompts", "request_rate", "burstiness"]);
+        detailed && !head.has_keys(&["dataset_name", "backend", "max_concurrency"])
     },
-    open: |mut trace| Ok(Box::new(VllmBench::new(trace.text()?, trace.name))),
+    open: |trace| log(trace, VllmBench::default()),
     example: r#"{"num_prompts":2,"request_rate":"inf","burstiness":1.0,"max_concurrency":4,"completed":2,"failed":0,
 "input_lens":[10,20],"output_lens":[5,7],"ttfts":[0.5,0.25],"itls":[[0.1],[]],"start_times":[100.5,100.0],"errors":["",""]}"#,
     ..Format::PLAIN
 };
 
 #[derive(Deserialize)]
-struct Result_ {
+struct Saved {
+    model_id: Option<String>,
     max_concurrency: Option<u64>,
+    request_rate: Option<serde_json::Value>,
     completed: Option<u64>,
     failed: Option<u64>,
     input_lens: Option<Vec<i64>>,
     output_lens: Option<Vec<i64>>,
     start_times: Option<Vec<f64>>,
     ttfts: Option<Vec<f64>>,
+    itls: Option<Vec<Vec<f64>>>,
     latencies: Option<Vec<f64>>,
     errors: Option<Vec<Option<String>>>,
+    #[serde(rename = "generated_texts")]
+    _generated_texts: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Others,
 }
 
-/// A result's requests; the object is read whole when first asked.
-pub(super) struct VllmBench {
-    reader: Option<Reader>,
-    name: String,
-    ready: std::vec::IntoIter<Entry>,
-    total: usize,
+/// Keys beside the arrays.
+const KEYS: [&str; 29] = [
+    "date",
+    "endpoint_type",
+    "backend",
+    "label",
+    "tokenizer_id",
+    "num_prompts",
+    "burstiness",
+    "duration",
+    "total_input_tokens",
+    "total_output_tokens",
+    "total_input",
+    "total_output",
+    "request_throughput",
+    "request_goodput",
+    "request_goodput:",
+    "output_throughput",
+    "total_token_throughput",
+    "queue_times",
+    "max_output_tokens_per_s",
+    "max_concurrent_requests",
+    "rtfx",
+    "ramp_up_strategy",
+    "ramp_up_start_rps",
+    "ramp_up_end_rps",
+    "best_of",
+    "use_beam_search",
+    "spec_decode_acceptance_rate",
+    "spec_decode_acceptance_length",
+    "goodput",
+];
+
+/// Whether a key is a statistic of a time, such as `p99_ttft_ms`.
+pub(super) fn is_statistic(key: &str) -> bool {
+    let times = ["_ttft_ms", "_tpot_ms", "_itl_ms", "_e2el_ms", "_e2e_latency_ms"];
+    let Some(statistic) = times.iter().find_map(|time| key.strip_suffix(time)) else {
+        return key.starts_with("percentiles_") || key.starts_with("spec_decode_");
+    };
+    let quantile = statistic.strip_prefix('p').is_some_and(|p| p.parse::<f64>().is_ok());
+    quantile || ["mean", "median", "std", "max", "min"].contains(&statistic)
+}
+
+/// Reads runs.
+#[derive(Default)]
+struct VllmBench {
+    runs: Runs,
+    /// The most requests that were under way at once, of the last run.
     users: Option<u64>,
-    failed: u64,
-    empty: u64,
+    /// At what rate the last run sent.
+    rate: Option<String>,
 }
 
-impl VllmBench {
-    pub(super) fn new(reader: Reader, name: &str) -> VllmBench {
-        VllmBench {
-            reader: Some(reader),
-            name: name.into(),
-            ready: Vec::new().into_iter(),
-            total: 0,
-            users: None,
-            failed: 0,
-            empty: 0,
-        }
-    }
-
-    fn read(&mut self, mut reader: Reader) -> Result<Vec<Entry>, TraceFault> {
-        let fault = |line: usize, what: String| TraceFault::of(&self.name, what).on_line(line.max(1) as u64);
-        skip_mark(&mut reader).map_err(|e| TraceFault::unreadable(e).on_line(1).in_file(&self.name))?;
-        let result: Result_ = serde_json::from_reader(reader)
-            .map_err(|e| fault(e.line(), format!("{e}; it must be the JSON object that `vllm bench serve` saves")))?;
-        let (Some(starts), Some(inputs), Some(outputs), Some(ttfts)) =
-            (result.start_times, result.input_lens, result.output_lens, result.ttfts)
-        else {
-            return Err(fault(
-                1,
-                "it has no start_times, input_lens, output_lens or ttfts; save it with --save-detailed".into(),
-            ));
+impl Log for VllmBench {
+    fn text(&mut self, text: &str, calls: &mut Calls) -> Result<(), TraceFault> {
+        let saved: Saved = super::parse::json(text, "the object that `vllm bench serve` saves")?;
+        let strange = saved.others.keys().filter(|key| !KEYS.contains(&key.as_str()) && !is_statistic(key));
+        strange.for_each(|key| calls.tally.unknown(key));
+        let (Some(inputs), Some(outputs), Some(ttfts)) = (saved.input_lens, saved.output_lens, saved.ttfts) else {
+            calls.leave_out("totals of a run without its requests");
+            return Ok(());
         };
-        let n = starts.len();
-        let others = [
-            ("input_lens", Some(inputs.len())),
-            ("output_lens", Some(outputs.len())),
-            ("ttfts", Some(ttfts.len())),
-            ("latencies", result.latencies.as_ref().map(Vec::len)),
-            ("errors", result.errors.as_ref().map(Vec::len)),
-        ];
-        if let Some((key, Some(m))) = others.iter().find(|(_, m)| m.is_some_and(|m| m != n)) {
-            return Err(fault(1, format!("{key} has {m} values but start_times {n}; they must have the same")));
-        }
-        if n == 0 {
-            return Err(fault(1, "the result has no requests; it needs at least one".into()));
-        }
-        let first = starts.iter().copied().fold(f64::INFINITY, f64::min);
-        let mut entries = Vec::with_capacity(n);
-        let (mut failed, mut empty) = (0, 0);
-        for i in 0..n {
-            let error = result.errors.as_ref().and_then(|e| e[i].as_deref()).unwrap_or("");
-            let mut make = || -> Result<Entry, TraceFault> {
-                let mut entry = Entry { id: i as u64, ..Entry::blank() };
-                entry.at_ns = seconds_ns(starts[i] - first, "start_times less the earliest")?;
-                entry.prompt_tokens = count(inputs[i], "input_lens")?;
-                entry.output_tokens = count(outputs[i], "output_lens")?;
-                let ns = |s: f64, key: &str| seconds_ns(s, key).map(|ns| ns as u64);
-                let (ttft, e2e) = (ns(ttfts[i], "ttfts")?, result.latencies.as_ref().map(|l| ns(l[i], "latencies")));
-                failed += u64::from(!error.is_empty());
-                empty += u64::from(error.is_empty() && entry.output_tokens == 0);
-                entry.measured = if error.is_empty() {
-                    Measured { ttft_ns: Some(ttft), e2e_ns: e2e.transpose()?, ..Measured::default() }
-                } else {
-                    Measured { status: Status::Failed, ..Measured::default() }
-                };
-                checked(&entry)?;
-                Ok(entry)
-            };
-            entries.push(make().map_err(|e| fault(1, format!("request {i}: {e}")))?);
-        }
-        if let (Some(completed), Some(said)) = (result.completed, result.failed)
-            && (completed + said != n as u64 || result.errors.is_some() && said != failed)
+        let (starts, errors) = (saved.start_times, saved.errors);
+        let failed = errors.as_ref().map(|e| e.iter().flatten().filter(|e| !e.is_empty()).count() as u64);
+        if let (Some(completed), Some(said)) = (saved.completed, saved.failed)
+            && (completed + said != ttfts.len() as u64 || failed.is_some_and(|failed| failed != said))
         {
-            let what =
-                format!("it says {completed} completed and {said} failed, but has {n} requests and {failed} errors");
-            return Err(fault(1, format!("{what}; they must agree")));
+            return Err(wrong!(
+                "it says {completed} completed and {said} failed, but has {} requests and {} errors; they must agree",
+                ttfts.len(),
+                failed.unwrap_or_default()
+            ));
         }
-        entries.sort_by_key(|e| e.at_ns);
-        (self.users, self.failed, self.empty, self.total) = (result.max_concurrency, failed, empty, n);
-        Ok(entries)
+        let (itls, latencies, model) = (saved.itls, saved.latencies, saved.model_id);
+        let run = Run { inputs, outputs, ttfts, itls, starts, latencies, errors, cached: None, model };
+        self.runs.add(&run, calls)?;
+        self.users = saved.max_concurrency;
+        self.rate = saved.request_rate.as_ref().and_then(super::record::text);
+        Ok(())
     }
-}
 
-/// Passes over a byte order mark.
-fn skip_mark(reader: &mut Reader) -> std::io::Result<()> {
-    let marked = reader.fill_buf()?.starts_with(b"\xef\xbb\xbf");
-    reader.consume(if marked { 3 } else { 0 });
-    Ok(())
-}
+    fn row(&mut self, _: &Record, _: &mut Calls) -> Result<(), TraceFault> {
+        Err("it is CSV; `vllm bench serve` saves JSON".into())
+    }
 
-impl Entries for VllmBench {
-    fn next(&mut self, entry: &mut Entry) -> Result<bool, TraceFault> {
-        if let Some(reader) = self.reader.take() {
-            self.ready = self.read(reader)?.into_iter();
+    fn clock(&self) -> Clock {
+        if self.runs.untimed { Clock::None } else { Clock::Common }
+    }
+
+    fn end(&mut self, _: &[(String, String)], calls: &mut Calls) -> Result<(), TraceFault> {
+        if self.runs.read > 0 || calls.tally.any_faulty() {
+            return Ok(());
         }
-        Ok(entry.become_next(self.ready.next()))
+        let fault = TraceFault::new("it has the totals of a run and not its requests, an aggregate and no trace");
+        Err(fault.hint("save it with --save-detailed; a profile is fitted from such a result by `baseload calibrate`"))
     }
-    fn place(&self) -> String {
-        format!("{}:1", self.name)
-    }
+
     fn notes(&self) -> Vec<String> {
-        let users = self.users.map(|n| {
-            format!("it was measured with at most {n} requests under way: a closed loop of {n} users repeats it better")
-        });
-        let failed = (self.failed > 0).then(|| format!("{} requests failed; they are kept, as failed", self.failed));
-        users.into_iter().chain(failed).chain(zero_outputs(self.empty)).collect()
-    }
-    fn total(&self) -> Option<u64> {
-        (self.total > 0).then_some(self.total as u64)
+        let mut notes = self.runs.notes();
+        if let Some(n) = self.users {
+            notes.push(format!(
+                "it was measured with at most {n} requests under way: a closed loop of {n} users repeats it better"
+            ));
+        } else if let (true, Some(rate)) = (self.runs.untimed, &self.rate) {
+            notes.push(format!("it was measured at a request rate of {}", shown(rate)));
+        }
+        notes
     }
 }

@@ -17,7 +17,7 @@ pub use reuse::{CurvePoint, EXACT_BLOCKS, PrefixCurve};
 pub use tokens::{Counts, Quantiles};
 
 use arrivals::Arrivals;
-use baseload_core::types::{Clock, Entries, Entry, Status};
+use baseload_core::types::{Account, Clock, Entries, Entry, Status};
 use groups::{Sessions, Tenants, Times};
 use reuse::Reuse;
 use serde::Serialize;
@@ -58,6 +58,8 @@ pub struct TraceStats {
     pub measured_cached: Option<f64>,
     /// Share of prompt tokens that a prefix cache would have, by its size; `None` where no prompt names its content.
     pub prefix: Option<PrefixCurve>,
+    /// What was left out, and what the source says of tenants, models and money.
+    pub account: Account,
     /// What people should know of how the trace was read and of these figures. A sentence each.
     pub notes: Vec<String>,
 }
@@ -84,7 +86,7 @@ impl TraceStats {
             return Err(TraceFault::no_requests());
         }
         let clock = entries.clock();
-        Ok(all.stats(timed, clock, entries.notes()))
+        Ok(all.stats(timed, clock, entries.account(), entries.notes()))
     }
 
     /// Share of prompt tokens that a prefix cache without limit has; `None` where no prompt names its content.
@@ -149,7 +151,7 @@ impl Pass {
         }
     }
 
-    fn stats(mut self, timed: bool, clock: Clock, mut notes: Vec<String>) -> TraceStats {
+    fn stats(mut self, timed: bool, clock: Clock, account: Account, mut notes: Vec<String>) -> TraceStats {
         let of = |status: Status| self.statuses[status as usize];
         let (failed, cancelled, from_cache) = (of(Status::Failed), of(Status::Cancelled), of(Status::FromCache));
         let (tenants, sessions) = (self.tenants.stats(), self.sessions.stats(self.count));
@@ -194,6 +196,7 @@ impl Pass {
             e2e: self.e2e.quantiles(),
             measured_cached: (self.cached.1 > 0).then(|| self.cached.0 as f64 / self.cached.1 as f64),
             prefix,
+            account,
             notes,
         }
     }
