@@ -40,11 +40,12 @@ struct Gated {
 }
 
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let rules = match &args.experiment {
-        Some(path) => {
-            let settings = Settings { catalogs: args.catalog.files.clone(), ..Settings::default() };
-            Experiment::load_with(path, &settings)?.gate
-        }
+    let settings = Settings { catalogs: args.catalog.files.clone(), ..Settings::default() };
+    let given = args.experiment.as_ref().map(|path| Experiment::load_with(path, &settings)).transpose()?;
+    let baseline = read(&args.baseline)?;
+    let candidate = read(&args.candidate.join("summary.json"))?;
+    let rules = match given {
+        Some(experiment) => experiment.gate,
         None => {
             let path = args.candidate.join("manifest.json");
             let text = read_text(&path, LONGEST_JSON)?;
@@ -54,8 +55,6 @@ pub fn run(args: &Args) -> Result<(), Exit> {
             rules.collect::<Result<Vec<_>, _>>()?
         }
     };
-    let baseline = read(&args.baseline)?;
-    let candidate = read(&args.candidate.join("summary.json"))?;
     compare(&baseline, &candidate, &rules)
 }
 

@@ -71,7 +71,7 @@ impl Tally {
                     last.reason = "other reasons".into();
                     last.count += 1;
                 }
-                None => unreachable!("full means that there are some"),
+                None => unreachable!("left-out: a full list has a last one"),
             },
             None => self.left.push(LeftOut { reason: reason.into(), count: 1, first_line: line, first }),
         }
