@@ -129,3 +129,35 @@ fn warm_up_requests_are_simulated_and_counted_nowhere() {
     let said = Experiment::load(&dir.path().join("e.toml")).unwrap().run().unwrap_err().to_string();
     assert!(said.contains("e.toml:4: trace.warmup_requests: it is 5, and the trace has 5 requests"), "{said}");
 }
+
+/// Of four prompts two are longer than the pool takes: the line under the tables says so, with the limit.
+#[test]
+fn who_is_turned_away_for_a_length_hears_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("t.csv"),
+        "arrival_s,prompt_tokens,output_tokens\n0,100,50\n1,9000,50\n2,8192,50\n90,100,50\n",
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("e.toml"), l4("").replace("generate = \"g.toml\"", "path = \"t.csv\"")).unwrap();
+    let summary = Experiment::load(&dir.path().join("e.toml")).unwrap_or_else(|e| panic!("{e}")).run().unwrap();
+    assert_eq!(summary.policies[0].outcomes, [("too_long".to_owned(), 2)]);
+    let text = baseload::report::terminal(&summary).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("own did not complete 2: longer than what the place takes (max_model_len 8,192)"), "{text}");
+}
+
+/// LiteLLM's usual configuration: each model falls back to the other.
+#[test]
+fn chains_that_name_each_other_end_after_five_hops() {
+    let text = format!(
+        "name = \"loop\"\n[trace]\ngenerate = \"g.toml\"\n[gateway]\nretries = 0\nfallback = {{ chains = {{ a = [\"b\"], b = [\"a\"] }} }}\n\
+         [endpoint.a]\ncatalog = \"openai/gpt-4o\"\n[endpoint.b]\ncatalog = \"anthropic/claude-haiku-4-5\"\n\
+         [outages.openai]\nschedule = [{{ at = \"0s\", duration = \"2h\", fails = 1.0 }}]\n\
+         [outages.anthropic]\nschedule = [{{ at = \"0s\", duration = \"2h\", fails = 1.0 }}]\n[policy.p]\n[policy.p.api_only]\n"
+    );
+    let (p, _) = one(
+        &text,
+        "requests = 20\narrivals.bench = { rate = 2.0 }\nprompt = { constant = 90 }\noutput = { constant = 9 }\n",
+    );
+    assert_eq!((p.failed, p.fallbacks), (20, 100));
+}

@@ -3,9 +3,14 @@ use crate::types::{BackendFacts, Privacy, RequestView};
 
 /// Whether a request may be served by this backend.
 pub fn allowed(request: &RequestView<'_>, backend: &BackendFacts) -> bool {
+    request.prompt_tokens < backend.max_context_tokens && allowed_but_for_length(request, backend)
+}
+
+/// Whether a request might be served by this backend if it were short enough.
+pub fn allowed_but_for_length(request: &RequestView<'_>, backend: &BackendFacts) -> bool {
     let private = request.class.privacy == Privacy::InternalOnly && !backend.internal;
     let waits = !backend.deferred || request.class.tolerates.is_some();
-    !private && waits && backend.capability >= request.class.needs && request.prompt_tokens < backend.max_context_tokens
+    !private && waits && backend.capability >= request.class.needs
 }
 
 #[cfg(test)]

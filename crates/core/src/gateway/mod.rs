@@ -33,7 +33,7 @@ pub use crate::types::BackendFacts;
 pub use answers::{Answers, Drift, Outcomes, Pair};
 pub use assemble::{Assembled, PolicyScope};
 pub use condition::{Bucket, Condition, Daily, Overflow, Saturation};
-pub use constraint::allowed;
+pub use constraint::{allowed, allowed_but_for_length};
 pub use expr::{ENDPOINT as ENDPOINT_FIELDS, PLAIN as REQUEST_FIELDS, POOL as POOL_FIELDS};
 pub use index::{BlockRule, Blocks, PrefixRule, Tree};
 pub use need::{Need, Predictor, Sample};

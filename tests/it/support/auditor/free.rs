@@ -111,7 +111,7 @@ pub fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
         }
         "rejected" => {
             c.same(name("attempts of a rejected one"), life.attempts.len(), 0);
-            &["constraint", "shed", "gateway_queue_full", "queue_timeout", "no_backend"]
+            &["constraint", "too_long", "shed", "gateway_queue_full", "queue_timeout", "no_backend"]
         }
         "cancelled" => &["client_gone"],
         _ => &[],

@@ -61,7 +61,7 @@ pub fn each(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], li
             free::ended(c, facts, ask, life);
         } else {
             attempts(c, ask, life);
-            ended(c, facts, ask, life);
+            ended(c, facts, policy, ask, life);
         }
         if life.request.outcome != "completed" {
             c.same(format!("request {}: TTFT of what did not complete", life.request.index), life.request.ttft, None);
@@ -69,6 +69,15 @@ pub fn each(c: &mut Complaints, facts: &Facts, policy: &Policy, asks: &[Ask], li
         }
         measured(c, facts, ask, life.request);
     }
+}
+
+/// Why a request goes nowhere: its length, if some place that the policy keeps would take a shorter one.
+fn why_rejected(facts: &Facts, policy: &Policy, ask: &Ask) -> &'static str {
+    let class = &facts.classes[ask.class];
+    let own =
+        facts.pools.iter().zip(&policy.replicas).filter(|(_, n)| **n > 0).any(|(p, _)| p.capability >= class.needs);
+    let bought = policy.endpoints.iter().any(|e| !class.private && facts.endpoints[*e].capability >= class.needs);
+    if own || bought { "too_long" } else { "constraint" }
 }
 
 /// What the trace says is in the record.
@@ -136,7 +145,7 @@ fn attempts(c: &mut Complaints, ask: &Ask, life: &Life) {
 }
 
 /// The outcome follows from the attempts.
-fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
+fn ended(c: &mut Complaints, facts: &Facts, policy: &Policy, ask: &Ask, life: &Life) {
     let (r, i) = (life.request, life.request.index);
     let deadline = facts.deadline(ask);
     let last = life.attempts.last();
@@ -173,7 +182,7 @@ fn ended(c: &mut Complaints, facts: &Facts, ask: &Ask, life: &Life) {
         }
         "rejected" => {
             c.same(name("attempts of a rejected one"), life.attempts.len(), 0);
-            c.same(name("cause"), r.cause.as_str(), "constraint");
+            c.same(name("cause"), r.cause.as_str(), why_rejected(facts, policy, ask));
             c.same(name("end, ns"), r.ended, ask.arrival);
             c.same(name("output tokens"), r.output_tokens, 0);
         }

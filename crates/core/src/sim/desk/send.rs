@@ -3,10 +3,10 @@ use super::decide::Routed;
 use super::directory::Standing;
 use super::slots::{InFlight, Sent, Slots, TryKind};
 use super::{Action, Desk, Sight};
-use crate::gateway::Feedback;
+use crate::gateway::{Feedback, allowed, allowed_but_for_length};
 use crate::random;
 use crate::sim::agenda::Timer;
-use crate::types::{OutcomeCause, Place, Request, SimTime};
+use crate::types::{OutcomeCause, Place, PoolId, Request, SimTime};
 
 impl Desk<'_> {
     /// Takes a request that arrives. Whether the queue is to be looked at.
@@ -85,11 +85,29 @@ impl Desk<'_> {
                 self.slots.get(slot).parked = true;
                 self.parked.push_back(slot);
             }
-            Routed::Reject => self.refuse(slot, OutcomeCause::Constraint, now),
+            Routed::Reject => {
+                let cause = self.why_rejected(slot);
+                self.refuse(slot, cause, now);
+            }
             Routed::Nowhere | Routed::Blocked => self.refuse(slot, OutcomeCause::NoBackend, now),
             Routed::Full => self.refuse(slot, OutcomeCause::Shed, now),
         }
         true
+    }
+
+    /// Why a policy rejects: because of its length, if that alone keeps the request from every place.
+    fn why_rejected(&mut self, slot: u32) -> OutcomeCause {
+        let flight = self.slots.get(slot);
+        let request = flight.request.view(&self.spec.classes[flight.class as usize].0);
+        let pools = self.spec.pools.iter().enumerate();
+        let pools = pools.filter(|(i, _)| self.places.has_replicas(PoolId(*i as u32))).map(|(_, p)| &p.replica.facts);
+        let endpoints = self.places.endpoints.values().filter(|e| e.standing != Standing::Leaving).map(|e| &e.facts);
+        let (mut fits, mut would_fit) = (false, false);
+        for facts in pools.chain(endpoints) {
+            fits |= allowed(&request, facts);
+            would_fit |= allowed_but_for_length(&request, facts);
+        }
+        if would_fit && !fits { OutcomeCause::TooLong } else { OutcomeCause::Constraint }
     }
 
     /// Sends an attempt; as a second copy, if it is a hedge.
