@@ -78,7 +78,7 @@ fn each_mistake_of_a_trace_has_its_place_before_the_run() {
             "transform = [\n  { thin = { share = 0.5 } },\n  { spike = { at = \"1m\", duration = \"1m\", times = 9e5 } },\n]",
         ),
         &[],
-        &["e.toml:6: trace.transform[1].spike.times: it is 900000; it must be a number from 0 to 1,000"],
+        &["e.toml:6: trace.transform[1].spike.times: it is 900000.0; it must be a number from 0 to 1000"],
     );
     refused(
         &lines("transform = [{ superpose = { with = \"none.csv\" } }]"),

@@ -393,7 +393,7 @@ pub struct ImpatienceSection {
     pub patience: DurationText,
     /// Standard deviation of the logarithm of the patience.
     #[serde(default = "half")]
-    #[schemars(range(min = 0.0, max = 10.0))]
+    #[schemars(range(min = 0.0, max = 5.0))]
     pub sigma: f64,
 }
 

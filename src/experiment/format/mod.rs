@@ -68,7 +68,7 @@ pub struct ExperimentFile {
     pub date: Option<String>,
     /// Replicates of every policy. Only 1 today; statistics over replicates come later.
     #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 1_000))]
+    #[schemars(range(min = 1, max = 1))]
     pub replicates: u32,
     /// Where requests come from.
     #[serde(default)]
@@ -419,7 +419,7 @@ impl Default for FailuresSection {
 #[serde(deny_unknown_fields, default)]
 pub struct EconomicsSection {
     /// Full-time equivalents that a self-hosted fleet takes.
-    #[schemars(range(min = 0.0, max = 10_000.0))]
+    #[schemars(range(min = 0.0, max = 1_000.0))]
     pub people_fte: f64,
     /// Loaded cost of one full-time equivalent, US dollars a year; the catalog's `ml_infra_engineer_loaded_us` unless
     /// given.

@@ -37,7 +37,7 @@ pub struct AnswersSection {
 #[serde(deny_unknown_fields, default)]
 pub struct DriftSection {
     /// Changes a year (default: 4, an assumption), above 0, at most 8760.
-    #[schemars(range(min = 0.0, max = 10_000.0))]
+    #[schemars(range(min = 0.0, max = 8_760.0))]
     pub changes_per_year: f64,
     /// Standard deviation of a step (default: 0.03, an assumption), 0 to 1; its mean is 0.
     #[schemars(range(min = 0.0, max = 1.0))]

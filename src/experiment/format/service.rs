@@ -43,7 +43,7 @@ pub struct ReasoningSection {
     pub median_tokens: u32,
     /// Standard deviation of the logarithm of the hidden tokens.
     #[serde(default = "reasoning_sigma")]
-    #[schemars(range(min = 0.0, max = 10.0))]
+    #[schemars(range(min = 0.0, max = 5.0))]
     pub sigma: f64,
 }
 

@@ -7,8 +7,8 @@
 use baseload_core::sim::SimStats;
 use baseload_core::types::SimTime;
 
-/// How often the median of the least E2E goes into a window from which it is more than a burst.
-const BURST: u64 = 10;
+/// How often the median of the least E2E goes into a window in which a queue that grows says something.
+const TELLS: u64 = 10;
 
 /// Stretches of one simulation, from its first arrival on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,11 @@ pub struct Window {
     pub in_haste: SimTime,
     /// What the arrivals came in: users who wait for answers.
     closed: bool,
-    /// Whether the arrivals are one burst: their window is under ten times the median of the least E2E.
+    /// Whether the arrivals are one burst: all are there before a typical one could be answered, so that their window is under
+    /// the median of the least E2E.
     pub burst: bool,
+    /// Whether the window is under ten times that.
+    short: bool,
 }
 
 impl Window {
@@ -34,8 +37,9 @@ impl Window {
         let to = |end: SimTime| end.max(stats.last_arrival).since(stats.first_arrival);
         let in_haste = if stats.ended_in_haste == SimTime::ZERO { stats.ended } else { stats.ended_in_haste };
         let least = SimTime((least_e2e_s.unwrap_or(0.0) * 1e9) as u64);
-        let burst = arrivals == SimTime::ZERO || arrivals.0 < least.0.saturating_mul(BURST);
-        Window { arrivals, served: to(stats.ended), in_haste: to(in_haste), closed, burst }
+        let burst = arrivals == SimTime::ZERO || arrivals < least;
+        let short = burst || arrivals.0 < least.0.saturating_mul(TELLS);
+        Window { arrivals, served: to(stats.ended), in_haste: to(in_haste), closed, burst, short }
     }
 
     /// What a month's spend is scaled from.
@@ -43,9 +47,9 @@ impl Window {
         if self.closed || self.burst { self.in_haste } else { self.arrivals }
     }
 
-    /// Whether a queue that grows in it says anything: not where users wait for answers, nor in a burst.
+    /// Whether a queue that grows in it says anything: not where users wait for answers, nor in a window of a few answers.
     pub fn shows_overload(&self) -> bool {
-        !self.closed && !self.burst
+        !self.closed && !self.short
     }
 }
 
@@ -81,7 +85,13 @@ mod tests {
         let at_once = Window::of(&stats([5, 5], 37, 37), false, None);
         assert_eq!((at_once.billed(), at_once.burst), (s(32), true));
         let just = |least| Window::of(&stats([0, 80], 90, 90), false, Some(least)).billed();
-        assert_eq!((just(8.0), just(8.01)), (s(80), s(90)));
+        assert_eq!((just(80.0), just(80.01)), (s(80), s(90)));
+        let few = Window::of(&stats([0, 79], 300, 300), false, Some(8.0));
+        assert_eq!(
+            (few.shows_overload(), few.burst, few.billed()),
+            (false, false, s(79)),
+            "a month follows the arrivals"
+        );
     }
 
     #[test]

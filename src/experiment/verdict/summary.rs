@@ -184,7 +184,7 @@ pub struct PolicySummary {
     /// last answer.
     #[serde(default)]
     pub billed_s: f64,
-    /// Whether all requests came at once: the arrivals' window is under ten times the median of the requests' least E2E.
+    /// Whether all requests came at once: the arrivals' window is under the median of the requests' least E2E.
     #[serde(default)]
     pub burst: bool,
     /// Whether its queue grew in the last half of the arrivals' window, so that it would for as long as they went on.

@@ -206,8 +206,10 @@ pub struct PromptCacheRow {
     /// Steps of a hit above that, tokens; of caches without breakpoints.
     pub step_tokens: Option<u32>,
     /// Idle time after which an entry is gone, seconds.
+    #[schemars(range(min = 0, max = 315_360_000))]
     pub ttl_s: u64,
     /// Idle time after which an entry is gone for whose writing more was paid, seconds.
+    #[schemars(range(min = 0, max = 315_360_000))]
     pub long_ttl_s: Option<u64>,
     /// Whether writing has a price of its own.
     pub priced_writes: bool,
@@ -277,16 +279,22 @@ pub struct RateLimit {
     /// Models it holds for.
     pub model_class: String,
     /// Requests a minute.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub rpm: Option<u64>,
     /// Prompt tokens a minute.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub input_tpm: Option<u64>,
     /// Output tokens a minute.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub output_tpm: Option<u64>,
     /// Prompt and output tokens a minute.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub combined_tpm: Option<u64>,
     /// Requests a day.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub rpd: Option<u64>,
     /// Prompt and output tokens a day.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub combined_tpd: Option<u64>,
     /// Remarks.
     pub notes: Option<String>,

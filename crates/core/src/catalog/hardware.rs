@@ -41,10 +41,13 @@ pub struct Gpu {
     /// Peak dense BF16, TFLOP/s.
     pub bf16_tflops_dense: f64,
     /// Peak dense FP8, TFLOP/s, where the hardware has it.
+    #[schemars(range(min = 0.001, max = 1e7))]
     pub fp8_tflops_dense: Option<f64>,
     /// Peak dense FP4, TFLOP/s, where the hardware has it.
+    #[schemars(range(min = 0.001, max = 1e7))]
     pub fp4_tflops_dense: Option<f64>,
     /// Peak dense INT8, TOP/s, where published.
+    #[schemars(range(min = 0.001, max = 1e7))]
     pub int8_tops_dense: Option<f64>,
     /// Link between GPUs of one domain; `PCIe` where there is no better one.
     #[serde(default)]
@@ -124,7 +127,7 @@ pub struct Rent {
     pub kind: String,
     /// US dollars for one GPU for one hour.
     #[serde(serialize_with = "usd_out", deserialize_with = "usd_in")]
-    #[schemars(with = "f64")]
+    #[schemars(with = "f64", range(min = 0.0, max = 1e6))]
     pub usd_per_gpu_hour: Usd,
     /// Whether the row names a range of prices, not somebody who asks one.
     #[serde(default)]
@@ -181,11 +184,14 @@ pub struct OpsCost {
     pub key: String,
     /// Low end, in `unit`; the typical one unless given.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1e9))]
     pub low: f64,
     /// Typical, in `unit`.
+    #[schemars(range(min = 0.0, max = 1e9))]
     pub typical: f64,
     /// High end, in `unit`; the typical one unless given.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1e9))]
     pub high: f64,
     /// Unit of the three, such as `USD/year`.
     pub unit: String,

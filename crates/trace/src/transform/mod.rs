@@ -129,7 +129,7 @@ pub struct Superpose {
 #[serde(deny_unknown_fields)]
 pub struct ScaleRate {
     /// Times the rate, above 0. Below 1 requests are dropped, above 1 they come again under new numbers.
-    #[schemars(range(min = 1e-06, max = 1_000_000.0))]
+    #[schemars(range(min = 1e-06, max = 1_000.0))]
     pub times: f64,
 }
 
@@ -250,7 +250,7 @@ pub struct Spike {
     #[schemars(with = "String")]
     pub duration: SimTime,
     /// Times the rate, 0 or more.
-    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[schemars(range(min = 0.0, max = 1_000.0))]
     pub times: f64,
 }
 

@@ -12,6 +12,7 @@ pub struct Spans {
     pub in_haste: u64,
     pub billed: u64,
     burst: bool,
+    short: bool,
     closed: bool,
 }
 
@@ -28,9 +29,10 @@ pub fn spans(facts: &Facts, lives: &[Life], summary: &Value) -> Spans {
     let closed = ["users", "sessions"].iter().any(|key| facts.trace.contains_key(*key));
     let arrivals = last - first;
     let least = summary["oracle"]["e2e_p50_s"].as_f64().map_or(0.0, |s| s * 1e9);
-    let burst = arrivals == 0 || arrivals < 10 * least as u64;
+    let burst = arrivals == 0 || arrivals < least as u64;
+    let short = burst || arrivals < 10 * least as u64;
     let billed = if closed || burst { haste - first } else { arrivals };
-    Spans { arrivals, served: all - first, in_haste: haste - first, billed, burst, closed }
+    Spans { arrivals, served: all - first, in_haste: haste - first, billed, burst, short, closed }
 }
 
 /// The rule of overload, from every request's two instants.
@@ -41,7 +43,7 @@ pub fn pace(c: &mut Complaints, facts: &Facts, policy: &Policy, lives: &[Life], 
     c.same("burst", summary["burst"].as_bool(), Some(spans.burst));
     let owns = policy.replicas.iter().any(|n| *n > 0);
     let limited = policy.endpoints.iter().any(|e| facts.endpoints[*e].limits.iter().any(Option::is_some));
-    let counts = !spans.closed && !spans.burst && (owns || limited);
+    let counts = !spans.closed && !spans.short && (owns || limited);
     let behind = counts.then(|| falls_behind(facts, lives, &spans)).flatten();
     c.same("overloaded", summary["overloaded"].as_bool(), Some(behind.is_some()));
     let said = ["arrived_per_s", "ended_per_s"].map(|key| summary["falls_behind"][key].as_f64());

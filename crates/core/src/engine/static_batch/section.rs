@@ -19,7 +19,7 @@ const PROFILE_RUN: StepLimits = StepLimits { max_num_batched_tokens: 8_192, max_
 #[serde(deny_unknown_fields, default)]
 pub struct StaticSection {
     /// Rows of a batch.
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 4_096))]
     pub max_batch: u32,
     /// A batch closes at its size, or when its oldest request has waited this long.
     pub timeout: String,
