@@ -149,14 +149,12 @@ fn who_is_turned_away_for_a_length_hears_the_limit() {
 /// LiteLLM's usual configuration: each model falls back to the other.
 #[test]
 fn chains_that_name_each_other_end_after_five_hops() {
-    let text = format!(
-        "name = \"loop\"\n[trace]\ngenerate = \"g.toml\"\n[gateway]\nretries = 0\nfallback = {{ chains = {{ a = [\"b\"], b = [\"a\"] }} }}\n\
+    let text = "name = \"loop\"\n[trace]\ngenerate = \"g.toml\"\n[gateway]\nretries = 0\nfallback = { chains = { a = [\"b\"], b = [\"a\"] } }\n\
          [endpoint.a]\ncatalog = \"openai/gpt-4o\"\n[endpoint.b]\ncatalog = \"anthropic/claude-haiku-4-5\"\n\
-         [outages.openai]\nschedule = [{{ at = \"0s\", duration = \"2h\", fails = 1.0 }}]\n\
-         [outages.anthropic]\nschedule = [{{ at = \"0s\", duration = \"2h\", fails = 1.0 }}]\n[policy.p]\n[policy.p.api_only]\n"
-    );
+         [outages.openai]\nschedule = [{ at = \"0s\", duration = \"2h\", fails = 1.0 }]\n\
+         [outages.anthropic]\nschedule = [{ at = \"0s\", duration = \"2h\", fails = 1.0 }]\n[policy.p]\n[policy.p.api_only]\n";
     let (p, _) = one(
-        &text,
+        text,
         "requests = 20\narrivals.bench = { rate = 2.0 }\nprompt = { constant = 90 }\noutput = { constant = 9 }\n",
     );
     assert_eq!((p.failed, p.fallbacks), (20, 100));
