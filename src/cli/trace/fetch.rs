@@ -51,11 +51,10 @@ pub struct Args {
 }
 
 /// A time that is not nothing.
-fn longest(text: &str) -> Result<SimTime, String> {
-    match parse_duration(text) {
-        Ok(SimTime::ZERO) => Err("it must be longer than 0".into()),
-        Ok(time) => Ok(time),
-        Err(fault) => Err(fault.to_string()),
+fn longest(text: &str) -> Result<SimTime, Fault> {
+    match parse_duration(text)? {
+        SimTime::ZERO => Err(Fault::new("it is 0").hint("it must be longer than 0")),
+        time => Ok(time),
     }
 }
 
