@@ -200,7 +200,9 @@ fn shown(cells: Vec<String>) -> Vec<String> {
 }
 
 fn padded(cell: &str, width: usize, left: bool) -> String {
-    if left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    // `format!` takes no width above 65,535, and a cell may be as long as a text of somebody's own.
+    let fill = " ".repeat(width.saturating_sub(cell.chars().count()));
+    if left { format!("{cell}{fill}") } else { format!("{fill}{cell}") }
 }
 
 /// What each column needs: its widest line.

@@ -42,12 +42,16 @@ fn a_burst_has_a_throughput_and_a_price() {
     let month = 730.0 * 3600.0;
     near(p.usd_per_million_tokens.unwrap(), p.total_usd_per_month * p.served_s / month / 0.204_8);
     assert!(verdict.starts_with("`rr` is the only policy that completes 99 %"), "{verdict}");
-    let (bought, _) = one(
+    let summary = run(
         &format!(
             "name = \"b\"\n[trace]\ngenerate = \"g.toml\"\n[endpoint.a]\ncatalog = \"openai/gpt-4o\"\n{GATEWAY}[policy.buy]\n[policy.buy.api_only]\n"
         ),
         generator,
     );
+    let bought = &summary.policies[0];
+    let said =
+        "buy: all requests came before a typical one could be answered, so a month's API spend is scaled from the ";
+    assert!(summary.warnings.iter().any(|w| w.starts_with(said)), "{:?}", summary.warnings);
     // 100 x 1,024 tokens at 2.50 and 10 US$ a million, in the time to the last answer.
     near(bought.api_usd_per_month, 1.28 * month / bought.served_s);
     near(bought.usd_per_million_tokens.unwrap(), 6.25);
@@ -119,6 +123,8 @@ fn warm_up_requests_are_simulated_and_counted_nowhere() {
     assert_eq!(p.requests + 100, all.requests);
     assert_eq!(p.output_tokens, 200 * p.completed);
     assert!(p.served_s < all.served_s - 60.0, "{} {}", p.served_s, all.served_s);
+    let (last, _) = one(&l4(&format!("warmup_requests = {}\n", all.requests - 1)), &steady);
+    near(last.served_s, last.e2e_p50_s.unwrap());
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("g.toml"),

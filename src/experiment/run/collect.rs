@@ -49,8 +49,8 @@ pub struct Collector {
     tolerant: Vec<bool>,
     /// Requests below this index warm the fleet up, and how many of them ended.
     warmup: (u64, u64),
-    /// The first arrival that counts.
-    first_arrival: Option<SimTime>,
+    /// First arrival, last end, and last end of what may not wait, of what counts, where there is a warm-up.
+    after_warmup: Option<[SimTime; 3]>,
     #[cfg(feature = "frames")]
     writer: Option<crate::frames::RecordWriter>,
     /// First fault of the writer; the run ends at it.
@@ -88,7 +88,7 @@ impl Collector {
             backlog: Backlog::default(),
             tolerant: Vec::new(),
             warmup: (0, 0),
-            first_arrival: None,
+            after_warmup: None,
             #[cfg(feature = "frames")]
             writer: None,
             fault: None,
@@ -137,7 +137,17 @@ impl Collector {
 
     /// First to last arrival of what counts.
     pub fn arrivals(&self, stats: &SimStats) -> SimTime {
-        self.first_arrival.map_or(SimTime::ZERO, |first| stats.last_arrival.since(first))
+        let stats = self.counted(stats);
+        stats.last_arrival.since(stats.first_arrival)
+    }
+
+    /// The stretches of a simulation without its warm-up. Without one they are the caller's: a break-even has a window of its own.
+    fn counted(&self, stats: &SimStats) -> SimStats {
+        let stats = stats.clone();
+        match self.after_warmup {
+            Some([first_arrival, ended, ended_in_haste]) => SimStats { first_arrival, ended, ended_in_haste, ..stats },
+            None => stats,
+        }
     }
 
     /// The summary of a policy whose simulation ended with `stats`.
@@ -146,7 +156,7 @@ impl Collector {
     /// API spend in no time at all: a month cannot be told from it.
     pub fn summary(&self, exp: &Experiment, policy: &ResolvedPolicy, stats: &SimStats) -> Result<PolicySummary, Fault> {
         let least_e2e_s = self.oracle.as_ref().and_then(Oracle::least_e2e_p50_s);
-        let stats = &SimStats { first_arrival: self.first_arrival.unwrap_or(stats.first_arrival), ..stats.clone() };
+        let stats = &self.counted(stats);
         let window = Window::of(stats, exp.trace.is_closed(), least_e2e_s);
         let served_s = window.served.as_secs_f64();
         let per_s = |n: u64| if served_s > 0.0 { n as f64 / served_s } else { 0.0 };
@@ -342,7 +352,11 @@ impl RecordSink for Collector {
             self.warmup.1 += 1;
             return;
         }
-        self.first_arrival = Some(self.first_arrival.map_or(record.arrival, |first| first.min(record.arrival)));
+        if self.warmup.0 > 0 {
+            let in_haste = if self.tolerant[usize::from(record.class)] { SimTime::ZERO } else { record.ended };
+            let [first, ended, haste] = self.after_warmup.unwrap_or([record.arrival, SimTime::ZERO, SimTime::ZERO]);
+            self.after_warmup = Some([first.min(record.arrival), ended.max(record.ended), haste.max(in_haste)]);
+        }
         self.counts[record.outcome as usize] += 1;
         self.met_slo += u64::from(record.met_slo);
         self.preemptions += u64::from(record.preemptions);

@@ -160,6 +160,7 @@ pub fn run(exp: &Experiment, traffic: &Traffic, options: &RunOptions<'_>) -> Res
     let mut warnings = exp.warnings.clone();
     warnings.extend(notes.into_iter().map(|n| format!("trace: {n}")));
     warnings.extend(failed.iter().map(|(name, why)| format!("{name} failed and has no numbers: {why}")));
+    warnings.extend(policies.iter().filter_map(|p| scaled_from_answers(p, window)));
     for policy in policies.iter().filter(|p| p.overloaded) {
         let FallsBehind { arrived_per_s, ended_per_s } =
             policy.falls_behind.expect("falls-behind: an overloaded policy says by how much");
@@ -215,6 +216,23 @@ fn failed(lost: Vec<(&str, RunError)>, all: bool) -> Result<IndexMap<String, Str
         whole = whole.or(all.then_some(error));
     }
     whole.map_or(Ok(failed), Err)
+}
+
+/// What a reader of a bill should know whose month is not that of the arrivals' window.
+fn scaled_from_answers(policy: &PolicySummary, window: SimTime) -> Option<String> {
+    let other = policy.api_usd_per_month > 0.0 && policy.billed_s != window.as_secs_f64();
+    let why = if policy.burst {
+        "all requests came before a typical one could be answered"
+    } else {
+        "requests waited for answers to earlier ones"
+    };
+    other.then(|| {
+        format!(
+            "{}: {why}, so a month's API spend is scaled from the {} to the last answer, as if such loads followed each other",
+            policy.name,
+            numbers::span(policy.billed_s)
+        )
+    })
 }
 
 /// Simulates one policy, and says what came of it. A policy that fails leaves no records.
